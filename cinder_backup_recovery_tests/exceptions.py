@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""What can go wrong, one class for each cause that a caller tells apart.
+
+The message of each is one line for a person, without a stack trace to be
+read and without secrets; the program that catches one prints it as it is.
+"""
+
+
+class BackupRecoveryError(Exception):
+    """Anything that the suite's own parts refuse or fail at."""
+
+
+class InvalidRecord(BackupRecoveryError):
+    """A backup record cannot be decoded or contradicts itself (level L0)."""
+
+
+class NotInLedger(BackupRecoveryError):
+    """Something was to be changed that this suite did not create."""
+
+
+class InvalidConfiguration(BackupRecoveryError):
+    """An option has a value that nothing can be done with."""
+
+
+class DatabaseUnreachable(BackupRecoveryError):
+    """Cinder's database does not answer, or refuses the credentials."""
+
+
+class NotCinderDatabase(BackupRecoveryError):
+    """The database answers but lacks the tables or columns of Cinder."""
+
+
+class RowsMismatch(BackupRecoveryError):
+    """The rows are not what they must be; the database was not changed."""
+
+
+class ForeignBackup(BackupRecoveryError):
+    """A backup belongs to another project; the database was not changed."""
+
+
+class RowRemovalCommandFailed(BackupRecoveryError):
+    """The operator's command for rows failed, or took too long."""
+
+
+class ContentMismatch(BackupRecoveryError):
+    """A volume does not hold the bytes that it must hold (level L3)."""
+
+
+class ResourceFailed(BackupRecoveryError):
+    """A resource went into an error status while it was waited for."""
+
+
+class WaitTimeout(BackupRecoveryError):
+    """A resource did not reach the wanted status in time."""
+
+
+class LedgerCorrupt(BackupRecoveryError):
+    """A line of the ledger cannot be read; what it owned is not known."""
