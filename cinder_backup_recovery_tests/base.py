@@ -1,0 +1,291 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the tests share: clients, resources, loss and comparison."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_log import log as logging
+from tempest import config
+from tempest.common import credentials_factory
+from tempest.lib import exceptions as lib_exc
+import tempest.test
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.rows import base as rows_base
+
+CONF = config.CONF
+LOG = logging.getLogger(__name__)
+
+# What the API shows of a backup and what an import must bring back.
+PRESERVED = ('id', 'name', 'description', 'volume_id', 'snapshot_id', 'size',
+             'object_count', 'container', 'is_incremental', 'data_timestamp',
+             'created_at', 'availability_zone', 'metadata', 'fail_reason',
+             'os-backup-project-attr:project_id')
+# What Cinder keeps of a backup for its driver and shows only in a record.
+RECORDED = ('parent_id', 'service', 'service_metadata', 'temp_volume_id',
+            'temp_snapshot_id', 'encryption_key_id')
+
+GONE = {rows_base.HARD: rows_base.ABSENT,
+        rows_base.SOFT: rows_base.SOFT_DELETED}
+
+
+def make_rows(conf: Any, ledger: resource_ledger.Ledger
+              ) -> rows_base.BackupRows:
+    """Make what reaches the rows of Cinder's database.
+
+    :param conf: Tempest's configuration
+    :param ledger: what may be touched
+    """
+    group = conf.cinder_backup_recovery
+    if group.row_removal_command:
+        from cinder_backup_recovery_tests.rows import command
+        return command.CommandRows(
+            group.row_removal_command, ledger,
+            timeout=group.row_removal_timeout,
+            exists_command=group.row_exists_command)
+    from cinder_backup_recovery_tests.rows import database
+    return database.DatabaseRows(group.database_connection, ledger)
+
+
+class BackupRecoveryTest(tempest.test.BaseTestCase):
+    """Base of every test of this package.
+
+    Everything is done by an administrator of the project that owns the
+    volumes: export and import are for administrators, and an imported
+    backup belongs to the project that imports it.
+    """
+
+    credentials: list[Any] = ['project_admin']
+
+    # Options of [cinder_backup_recovery_feature_enabled] without which all
+    # tests of the class are skipped.
+    needed_features: tuple[str, ...] = ()
+    # Whether the tests change the content of a volume after its creation.
+    rewrites_content = False
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        """Refuse a wrong configuration, skip what the cloud cannot do."""
+        super().skip_checks()
+        recovery_config.check(CONF)
+        if not credentials_factory.is_admin_available(
+                identity_version=cls.get_identity_version()):
+            raise exceptions.InvalidConfiguration(
+                '[auth] gives no administrator: set '
+                'use_dynamic_credentials = true with admin_username, or a '
+                'test_accounts_file with an admin in it')
+        reason = features.missing(CONF, cls.needed_features, cls.rewrites_content)
+        if reason:
+            raise cls.skipException(f'{cls.__name__}: {reason}')
+
+    @classmethod
+    def setup_credentials(cls) -> None:
+        """Prove that rows can be reached before a user is made."""
+        cls.ledger = resource_ledger.Ledger(
+            CONF.cinder_backup_recovery.ledger_dir)
+        cls.rows = make_rows(CONF, cls.ledger)
+        cls.rows.check()
+        cls.set_network_resources()
+        super().setup_credentials()
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Wrap the administrator's clients."""
+        super().setup_clients()
+        cls.cloud = clients.CloudApi(cls.os_project_admin)
+        cls.project_id = cls.cloud.project_id
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Choose the microversion, and how resources are made."""
+        super().resource_setup()
+        cls.setup_api_microversion_fixture(
+            volume_microversion=recovery_config.MICROVERSION)
+        cls.patience = waiters.Patience.from_config(CONF)
+        cls.size_bytes = (CONF.cinder_backup_recovery.volume_size *
+                          access.GIB)
+        cls.class_resources = cls._make_resources(
+            cls.addClassResourceCleanup)
+        cls.class_content = access.make(CONF, cls.class_resources)
+
+    def setUp(self) -> None:
+        """Make what registers the clean-up of this test."""
+        super().setUp()
+        self.resources = self._make_resources(self.addCleanup)
+        self.content = access.make(CONF, self.resources)
+
+    @classmethod
+    def _make_resources(cls, add_cleanup: Any) -> test_resources.Resources:
+        defaults = {}
+        if CONF.volume.volume_type:
+            defaults['volume_type'] = CONF.volume.volume_type
+        return test_resources.Resources(
+            cls.cloud, cls.ledger, cls.patience, add_cleanup,
+            CONF.cinder_backup_recovery.name_prefix, defaults)
+
+    # Content
+
+    @classmethod
+    def layout(cls, seed: int) -> content_layout.Layout:
+        """Make a content with data where drivers have made mistakes.
+
+        :param seed: another one makes other data
+        """
+        return content_layout.Layout.scattered(seed, cls.size_bytes)
+
+    @classmethod
+    def foreign_layout(cls, seed: int) -> content_layout.Layout:
+        """Make the content of a volume that is to be overwritten.
+
+        Through an attachment it is full. Through an image, which would
+        move all of it, every 64 MiB hold one MiB, and the end does.
+
+        :param seed: another one makes other data
+        """
+        size = cls.size_bytes
+        if (CONF.cinder_backup_recovery.content_access ==
+                recovery_config.ATTACHMENT):
+            extents = [(0, size)]
+        else:
+            mib = 1024 * 1024
+            extents = [(offset, mib) for offset in range(0, size, 64 * mib)]
+            extents.append((size - mib, mib))
+        return content_layout.Layout(
+            seed=seed, size_bytes=size,
+            extents=tuple(content_layout.Extent(offset, length, 1)
+                          for offset, length in extents))
+
+    def assert_content(self, volume_id: str,
+                       expected: content_layout.Layout, what: str,
+                       history: Iterable[content_layout.Layout] = ()
+                       ) -> None:
+        """Compare every byte of a volume with what it must hold (L3).
+
+        :param volume_id: the volume
+        :param expected: what it must hold
+        :param what: how a failure calls the volume
+        :param history: older contents, by which a failure is named
+        :raises ContentMismatch: saying where and what the difference is
+        """
+        with self.content.read(volume_id) as stream:
+            comparison = compare.compare(expected, stream, history)
+        comparison.raise_if_different(f'{what} (volume {volume_id})')
+
+    # Loss
+
+    def lose_rows(self, records: Sequence[backup_record.BackupRecord],
+                  kind: str = rows_base.HARD) -> None:
+        """Lose the rows of backups, and prove that they are lost.
+
+        A backup whose row is still lost when the test ends is imported
+        again then, so that its stored data can be removed.
+
+        :param records: exported records, for the way back
+        :param kind: HARD or SOFT
+        """
+        backup_ids = [record.fields['id'] for record in records]
+        for record in records:
+            self.addCleanup(self._undo_loss, record)
+        loss = self.rows.lose(backup_ids, kind, project_id=self.project_id)
+        LOG.info('Lost: %s', loss)
+        self.assert_lost(backup_ids, kind)
+
+    def assert_lost(self, backup_ids: Iterable[str], kind: str) -> None:
+        """Prove that backups are unknown to the database and to the API.
+
+        :param backup_ids: the backups
+        :param kind: HARD or SOFT
+        """
+        for backup_id, state in self.rows.exists(backup_ids).items():
+            self.assertEqual(
+                GONE[kind], state,
+                f'the row of backup {backup_id} is {state} after its {kind} '
+                f'loss: nothing would be recovered')
+            try:
+                self.cloud.show(clients.BACKUP, backup_id)
+            except lib_exc.NotFound:
+                continue
+            self.fail(f'backup {backup_id} is still shown by the API after '
+                      f'the {kind} loss of its row: does Cinder use another '
+                      f'database than the configured one?')
+
+    def _undo_loss(self, record: backup_record.BackupRecord) -> None:
+        backup_id = record.fields['id']
+        if not any(entry.resource_id == backup_id
+                   for entry in self.ledger.entries(clients.BACKUP)):
+            return
+        try:
+            self.cloud.show(clients.BACKUP, backup_id)
+        except lib_exc.NotFound:
+            self.resources.import_record(record)
+
+    # Records
+
+    def assert_recovered(self, before: dict[str, Any],
+                         record: backup_record.BackupRecord) -> None:
+        """Prove that a backup is again what it was before the loss.
+
+        :param before: the API's view of it then
+        :param record: its record of then
+        """
+        after = self.cloud.show(clients.BACKUP, record.fields['id'])
+        self.assert_same_backup(before, after)
+        exported = self.resources.export_record(record.fields['id'])
+        changed = {
+            name: (record.fields.get(name), exported.fields.get(name))
+            for name in RECORDED
+            if record.fields.get(name) != exported.fields.get(name)}
+        self.assertEqual(
+            {}, changed,
+            f'the record of backup {after["id"]} changed by its import '
+            f'(before, after)')
+
+    def assert_same_backup(self, before: dict[str, Any],
+                           after: dict[str, Any]) -> None:
+        """Compare all fields that must not change.
+
+        :param before: the API's view of a backup
+        :param after: its view later
+        """
+        changed = {name: (before.get(name), after.get(name))
+                   for name in PRESERVED
+                   if before.get(name) != after.get(name)}
+        self.assertEqual(
+            {}, changed,
+            f'fields of backup {before["id"]} changed (before, after)')
+
+    @classmethod
+    def check_driver(cls, record: backup_record.BackupRecord) -> None:
+        """Refuse a backup that another driver made than configured.
+
+        :param record: its exported record
+        :raises InvalidConfiguration: if it is another driver's
+        """
+        wanted = CONF.cinder_backup_recovery.backup_driver
+        if not record.backup_service.startswith(wanted):
+            raise exceptions.InvalidConfiguration(
+                f'the cloud backs up with {record.backup_service}, not with '
+                f'[cinder_backup_recovery] backup_driver = {wanted}')

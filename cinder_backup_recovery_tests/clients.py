@@ -1,0 +1,230 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the tests ask of a cloud, the same for each kind of resource.
+
+The waiters, the creation of resources and the clean-up all work through
+this narrow interface, so that each is tested without a cloud.
+"""
+
+from collections.abc import Mapping
+import json
+from typing import Any
+
+from tempest import clients
+from tempest import config
+from tempest.lib import exceptions as lib_exc
+from tempest.lib.common import rest_client
+from tempest.lib.services.volume.v3 import attachments_client
+
+from cinder_backup_recovery_tests import record as backup_record
+
+CONF = config.CONF
+
+VOLUME = 'volume'
+BACKUP = 'backup'
+SNAPSHOT = 'snapshot'
+IMAGE = 'image'
+ATTACHMENT = 'attachment'
+
+
+class AttachmentsClient(attachments_client.AttachmentsClient):
+    """Attachments that a host makes for itself, without Nova."""
+
+    def create_attachment(self, volume_id: str,
+                          connector: Mapping[str, Any] | None = None
+                          ) -> Any:
+        """Attach a volume to the host that the connector describes.
+
+        :param volume_id: the volume, which becomes attaching
+        :param connector: the host's properties; None only reserves
+        :returns: the attachment with its connection_info
+        """
+        body: dict[str, Any] = {'volume_uuid': volume_id}
+        if connector is not None:
+            body['connector'] = dict(connector)
+        resp, answer = self.post('attachments',
+                                 json.dumps({'attachment': body}))
+        self.expected_success(200, resp.status)
+        return rest_client.ResponseBody(resp, json.loads(answer))
+
+    def complete_attachment(self, attachment_id: str) -> Any:
+        """Say that the host is connected; the volume becomes in-use.
+
+        :param attachment_id: the attachment
+        """
+        resp, answer = self.post(f'attachments/{attachment_id}/action',
+                                 json.dumps({'os-complete': {}}))
+        self.expected_success(204, resp.status)
+        return rest_client.ResponseBody(resp, answer)
+
+    def list_attachments(self, volume_id: str) -> Any:
+        """List the attachments of a volume, of every project we may see.
+
+        :param volume_id: the volume
+        """
+        resp, answer = self.get(
+            f'attachments?all_tenants=1&volume_id={volume_id}')
+        self.expected_success(200, resp.status)
+        return rest_client.ResponseBody(resp, json.loads(answer))
+
+
+class CloudApi:
+    """Requests to one cloud, with the rights of one manager of clients."""
+
+    def __init__(self, manager: clients.Manager) -> None:
+        """Take the clients.
+
+        :param manager: Tempest's manager of a user's clients
+        """
+        self.project_id: str = manager.credentials.project_id
+        self.volumes = manager.volumes_client_latest
+        self.backups = manager.backups_client_latest
+        self.snapshots = manager.snapshots_client_latest
+        self.images: Any = getattr(manager, 'image_client_v2', None)
+        self.user_messages = manager.volume_messages_client_latest
+        self.attachments = AttachmentsClient(
+            manager.auth_provider, **_volume_client_config())
+
+    def show(self, kind: str, resource_id: str) -> dict[str, Any]:
+        """Ask for a resource.
+
+        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or ATTACHMENT
+        :param resource_id: which one
+        :returns: its fields
+        :raises tempest.lib.exceptions.NotFound: if there is none
+        """
+        if kind == VOLUME:
+            return self.volumes.show_volume(resource_id)['volume']
+        if kind == BACKUP:
+            return self.backups.show_backup(resource_id)['backup']
+        if kind == SNAPSHOT:
+            return self.snapshots.show_snapshot(resource_id)['snapshot']
+        if kind == IMAGE:
+            return dict(self.images.show_image(resource_id))
+        if kind == ATTACHMENT:
+            return self.attachments.show_attachment(
+                resource_id)['attachment']
+        raise ValueError(f'unknown kind of resource: {kind}')
+
+    def delete(self, kind: str, resource_id: str) -> None:
+        """Ask for the deletion of a resource, without waiting for it.
+
+        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or ATTACHMENT
+        :param resource_id: which one
+        :raises tempest.lib.exceptions.NotFound: if there is none
+        """
+        if kind == VOLUME:
+            self.volumes.delete_volume(resource_id)
+        elif kind == BACKUP:
+            self.backups.delete_backup(resource_id)
+        elif kind == SNAPSHOT:
+            self.snapshots.delete_snapshot(resource_id)
+        elif kind == IMAGE:
+            self.images.delete_image(resource_id)
+        elif kind == ATTACHMENT:
+            self.attachments.delete_attachment(resource_id)
+        else:
+            raise ValueError(f'unknown kind of resource: {kind}')
+
+    def reset(self, kind: str, resource_id: str) -> None:
+        """Set the status to error, from which everything can be deleted.
+
+        :param kind: VOLUME, BACKUP or SNAPSHOT
+        :param resource_id: which one
+        """
+        if kind == VOLUME:
+            self.volumes.reset_volume_status(resource_id, status='error')
+        elif kind == BACKUP:
+            self.backups.reset_backup_status(resource_id, 'error')
+        elif kind == SNAPSHOT:
+            self.snapshots.reset_snapshot_status(resource_id, 'error')
+        else:
+            raise ValueError(f'the status of a {kind} cannot be reset')
+
+    def find(self, kind: str, name: str) -> list[str]:
+        """Look for resources of every project by their exact name.
+
+        :param kind: VOLUME, BACKUP, SNAPSHOT or IMAGE
+        :param name: the whole name
+        :returns: their ids
+        """
+        params = {'name': name, 'all_tenants': 1}
+        if kind == VOLUME:
+            found = self.volumes.list_volumes(params=params)['volumes']
+        elif kind == BACKUP:
+            found = self.backups.list_backups(**params)['backups']
+        elif kind == SNAPSHOT:
+            found = self.snapshots.list_snapshots(**params)['snapshots']
+        elif kind == IMAGE:
+            found = self.images.list_images({'name': name})['images']
+        else:
+            raise ValueError(f'a {kind} cannot be found by its name')
+        return [one['id'] for one in found if one['name'] == name]
+
+    def attachments_of(self, volume_id: str) -> list[str]:
+        """List the attachments of a volume.
+
+        :param volume_id: the volume
+        :returns: ids of attachments
+        """
+        return [one['id'] for one in
+                self.attachments.list_attachments(volume_id)['attachments']]
+
+    def messages(self, resource_id: str) -> list[str]:
+        """Read what Cinder tells its user about a resource.
+
+        :param resource_id: which one
+        :returns: the texts, the newest first; what went wrong instead when
+            they cannot be read, because this serves a failure's message
+        """
+        try:
+            found = self.user_messages.list_messages()['messages']
+        except (lib_exc.RestClientException, AssertionError) as exc:
+            return [f'(the user messages cannot be read: {exc})']
+        return [one['user_message'] for one in found
+                if one.get('resource_uuid') == resource_id]
+
+    def reimage(self, volume_id: str, image_id: str) -> None:
+        """Ask for an image to be written into an existing volume.
+
+        :param volume_id: the volume
+        :param image_id: the image
+        """
+        resp, _ = self.volumes.post(
+            f'volumes/{volume_id}/action',
+            json.dumps({'os-reimage': {'image_id': image_id}}))
+        self.volumes.expected_success(202, resp.status)
+
+    def export_record(self, backup_id: str) -> backup_record.BackupRecord:
+        """Export the record of a backup.
+
+        :param backup_id: the backup
+        :returns: what the administrator keeps
+        """
+        return backup_record.BackupRecord.from_api(
+            self.backups.export_backup(backup_id))
+
+    def import_record(self, record: backup_record.BackupRecord
+                      ) -> dict[str, Any]:
+        """Ask for a record to be imported, without waiting for it.
+
+        :param record: what was exported
+        :returns: id, name and links of the backup
+        """
+        return self.backups.import_backup(**record.to_api())['backup']
+
+
+def _volume_client_config() -> dict[str, Any]:
+    """Say how the volume service is reached, in words of its clients."""
+    return config.service_client_config('volume')

@@ -1,0 +1,276 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Options of the plugin, and what they must be for a run to make sense.
+
+Two groups, never mixed: how to connect and what to use, and what the cloud
+can do. A test is skipped only for the second group; a mistake in the first
+one ends the run.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from oslo_config import cfg
+
+from cinder_backup_recovery_tests import exceptions
+
+IMAGE = 'image'
+ATTACHMENT = 'attachment'
+
+# The newest microversion whose answers the tests understand: os-reimage.
+MICROVERSION = '3.68'
+
+backup_recovery_group = cfg.OptGroup(
+    name='cinder_backup_recovery',
+    title='Backup recovery tests: how to connect and what to use')
+
+BackupRecoveryGroup: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'database_connection',
+        secret=True,
+        help="SQLAlchemy URL of Cinder's database, for instance "
+             "mysql+pymysql://cinder:PASSWORD@HOST/cinder?charset=utf8. The "
+             "tests of row loss remove and mark rows of backups through it, "
+             "and only of backups that they created. Either this or "
+             "row_removal_command must be set, otherwise the run ends with "
+             "an error before anything is created."),
+    cfg.StrOpt(
+        'row_removal_command',
+        help="Program that removes rows where the database cannot be "
+             "reached from here, for instance 'ssh controller "
+             "cinder-backup-lose-rows'. It is run without a shell, with the "
+             "kind of loss and the ids of the backups as arguments. It is "
+             "used instead of database_connection; with both set the run "
+             "ends with an error."),
+    cfg.StrOpt(
+        'row_exists_command',
+        help="Program that prints whether rows of backups are live, "
+             "soft-deleted or absent; it proves that a row is gone. It must "
+             "be set when row_removal_command is, otherwise the run ends "
+             "with an error."),
+    cfg.IntOpt(
+        'row_removal_timeout',
+        default=120,
+        min=1,
+        help="Seconds after which row_removal_command or "
+             "row_exists_command is ended and the test fails."),
+    cfg.StrOpt(
+        'ledger_dir',
+        help="Directory on this machine where everything that the tests "
+             "create is recorded the moment it is created. Row removal "
+             "refuses what is not recorded, and "
+             "cinder-backup-recovery-cleanup removes from it what a killed "
+             "run has left behind. It must be set, otherwise the run ends "
+             "with an error. It is created when it does not exist."),
+    cfg.StrOpt(
+        'content_access',
+        default=IMAGE,
+        choices=[
+            (IMAGE, "through Glance: volumes are created from images, "
+                    "rewritten by os-reimage and uploaded to images. It "
+                    "needs nothing on this machine but moves each volume "
+                    "over the network."),
+            (ATTACHMENT, "through an attachment that os-brick connects to "
+                         "this machine. It needs os-brick, access to the "
+                         "volumes' storage and often root."),
+        ],
+        help="How the content of a volume is written and read."),
+    cfg.StrOpt(
+        'backup_driver',
+        default='',
+        help="Class path of the backup driver that the cloud must use, or "
+             "its beginning, for instance cinder.backup.drivers.ceph. A "
+             "backup that another driver made fails the test, so that a "
+             "result is never given to the wrong driver. With the empty "
+             "default every driver is accepted."),
+    cfg.FloatOpt(
+        'poll_interval',
+        default=1.0,
+        min=0.01,
+        help="Seconds between two questions for a status. A smaller value "
+             "shortens the run on a fast cloud and asks more of its API."),
+    cfg.IntOpt(
+        'wait_timeout',
+        default=300,
+        min=1,
+        help="Seconds after which a volume, image, snapshot, attachment or "
+             "the deletion of anything that is not finished fails the "
+             "test."),
+    cfg.IntOpt(
+        'backup_timeout',
+        default=600,
+        min=1,
+        help="Seconds after which a backup or an import of a record that is "
+             "not finished fails the test."),
+    cfg.IntOpt(
+        'restore_timeout',
+        default=600,
+        min=1,
+        help="Seconds after which a restore that is not finished fails the "
+             "test."),
+    cfg.IntOpt(
+        'volume_size',
+        default=1,
+        min=1,
+        help="GiB of the volumes that are backed up. A larger value makes "
+             "more of a driver's objects and takes proportionally longer."),
+    cfg.StrOpt(
+        'name_prefix',
+        default='backup-recovery',
+        regex='^[A-Za-z0-9._-]{1,40}$',
+        help="Begin of the name of everything that the tests create; what "
+             "follows is unique for each run."),
+    cfg.StrOpt(
+        'connector_ip',
+        default='127.0.0.1',
+        help="Address of this machine as the storage sees it, for "
+             "content_access = attachment. Drivers that export a volume to "
+             "an address only (NFS, some iSCSI targets) refuse the "
+             "attachment when it is wrong."),
+    cfg.StrOpt(
+        'connector_properties',
+        default='full',
+        choices=[
+            ('full', "os-brick asks this machine for its iSCSI, Fibre "
+                     "Channel and NVMe names; needs root_helper"),
+            ('basic', "host name, address and platform only, which is "
+                      "enough where volumes are files or RBD images; needs "
+                      "no root"),
+        ],
+        help="What the cloud is told about this machine, for "
+             "content_access = attachment."),
+    cfg.StrOpt(
+        'root_helper',
+        default='sudo',
+        help="Command that runs os-brick's programs as root, for "
+             "content_access = attachment. Volumes that are files need "
+             "none."),
+]
+
+backup_recovery_feature_group = cfg.OptGroup(
+    name='cinder_backup_recovery_feature_enabled',
+    title='Backup recovery tests: what the cloud can do')
+
+BackupRecoveryFeatureGroup: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        'row_loss_hard',
+        default=True,
+        help="Rows of backups may be deleted from the database. Otherwise "
+             "every test of it is skipped, and nothing shows that a record "
+             "recovers a backup of which nothing is left."),
+    cfg.BoolOpt(
+        'row_loss_soft',
+        default=True,
+        help="Rows of backups may be marked deleted. Otherwise every test "
+             "of it is skipped; Cinder imports over such a row by other "
+             "code than over a missing one."),
+    cfg.BoolOpt(
+        'incremental',
+        default=True,
+        help="The backup driver makes incremental backups. Otherwise every "
+             "test of a chain is skipped."),
+    cfg.BoolOpt(
+        'reimage',
+        default=True,
+        help="The volume driver can write an image into an existing volume "
+             "(os-reimage, microversion 3.68) and the next incremental "
+             "backup still builds on the former one. Otherwise, with "
+             "content_access = image, tests that change the content of a "
+             "volume are skipped. Ceph replaces the volume's image on "
+             "os-reimage: set it to false there or use attachments."),
+    cfg.BoolOpt(
+        'image_upload',
+        default=True,
+        help="A volume can be uploaded to an image. It is the only way to "
+             "read a volume with content_access = image, so that both "
+             "together with false end the run with an error."),
+    cfg.BoolOpt(
+        'restore_to_existing_volume',
+        default=True,
+        help="A backup can be restored onto a volume that exists and holds "
+             "data. Otherwise every test of it is skipped."),
+    cfg.BoolOpt(
+        'import_verify',
+        default=False,
+        help="The backup driver looks at the storage when a record is "
+             "imported, and refuses a backup that cannot be restored. "
+             "Otherwise every test of damage at import is skipped."),
+]
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Groups and options, for the generator of the sample file."""
+    return [
+        (backup_recovery_group.name, BackupRecoveryGroup),
+        (backup_recovery_feature_group.name, BackupRecoveryFeatureGroup),
+    ]
+
+
+def _microversion(text: str) -> tuple[float, float]:
+    if text == 'latest':
+        return (float('inf'), 0)
+    major, _, minor = text.partition('.')
+    return (int(major), int(minor or 0))
+
+
+def problems(conf: Any) -> Iterable[str]:
+    """Say what in the configuration nothing can be done with.
+
+    :param conf: Tempest's configuration
+    :returns: one line for each mistake
+    """
+    group = conf.cinder_backup_recovery
+    if not conf.service_available.cinder:
+        yield "[service_available] cinder is false, but nothing else is tested"
+    if not group.ledger_dir:
+        yield ("[cinder_backup_recovery] ledger_dir is not set: no record "
+               "could be kept of what the tests create")
+    if group.database_connection and group.row_removal_command:
+        yield ("[cinder_backup_recovery] database_connection and "
+               "row_removal_command are both set: keep one")
+    if not group.database_connection and not group.row_removal_command:
+        yield ("[cinder_backup_recovery] neither database_connection nor "
+               "row_removal_command is set: no row could be lost")
+    if group.row_removal_command and not group.row_exists_command:
+        yield ("[cinder_backup_recovery] row_exists_command is not set: "
+               "nothing would prove that row_removal_command removes rows")
+    if group.content_access == IMAGE:
+        if not conf.service_available.glance:
+            yield ("[cinder_backup_recovery] content_access is image, but "
+                   "[service_available] glance is false")
+        if not conf.cinder_backup_recovery_feature_enabled.image_upload:
+            yield ("[cinder_backup_recovery] content_access is image, but "
+                   "[cinder_backup_recovery_feature_enabled] image_upload is "
+                   "false: no volume could be read")
+    newest = conf.volume.max_microversion
+    try:
+        enough = newest and _microversion(newest) >= _microversion(
+            MICROVERSION)
+    except ValueError:
+        enough = False
+    if not enough:
+        yield (f"[volume] max_microversion is {newest or 'not set'}: the "
+               f"tests send {MICROVERSION}, so it must be at least that or "
+               f"'latest'")
+
+
+def check(conf: Any) -> None:
+    """Refuse a configuration with which a run would prove nothing.
+
+    :param conf: Tempest's configuration
+    :raises InvalidConfiguration: with one line that names every mistake
+    """
+    found = list(problems(conf))
+    if found:
+        raise exceptions.InvalidConfiguration('; '.join(found))

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How a test writes and reads the content of a volume."""
+
+import abc
+from collections.abc import Iterable
+import contextlib
+from typing import Any
+from typing import BinaryIO
+
+from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests.content import layout as content_layout
+
+GIB = 1024 ** 3
+
+
+class VolumeContent(abc.ABC):
+    """One way to the bytes of volumes; which one the operator chooses."""
+
+    def __init__(self, resources: test_resources.Resources) -> None:
+        """Take what is needed.
+
+        :param resources: makes the volumes, images and attachments
+        """
+        self.resources = resources
+
+    @abc.abstractmethod
+    def create_volume(self, layout: content_layout.Layout,
+                      **kwargs: Any) -> str:
+        """Create a volume that holds a layout and else zeros.
+
+        :param layout: its content; its size must be whole GiB
+        :param kwargs: what else the request for the volume says
+        :returns: id of the volume
+        """
+
+    @abc.abstractmethod
+    def rewrite(self, volume_id: str, layout: content_layout.Layout,
+                since: int = 0) -> None:
+        """Change the content of a volume to a newer generation.
+
+        :param volume_id: the volume, which holds generation ``since``
+        :param layout: what it is to hold
+        :param since: what need not be written again
+        """
+
+    @abc.abstractmethod
+    def read(self, volume_id: str
+             ) -> contextlib.AbstractContextManager[
+                 BinaryIO | Iterable[bytes]]:
+        """Read the whole volume from its begin.
+
+        :param volume_id: the volume
+        :returns: a context in which the content is a stream
+        """
+
+
+def gigabytes(layout: content_layout.Layout) -> int:
+    """Say how large a volume is that a layout fills.
+
+    :param layout: the content
+    :returns: whole GiB
+    :raises ValueError: if no volume has that size
+    """
+    size, rest = divmod(layout.size_bytes, GIB)
+    if rest or not size:
+        raise ValueError(f'a volume of {layout.size_bytes} bytes is not '
+                         f'possible, only whole GiB are')
+    return size
+
+
+def written_end(layout: content_layout.Layout) -> int:
+    """Say where a layout ends that any of its generations has written.
+
+    :param layout: the content
+    :returns: offset behind the last byte of data or zeros
+    """
+    return max((extent.offset + extent.length for extent in layout.extents),
+               default=0)
+
+
+def make(conf: Any, resources: test_resources.Resources) -> VolumeContent:
+    """Make what the configuration chooses.
+
+    :param conf: Tempest's configuration
+    :param resources: makes the volumes, images and attachments
+    :raises InvalidConfiguration: if this machine lacks what it needs
+    """
+    # Each way is imported only where it is used: os-brick is an extra.
+    if conf.cinder_backup_recovery.content_access == config.ATTACHMENT:
+        from cinder_backup_recovery_tests.content import attachments
+        return attachments.AttachmentContent(
+            resources, attachments.Host.from_config(conf))
+    from cinder_backup_recovery_tests.content import images
+    return images.ImageContent(resources)

@@ -1,0 +1,218 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The content of volumes through os-brick, where this machine may connect."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import os
+import platform
+import socket
+import sys
+from typing import Any
+from typing import BinaryIO
+from typing import cast
+
+from oslo_concurrency import lockutils  # noqa: F401 registers lock_path
+from oslo_concurrency import processutils
+from oslo_config import cfg
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import layout as content_layout
+
+
+def _os_brick() -> Any:
+    """Import os-brick, which is an extra.
+
+    :raises InvalidConfiguration: if it is not installed
+    """
+    try:
+        import os_brick
+        from os_brick.initiator import connector
+    except ImportError as exc:
+        raise exceptions.InvalidConfiguration(
+            f'[cinder_backup_recovery] content_access is attachment, but '
+            f'os-brick cannot be imported ({exc}): install '
+            f'cinder-backup-recovery-tests[attachment]') from None
+    # Its locks lie where Tempest's do.
+    os_brick.setup(cfg.CONF)
+    return connector
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """This machine, as a host that volumes are attached to."""
+
+    ip: str = '127.0.0.1'
+    root_helper: str = 'sudo'
+    basic: bool = False
+
+    @classmethod
+    def from_config(cls, conf: Any) -> 'Host':
+        """Take what the configuration says.
+
+        :param conf: Tempest's configuration
+        :raises InvalidConfiguration: if os-brick is missing
+        """
+        _os_brick()
+        group = conf.cinder_backup_recovery
+        return cls(ip=group.connector_ip, root_helper=group.root_helper,
+                   basic=group.connector_properties == 'basic')
+
+    def properties(self) -> dict[str, Any]:
+        """Describe this machine to the cloud.
+
+        :raises InvalidConfiguration: if os-brick cannot ask for it
+        """
+        if self.basic:
+            return {'platform': platform.machine(), 'os_type': sys.platform,
+                    'ip': self.ip, 'host': socket.gethostname(),
+                    'multipath': False, 'do_local_attach': False}
+        connector = _os_brick()
+        try:
+            return connector.get_connector_properties(
+                self.root_helper, self.ip, multipath=False,
+                enforce_multipath=False)
+        except (OSError, processutils.ProcessExecutionError) as exc:
+            raise exceptions.InvalidConfiguration(
+                f'os-brick cannot describe this machine with '
+                f'[cinder_backup_recovery] root_helper = '
+                f'{self.root_helper}: {exc}') from None
+
+    def connector(self, connection_info: dict[str, Any]) -> Any:
+        """Make what connects one kind of volume.
+
+        :param connection_info: what the cloud says of an attachment
+        """
+        connector = _os_brick()
+        return connector.InitiatorConnector.factory(
+            connection_info['driver_volume_type'], self.root_helper,
+            use_multipath=False, conn=connection_info)
+
+
+class AttachmentContent(access.VolumeContent):
+    """Volumes that are connected to this machine for a moment."""
+
+    def __init__(self, resources: test_resources.Resources,
+                 host: Host) -> None:
+        """Take what is needed.
+
+        :param resources: makes the volumes and attachments
+        :param host: this machine
+        """
+        super().__init__(resources)
+        self.host = host
+
+    def create_volume(self, layout: content_layout.Layout,
+                      **kwargs: Any) -> str:
+        """Create an empty volume and write a layout into it.
+
+        :param layout: its content
+        :param kwargs: what else the request for the volume says
+        :returns: id of the volume
+        """
+        volume = self.resources.create_volume(
+            size=access.gigabytes(layout), **kwargs)
+        self.rewrite(volume['id'], layout)
+        return volume['id']
+
+    def rewrite(self, volume_id: str, layout: content_layout.Layout,
+                since: int = 0) -> None:
+        """Write what is new in a layout into a volume.
+
+        :param volume_id: the volume, which holds generation ``since``
+        :param layout: what it is to hold
+        :param since: what need not be written again
+        :raises ContentMismatch: if the size of the volume is not the
+            layout's before or after it
+        """
+        with self._device(volume_id, write=True) as device:
+            self._check_size(volume_id, device, layout, 'before')
+            device.seek(0)
+            layout.write_to(device, since=since)
+            device.flush()
+            _sync(device)
+            self._check_size(volume_id, device, layout, 'after')
+
+    @contextlib.contextmanager
+    def read(self, volume_id: str) -> Iterator[BinaryIO]:
+        """Connect a volume and read it.
+
+        :param volume_id: the volume
+        :returns: a context in which the content is a stream
+        """
+        with self._device(volume_id, write=False) as device:
+            device.seek(0)
+            yield device
+
+    @staticmethod
+    def _check_size(volume_id: str, device: BinaryIO,
+                    layout: content_layout.Layout, when: str) -> None:
+        size = device.seek(0, os.SEEK_END)
+        if size is None:  # os-brick's RBD volume
+            size = device.tell()
+        if size != layout.size_bytes:
+            raise exceptions.ContentMismatch(
+                f'volume {volume_id} has {size} bytes {when} it was '
+                f'written, not {layout.size_bytes}')
+
+    @contextlib.contextmanager
+    def _device(self, volume_id: str, write: bool) -> Iterator[BinaryIO]:
+        """Connect a volume to this machine."""
+        attachment = self.resources.attach(volume_id, self.host.properties())
+        try:
+            info = attachment['connection_info']
+            if 'driver_volume_type' not in info:
+                raise exceptions.ResourceFailed(
+                    f'the cloud does not say how volume {volume_id} is '
+                    f'connected')
+            connector = self.host.connector(info)
+            connected = connector.connect_volume(info)
+            try:
+                self.resources.api.attachments.complete_attachment(
+                    attachment['id'])
+                with _opened(connected['path'], write) as device:
+                    yield device
+            finally:
+                connector.disconnect_volume(info, connected)
+        finally:
+            self.resources.detach(attachment)
+
+
+def _sync(device: BinaryIO) -> None:
+    """Bring everything that was written to the storage."""
+    try:
+        number = device.fileno()
+    except OSError:  # os-brick's RBD volume is no file of the system
+        return
+    os.fsync(number)
+
+
+@contextlib.contextmanager
+def _opened(path: Any, write: bool) -> Iterator[BinaryIO]:
+    """Open what a connector returned: a path, or a file already."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        yield cast(BinaryIO, path)
+        return
+    try:
+        device = open(path, 'r+b' if write else 'rb')  # noqa: SIM115
+    except PermissionError as exc:
+        raise exceptions.InvalidConfiguration(
+            f'{exc.filename!r} cannot be opened: run the tests as a user who '
+            f'may, or set [cinder_backup_recovery] content_access = image'
+        ) from None
+    with device:
+        yield device

@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The content of volumes through Glance, for clouds where no more is open."""
+
+from collections.abc import Iterator
+import contextlib
+import io
+from typing import Any
+
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import layout as content_layout
+
+# Images end at a multiple of it; every driver's sectors divide it.
+ROUND = 1024 * 1024
+CHUNK = 1024 * 1024
+
+
+class Head(io.RawIOBase):
+    """The first bytes of a file, as a file to upload."""
+
+    def __init__(self, data: io.RawIOBase, length: int) -> None:
+        """Take the file.
+
+        :param data: where the bytes come from
+        :param length: how many of them
+        """
+        super().__init__()
+        self._data = data
+        self._left = length
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as much as there is room for.
+
+        :param buffer: where to put it
+        :returns: how many bytes
+        """
+        piece = self._data.read(min(len(buffer), self._left)) or b''
+        buffer[:len(piece)] = piece
+        self._left -= len(piece)
+        return len(piece)
+
+
+class ImageContent(access.VolumeContent):
+    """Volumes from images, os-reimage and volumes to images."""
+
+    def create_volume(self, layout: content_layout.Layout,
+                      **kwargs: Any) -> str:
+        """Create a volume from an image of a layout.
+
+        :param layout: its content
+        :param kwargs: what else the request for the volume says
+        :returns: id of the volume
+        """
+        with self._image(layout) as image_id:
+            volume = self.resources.create_volume(
+                size=access.gigabytes(layout), imageRef=image_id, **kwargs)
+        return volume['id']
+
+    def rewrite(self, volume_id: str, layout: content_layout.Layout,
+                since: int = 0) -> None:
+        """Write an image of a layout into an existing volume.
+
+        :param volume_id: the volume
+        :param layout: what it is to hold
+        :param since: not used: an image is always the whole content
+        """
+        resources = self.resources
+        resources.ledger.require(clients.VOLUME, [volume_id])
+        with self._image(layout) as image_id:
+            # The status is downloading before the request is answered.
+            resources.api.reimage(volume_id, image_id)
+            waiters.wait_for_status(
+                resources.api, clients.VOLUME, volume_id, 'available',
+                resources.patience)
+
+    @contextlib.contextmanager
+    def read(self, volume_id: str) -> Iterator[Iterator[bytes]]:
+        """Upload a volume to an image and read that, piece by piece.
+
+        :param volume_id: the volume
+        :returns: a context in which the content is a stream
+        """
+        resources = self.resources
+        image = resources.upload_volume(volume_id)
+        response = resources.api.images.show_image_file(
+            image['id'], chunked=True)
+        try:
+            # urllib3 raises when the connection ends before the length
+            # that Glance announced.
+            yield response.stream(CHUNK)
+        finally:
+            response.close()
+            response.release_conn()
+            resources.remove(clients.IMAGE, image['id'])
+
+    @contextlib.contextmanager
+    def _image(self, layout: content_layout.Layout) -> Iterator[str]:
+        """Make an image that ends behind what was ever written."""
+        end = max(access.written_end(layout), 1)
+        length = min(-(-end // ROUND) * ROUND, layout.size_bytes)
+        with layout.open() as whole:
+            image = self.resources.create_image(
+                io.BufferedReader(Head(whole, length), CHUNK))
+        if image['size'] != length:
+            raise exceptions.ContentMismatch(
+                f'image {image["id"]} has {image["size"]} bytes after the '
+                f'upload of {length}')
+        yield image['id']
+        # Where volumes are clones of images the image must stay as long as
+        # the volume; the clean-up, which comes later, removes both.
+        with contextlib.suppress(lib_exc.Conflict):
+            self.resources.remove(clients.IMAGE, image['id'])

@@ -1,0 +1,225 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Remove what the suite created, also what Cinder knows no more.
+
+The clean-up after a test and the one after a killed run are this one code.
+"""
+
+from collections.abc import Iterable
+import contextlib
+from typing import Any
+from typing import Protocol
+
+from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
+
+LOG = logging.getLogger(__name__)
+
+# Kind of a ledger's entry that holds the exported record of a backup.
+RECORD = 'backup-record'
+
+# What must go before what it hangs on.
+ORDER = (clients.ATTACHMENT, clients.BACKUP, clients.SNAPSHOT,
+         clients.VOLUME, clients.IMAGE)
+
+SETTLED = {
+    clients.VOLUME: ('available', 'in-use', 'reserved', 'error',
+                     'error_restoring', 'error_extending', 'error_deleting',
+                     'error_backing-up', 'error_managing'),
+    clients.BACKUP: ('available', 'error', 'error_deleting'),
+    clients.SNAPSHOT: ('available', 'error', 'error_deleting'),
+}
+
+
+class Api(waiters.Api, Protocol):
+    """What is needed to remove; :class:`clients.CloudApi` is one."""
+
+    def delete(self, kind: str, resource_id: str) -> None:
+        """Ask for the deletion of a resource."""
+
+    def reset(self, kind: str, resource_id: str) -> None:
+        """Set the status of a resource to error."""
+
+    def find(self, kind: str, name: str) -> list[str]:
+        """Look for resources by their exact name."""
+
+    def attachments_of(self, volume_id: str) -> list[str]:
+        """List the attachments of a volume."""
+
+    def import_record(self, record: backup_record.BackupRecord
+                      ) -> dict[str, Any]:
+        """Ask for a record to be imported."""
+
+
+class Disposal:
+    """Removes resources of a ledger and crosses them out there."""
+
+    def __init__(self, api: Api, ledger: resource_ledger.Ledger,
+                 patience: waiters.Patience) -> None:
+        """Take what is needed.
+
+        :param api: requests to the cloud
+        :param ledger: what the suite created
+        :param patience: how often to ask, and for how long
+        """
+        self.api = api
+        self.ledger = ledger
+        self.patience = patience
+
+    def remove(self, kind: str, resource_id: str) -> str:
+        """Remove a resource that the ledger owns, and wait until it is gone.
+
+        The row of a backup may be lost: then its data still lies on the
+        storage, and no request reaches it before the record is imported.
+
+        :param kind: kind of the resource
+        :param resource_id: which one
+        :returns: what was done, for a person
+        :raises NotInLedger: if the suite did not create it
+        :raises ResourceFailed: if the cloud could not delete it
+        :raises WaitTimeout: if the cloud did not delete it in time
+        """
+        self.ledger.require(kind, [resource_id])
+        done = 'removed'
+        try:
+            self._settle(kind, resource_id)
+        except lib_exc.NotFound:
+            record = self._record_of(kind, resource_id)
+            if record is None:
+                self._cross_out(kind, resource_id)
+                return 'was gone already'
+            self._import(resource_id, record)
+            done = 'imported again, because its row was lost, and removed'
+        with contextlib.suppress(lib_exc.NotFound):
+            self.api.delete(kind, resource_id)
+        waiters.wait_for_deletion(
+            self.api, kind, resource_id, self.patience,
+            timeout=(self.patience.backup if kind == clients.BACKUP
+                     else None))
+        self._cross_out(kind, resource_id)
+        return done
+
+    def remove_intended(self, entry: resource_ledger.Entry) -> str:
+        """Remove what a request made whose answer was never seen.
+
+        :param entry: an intent of the ledger, without an id
+        :returns: what was done, for a person
+        """
+        found: list[str] = []
+        if entry.name and entry.kind in (
+                clients.VOLUME, clients.BACKUP, clients.SNAPSHOT,
+                clients.IMAGE):
+            found = self.api.find(entry.kind, entry.name)
+        if not found:
+            # An attachment has no name; it goes with its volume.
+            self.ledger.abandon(entry.token)
+            return 'was never made'
+        done = 'was gone already'
+        for number, resource_id in enumerate(found):
+            if number == 0:
+                self.ledger.created(entry.token, resource_id)
+            else:
+                self.ledger.add(entry.kind, resource_id, entry.name)
+            done = self.remove(entry.kind, resource_id)
+        return done
+
+    def remember_record(self, backup_id: str,
+                        record: backup_record.BackupRecord) -> None:
+        """Keep the record of a backup until the backup is gone.
+
+        :param backup_id: the backup
+        :param record: what was exported
+        """
+        self.ledger.add(RECORD, backup_id, **record.to_api())
+
+    def _record_of(self, kind: str, resource_id: str
+                   ) -> backup_record.BackupRecord | None:
+        if kind != clients.BACKUP:
+            return None
+        found = [entry for entry in self.ledger.entries(RECORD)
+                 if entry.resource_id == resource_id]
+        if not found:
+            return None
+        return backup_record.BackupRecord(
+            backup_service=found[-1].details['backup_service'],
+            backup_url=found[-1].details['backup_url'])
+
+    def _import(self, backup_id: str,
+                record: backup_record.BackupRecord) -> None:
+        self.api.import_record(record)
+        try:
+            waiters.wait_for_status(
+                self.api, clients.BACKUP, backup_id, ('available', 'error'),
+                self.patience, timeout=self.patience.backup)
+        except exceptions.ResourceFailed as exc:
+            raise exceptions.ResourceFailed(
+                f'the stored data of backup {backup_id} could not be freed: '
+                f'{exc}') from None
+
+    def _settle(self, kind: str, resource_id: str) -> None:
+        """Bring a resource into a status from which it can be deleted.
+
+        :raises tempest.lib.exceptions.NotFound: if there is none
+        """
+        self.api.show(kind, resource_id)
+        if kind not in SETTLED:
+            return
+        if kind == clients.VOLUME:
+            for attachment_id in self.api.attachments_of(resource_id):
+                self._detach(attachment_id)
+        wanted: Iterable[str] = SETTLED[kind]
+        if kind == clients.VOLUME:
+            wanted = [status for status in wanted
+                      if status not in ('in-use', 'reserved')]
+        try:
+            now = waiters.wait_for_status(
+                self.api, kind, resource_id, [*wanted, 'deleting'],
+                self.patience)
+        except exceptions.ResourceFailed:
+            # Gone in the meantime, or in an error status we do not know.
+            self.api.show(kind, resource_id)
+            return
+        except exceptions.WaitTimeout as exc:
+            LOG.warning('%s; its status is set to error', exc)
+            self.api.reset(kind, resource_id)
+            return
+        if now['status'] == 'error_deleting' and kind == clients.BACKUP:
+            self.api.reset(kind, resource_id)
+        if now['status'] == 'deleting':
+            try:
+                waiters.wait_for_deletion(self.api, kind, resource_id,
+                                          self.patience)
+            except exceptions.BackupRecoveryError as exc:
+                LOG.warning('%s; it is deleted once more', exc)
+                self.api.reset(kind, resource_id)
+            self.api.show(kind, resource_id)
+
+    def _detach(self, attachment_id: str) -> None:
+        with contextlib.suppress(lib_exc.NotFound):
+            self.api.delete(clients.ATTACHMENT, attachment_id)
+        waiters.wait_for_deletion(self.api, clients.ATTACHMENT,
+                                  attachment_id, self.patience)
+        if self.ledger.owns(clients.ATTACHMENT, attachment_id):
+            self.ledger.gone(clients.ATTACHMENT, attachment_id)
+
+    def _cross_out(self, kind: str, resource_id: str) -> None:
+        self.ledger.gone(kind, resource_id)
+        if kind == clients.BACKUP and self.ledger.owns(RECORD, resource_id):
+            self.ledger.gone(RECORD, resource_id)

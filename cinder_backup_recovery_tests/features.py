@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Skip what the cloud cannot do, by configuration only."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import functools
+from typing import Any
+
+from tempest import config
+
+from cinder_backup_recovery_tests import config as recovery_config
+
+CONF = config.CONF
+
+
+def missing(conf: Any, features: Iterable[str],
+            rewrites_content: bool = False) -> str | None:
+    """Say which feature is missing that tests need.
+
+    :param conf: Tempest's configuration
+    :param features: options of [cinder_backup_recovery_feature_enabled]
+    :param rewrites_content: whether the content of a volume is changed
+        after its creation
+    :returns: the option that would have to be set, None if all is there
+    """
+    needed = list(features)
+    if rewrites_content and (conf.cinder_backup_recovery.content_access ==
+                             recovery_config.IMAGE):
+        needed.append('reimage')
+    if not conf.volume_feature_enabled.backup:
+        return '[volume_feature_enabled] backup is false'
+    for feature in needed:
+        if not getattr(conf.cinder_backup_recovery_feature_enabled, feature):
+            return (f'[cinder_backup_recovery_feature_enabled] {feature} is '
+                    f'false')
+    return None
+
+
+def needs(*features: str) -> Callable[[Callable[..., Any]],
+                                      Callable[..., Any]]:
+    """Skip a test where a feature is missing.
+
+    :param features: options of [cinder_backup_recovery_feature_enabled]
+    """
+    def decorator(test: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(test)
+        def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+            reason = missing(CONF, features)
+            if reason:
+                raise self.skipException(reason)
+            return test(self, *args, **kwargs)
+        return wrapper
+    return decorator

@@ -1,0 +1,298 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Create what the tests need, and never lose sight of it.
+
+Each request is written to the ledger before it is sent, and its answer as
+soon as it is there; the clean-up is registered before anything is waited
+for.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import itertools
+from typing import Any
+from typing import BinaryIO
+import uuid
+
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
+
+RUN_ID = uuid.uuid4().hex[:8]
+_numbers = itertools.count(1)
+
+
+def unique_name(prefix: str, what: str) -> str:
+    """Make a name that no other run and no other request uses.
+
+    :param prefix: the configured begin of all names
+    :param what: a word for what is named
+    """
+    return f'{prefix}-{RUN_ID}-{what}-{next(_numbers)}'
+
+
+class Resources:
+    """Makes resources for one test, or for all tests of one class."""
+
+    def __init__(self, api: clients.CloudApi, ledger: resource_ledger.Ledger,
+                 patience: waiters.Patience,
+                 add_cleanup: Callable[..., Any], name_prefix: str,
+                 volume_defaults: Mapping[str, Any] | None = None) -> None:
+        """Take what is needed.
+
+        :param api: requests to the cloud
+        :param ledger: where everything is recorded
+        :param patience: how often to ask, and for how long
+        :param add_cleanup: addCleanup of a test or
+            addClassResourceCleanup of a class
+        :param name_prefix: begin of all names
+        :param volume_defaults: what each request for a volume says
+        """
+        self.api = api
+        self.ledger = ledger
+        self.patience = patience
+        self.disposal = disposal.Disposal(api, ledger, patience)
+        self.name_prefix = name_prefix
+        self._add_cleanup = add_cleanup
+        self._volume_defaults = dict(volume_defaults or {})
+
+    def name(self, what: str) -> str:
+        """Make a unique name.
+
+        :param what: a word for what is named
+        """
+        return unique_name(self.name_prefix, what)
+
+    def _register(self, kind: str, name: str,
+                  request: Callable[[], str], refusal_is_clean: bool = True,
+                  **details: Any) -> str:
+        """Send a request that creates something, recorded on both sides.
+
+        :param kind: kind of the resource
+        :param name: its unique name, by which it is found when the answer
+            is never seen
+        :param request: sends it and returns the id
+        :param refusal_is_clean: whether a refusal (4xx) proves that nothing
+            was made
+        :param details: what else the clean-up should know
+        :returns: the id
+        """
+        token = self.ledger.intend(kind, name, **details)
+        try:
+            resource_id = request()
+        except lib_exc.ClientRestClientException:
+            if refusal_is_clean:
+                self.ledger.abandon(token)
+            else:
+                self._add_cleanup(self._remove_intended, token)
+            raise
+        except Exception:
+            self._add_cleanup(self._remove_intended, token)
+            raise
+        self.ledger.created(token, resource_id)
+        self._add_cleanup(self.remove, kind, resource_id)
+        return resource_id
+
+    def _remove_intended(self, token: str) -> None:
+        for entry in self.ledger.entries():
+            if entry.token == token and entry.resource_id is None:
+                self.disposal.remove_intended(entry)
+
+    def remove(self, kind: str, resource_id: str) -> None:
+        """Remove a resource and wait until it is gone; again does nothing.
+
+        :param kind: kind of the resource
+        :param resource_id: which one
+        """
+        if any(entry.resource_id == resource_id
+               for entry in self.ledger.entries(kind)):
+            self.disposal.remove(kind, resource_id)
+
+    def create_volume(self, **kwargs: Any) -> dict[str, Any]:
+        """Create a volume and wait until it is available.
+
+        :param kwargs: what the request says, size at least
+        :returns: its fields
+        """
+        name = kwargs.pop('name', None) or self.name('volume')
+        body = {**self._volume_defaults, **kwargs, 'name': name}
+        volume_id = self._register(
+            clients.VOLUME, name,
+            lambda: self.api.volumes.create_volume(**body)['volume']['id'])
+        return waiters.wait_for_status(
+            self.api, clients.VOLUME, volume_id, 'available', self.patience)
+
+    def create_snapshot(self, volume_id: str) -> dict[str, Any]:
+        """Create a snapshot and wait until it is available.
+
+        :param volume_id: of which volume
+        :returns: its fields
+        """
+        name = self.name('snapshot')
+        snapshot_id = self._register(
+            clients.SNAPSHOT, name,
+            lambda: self.api.snapshots.create_snapshot(
+                volume_id=volume_id, name=name)['snapshot']['id'])
+        return waiters.wait_for_status(
+            self.api, clients.SNAPSHOT, snapshot_id, 'available',
+            self.patience)
+
+    def create_backup(self, volume_id: str, **kwargs: Any
+                      ) -> dict[str, Any]:
+        """Create a backup and wait until it and its volume are available.
+
+        :param volume_id: of which volume
+        :param kwargs: what else the request says
+        :returns: its fields
+        """
+        name = kwargs.pop('name', None) or self.name('backup')
+        backup_id = self._register(
+            clients.BACKUP, name,
+            lambda: self.api.backups.create_backup(
+                volume_id=volume_id, name=name, **kwargs)['backup']['id'],
+            volume_id=volume_id)
+        self.wait_for_backup(backup_id)
+        # The volume becomes available after its backup does.
+        waiters.wait_for_status(
+            self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
+            self.patience)
+        return self.api.show(clients.BACKUP, backup_id)
+
+    def create_image(self, data: BinaryIO) -> dict[str, Any]:
+        """Upload data as a raw image, in small pieces.
+
+        :param data: what is read until its end
+        :returns: the image's fields
+        """
+        name = self.name('image')
+        image_id = self._register(
+            clients.IMAGE, name,
+            lambda: self.api.images.create_image(
+                name=name, disk_format='raw', container_format='bare',
+                visibility='private')['id'])
+        self.api.images.store_image_file(image_id, data)
+        return waiters.wait_for_status(
+            self.api, clients.IMAGE, image_id, 'active', self.patience)
+
+    def upload_volume(self, volume_id: str) -> dict[str, Any]:
+        """Upload a volume to a raw image and wait until it can be read.
+
+        :param volume_id: the volume
+        :returns: the image's fields
+        """
+        name = self.name('upload')
+        image_id = self._register(
+            clients.IMAGE, name,
+            lambda: self.api.volumes.upload_volume(
+                volume_id, image_name=name, disk_format='raw',
+                container_format='bare', force=False, visibility='private')[
+                    'os-volume_upload_image']['image_id'])
+        waiters.wait_for_status(
+            self.api, clients.IMAGE, image_id, 'active', self.patience,
+            related=[(clients.VOLUME, volume_id)])
+        waiters.wait_for_status(
+            self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
+            self.patience)
+        return self.api.show(clients.IMAGE, image_id)
+
+    def attach(self, volume_id: str, connector: Mapping[str, Any]
+               ) -> dict[str, Any]:
+        """Attach a volume to the host that the connector describes.
+
+        :param volume_id: the volume
+        :param connector: properties of the host
+        :returns: the attachment with its connection_info
+        """
+        name = self.name('attachment')
+        attachment_id = self._register(
+            clients.ATTACHMENT, name,
+            lambda: self.api.attachments.create_attachment(
+                volume_id, connector)['attachment']['id'],
+            volume_id=volume_id)
+        return self.api.show(clients.ATTACHMENT, attachment_id)
+
+    def detach(self, attachment: Mapping[str, Any]) -> None:
+        """Delete an attachment and wait until its volume is available.
+
+        :param attachment: what :meth:`attach` returned
+        """
+        self.remove(clients.ATTACHMENT, attachment['id'])
+        waiters.wait_for_status(
+            self.api, clients.VOLUME, attachment['volume_id'], 'available',
+            self.patience)
+
+    def restore(self, backup_id: str, volume_id: str | None = None) -> str:
+        """Restore a backup and wait until the volume is available.
+
+        :param backup_id: the backup
+        :param volume_id: an existing volume; None makes a new one
+        :returns: id of the restored volume
+        """
+        if volume_id is None:
+            name = self.name('restored')
+            volume_id = self._register(
+                clients.VOLUME, name,
+                lambda: self.api.backups.restore_backup(
+                    backup_id, name=name)['restore']['volume_id'],
+                # Cinder makes the volume before it can refuse.
+                refusal_is_clean=False)
+        else:
+            self.ledger.require(clients.VOLUME, [volume_id])
+            self.api.backups.restore_backup(backup_id, volume_id=volume_id)
+        # A failed restore leaves the backup available and says why there.
+        waiters.wait_for_status(
+            self.api, clients.VOLUME, volume_id, 'available', self.patience,
+            timeout=self.patience.restore,
+            related=[(clients.BACKUP, backup_id)])
+        waiters.wait_for_status(
+            self.api, clients.BACKUP, backup_id, 'available', self.patience,
+            timeout=self.patience.restore)
+        return volume_id
+
+    def export_record(self, backup_id: str) -> backup_record.BackupRecord:
+        """Export the record of a backup, and keep it for the clean-up.
+
+        :param backup_id: the backup
+        :returns: what the administrator keeps
+        """
+        record = self.api.export_record(backup_id)
+        if not self.ledger.owns(disposal.RECORD, backup_id):
+            self.disposal.remember_record(backup_id, record)
+        return record
+
+    def import_record(self, record: backup_record.BackupRecord
+                      ) -> dict[str, Any]:
+        """Import a record and wait until the backup is available.
+
+        :param record: what was exported of a backup of this ledger
+        :returns: the backup's fields
+        """
+        backup_id = record.fields['id']
+        self.ledger.require(clients.BACKUP, [backup_id])
+        self.api.import_record(record)
+        return self.wait_for_backup(backup_id)
+
+    def wait_for_backup(self, backup_id: str) -> dict[str, Any]:
+        """Wait until a backup is available, after its creation or import.
+
+        :param backup_id: the backup
+        :returns: its fields
+        """
+        return waiters.wait_for_status(
+            self.api, clients.BACKUP, backup_id, 'available', self.patience,
+            timeout=self.patience.backup)

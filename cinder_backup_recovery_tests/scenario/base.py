@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the recoveries share: a backup, or a chain of them, with records."""
+
+import dataclasses
+from typing import Any
+
+from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.content import layout as content_layout
+
+MIB = 1024 * 1024
+
+# Seeds: what is backed up, and what else lies where a restore writes.
+OURS = 1
+FOREIGN = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """One backup, with all that is known of it before its row is lost."""
+
+    what: str
+    layout: content_layout.Layout
+    view: dict[str, Any]
+    record: backup_record.BackupRecord
+
+    @property
+    def backup_id(self) -> str:
+        """Id of the backup."""
+        return self.view['id']
+
+
+class RecoveryScenario(base.BackupRecoveryTest):
+    """Base of the recoveries."""
+
+    @classmethod
+    def make_backup(cls, volume_id: str, **kwargs: Any) -> str:
+        """Back a volume up for all tests of the class.
+
+        :param volume_id: the volume
+        :param kwargs: what else the request says
+        :returns: id of the backup
+        """
+        return cls.class_resources.create_backup(volume_id, **kwargs)['id']
+
+    @classmethod
+    def link(cls, what: str, layout: content_layout.Layout,
+             backup_id: str) -> Link:
+        """Export the record of a backup that is finished.
+
+        :param what: how a failure calls it
+        :param layout: what its volume held
+        :param backup_id: the backup
+        """
+        record = cls.class_resources.export_record(backup_id)
+        cls.check_driver(record)
+        return Link(what, layout,
+                    cls.cloud.show(clients.BACKUP, backup_id), record)
+
+    @classmethod
+    def make_chain(cls) -> tuple[str, list[Link]]:
+        """Back a volume up three times, with changes in between.
+
+        Data is overwritten with data and with zeros, zeros with data, and
+        most of it is left alone; a block that one backup changes the next
+        one changes again, and another one it leaves.
+
+        :returns: id of the source volume, and the chain
+        """
+        size = cls.size_bytes
+        first = cls.layout(OURS).overwrite(16 * MIB, 4 * MIB)
+        second = (first.overwrite(17 * MIB, MIB)
+                  .zero(18 * MIB, MIB)
+                  .overwrite(size // 4, MIB))
+        third = (second.zero(17 * MIB, MIB // 2)
+                 .overwrite(18 * MIB + MIB // 2, MIB // 2)
+                 .overwrite(19 * MIB + 4096, 512)
+                 .zero(size // 4 + MIB // 2, MIB // 4))
+        volume_id = cls.class_content.create_volume(first)
+        backup_ids = [cls.make_backup(volume_id)]
+        for former, layout in ((first, second), (second, third)):
+            cls.class_content.rewrite(volume_id, layout,
+                                      since=former.generation)
+            backup_ids.append(cls.make_backup(volume_id, incremental=True))
+        names = ('full backup', 'first incremental backup',
+                 'second incremental backup')
+        return volume_id, [
+            cls.link(what, layout, backup_id) for what, layout, backup_id
+            in zip(names, (first, second, third), backup_ids, strict=True)]
+
+    def import_all(self, links: list[Link]) -> None:
+        """Import the records of lost backups, and check their fields.
+
+        :param links: the backups, a parent before its children
+        """
+        for link in links:
+            self.resources.import_record(link.record)
+        for link in links:
+            self.assert_recovered(link.view, link.record)
+
+    def restore_and_compare(self, link: Link,
+                            onto: str | None = None,
+                            history: tuple[content_layout.Layout, ...] = ()
+                            ) -> None:
+        """Restore a backup and compare every byte with the original.
+
+        :param link: the backup
+        :param onto: an existing volume; None makes a new one
+        :param history: other contents by which a difference is named
+        """
+        volume_id = self.resources.restore(link.backup_id, onto)
+        self.assert_content(
+            volume_id, link.layout,
+            f'{link.what} {link.backup_id}, restored', history)
+        if onto is None:
+            # Room for the next one: volumes are large.
+            self.resources.remove(clients.VOLUME, volume_id)

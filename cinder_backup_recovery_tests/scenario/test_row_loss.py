@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Recovery of backups whose rows are gone from Cinder's database."""
+
+from tempest.lib import decorators
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import base
+
+
+class FullBackupRowLossTest(base.RecoveryScenario):
+    """A full backup loses its row and comes back from its record."""
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        layout = cls.layout(base.OURS)
+        cls.volume_id = cls.class_content.create_volume(layout)
+        backup_id = cls.make_backup(
+            cls.volume_id, description='a description to be kept')
+        cls.full = cls.link('full backup', layout, backup_id)
+
+    @decorators.idempotent_id('2f10d1e7-16f6-45d9-8b5b-d94d67a7e3d0')
+    @features.needs('row_loss_hard')
+    def test_hard_loss_restored_to_new_volume(self) -> None:
+        """A deleted row costs no data.
+
+        If it fails, an administrator who lost the database has exported
+        records that do not bring the users' volumes back.
+        """
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        self.restore_and_compare(self.full)
+
+    @decorators.idempotent_id('1ca49073-730f-4a0f-a66b-d83f0be119c2')
+    @features.needs('row_loss_hard', 'restore_to_existing_volume')
+    def test_hard_loss_restored_onto_existing_volume(self) -> None:
+        """A restore replaces all that a volume held before.
+
+        If it fails, a user who restores an imported backup onto a volume
+        finds bytes in it that were never backed up, possibly of somebody
+        else, between the own ones.
+        """
+        foreign = self.foreign_layout(base.FOREIGN)
+        target_id = self.content.create_volume(foreign)
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        self.restore_and_compare(self.full, onto=target_id,
+                                 history=(foreign,))
+
+    @decorators.idempotent_id('9caa61ce-9031-4439-8b31-4ce4539eb748')
+    @features.needs('row_loss_soft')
+    def test_soft_loss_restored_to_new_volume(self) -> None:
+        """A row that is marked deleted is revived by an import.
+
+        If it fails, a backup that was removed from the database by
+        mistake, while its data stayed on the storage, is lost for its user.
+        """
+        self.lose_rows([self.full.record], rows_base.SOFT)
+        self.import_all([self.full])
+        self.restore_and_compare(self.full)
+
+
+class ChainRowLossTest(base.RecoveryScenario):
+    """Three backups that build on each other lose their rows."""
+
+    needed_features = ('row_loss_hard', 'incremental')
+    rewrites_content = True
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a chain of three backups and export the records."""
+        super().resource_setup()
+        cls.volume_id, cls.chain = cls.make_chain()
+        cls.history = tuple(link.layout for link in cls.chain)
+
+    @decorators.idempotent_id('72eda700-fcff-4379-bdca-89d566fd9084')
+    def test_chain_restored_at_each_link(self) -> None:
+        """Each backup of an imported chain gives the volume of its day.
+
+        If it fails, users get a volume that mixes the states of several
+        days: blocks that were changed or cleared since are stale.
+        """
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain)
+        for link in self.chain:
+            self.restore_and_compare(link, history=self.history)
+
+    @decorators.idempotent_id('17889372-8e64-40e1-9fb5-6db797ecf8ff')
+    @features.needs('restore_to_existing_volume')
+    def test_chain_restored_onto_existing_volume(self) -> None:
+        """The newest backup of a chain replaces all that a volume held.
+
+        If it fails, a user who restores an imported chain onto a volume
+        finds bytes in it that were never backed up.
+        """
+        foreign = self.foreign_layout(base.FOREIGN)
+        target_id = self.content.create_volume(foreign)
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain)
+        self.restore_and_compare(self.chain[-1], onto=target_id,
+                                 history=(*self.history, foreign))
+
+
+class ChainAndSourceLossTest(base.RecoveryScenario):
+    """A chain loses its rows, and the volume that it was made of is gone."""
+
+    needed_features = ('row_loss_hard', 'incremental')
+    rewrites_content = True
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a chain of three backups and delete the source volume."""
+        super().resource_setup()
+        cls.volume_id, cls.chain = cls.make_chain()
+        cls.history = tuple(link.layout for link in cls.chain)
+        cls.class_resources.remove(clients.VOLUME, cls.volume_id)
+
+    @decorators.idempotent_id('c39f9f3d-2c83-44eb-bc75-d5e4f214b6c8')
+    def test_chain_restored_without_source_volume(self) -> None:
+        """A chain is restored where neither rows nor source volume are.
+
+        If it fails, backups save nothing in the very disaster that they
+        are made for: the loss of the cloud with its volumes.
+        """
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain)
+        for link in self.chain:
+            self.restore_and_compare(link, history=self.history)

@@ -1,0 +1,206 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Wait for a resource, and say what happened when it does not come.
+
+A wait ends at once when the resource is in an error status, and quotes what
+Cinder says about it. The waiters of Tempest say only which status came.
+"""
+
+from collections.abc import Collection
+from collections.abc import Iterable
+import dataclasses
+import time
+from typing import Any
+from typing import Protocol
+
+from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
+from tempest.lib.common.utils import test_utils
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+
+LOG = logging.getLogger(__name__)
+
+DELETED = 'deleted'
+
+
+class Api(Protocol):
+    """What the waiters ask; :class:`clients.CloudApi` is one."""
+
+    def show(self, kind: str, resource_id: str) -> dict[str, Any]:
+        """Ask for a resource."""
+
+    def messages(self, resource_id: str) -> list[str]:
+        """Read what Cinder tells its user about a resource."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How often to ask, and for how long."""
+
+    interval: float = 1.0
+    timeout: float = 300
+    backup: float = 600
+    restore: float = 600
+
+    @classmethod
+    def from_config(cls, conf: Any) -> 'Patience':
+        """Take the times of the configuration.
+
+        :param conf: Tempest's configuration
+        """
+        group = conf.cinder_backup_recovery
+        return cls(interval=group.poll_interval, timeout=group.wait_timeout,
+                   backup=group.backup_timeout, restore=group.restore_timeout)
+
+
+def status_of(kind: str, resource: dict[str, Any]) -> str:
+    """Read the status of a resource, whatever the field is called.
+
+    :param kind: kind of the resource
+    :param resource: its fields
+    """
+    if kind == clients.ATTACHMENT:
+        return resource.get('status') or resource.get('attach_status') or ''
+    return resource['status']
+
+
+def reasons(api: Api, kind: str, resource_id: str,
+            resource: dict[str, Any] | None = None) -> str:
+    """Collect what the cloud says about a failure.
+
+    :param api: where to ask
+    :param kind: kind of the resource
+    :param resource_id: which one
+    :param resource: its fields, when they are known
+    :returns: fail_reason and user messages, or that there are none
+    """
+    said = []
+    fail_reason = (resource or {}).get('fail_reason')
+    if fail_reason:
+        said.append(f'fail_reason: {fail_reason}')
+    if kind in (clients.VOLUME, clients.BACKUP, clients.SNAPSHOT):
+        said.extend(f'message: {text}'
+                    for text in dict.fromkeys(api.messages(resource_id)))
+    return '; '.join(said) or 'Cinder gives no reason'
+
+
+def _quote(api: Api, kind: str, resource_id: str, resource: dict[str, Any],
+           related: Iterable[tuple[str, str]]) -> str:
+    text = reasons(api, kind, resource_id, resource)
+    for other_kind, other_id in related:
+        try:
+            other = api.show(other_kind, other_id)
+        except lib_exc.NotFound:
+            text += f'; {other_kind} {other_id} is gone'
+            continue
+        text += (f'; {other_kind} {other_id} is '
+                 f'{status_of(other_kind, other)}: '
+                 f'{reasons(api, other_kind, other_id, other)}')
+    return text
+
+
+def _caller() -> str:
+    return test_utils.find_test_caller() or 'the suite'
+
+
+def _failed_status(status: str) -> bool:
+    return status.startswith('error') or status in ('killed', 'deleted')
+
+
+def wait_for_status(api: Api, kind: str, resource_id: str,
+                    wanted: str | Collection[str], patience: Patience,
+                    timeout: float | None = None,
+                    related: Iterable[tuple[str, str]] = ()
+                    ) -> dict[str, Any]:
+    """Wait until a resource has a status.
+
+    :param api: where to ask
+    :param kind: kind of the resource
+    :param resource_id: which one
+    :param wanted: the status, or several of which one is enough
+    :param patience: how often to ask, and for how long
+    :param timeout: seconds, when it is not the patience's
+    :param related: other resources that know why it may fail
+    :returns: the resource's fields then
+    :raises ResourceFailed: as soon as it is in an error status or gone
+    :raises WaitTimeout: when the time is over
+    """
+    statuses = [wanted] if isinstance(wanted, str) else list(wanted)
+    limit = patience.timeout if timeout is None else timeout
+    goal = ' or '.join(statuses)
+    started = time.monotonic()
+    while True:
+        try:
+            resource = api.show(kind, resource_id)
+        except lib_exc.NotFound:
+            raise exceptions.ResourceFailed(
+                f'{_caller()} waits for {kind} {resource_id} to be {goal}, '
+                f'but it is gone: {reasons(api, kind, resource_id)}') from None
+        status = status_of(kind, resource)
+        if status in statuses:
+            return resource
+        if _failed_status(status):
+            raise exceptions.ResourceFailed(
+                f'{_caller()} waits for {kind} {resource_id} to be {goal}, '
+                f'but it is {status}: '
+                f'{_quote(api, kind, resource_id, resource, related)}')
+        waited = time.monotonic() - started
+        if waited >= limit:
+            raise exceptions.WaitTimeout(
+                f'{_caller()} waited {waited:.0f} s for {kind} '
+                f'{resource_id} to be {goal}, but it is still {status}: '
+                f'{_quote(api, kind, resource_id, resource, related)}')
+        time.sleep(min(patience.interval, max(limit - waited, 0.01)))
+
+
+def wait_for_deletion(api: Api, kind: str, resource_id: str,
+                      patience: Patience, timeout: float | None = None
+                      ) -> None:
+    """Wait until a resource whose deletion was accepted is gone.
+
+    :param api: where to ask
+    :param kind: kind of the resource
+    :param resource_id: which one
+    :param patience: how often to ask, and for how long
+    :param timeout: seconds, when it is not the patience's
+    :raises ResourceFailed: as soon as the deletion has failed
+    :raises WaitTimeout: when the time is over
+    """
+    limit = patience.timeout if timeout is None else timeout
+    started = time.monotonic()
+    while True:
+        try:
+            resource = api.show(kind, resource_id)
+        except lib_exc.NotFound:
+            return
+        status = status_of(kind, resource)
+        if status == DELETED:
+            return
+        # Cinder sets the status to deleting before it answers the request,
+        # and back to available when the driver says that it is busy.
+        if _failed_status(status) or (
+                status == 'available' and kind != clients.ATTACHMENT):
+            raise exceptions.ResourceFailed(
+                f'{_caller()} waits for {kind} {resource_id} to be deleted, '
+                f'but it is {status}: '
+                f'{reasons(api, kind, resource_id, resource)}')
+        waited = time.monotonic() - started
+        if waited >= limit:
+            raise exceptions.WaitTimeout(
+                f'{_caller()} waited {waited:.0f} s for {kind} '
+                f'{resource_id} to be deleted, but it is still {status}: '
+                f'{reasons(api, kind, resource_id, resource)}')
+        time.sleep(min(patience.interval, max(limit - waited, 0.01)))
