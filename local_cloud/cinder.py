@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cinder: API, scheduler, volume and backup in one process."""
+
+import sys
+
+import requests
+
+from local_cloud import identity
+from local_cloud import settings
+from local_cloud import state as cloud_state
+
+NAME = 'cinder'
+
+SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
+
+#: What ``backup_driver`` and its options are, by the name of the profile.
+#: Until the reference driver is there, the default is Cinder's own driver
+#: for a directory, which has no import hooks either.
+BACKUP_DRIVERS = {
+    'default': 'cinder.backup.drivers.posix.PosixBackupDriver',
+}
+
+
+def configure(state: cloud_state.State) -> None:
+    """Write Cinder's configuration."""
+    directories = {name: state.data / name for name in
+                   ('volumes', 'backups', 'conversion', 'cinder-state')}
+    for directory in directories.values():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.write(state.config(NAME), {
+        'DEFAULT': {
+            'debug': state.record['debug'],
+            'use_stderr': 'true',
+            'host': 'local',
+            'my_ip': settings.HOST,
+            'transport_url': 'fake://',
+            'auth_strategy': 'keystone',
+            'resource_query_filters_file': settings.packaged_file(
+                NAME, 'resource_filters.json'),
+            'rootwrap_config': settings.packaged_file(NAME, 'rootwrap.conf'),
+            'state_path': directories['cinder-state'],
+            'image_conversion_dir': directories['conversion'],
+            'glance_api_servers': settings.url(state, 'glance'),
+            'enabled_backends': settings.VOLUME_BACKEND,
+            'default_volume_type': '__DEFAULT__',
+            # Several volumes of 1 GiB at the same time are no load, and a
+            # sparse file takes no room until it is written.
+            'volume_clear': 'none',
+            'scheduler_driver_init_wait_time': 5,
+            'report_interval': 2,
+            'service_down_time': 15,
+            'periodic_fuzzy_delay': 0,
+            'backup_driver': BACKUP_DRIVERS[state.record['backup']],
+            'backup_posix_path': directories['backups'],
+            # The tests are about content, not about the time that zlib
+            # takes; see the documentation for the figures.
+            'backup_compression_algorithm': 'zstd',
+            'backup_workers': 1,
+            'backup_use_same_host': 'true',
+            'osapi_volume_listen': settings.HOST,
+            'osapi_volume_listen_port': state.record['ports'][NAME],
+        },
+        'database': settings.database(state, NAME),
+        'keystone_authtoken': settings.auth_token(state, NAME),
+        'oslo_concurrency': {'lock_path': state.locks},
+        'coordination': {'backend_url': f'file://{state.data}/coordination'},
+        'oslo_messaging_notifications': {'driver': 'noop'},
+        settings.VOLUME_BACKEND: {
+            'volume_driver':
+                'local_cloud.inside.volume_driver.SparseFileDriver',
+            'volume_backend_name': settings.VOLUME_BACKEND,
+            'sparse_file_directory': directories['volumes'],
+        },
+    })
+    (state.data / 'coordination').mkdir(mode=0o700, exist_ok=True)
+
+
+def environment(state: cloud_state.State) -> dict[str, str]:
+    """Variables that Cinder's process needs."""
+    return {'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1'}
+
+
+def bootstrap_command(state: cloud_state.State) -> list[str]:
+    """The program that makes the schema."""
+    return [sys.executable, '-m', 'local_cloud.inside.cinder', 'bootstrap',
+            str(state.config(NAME))]
+
+
+def serve_command(state: cloud_state.State, descriptor: int) -> list[str]:
+    """The program that serves the API and runs the services."""
+    return [sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
+            str(state.config(NAME)),
+            str(settings.packaged_file(NAME, 'api-paste.ini')),
+            str(descriptor),
+            *state.record['cinder_services']]
+
+
+def ready(state: cloud_state.State) -> bool | str:
+    """Whether all services are up and the scheduler knows the back end.
+
+    Asked of the public API, as an operator would.
+    """
+    try:
+        session = identity.Session(state, timeout=5)
+        services = session.get('cinder', '/os-services')['services']
+        up = {s['binary'] for s in services if s['state'] == 'up'}
+        missing = set(state.record['cinder_services']) - up
+        if missing:
+            return f'not up: {", ".join(sorted(missing))}'
+        if {'cinder-scheduler', 'cinder-volume'} <= up:
+            pools = session.get('cinder', '/scheduler-stats/get_pools')
+            if not pools['pools']:
+                return 'the scheduler has no report of the volume service yet'
+    except requests.RequestException as error:
+        return str(error)
+    return True

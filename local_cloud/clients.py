@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What clients need to find the cloud: openrc, clouds.yaml."""
+
+import json
+import pathlib
+import shlex
+
+from local_cloud import settings
+from local_cloud import state as cloud_state
+
+CLOUD_NAME = 'local-cloud'
+
+
+def variables(state: cloud_state.State) -> dict[str, str]:
+    """The environment of a client, an administrator's.
+
+    The same for the ``openstack`` and the ``cinder`` client and for
+    Tempest; a command that gets it needs nothing else.
+    """
+    return {
+        'OS_AUTH_URL': settings.endpoint(state, 'keystone'),
+        'OS_IDENTITY_API_VERSION': '3',
+        'OS_VOLUME_API_VERSION': '3',
+        'OS_USERNAME': settings.ADMIN_USER,
+        'OS_PASSWORD': state.record['passwords'][settings.ADMIN_USER],
+        'OS_PROJECT_NAME': settings.ADMIN_PROJECT,
+        'OS_USER_DOMAIN_NAME': 'Default',
+        'OS_PROJECT_DOMAIN_NAME': 'Default',
+        'OS_REGION_NAME': settings.REGION,
+        'OS_CLIENT_CONFIG_FILE': str(clouds_yaml(state)),
+        'TEMPEST_CONFIG_DIR': str(state.etc),
+        'TEMPEST_CONFIG': 'tempest.conf',
+        cloud_state.ENVIRONMENT: str(state.root),
+    }
+
+
+def openrc(state: cloud_state.State) -> pathlib.Path:
+    """Where the shell's form of the variables is."""
+    return state.etc / 'openrc'
+
+
+def clouds_yaml(state: cloud_state.State) -> pathlib.Path:
+    """Where the clients' configuration file is."""
+    return state.etc / 'clouds.yaml'
+
+
+def write(state: cloud_state.State) -> None:
+    """Write both files, readable by their owner only."""
+    secret_file(openrc(state), ''.join(
+        f'export {name}={shlex.quote(value)}\n'
+        for name, value in variables(state).items()))
+    values = variables(state)
+    # JSON is YAML, and needs no library to quote it right.
+    secret_file(clouds_yaml(state), json.dumps({'clouds': {CLOUD_NAME: {
+        'auth': {
+            'auth_url': values['OS_AUTH_URL'],
+            'username': values['OS_USERNAME'],
+            'password': values['OS_PASSWORD'],
+            'project_name': values['OS_PROJECT_NAME'],
+            'user_domain_name': 'Default',
+            'project_domain_name': 'Default',
+        },
+        'region_name': settings.REGION,
+        'identity_api_version': 3,
+        'volume_api_version': 3,
+    }}}, indent=2) + '\n')
+
+
+def secret_file(path: pathlib.Path, text: str) -> None:
+    """Write a file that never was readable by anybody else."""
+    path.touch(mode=0o600)
+    path.write_text(text)

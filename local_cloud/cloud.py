@@ -1,0 +1,212 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cloud: its services started together, and taken down again."""
+
+from collections.abc import Sequence
+from importlib import util
+import socket
+import time
+import types
+
+from local_cloud import cinder
+from local_cloud import clients
+from local_cloud import console
+from local_cloud import daemons
+from local_cloud import exceptions
+from local_cloud import glance
+from local_cloud import keystone
+from local_cloud import settings
+from local_cloud import state as cloud_state
+from local_cloud import tempest_conf
+
+#: In the order in which they are needed; they start at the same time.
+SERVICES: tuple[types.ModuleType, ...] = (keystone, glance, cinder)
+
+
+class Cloud:
+    """One cloud in one state directory.
+
+    :param state: where it lives
+    :param say: where progress goes
+    :param timeout: seconds that each service has to become ready
+    """
+
+    def __init__(self, state: cloud_state.State,
+                 say: console.Console | None = None, timeout: float = 60):
+        self.state = state
+        self.say = say or console.Console(quiet=True)
+        self.timeout = timeout
+
+    def up(self, backup: str = 'default', debug: bool = False,
+           without: Sequence[str] = ()) -> None:
+        """Start the cloud, or what is not running of it.
+
+        :param backup: the profile of the backup driver
+        :param debug: let the services log everything
+        :param without: services of Cinder that are not to run, for tests of
+            what happens then
+        :raises LocalCloudError: if a service cannot be started; what was
+            started is stopped again and its logs are kept
+        """
+        from local_cloud import template  # looks for installed services
+        check_packages()
+        start = time.monotonic()
+        with self.state.locked():
+            new = True
+            if self.state.exists:
+                self.state.load()
+                # One that never became ready the first time holds nothing
+                # of use, and may lack anything.
+                new = not self.state.record.get('made')
+                if new:
+                    daemons.stop_all(self.state)
+                    self.state.clear()
+            if new:
+                self.state.create()
+                self.state.record.update(
+                    backup=backup, debug=debug, ports={}, cinder_services=[
+                        s for s in cinder.SERVICES if s not in without])
+            else:
+                self.say.say(f'using the cloud in {self.state.root}')
+            sockets: dict[str, socket.socket] = {}
+            try:
+                sockets = self._listen()
+                if new:
+                    template.instantiate(self.state, self.say)
+                    for service in SERVICES:
+                        service.configure(self.state)
+                self._start(sockets)
+                self._write_client_files(new)
+            except BaseException:
+                daemons.stop_all(self.state)
+                raise
+            finally:
+                for listener in sockets.values():
+                    listener.close()
+        self.say.say(f'ready after {time.monotonic() - start:.1f} s, '
+                     f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
+
+    def _listen(self) -> dict[str, socket.socket]:
+        """Bind the ports before anything is told of them.
+
+        A port that was only looked up could be another program's by the time
+        a service wants it; a bound socket is inherited and cannot be taken.
+        """
+        sockets = {}
+        for service in SERVICES:
+            if daemons.alive(self.state, service.NAME):
+                continue
+            port = self.state.record['ports'].get(service.NAME, 0)
+            try:
+                sockets[service.NAME] = socket.create_server(
+                    (settings.HOST, port), backlog=128)
+            except OSError as error:
+                raise exceptions.ServiceFailed(
+                    f'{service.NAME} cannot have its port {port} back: '
+                    f'{error.strerror}. Stop what listens there, or take '
+                    f'the cloud down and start a new one.') from error
+            self.state.record['ports'][service.NAME] = sockets[
+                service.NAME].getsockname()[1]
+        self.state.save()
+        return sockets
+
+    def _start(self, sockets: dict[str, socket.socket]) -> None:
+        starts = {}
+        for service in SERVICES:
+            listener = sockets.get(service.NAME)
+            if listener is None:
+                continue
+            starts[service.NAME] = time.monotonic()
+            daemons.spawn(
+                self.state, service.NAME,
+                service.serve_command(self.state, listener.fileno()),
+                service.environment(self.state), [listener.fileno()])
+            # Only the service may hold it: once that has died, a request
+            # must be refused and not wait for ever.
+            listener.close()
+        for service in SERVICES:
+            if service.NAME not in starts:
+                continue
+            daemons.wait_until(
+                self.state, service.NAME,
+                lambda service=service: service.ready(self.state),
+                self.timeout)
+            self.say.say(
+                f'{service.NAME} on {settings.url(self.state, service.NAME)} '
+                f'... {time.monotonic() - starts[service.NAME]:.1f} s')
+
+    def _write_client_files(self, new: bool) -> None:
+        clients.write(self.state)
+        if new:
+            with self.say.step('test image and tempest.conf'):
+                self.state.record['image'] = tempest_conf.create_image(
+                    self.state)
+        tempest_conf.write(self.state, self.state.record['image'])
+        self.state.record['made'] = True
+        self.state.save()
+
+    def down(self, keep: bool = False) -> None:
+        """Stop every process of the cloud and remove its directory.
+
+        :param keep: leave the directory, with its logs and its data
+        :raises LocalCloudError: if there is no cloud, or something cannot
+            be stopped or removed
+        """
+        if not self.state.root.is_dir():
+            raise exceptions.InvalidState(
+                f'There is no local cloud in {self.state.root}.')
+        with self.state.locked():
+            if self.state.exists:
+                self.state.load()
+                with self.say.step('stopping'):
+                    stopped = daemons.stop_all(self.state)
+                self.say.say(f'{stopped} processes stopped')
+            if keep:
+                self.say.say(f'kept {self.state.root}')
+                return
+            self.state.remove()
+            self.say.say(f'removed {self.state.root}')
+
+    def status(self) -> dict[str, str]:
+        """The state of each service: ready, not ready and why, or stopped.
+
+        :raises InvalidState: if there is no cloud
+        """
+        self.state.load()
+        result = {}
+        for service in SERVICES:
+            if not daemons.alive(self.state, service.NAME):
+                result[service.NAME] = 'stopped'
+                continue
+            answer = service.ready(self.state)
+            result[service.NAME] = ('ready' if answer is True
+                                    else f'not ready: {answer}')
+        return result
+
+    def memory(self) -> int:
+        """Bytes that the cloud uses, pages shared with others in part."""
+        return sum(daemons.proportional_memory(self.state).values())
+
+
+def check_packages() -> None:
+    """Say what is not installed before anything is made.
+
+    :raises MissingPackage: naming the extra that brings it
+    """
+    missing = [name for name in ('keystone', 'glance', 'cinder', 'cheroot')
+               if util.find_spec(name) is None]
+    if missing:
+        raise exceptions.MissingPackage(
+            f'Not installed here: {", ".join(missing)}. Install the '
+            f'project with its extra: pip install '
+            f"'cinder-backup-recovery-tests[local-cloud]'.")

@@ -1,0 +1,52 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the programs of this package say, and how they say it."""
+
+from collections.abc import Iterator
+import contextlib
+import sys
+import time
+
+
+class Console:
+    """Print each step with the time that it took.
+
+    :param stream: where the lines go; standard error, so that a
+        command's standard output stays its own
+    :param quiet: print nothing at all
+    """
+
+    def __init__(self, stream=None, quiet: bool = False):
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+
+    def say(self, text: str) -> None:
+        """Print one line at once."""
+        if not self.quiet:
+            print(text, file=self.stream, flush=True)
+
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Print what was done when it is done, with its seconds.
+
+        A step that fails is printed too, so that the last line before an
+        error names what was being done.
+        """
+        start = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self.say(f'{text} ... failed after '
+                     f'{time.monotonic() - start:.1f} s')
+            raise
+        self.say(f'{text} ... {time.monotonic() - start:.1f} s')

@@ -1,0 +1,212 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Processes of a cloud: started, found again, and stopped, by pid."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import os
+import subprocess
+import time
+
+import psutil
+
+from local_cloud import exceptions
+from local_cloud import state as cloud_state
+
+_TAIL_LINES = 15
+
+
+def environment(state: cloud_state.State) -> dict[str, str]:
+    """The environment of every process of this cloud.
+
+    Variables that would point a service or a client to another cloud do
+    not pass.
+    """
+    result = {name: value for name, value in os.environ.items()
+              if not name.startswith(('OS_', 'LISTEN_'))}
+    result[cloud_state.PROCESS_MARK] = state.cloud_id
+    result[cloud_state.ENVIRONMENT] = str(state.root)
+    result['TMPDIR'] = str(state.tmp)
+    result['PYTHONWARNINGS'] = 'ignore'
+    # glibc gives every thread an arena of its own, which costs more memory
+    # than a cloud of this size gains by it.
+    result['MALLOC_ARENA_MAX'] = '2'
+    return result
+
+
+def spawn(state: cloud_state.State, name: str, command: Sequence[str],
+          extra_environment: Mapping[str, str] | None = None,
+          pass_fds: Sequence[int] = ()) -> subprocess.Popen:
+    """Start one process of the cloud, detached from the terminal.
+
+    :param name: the service's name: its log and its entry in the record
+    :param command: the program and its arguments
+    :param extra_environment: variables beside those that all get
+    :param pass_fds: descriptors that the process inherits
+    :returns: the process, already written down in the cloud's record
+    """
+    variables = environment(state)
+    variables.update(extra_environment or {})
+    with open(state.log(name), 'ab') as log:
+        process = subprocess.Popen(
+            list(command), cwd=state.root, env=variables,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            pass_fds=pass_fds, start_new_session=True)
+    state.record['processes'][name] = {
+        'pid': process.pid, 'started': _start_time(process.pid)}
+    state.save()
+    return process
+
+
+def _start_time(pid: int) -> float | None:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def alive(state: cloud_state.State, name: str) -> psutil.Process | None:
+    """The running process of a service, or None.
+
+    A pid alone is not enough: after a reboot it may be somebody else's.
+    """
+    entry = state.record['processes'].get(name)
+    if not entry:
+        return None
+    try:
+        process = psutil.Process(entry['pid'])
+        if (process.create_time() == entry['started'] and
+                process.status() != psutil.STATUS_ZOMBIE):
+            return process
+    except psutil.NoSuchProcess:
+        pass
+    return None
+
+
+def all_of(state: cloud_state.State) -> list[psutil.Process]:
+    """Every process that carries this cloud's mark, children included.
+
+    The calling program may carry it too (``run`` gives it to its command);
+    it and its ancestors are left out.
+    """
+    own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in own:
+            continue
+        try:
+            mark = process.environ().get(cloud_state.PROCESS_MARK)
+            if (mark == state.cloud_id and
+                    process.status() != psutil.STATUS_ZOMBIE):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue
+    return found
+
+
+def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
+    """Ask processes to end, and end those that do not.
+
+    :param grace: seconds between the request and the kill
+    :returns: how many had to be killed
+    :raises ServiceFailed: if one outlives even that
+    """
+    for process in processes:
+        _signal(process.terminate)
+    _, left = psutil.wait_procs(processes, timeout=grace)
+    for process in left:
+        _signal(process.kill)
+    _, immortal = psutil.wait_procs(left, timeout=10)
+    immortal = [p for p in immortal if p.is_running() and
+                p.status() != psutil.STATUS_ZOMBIE]
+    if immortal:
+        raise exceptions.ServiceFailed(
+            f'Process {immortal[0].pid} does not end after a kill; it may '
+            f'wait for a disk or a network file system.')
+    return len(left)
+
+
+def _signal(send) -> None:
+    try:
+        send()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def stop_all(state: cloud_state.State) -> int:
+    """Stop every process of the cloud, in rounds until none is left.
+
+    :returns: how many were stopped
+    :raises ServiceFailed: if new ones keep appearing
+    """
+    stopped = 0
+    for _ in range(5):
+        processes = all_of(state)
+        if not processes:
+            return stopped
+        stop(processes)
+        stopped += len(processes)
+    raise exceptions.ServiceFailed(
+        f'Processes of the cloud in {state.root} keep appearing; the last '
+        f'is {processes[0].pid}.')
+
+
+def tail(state: cloud_state.State, name: str,
+         lines: int = _TAIL_LINES) -> str:
+    """The last lines of a service's log."""
+    try:
+        with open(state.log(name), 'rb') as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - 64 * 1024))
+            text = log.read().decode(errors='replace')
+    except FileNotFoundError:
+        return '(no log was written)'
+    return '\n'.join(text.splitlines()[-lines:]) or '(the log is empty)'
+
+
+def wait_until(state: cloud_state.State, name: str, ready,
+               timeout: float, interval: float = 0.03) -> None:
+    """Wait for a service, and name it when it dies or never answers.
+
+    :param ready: called again and again; true when the service is ready,
+        or a text that says what is still missing
+    :param timeout: seconds after which the wait ends in an error
+    :raises ServiceFailed: with the last lines of the service's log
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = ready()
+        if answer is True:
+            return
+        if alive(state, name) is None:
+            raise exceptions.ServiceFailed(
+                f'{name} ended while it was starting. The end of its log '
+                f'({state.log(name)}):\n{tail(state, name)}')
+        if time.monotonic() > deadline:
+            missing = f' ({answer})' if isinstance(answer, str) else ''
+            raise exceptions.ServiceFailed(
+                f'{name} did not become ready within {timeout:.0f} s'
+                f'{missing}. The end of its log ({state.log(name)}):\n'
+                f'{tail(state, name)}')
+        time.sleep(interval)
+
+
+def proportional_memory(state: cloud_state.State) -> dict[int, int]:
+    """Bytes of each process, shared pages divided among their users."""
+    sizes = {}
+    for process in all_of(state):
+        try:
+            sizes[process.pid] = process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return sizes

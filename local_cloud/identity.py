@@ -1,0 +1,114 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Signing in as the administrator, and the catalogue."""
+
+from typing import Any
+
+import requests
+
+from local_cloud import settings
+from local_cloud import state as cloud_state
+
+
+class Session:
+    """Requests with an administrator's token to one local cloud.
+
+    :param state: the cloud
+    :param url: Keystone's root, where it is not yet the recorded one
+    :param timeout: seconds that one request may take
+    :raises requests.RequestException: when Keystone does not answer or
+        refuses
+    """
+
+    def __init__(self, state: cloud_state.State, url: str | None = None,
+                 timeout: float = 30):
+        self._state = state
+        self._timeout = timeout
+        self._keystone = url or settings.url(state, 'keystone')
+        domain = {'id': 'default'}
+        answer = requests.post(f'{self._keystone}/v3/auth/tokens', json={
+            'auth': {
+                'identity': {'methods': ['password'], 'password': {'user': {
+                    'name': settings.ADMIN_USER, 'domain': domain,
+                    'password': state.record['passwords'][
+                        settings.ADMIN_USER]}}},
+                'scope': {'project': {'name': settings.ADMIN_PROJECT,
+                                      'domain': domain}},
+            }}, timeout=timeout)
+        answer.raise_for_status()
+        self.project_id: str = answer.json()['token']['project']['id']
+        self._requests = requests.Session()
+        self._requests.headers['X-Auth-Token'] = answer.headers[
+            'X-Subject-Token']
+
+    def _root(self, service: str) -> str:
+        if service == 'keystone':
+            return self._keystone + '/v3'
+        if service == 'cinder':
+            return (settings.endpoint(self._state, service) +
+                    f'/{self.project_id}')
+        return settings.endpoint(self._state, service)
+
+    def request(self, method: str, service: str, path: str, **kwargs: Any):
+        """Send one request.
+
+        :returns: the decoded body, or None
+        :raises requests.RequestException: on any status of 400 or more
+        """
+        answer = self._requests.request(
+            method, self._root(service) + path, timeout=self._timeout,
+            **kwargs)
+        answer.raise_for_status()
+        is_json = 'json' in answer.headers.get('Content-Type', '')
+        return answer.json() if answer.content and is_json else None
+
+    def get(self, service: str, path: str):
+        """Get one resource."""
+        return self.request('GET', service, path)
+
+
+def fill(state: cloud_state.State, url: str) -> None:
+    """Make the users of the services and the catalogue, once.
+
+    :param url: where Keystone answers now
+    """
+    session = Session(state, url)
+    roles = {role['name']: role['id'] for role in
+             session.get('keystone', '/roles')['roles']}
+    project = session.request(
+        'POST', 'keystone', '/projects',
+        json={'project': {'name': settings.SERVICE_PROJECT,
+                          'domain_id': 'default'}})['project']
+    for name in settings.SERVICE_USERS:
+        user = session.request(
+            'POST', 'keystone', '/users',
+            json={'user': {'name': name, 'domain_id': 'default',
+                           'password': state.record['passwords'][name],
+                           'default_project_id': project['id']}})['user']
+        for role in ('admin', 'service'):
+            session.request('PUT', 'keystone',
+                            f'/projects/{project["id"]}/users/{user["id"]}'
+                            f'/roles/{roles[role]}')
+    for name, (kind, _) in settings.CATALOGUE.items():
+        if name == 'keystone':
+            continue  # its own bootstrap made it
+        service = session.request(
+            'POST', 'keystone', '/services',
+            json={'service': {'name': name, 'type': kind}})['service']
+        for interface in ('public', 'internal', 'admin'):
+            session.request(
+                'POST', 'keystone', '/endpoints',
+                json={'endpoint': {'service_id': service['id'],
+                                   'interface': interface,
+                                   'region_id': settings.REGION,
+                                   'url': settings.endpoint(state, name)}})

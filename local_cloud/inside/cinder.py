@@ -1,0 +1,181 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The process of Cinder: API, scheduler, volume and backup, as threads.
+
+Cinder has no program for all of its services at once. One process costs the
+imports and the memory of one, and needs no message broker: the services talk
+over oslo.messaging's ``fake`` transport, through the same RPC servers.
+"""
+
+import argparse
+import importlib
+import os
+import shlex
+import sys
+import traceback
+
+# Cinder's own switch for native threads; it must be set, and its patch
+# called, before anything else of Cinder is imported.
+os.environ['OS_CINDER_DISABLE_EVENTLET_PATCHING'] = '1'
+
+from local_cloud.inside import http
+from local_cloud.inside import sqlite
+
+
+def bootstrap(configuration: str) -> None:
+    """Make the schema."""
+    from cinder.cmd import manage
+    sys.argv = ['cinder-manage', '--config-file', configuration, 'db',
+                'sync']
+    manage.main()
+
+
+def _configure(configuration: str):
+    """What the main functions of Cinder's programs do before they start."""
+    from cinder import monkey_patch
+    monkey_patch.patch()
+    import os_brick
+    from oslo_config import cfg
+    from oslo_log import log as logging
+    from oslo_privsep import priv_context
+
+    # Each registers the options that its service reads.
+    importlib.import_module('cinder.cmd.volume')
+    importlib.import_module('cinder.cmd.backup')
+    from cinder import coordination
+    from cinder import objects
+    from cinder import rpc
+    from cinder import utils
+    from cinder import version
+    from cinder.common import config
+
+    objects.register_all()
+    cfg.CONF(['--config-file', configuration], project='cinder',
+             version=version.version_string())
+    logging.setup(cfg.CONF, 'cinder')
+    config.set_middleware_defaults()
+    priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
+    os_brick.setup(cfg.CONF)
+    coordination.COORDINATOR.start()
+    rpc.init(cfg.CONF)
+    return cfg.CONF
+
+
+def _open_like_a_device(path, mode='r', *args, **kwargs):
+    """Open a volume's file for writing as a block device would be.
+
+    cinder-backup opens the device that it restores to with mode ``wb``. A
+    block device keeps its length and its old content then; a file would be
+    cut to nothing, and a restore that forgets to write something would go
+    unnoticed on a volume that was not empty.
+    """
+    if mode == 'wb' and os.path.basename(str(path)).startswith('volume-'):
+        mode = 'r+b'
+    return open(path, mode, *args, **kwargs)
+
+
+def _service_class():
+    from cinder import context
+    from cinder import objects
+    from cinder import service
+
+    class Service(service.Service):
+        """A service that shares its process with others.
+
+        Cinder keeps the id for the heartbeat in the class, where the last
+        service to start overwrites it, so that all but one would look dead.
+        """
+
+        def report_state(self) -> None:
+            if not self.manager.is_working():
+                return
+            row = objects.Service.get_by_id(context.get_admin_context(),
+                                            self.origin_service_id)
+            row.report_count += 1
+            row.save(retry=False)
+
+    return Service
+
+
+def _start_services(conf, names: list[str]) -> None:
+    from cinder import service
+    from cinder import utils
+    from cinder.backup import manager as backup_manager
+
+    Service = _service_class()
+    volume = None
+    # The scheduler last: it waits for the first report of capabilities of a
+    # volume service, and there must be one.
+    if 'cinder-volume' in names:
+        for backend in conf.enabled_backends:
+            volume = Service.create(
+                host=f'{conf.host}@{backend}', service_name=backend,
+                binary='cinder-volume', coordination=True)
+            volume.start()
+            volume.report_state()
+    if 'cinder-backup' in names:
+        backup_manager.open = _open_like_a_device
+        backup = Service.create(
+            binary='cinder-backup', coordination=True, service_name='backup',
+            process_number=1, semaphore=utils.semaphore_factory(
+                conf.backup_max_operations, conf.backup_workers))
+        backup.start()
+        backup.report_state()
+    if 'cinder-scheduler' in names:
+        scheduler = Service.create(binary='cinder-scheduler')
+        scheduler.start()
+        scheduler.report_state()
+    if volume is not None:
+        # Whose work is to be taken up again after a crash: only volume
+        # services write this id into the table of workers.
+        service.Service.service_id = volume.origin_service_id
+
+
+def serve_all(arguments: argparse.Namespace) -> None:
+    """Run the services and the API until the process is told to end."""
+    conf = _configure(arguments.configuration)
+    _start_services(conf, arguments.services)
+    from paste import deploy
+    application = deploy.loadapp(f'config:{arguments.paste}',
+                                 name='osapi_volume')
+    http.start(arguments.descriptor, application, threads=12)
+    http.until_terminated()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers(dest='verb', required=True)
+    serve = verbs.add_parser('serve')
+    serve.add_argument('configuration')
+    serve.add_argument('paste')
+    serve.add_argument('descriptor', type=int)
+    serve.add_argument('services', nargs='+')
+    verbs.add_parser('bootstrap').add_argument('configuration')
+    arguments = parser.parse_args()
+    sqlite.serialize_writers()
+    if arguments.verb == 'bootstrap':
+        bootstrap(arguments.configuration)
+        return
+    try:
+        serve_all(arguments)
+    except BaseException:
+        traceback.print_exc()
+        # The services' threads would keep half a Cinder alive.
+        os._exit(1)
+    # They may be in the middle of anything: this is a crash to them, as it
+    # is to a service whose machine stops.
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()

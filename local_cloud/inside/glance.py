@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The process of Glance: make its schema, or serve its API."""
+
+import argparse
+import os
+import sys
+
+from local_cloud.inside import http
+from local_cloud.inside import sqlite
+
+
+def _application():
+    from glance.wsgi import api
+    return api.application
+
+
+def bootstrap() -> None:
+    """Make the schema."""
+    from glance.cmd import manage
+    configuration = os.path.join(os.environ['OS_GLANCE_CONFIG_DIR'],
+                                 'glance-api.conf')
+    sys.argv = ['glance-manage', '--config-file', configuration, 'db',
+                'sync']
+    manage.main()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers(dest='verb', required=True)
+    verbs.add_parser('serve').add_argument('descriptor', type=int)
+    verbs.add_parser('bootstrap')
+    arguments = parser.parse_args()
+    sqlite.serialize_writers()
+    if arguments.verb == 'bootstrap':
+        bootstrap()
+        return
+    http.start(arguments.descriptor, _application())
+    http.until_terminated()
+    # Glance's own handler at exit waits for its thread pools, for nothing
+    # that a request still needs.
+    os._exit(0)
+
+
+if __name__ == '__main__':
+    main()

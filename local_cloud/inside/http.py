@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A WSGI server around a service's own application."""
+
+import signal
+import socket
+import sys
+import threading
+
+from cheroot import wsgi
+
+
+class _Input:
+    """The body of a request, which an application cannot close.
+
+    Glance closes ``wsgi.input`` after a chunked upload; the server then
+    fails at the next request of the same connection.
+    """
+
+    def __init__(self, body):
+        self._body = body
+
+    def __getattr__(self, name):
+        return getattr(self._body, name)
+
+    def __iter__(self):
+        return iter(self._body)
+
+    def close(self) -> None:
+        pass
+
+
+class Server(wsgi.Server):
+    """A threaded server on a socket that somebody else has bound.
+
+    :param descriptor: a bound and listening TCP socket
+    :param application: the WSGI application
+    :param threads: how many requests are served at the same time
+    """
+
+    def __init__(self, descriptor: int, application, threads: int):
+        self._inherited = socket.socket(fileno=descriptor)
+        super().__init__(self._inherited.getsockname(),
+                         self._guarded(application), numthreads=threads,
+                         request_queue_size=128, timeout=60,
+                         shutdown_timeout=1)
+
+    def bind(self, family, type, proto=0):
+        self.socket = self._inherited
+        return self.socket
+
+    @staticmethod
+    def _guarded(application):
+        def guarded(environ, start_response):
+            environ['wsgi.input'] = _Input(environ['wsgi.input'])
+            return application(environ, start_response)
+        return guarded
+
+
+def start(descriptor: int, application, threads: int = 8) -> Server:
+    """Serve in a thread of its own.
+
+    :returns: the server; its ``stop`` ends it
+    """
+    server = Server(descriptor, application, threads)
+    server.prepare()
+    threading.Thread(target=server.serve, name='http', daemon=True).start()
+    return server
+
+
+def until_terminated() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    done.wait()
+    sys.stdout.flush()

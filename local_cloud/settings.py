@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the services, the clients and the tests must agree upon."""
+
+from collections.abc import Mapping
+import configparser
+import pathlib
+import secrets
+import sys
+from typing import Any
+
+from local_cloud import state as cloud_state
+
+REGION = 'RegionOne'
+HOST = '127.0.0.1'
+ADMIN_USER = 'admin'
+ADMIN_PROJECT = 'admin'
+SERVICE_PROJECT = 'service'
+#: Users of the services themselves, in the service project.
+SERVICE_USERS = ('glance', 'cinder')
+#: Types and names in the catalogue, with the path of their API.
+CATALOGUE = {
+    'keystone': ('identity', '/v3'),
+    'glance': ('image', ''),
+    'cinder': ('block-storage', '/v3'),
+}
+VOLUME_BACKEND = 'sparse'
+
+
+def new_passwords() -> dict[str, str]:
+    """A random password for each user of a cloud."""
+    return {name: secrets.token_urlsafe(24)
+            for name in (ADMIN_USER, *SERVICE_USERS)}
+
+
+def url(state: cloud_state.State, service: str) -> str:
+    """The root of a service's API."""
+    return f'http://{HOST}:{state.record["ports"][service]}'
+
+
+def endpoint(state: cloud_state.State, service: str) -> str:
+    """What the catalogue says of a service."""
+    return url(state, service) + CATALOGUE[service][1]
+
+
+def database_url(state: cloud_state.State, service: str) -> str:
+    """The SQLAlchemy URL of a service's database."""
+    return f'sqlite:///{state.database(service)}?timeout=60'
+
+
+def packaged_file(service: str, name: str) -> pathlib.Path:
+    """A file that a service's wheel installs beside the virtualenv's bin."""
+    return pathlib.Path(sys.prefix) / 'etc' / service / name
+
+
+def auth_token(state: cloud_state.State, service: str) -> dict[str, Any]:
+    """The section ``[keystone_authtoken]`` of a service."""
+    return {
+        'auth_type': 'password',
+        'auth_url': url(state, 'keystone'),
+        'www_authenticate_uri': url(state, 'keystone'),
+        'username': service,
+        'password': state.record['passwords'][service],
+        'project_name': SERVICE_PROJECT,
+        'user_domain_name': 'Default',
+        'project_domain_name': 'Default',
+        'region_name': REGION,
+        'service_token_roles': 'service',
+        'service_token_roles_required': 'true',
+    }
+
+
+def database(state: cloud_state.State, service: str) -> dict[str, Any]:
+    """The section ``[database]`` of a service."""
+    return {
+        'connection': database_url(state, service),
+        # A power cut may take this cloud with it; it is for tests.
+        'sqlite_synchronous': 'false',
+    }
+
+
+def write(path: pathlib.Path,
+          sections: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a configuration file that only its owner may read."""
+    parser = configparser.RawConfigParser(default_section='')
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    for section, options in sections.items():
+        parser[section] = {name: str(value)
+                           for name, value in options.items()}
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    with open(path, 'w') as file:
+        parser.write(file)

@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A template of the empty cloud, so that only the first start makes schemas.
+
+Schemas, keys, users and the catalogue are the same for every new cloud but
+for the ports in the catalogue. They are made once for each set of versions
+and kept with the virtualenv.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+from importlib import metadata
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+from local_cloud import cinder
+from local_cloud import console
+from local_cloud import daemons
+from local_cloud import exceptions
+from local_cloud import glance
+from local_cloud import keystone
+from local_cloud import settings
+from local_cloud import state as cloud_state
+
+_SERVICES = (keystone, glance, cinder)
+_BOOTSTRAP_TIMEOUT = 120
+
+
+def key() -> str:
+    """What the template depends on, as one short word.
+
+    The versions of the services and of what writes their schemas, and the
+    text of the modules here that fill them.
+    """
+    digest = hashlib.sha256(sys.version.encode())
+    for package in ('keystone', 'glance', 'cinder', 'oslo.db', 'SQLAlchemy',
+                    'alembic'):
+        digest.update(f'{package}={metadata.version(package)}\n'.encode())
+    here = pathlib.Path(__file__).parent
+    for module in sorted([*here.glob('*.py'), *here.glob('inside/*.py')]):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def home() -> pathlib.Path:
+    """Where templates are kept: with the virtualenv, if it can be written."""
+    inside = pathlib.Path(sys.prefix) / 'var'
+    try:
+        inside.mkdir(exist_ok=True)
+        if os.access(inside, os.W_OK):
+            return inside / 'local-cloud'
+    except OSError:
+        pass
+    cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return pathlib.Path(cache) / 'cinder-backup-local-cloud'
+
+
+def instantiate(state: cloud_state.State, say: console.Console) -> None:
+    """Put a copy of the template into a new state directory.
+
+    Makes the template first where there is none for these versions.
+
+    :param state: a cloud whose record has its ports already; it gets the
+        template's passwords
+    :raises ServiceFailed: if a service cannot make its schema
+    """
+    directory = home() / key()
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Two first starts at the same time: the second one waits for the first.
+    with open(directory.parent / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / 'record.json').exists():
+            with say.step('making the template: schemas, users, catalogue'):
+                _make(directory)
+    record = json.loads((directory / 'record.json').read_text())
+    for service in _SERVICES:
+        shutil.copy2(directory / f'{service.NAME}.sqlite',
+                     state.database(service.NAME))
+    shutil.copytree(directory / 'keystone-keys',
+                    state.data / 'keystone-keys', dirs_exist_ok=True)
+    state.record['passwords'] = record['passwords']
+    _set_endpoints(state)
+
+
+def _set_endpoints(state: cloud_state.State) -> None:
+    with contextlib.closing(
+            sqlite3.connect(state.database('keystone'))) as database:
+        for service in settings.CATALOGUE:
+            database.execute(
+                'UPDATE endpoint SET url = ? WHERE service_id IN '
+                '(SELECT id FROM service WHERE type = ?)',
+                (settings.endpoint(state, service),
+                 settings.CATALOGUE[service][0]))
+        database.commit()
+
+
+def _make(directory: pathlib.Path) -> None:
+    parent = tempfile.mkdtemp(prefix='cbrt-')
+    state = cloud_state.State(os.path.join(parent, 'template'))
+    try:
+        state.create()
+        # Nothing listens there: every copy gets ports of its own.
+        state.record.update(
+            ports={service.NAME: 1 for service in _SERVICES},
+            passwords=settings.new_passwords(), debug=False,
+            backup='default', cinder_services=list(cinder.SERVICES))
+        state.save()
+        _bootstrap(state)
+        # Made beside its place and then renamed: a kill leaves no half of
+        # a template, only a directory that the next build removes.
+        new = f'{directory}.new'
+        shutil.rmtree(new, ignore_errors=True)
+        os.mkdir(new, 0o700)
+        for service in _SERVICES:
+            _copy_database(state.database(service.NAME),
+                           os.path.join(new, f'{service.NAME}.sqlite'))
+        shutil.copytree(state.data / 'keystone-keys',
+                        os.path.join(new, 'keystone-keys'))
+        record = os.path.join(new, 'record.json')
+        with open(os.open(record, os.O_WRONLY | os.O_CREAT, 0o600),
+                  'w') as file:
+            json.dump({'passwords': state.record['passwords']}, file)
+        os.rename(new, directory)
+    finally:
+        if state.exists:
+            daemons.stop_all(state)
+        shutil.rmtree(parent)
+
+
+def _bootstrap(state: cloud_state.State) -> None:
+    children = {}
+    for service in _SERVICES:
+        service.configure(state)
+        children[service.NAME] = daemons.spawn(
+            state, service.NAME, service.bootstrap_command(state),
+            service.environment(state))
+    deadline = time.monotonic() + _BOOTSTRAP_TIMEOUT
+    for name, child in children.items():
+        try:
+            code = child.wait(timeout=max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            code = None
+        if code != 0:
+            raise exceptions.ServiceFailed(
+                f'{name} could not make its database (it '
+                + (f'exited with {code}' if code is not None else
+                   f'did not end within {_BOOTSTRAP_TIMEOUT} s')
+                + f'). The end of its log:\n{daemons.tail(state, name)}')
+
+
+def _copy_database(source: pathlib.Path, target: str) -> None:
+    """Copy a database with what is still in its log, readable at any time."""
+    with contextlib.closing(sqlite3.connect(source)) as old, \
+            contextlib.closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+        new.execute('PRAGMA journal_mode=WAL')
+    os.chmod(target, 0o600)
