@@ -86,6 +86,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     # Whether the tests change the content of a volume after its creation.
     rewrites_content = False
 
+    _accounts: list[tuple[str, str]] = []
+
     @classmethod
     def skip_checks(cls) -> None:
         """Refuse a wrong configuration, skip what the cloud cannot do."""
@@ -97,19 +99,46 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                 '[auth] gives no administrator: set '
                 'use_dynamic_credentials = true with admin_username, or a '
                 'test_accounts_file with an admin in it')
-        reason = features.missing(CONF, cls.needed_features, cls.rewrites_content)
+        reason = features.missing(CONF, cls.needed_features,
+                                  cls.rewrites_content)
         if reason:
             raise cls.skipException(f'{cls.__name__}: {reason}')
 
     @classmethod
     def setup_credentials(cls) -> None:
         """Prove that rows can be reached before a user is made."""
+        cls._accounts = []
         cls.ledger = resource_ledger.Ledger(
             CONF.cinder_backup_recovery.ledger_dir)
         cls.rows = make_rows(CONF, cls.ledger)
         cls.rows.check()
         cls.set_network_resources()
         super().setup_credentials()
+        if CONF.auth.use_dynamic_credentials:
+            cls._record_accounts()
+
+    @classmethod
+    def _record_accounts(cls) -> None:
+        """List the users and projects that Tempest has made for the tests.
+
+        Tempest removes them itself, unless it is killed.
+        """
+        for credentials_type in cls.credentials:
+            made = getattr(cls, f'os_{credentials_type}').credentials
+            for kind, resource_id, name in (
+                    (clients.PROJECT, made.project_id, made.project_name),
+                    (clients.USER, made.user_id, made.username)):
+                if (kind, resource_id) not in cls._accounts:
+                    cls._accounts.append((kind, resource_id))
+                    cls.ledger.add(kind, resource_id, name)
+
+    @classmethod
+    def clear_credentials(cls) -> None:
+        """Cross out the users and projects that Tempest removes."""
+        super().clear_credentials()
+        while cls._accounts:
+            cls.ledger.gone(*cls._accounts.pop())
+        cls.ledger.close()
 
     @classmethod
     def setup_clients(cls) -> None:

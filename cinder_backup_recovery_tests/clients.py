@@ -29,13 +29,14 @@ from tempest.lib.services.volume.v3 import attachments_client
 
 from cinder_backup_recovery_tests import record as backup_record
 
-CONF = config.CONF
-
 VOLUME = 'volume'
 BACKUP = 'backup'
 SNAPSHOT = 'snapshot'
 IMAGE = 'image'
 ATTACHMENT = 'attachment'
+# Made by Tempest for the tests; the ledger lists them, too.
+USER = 'user'
+PROJECT = 'project'
 
 
 class AttachmentsClient(attachments_client.AttachmentsClient):

@@ -1,0 +1,272 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Remove what a run has left behind, by its ledger.
+
+For the day after a run that was killed. What the ledger does not list is not
+touched. A backup whose row was lost is imported from the record that the
+ledger holds, so that its stored data is freed too.
+
+Exit codes: 0 nothing is left, 1 something could not be removed, 3 the
+configuration is wrong or the cloud does not answer.
+"""
+
+import argparse
+from collections.abc import Callable
+from collections.abc import Sequence
+import functools
+import os
+import sys
+from typing import Any
+
+from oslo_config import cfg
+from tempest import config
+from tempest.common import credentials_factory
+from tempest.lib import exceptions as lib_exc
+from tempest.lib.common import api_microversion_fixture
+import urllib3
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import waiters
+
+CLEAN = 0
+LEFT_OVER = 1
+ERROR = 3
+
+# Everything that a cloud or a network can do to a request.
+REQUEST_ERRORS = (lib_exc.TempestException, exceptions.BackupRecoveryError,
+                  urllib3.exceptions.HTTPError, OSError)
+
+
+class Refused(Exception):
+    """A mistake of the caller, in one line."""
+
+
+class Accounts:
+    """The users and projects that Tempest made for the tests."""
+
+    def __init__(self, manager: Any) -> None:
+        """Take the clients.
+
+        :param manager: an administrator's manager of clients
+        """
+        self._delete = {
+            clients.USER: manager.users_v3_client.delete_user,
+            clients.PROJECT: manager.projects_client.delete_project,
+        }
+
+    def delete(self, kind: str, resource_id: str) -> None:
+        """Delete a user or a project.
+
+        :param kind: USER or PROJECT
+        :param resource_id: which one
+        """
+        self._delete[kind](resource_id)
+
+
+class Cleanup:
+    """Removes all that a ledger lists and that is still there."""
+
+    def __init__(self, dispose: disposal.Disposal, accounts: Any,
+                 set_quota: Callable[[str, str, Any], None],
+                 say: Callable[[str], None], dry_run: bool = False) -> None:
+        """Take what is needed.
+
+        :param dispose: removes one resource
+        :param accounts: removes users and projects
+        :param set_quota: sets the limit of a project and resource
+        :param say: tells a person
+        :param dry_run: only tell
+        """
+        self.dispose = dispose
+        self.ledger = dispose.ledger
+        self.accounts = accounts
+        self.set_quota = set_quota
+        self.say = say
+        self.dry_run = dry_run
+
+    def run(self) -> int:
+        """Remove everything, what hangs on something else first.
+
+        :returns: how many could not be removed or put back
+        """
+        failed = 0
+        for change in reversed(self.ledger.changes()):
+            failed += not self._do(
+                f'{change.kind} {change.key}',
+                f'would be set back to {change.before}',
+                functools.partial(self._put_back, change))
+        for kind in disposal.ORDER:
+            # Made last, removed first: children before their parents.
+            for entry in reversed(self.ledger.entries(kind)):
+                failed += not self._do(
+                    self._title(entry), 'would be removed',
+                    functools.partial(self._remove, entry))
+        for kind in (clients.USER, clients.PROJECT):
+            for entry in reversed(self.ledger.entries(kind)):
+                failed += not self._do(
+                    self._title(entry), 'would be removed',
+                    functools.partial(self._remove_account, entry))
+        return failed
+
+    @staticmethod
+    def _title(entry: resource_ledger.Entry) -> str:
+        return ' '.join(filter(None, (
+            entry.kind, entry.resource_id or 'of an unanswered request',
+            f'({entry.name})' if entry.name else None)))
+
+    def _do(self, title: str, plan: str, act: Callable[[], str]) -> bool:
+        if self.dry_run:
+            self.say(f'{title} {plan}')
+            return True
+        try:
+            done = act()
+        except REQUEST_ERRORS as exc:
+            self.say(f'{title} is LEFT: {one_line(exc)}')
+            return False
+        self.say(f'{title} {done}')
+        return True
+
+    def _remove(self, entry: resource_ledger.Entry) -> str:
+        if entry.resource_id is None:
+            return self.dispose.remove_intended(entry)
+        return self.dispose.remove(entry.kind, entry.resource_id)
+
+    def _remove_account(self, entry: resource_ledger.Entry) -> str:
+        assert entry.resource_id is not None  # noqa: S101 always added
+        try:
+            self.accounts.delete(entry.kind, entry.resource_id)
+            done = 'removed'
+        except lib_exc.NotFound:
+            done = 'was gone already'
+        self.ledger.gone(entry.kind, entry.resource_id)
+        return done
+
+    def _put_back(self, change: resource_ledger.Change) -> str:
+        if change.kind != 'quota':
+            raise exceptions.BackupRecoveryError(
+                f'nobody knows how to set a {change.kind}: set it to '
+                f'{change.before} by hand')
+        project_id, _, resource = change.key.partition('/')
+        self.set_quota(project_id, resource, change.before)
+        self.ledger.restored(change.kind, change.key)
+        return f'set back to {change.before}'
+
+
+def one_line(exc: BaseException) -> str:
+    """Say in one line what went wrong.
+
+    :param exc: what was raised
+    """
+    return ' '.join(str(exc).split()) or type(exc).__name__
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='cinder-backup-recovery-cleanup',
+        description='Remove what a run of cinder-backup-recovery-tests has '
+                    'left behind. Do not use it while one runs.',
+        epilog='Exit codes: 0 nothing is left, 1 something could not be '
+               'removed, 3 the configuration is wrong or the cloud does not '
+               'answer.')
+    parser.add_argument(
+        '--config-file', metavar='FILE',
+        help="Tempest's configuration file; default: the one that Tempest "
+             'finds')
+    parser.add_argument(
+        '--ledger', metavar='DIR',
+        help='directory of the ledger; default: [cinder_backup_recovery] '
+             'ledger_dir')
+    parser.add_argument(
+        '--dry-run', action='store_true',
+        help='only say what would be removed')
+    return parser.parse_args(argv)
+
+
+def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
+    directory = given or config.CONF.cinder_backup_recovery.ledger_dir
+    if not directory:
+        raise Refused('[cinder_backup_recovery] ledger_dir is not set, and '
+                      'there is no --ledger')
+    if not os.path.isdir(directory):
+        if given:
+            raise Refused(f'there is no ledger {given}')
+        return None
+    return resource_ledger.Ledger(directory)
+
+
+def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
+    if arguments.config_file:
+        if not os.path.isfile(arguments.config_file):
+            raise Refused(
+                f'there is no configuration file {arguments.config_file}')
+        config.CONF.set_config_path(os.path.abspath(arguments.config_file))
+    ledger = _open_ledger(arguments.ledger)
+    if ledger is None:
+        say('nothing was ever recorded')
+        return CLEAN
+    for torn in ledger.torn():
+        say(f'a line of the ledger was cut short, most likely by the kill: '
+            f'{torn}')
+    if not ledger.changes() and not any(
+            entry.kind != disposal.RECORD for entry in ledger.entries()):
+        say('nothing is left')
+        return CLEAN
+    try:
+        manager = credentials_factory.AdminManager()
+        manager.auth_provider.set_auth()
+    except REQUEST_ERRORS as exc:
+        raise Refused(f'the cloud does not let us in with the administrator '
+                      f'of [auth]: {one_line(exc)}') from None
+    fixture = api_microversion_fixture.APIMicroversionFixture(
+        volume_microversion=recovery_config.MICROVERSION)
+    with fixture:
+        failed = Cleanup(
+            disposal.Disposal(clients.CloudApi(manager), ledger,
+                              waiters.Patience.from_config(config.CONF)),
+            Accounts(manager),
+            lambda project_id, resource, limit:
+                manager.volume_quotas_client_latest.update_quota_set(
+                    project_id, **{resource: limit}),
+            say, arguments.dry_run).run()
+    if failed:
+        say(f'{failed} left')
+        return LEFT_OVER
+    return CLEAN
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    :param argv: arguments; default: those of the process
+    :returns: the exit code
+    """
+    arguments = _arguments(argv)
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    try:
+        return _run(arguments, say)
+    except (Refused, cfg.Error, exceptions.BackupRecoveryError) as exc:
+        print(f'cinder-backup-recovery-cleanup: {one_line(exc)}',
+              file=sys.stderr)
+        return ERROR
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,188 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import copy
+import os
+
+from oslo_config import cfg
+from oslo_config import generator
+from tempest import config as tempest_config
+from tempest.test_discover import plugins as tempest_plugins
+import testtools
+
+import cinder_backup_recovery_tests
+from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import plugin
+
+
+def make_conf(**overrides):
+    """Options of Tempest that matter here, and ours with good values."""
+    # Copies: all that register the same group share its values.
+    conf = cfg.ConfigOpts()
+    conf.register_opts(tempest_config.ServiceAvailableGroup,
+                       group='service_available')
+    conf.register_opts(tempest_config.VolumeGroup, group='volume')
+    conf.register_opts(tempest_config.VolumeFeaturesGroup,
+                       group='volume_feature_enabled')
+    for group, options in config.list_opts():
+        conf.register_opts(copy.deepcopy(options), group=group)
+    conf([], default_config_files=[])
+    values = {
+        'cinder_backup_recovery.database_connection': 'sqlite:///x',
+        'cinder_backup_recovery.ledger_dir': 'some/where',
+        'volume.max_microversion': 'latest',
+        **overrides}
+    for key, value in values.items():
+        group, name = key.split('.')
+        conf.set_override(name, value, group)
+    return conf
+
+
+class CheckTest(testtools.TestCase):
+    def _problem(self, **overrides):
+        exc = self.assertRaises(exceptions.InvalidConfiguration,
+                                config.check, make_conf(**overrides))
+        self.assertNotIn('\n', str(exc))
+        return str(exc)
+
+    def test_good(self):
+        config.check(make_conf())
+
+    def test_no_ledger(self):
+        self.assertIn('ledger_dir is not set', self._problem(
+            **{'cinder_backup_recovery.ledger_dir': None}))
+
+    def test_no_way_to_the_rows(self):
+        self.assertIn('neither database_connection nor', self._problem(
+            **{'cinder_backup_recovery.database_connection': None}))
+
+    def test_two_ways_to_the_rows(self):
+        self.assertIn('both set', self._problem(
+            **{'cinder_backup_recovery.row_removal_command': 'a',
+               'cinder_backup_recovery.row_exists_command': 'b'}))
+
+    def test_a_command_that_nothing_proves(self):
+        self.assertIn('row_exists_command is not set', self._problem(
+            **{'cinder_backup_recovery.database_connection': None,
+               'cinder_backup_recovery.row_removal_command': 'a'}))
+
+    def test_images_that_cannot_be_read(self):
+        self.assertIn('image_upload is false', self._problem(
+            **{'cinder_backup_recovery_feature_enabled.image_upload': False}))
+
+    def test_images_without_glance(self):
+        self.assertIn('glance is false', self._problem(
+            **{'service_available.glance': False}))
+
+    def test_attachments_need_no_glance(self):
+        config.check(make_conf(
+            **{'service_available.glance': False,
+               'cinder_backup_recovery.content_access': 'attachment'}))
+
+    def test_no_cinder(self):
+        self.assertIn('cinder is false', self._problem(
+            **{'service_available.cinder': False}))
+
+    def test_microversion_unset(self):
+        self.assertIn('not set', self._problem(
+            **{'volume.max_microversion': None}))
+
+    def test_microversion_as_numbers(self):
+        # As text 3.9 would be more than 3.68.
+        self.assertIn('3.9', self._problem(
+            **{'volume.max_microversion': '3.9'}))
+        config.check(make_conf(**{'volume.max_microversion': '3.100'}))
+
+    def test_microversion_nonsense(self):
+        self.assertIn('nonsense', self._problem(
+            **{'volume.max_microversion': 'nonsense'}))
+
+    def test_all_mistakes_in_one_line(self):
+        text = self._problem(
+            **{'cinder_backup_recovery.ledger_dir': None,
+               'cinder_backup_recovery.database_connection': None})
+        self.assertIn('ledger_dir', text)
+        self.assertIn('database_connection', text)
+
+    def test_secret_is_not_told(self):
+        text = self._problem(**{
+            'cinder_backup_recovery.database_connection': 'x://u:hush@h/d',
+            'cinder_backup_recovery.row_removal_command': 'a'})
+        self.assertNotIn('hush', text)
+
+
+class OptionsTest(testtools.TestCase):
+    def test_each_has_help_with_a_full_stop(self):
+        for group, options in config.list_opts():
+            for option in options:
+                self.assertTrue((option.help or '').endswith('.'),
+                                f'{group}.{option.name}')
+
+    def test_the_connection_is_secret(self):
+        option, = (option for option in config.BackupRecoveryGroup
+                   if option.name == 'database_connection')
+        self.assertTrue(option.secret)
+
+    def test_entry_point_for_the_sample(self):
+        found = dict(generator._list_opts(['cinder_backup_recovery_tests']))
+        groups = [group for group, _ in
+                  found['cinder_backup_recovery_tests']]
+        self.assertEqual(['cinder_backup_recovery',
+                          'cinder_backup_recovery_feature_enabled'], groups)
+
+
+class PluginTest(testtools.TestCase):
+    def test_entry_point(self):
+        manager = tempest_plugins.TempestTestPluginManager()
+        test_dir, top_dir = manager.get_plugin_load_tests_tuple()[
+            'cinder_backup_recovery_tests']
+        package = os.path.dirname(cinder_backup_recovery_tests.__file__)
+        self.assertEqual((package, os.path.dirname(package)),
+                         (test_dir, top_dir))
+
+    def test_lists_what_it_registers(self):
+        ours = plugin.CinderBackupRecoveryTempestPlugin()
+        listed = ours.get_opt_lists()
+        conf = cfg.ConfigOpts()
+        ours.register_opts(conf)
+        for group, options in listed:
+            for option in options:
+                self.assertIn(option.dest, conf[group])
+
+
+class FeaturesTest(testtools.TestCase):
+    def test_all_there(self):
+        self.assertIsNone(features.missing(
+            make_conf(), ['row_loss_hard', 'incremental'], True))
+
+    def test_the_reason_names_the_option(self):
+        conf = make_conf(
+            **{'cinder_backup_recovery_feature_enabled.incremental': False})
+        self.assertEqual(
+            '[cinder_backup_recovery_feature_enabled] incremental is false',
+            features.missing(conf, ['row_loss_hard', 'incremental']))
+
+    def test_rewriting_needs_reimage_only_with_images(self):
+        off = {'cinder_backup_recovery_feature_enabled.reimage': False}
+        self.assertIn('reimage', features.missing(make_conf(**off), [], True))
+        self.assertIsNone(features.missing(make_conf(**off), [], False))
+        self.assertIsNone(features.missing(make_conf(
+            **off, **{'cinder_backup_recovery.content_access': 'attachment'}),
+            [], True))
+
+    def test_no_backup_at_all(self):
+        self.assertEqual(
+            '[volume_feature_enabled] backup is false',
+            features.missing(make_conf(
+                **{'volume_feature_enabled.backup': False}), []))

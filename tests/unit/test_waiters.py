@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import testtools
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import waiters
+from tests.unit import fake_cloud
+
+
+class WaitForStatusTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = fake_cloud.FakeCloud()
+
+    def _wait(self, resource_id, kind=clients.BACKUP, wanted='available',
+              **kwargs):
+        return waiters.wait_for_status(
+            self.cloud, kind, resource_id, wanted, fake_cloud.PATIENCE,
+            **kwargs)
+
+    def _fails(self, error, *args, **kwargs):
+        return str(self.assertRaises(error, self._wait, *args, **kwargs))
+
+    def test_waits(self):
+        backup_id = self.cloud.add(clients.BACKUP,
+                                   ['creating', 'creating', 'available'])
+        self.assertEqual('available', self._wait(backup_id)['status'])
+
+    def test_one_of_several(self):
+        volume_id = self.cloud.add(clients.VOLUME, ['attaching', 'in-use'])
+        self.assertEqual('in-use', self._wait(
+            volume_id, clients.VOLUME, ('available', 'in-use'))['status'])
+
+    def test_an_error_ends_it_at_once_with_reasons(self):
+        backup_id = self.cloud.add(
+            clients.BACKUP, ['creating', 'error', 'available'],
+            fail_reason='the disk is full')
+        self.cloud.said[backup_id] = ['Backup failed', 'Backup failed',
+                                      'Driver failed']
+        text = self._fails(exceptions.ResourceFailed, backup_id)
+        self.assertIn(f'backup {backup_id} to be available', text)
+        self.assertIn('it is error: fail_reason: the disk is full', text)
+        self.assertEqual(1, text.count('message: Backup failed'))
+        self.assertIn('message: Driver failed', text)
+        self.assertIn('test_an_error_ends_it_at_once', text)
+
+    def test_every_status_of_error(self):
+        for status in ('error', 'error_restoring', 'error_deleting',
+                       'error_extending'):
+            volume_id = self.cloud.add(clients.VOLUME, status)
+            self._fails(exceptions.ResourceFailed, volume_id, clients.VOLUME)
+
+    def test_an_error_that_is_wanted(self):
+        backup_id = self.cloud.add(clients.BACKUP, 'error')
+        self._wait(backup_id, wanted=('available', 'error'))
+
+    def test_no_reason(self):
+        backup_id = self.cloud.add(clients.BACKUP, 'error')
+        self.assertIn('Cinder gives no reason',
+                      self._fails(exceptions.ResourceFailed, backup_id))
+
+    def test_a_related_resource_knows_why(self):
+        volume_id = self.cloud.add(clients.VOLUME, 'error_restoring')
+        backup_id = self.cloud.add(clients.BACKUP,
+                                   fail_reason='chunk 7 is missing')
+        text = self._fails(
+            exceptions.ResourceFailed, volume_id, clients.VOLUME,
+            related=[(clients.BACKUP, backup_id), (clients.BACKUP, 'gone')])
+        self.assertIn(f'backup {backup_id} is available: fail_reason: chunk '
+                      f'7 is missing', text)
+        self.assertIn('backup gone is gone', text)
+
+    def test_gone(self):
+        self.assertIn('but it is gone',
+                      self._fails(exceptions.ResourceFailed, 'nothing'))
+
+    def test_timeout_names_everything(self):
+        backup_id = self.cloud.add(clients.BACKUP, 'creating')
+        text = self._fails(exceptions.WaitTimeout, backup_id)
+        self.assertIn('WaitForStatusTest:test_timeout_names_everything '
+                      'waited 0 s', text)
+        self.assertIn(f'backup {backup_id} to be available, but it is still '
+                      f'creating', text)
+
+    def test_own_timeout(self):
+        backup_id = self.cloud.add(clients.BACKUP,
+                                   ['creating'] * 200 + ['available'])
+        self._wait(backup_id, timeout=30)
+
+    def test_asks_once_more_after_the_time_is_over(self):
+        backup_id = self.cloud.add(clients.BACKUP, ['creating', 'available'])
+        waiters.wait_for_status(
+            self.cloud, clients.BACKUP, backup_id, 'available',
+            waiters.Patience(interval=60, timeout=0.05))
+
+
+class WaitForDeletionTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = fake_cloud.FakeCloud()
+
+    def _wait(self, kind, resource_id):
+        waiters.wait_for_deletion(self.cloud, kind, resource_id,
+                                  fake_cloud.PATIENCE)
+
+    def test_waits(self):
+        volume_id = self.cloud.add(clients.VOLUME, ['deleting', None])
+        self._wait(clients.VOLUME, volume_id)
+        self._wait(clients.VOLUME, volume_id)
+
+    def test_failed(self):
+        for status in ('error_deleting', 'error', 'available'):
+            backup_id = self.cloud.add(clients.BACKUP, ['deleting', status],
+                                       fail_reason='the storage is gone')
+            exc = self.assertRaises(exceptions.ResourceFailed, self._wait,
+                                    clients.BACKUP, backup_id)
+            self.assertIn(f'to be deleted, but it is {status}', str(exc))
+            self.assertIn('the storage is gone', str(exc))
+
+    def test_timeout(self):
+        volume_id = self.cloud.add(clients.VOLUME, 'deleting')
+        exc = self.assertRaises(exceptions.WaitTimeout, self._wait,
+                                clients.VOLUME, volume_id)
+        self.assertIn('still deleting', str(exc))
