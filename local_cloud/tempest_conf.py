@@ -111,6 +111,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'ledger_dir': state.ledger,
             'content_access': 'attachment',
             'connector_ip': settings.HOST,
+            'connector_properties': 'basic',
             'poll_interval': '0.1',
         },
     })
