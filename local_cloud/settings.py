@@ -38,8 +38,11 @@ VOLUME_BACKEND = 'sparse'
 
 
 def new_passwords() -> dict[str, str]:
-    """A random password for each user of a cloud."""
-    return {name: secrets.token_urlsafe(24)
+    """A random password for each user of a cloud.
+
+    Hexadecimal, so that none begins with a dash and is taken for an option.
+    """
+    return {name: secrets.token_hex(20)
             for name in (ADMIN_USER, *SERVICE_USERS)}
 
 

@@ -71,6 +71,37 @@ def _configure(configuration: str):
     return cfg.CONF
 
 
+def _use_only_local_connector() -> None:
+    """Ask no connector but our volumes' own for its properties.
+
+    os-brick asks all of them, whatever is attached. Some of them want root,
+    and NVMe's writes ``/etc/nvme/hostnqn`` into the machine, which is not
+    ours to change.
+    """
+    from os_brick.initiator import connector
+    connector.unix_connector_list[:] = [
+        'os_brick.initiator.connectors.base.BaseLinuxConnector',
+        'os_brick.initiator.connectors.local.LocalConnector']
+
+
+class _NoPool:
+    """Stands in for ``eventlet.tpool`` where Cinder forgot native threads.
+
+    ``cinder.image.image_utils`` hands every file through eventlet's pool of
+    threads, also in a process that has native ones; there the call works
+    once, or never, and the caller waits for ever (seen with Cinder 29.0.0 on
+    creating a volume from an image and on uploading one).
+    """
+
+    @staticmethod
+    def Proxy(target, *args, **kwargs):
+        return target
+
+    @staticmethod
+    def execute(function, *args, **kwargs):
+        return function(*args, **kwargs)
+
+
 def _open_like_a_device(path, mode='r', *args, **kwargs):
     """Open a volume's file for writing as a block device would be.
 
@@ -111,7 +142,10 @@ def _start_services(conf, names: list[str]) -> None:
     from cinder import service
     from cinder import utils
     from cinder.backup import manager as backup_manager
+    from cinder.image import image_utils
 
+    image_utils.tpool = _NoPool
+    _use_only_local_connector()
     Service = _service_class()
     volume = None
     # The scheduler last: it waits for the first report of capabilities of a
@@ -172,9 +206,6 @@ def main() -> None:
         traceback.print_exc()
         # The services' threads would keep half a Cinder alive.
         os._exit(1)
-    # They may be in the middle of anything: this is a crash to them, as it
-    # is to a service whose machine stops.
-    os._exit(0)
 
 
 if __name__ == '__main__':

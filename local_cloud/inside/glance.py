@@ -47,9 +47,6 @@ def main() -> None:
         return
     http.start(arguments.descriptor, _application())
     http.until_terminated()
-    # Glance's own handler at exit waits for its thread pools, for nothing
-    # that a request still needs.
-    os._exit(0)
 
 
 if __name__ == '__main__':

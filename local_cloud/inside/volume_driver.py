@@ -171,6 +171,21 @@ class SparseFileDriver(driver.VolumeDriver):
 
     # Images
 
+    def clone_image(self, context, volume, image_location, image_meta,
+                    image_service) -> tuple[dict | None, bool]:
+        """Read a raw image straight into the volume.
+
+        Cinder's own way writes it into a temporary file first, looks at that
+        with qemu-img, which may not be there, and copies it.
+        """
+        if image_meta['disk_format'] != 'raw' or (
+                image_meta.get('container_format') == 'compressed'):
+            return None, False
+        self.create_volume(volume)
+        self.copy_image_to_volume(context, volume, image_service,
+                                  image_meta['id'])
+        return None, True
+
     def copy_image_to_volume(self, context, volume, image_service, image_id,
                              disable_sparse: bool = False) -> None:
         path = self._path(volume)
@@ -201,17 +216,8 @@ class SparseFileDriver(driver.VolumeDriver):
 
     def copy_volume_to_image(self, context, volume, image_service,
                              image_meta) -> None:
-        path = self._path(volume)
-        if image_meta['disk_format'] != 'raw' or (
-                image_meta.get('container_format') == 'compressed'):
-            image_utils.upload_volume(context, image_service, image_meta,
-                                      path, run_as_root=False)
-            return
-        # Cinder's function hands the file through eventlet's pool of
-        # threads, which in a process of native threads works once and then
-        # waits for ever (seen with Cinder 29.0.0).
-        with open(path, 'rb') as source:
-            image_service.update(context, image_meta['id'], {}, source)
+        image_utils.upload_volume(context, image_service, image_meta,
+                                  self._path(volume), run_as_root=False)
 
     # Connections
 
