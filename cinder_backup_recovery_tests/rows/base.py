@@ -12,22 +12,39 @@
 """What every way of losing backup rows has in common."""
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 from typing import Protocol
+import uuid
+
+from cinder_backup_recovery_tests import exceptions
 
 HARD = 'hard'
+"""The row is deleted, as when a table was restored from an old dump."""
+
 SOFT = 'soft'
+"""The row is marked deleted, as Cinder's own delete does."""
+
+KINDS = (HARD, SOFT)
+
 LIVE = 'live'
 SOFT_DELETED = 'soft-deleted'
 ABSENT = 'absent'
+STATES = (LIVE, SOFT_DELETED, ABSENT)
+
+BACKUP = 'backup'
+"""The kind of backups in the ledger."""
 
 
 class Owner(Protocol):
     """What says which ids may be touched; a ledger is one."""
 
     def require(self, kind: str, ids: Iterable[str]) -> None:
-        """:raises NotInLedger: naming each id that may not be touched"""
+        """Refuse what may not be touched.
+
+        :raises NotInLedger: naming each such id
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +59,7 @@ class QuotaChange:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What was removed."""
+    """What was lost; the counts are None where they are not known."""
 
     kind: str
     backup_ids: tuple[str, ...]
@@ -55,13 +72,57 @@ class BackupRows(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> None:
-        """Prove that the rows can be reached, before anything is made."""
+        """Prove that the rows can be reached, before anything is made.
+
+        :raises BackupRecoveryError: saying why not, in one line
+        """
 
     @abc.abstractmethod
     def lose(self, backup_ids: Sequence[str], kind: str = HARD,
              project_id: str | None = None) -> Loss:
-        """Lose the rows of the backups, all of them or none."""
+        """Lose the rows of backups, all of them or none.
+
+        :param backup_ids: the backups, which the ledger must own and whose
+            rows must be live
+        :param kind: HARD or SOFT
+        :param project_id: the project that they must belong to
+        :returns: what was lost
+        :raises NotInLedger: a backup is not one of the suite's own
+        :raises BackupRecoveryError: nothing was changed
+        """
 
     @abc.abstractmethod
     def exists(self, backup_ids: Iterable[str]) -> dict[str, str]:
-        """State of each row: live, soft-deleted or absent."""
+        """Look which rows are there.
+
+        :param backup_ids: the backups
+        :returns: LIVE, SOFT_DELETED or ABSENT by id
+        """
+
+
+def check_request(backup_ids: Iterable[str], kind: str = HARD) -> list[str]:
+    """Check what a caller asks for, before anything else is done.
+
+    :param backup_ids: the backups
+    :param kind: HARD or SOFT
+    :returns: the ids, each once, in their order
+    :raises InvalidConfiguration: not a kind, no ids, or not UUIDs
+    """
+    if kind not in KINDS:
+        raise exceptions.InvalidConfiguration(
+            f'kind of row loss {kind!r} is not one of {", ".join(KINDS)}')
+    if isinstance(backup_ids, str):
+        raise exceptions.InvalidConfiguration(
+            'backup ids are one string and should be a list')
+    ids = list(dict.fromkeys(backup_ids))
+    if not ids:
+        raise exceptions.InvalidConfiguration('no backup ids were given')
+    for one in ids:
+        try:
+            is_uuid = isinstance(one, str) and str(uuid.UUID(one)) == one
+        except ValueError:
+            is_uuid = False
+        if not is_uuid:
+            raise exceptions.InvalidConfiguration(
+                f'backup id {one!r} is not a UUID')
+    return ids

@@ -1,0 +1,150 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Row loss on the real schema in the databases that clouds run on."""
+
+from unittest import mock
+
+import sqlalchemy as sa
+import testtools
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.rows import database
+from tests import databases
+from tests import rows_cases
+
+
+class ServerCases(rows_cases.RowsCases):
+    server_class = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        databases.cinder_manage()
+        cls.server = cls.server_class()
+        cls.addClassCleanup(cls.server.stop)
+        cls.url = cls.server.url(cls.server.driver)
+        databases.sync(cls.url, cls.server.directory)
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+
+    def _during(self, work):
+        """Let another connection commit something before the deletes."""
+        real = database._count
+        calls = []
+
+        def count(connection, tables):
+            calls.append(1)
+            if len(calls) == 1:
+                with self.engine.begin() as other:
+                    work(other)
+            return real(connection, tables)
+
+        return mock.patch.object(database, '_count', count)
+
+    def test_backup_made_by_cinder_meanwhile(self):
+        def work(other):
+            other.execute(sa.insert(self.tables['backups']).values(
+                id=rows_cases.ABSENT, volume_id=rows_cases.A,
+                deleted=False))
+
+        with self._during(work):
+            self.rows.lose([rows_cases.A])
+        self.assertEqual({rows_cases.A: 'absent', rows_cases.ABSENT: 'live'},
+                         self.rows.exists([rows_cases.A,
+                                           rows_cases.ABSENT]))
+
+    def test_usage_changed_by_cinder_meanwhile(self):
+        usages = self.tables['quota_usages']
+
+        def work(other):
+            other.execute(sa.update(usages).values(
+                in_use=usages.c.in_use + 10))
+
+        with self._during(work):
+            self.rows.lose([rows_cases.A])
+        self.assertEqual({'backups': 11, 'backup_gigabytes': 13,
+                          'volumes': 17}, self._usage('p1'))
+
+    def test_wrong_credentials_host_and_name(self):
+        driver = self.server.driver
+        for changes, word in (
+                ({'password': 'wrong/pass'}, ''),
+                ({'username': 'nobody'}, ''),
+                ({'database': 'nonesuch'}, 'nonesuch'),
+                ({'port': 1}, '127.0.0.1:1/')):
+            rows = database.DatabaseRows(self.server.url(driver, **changes),
+                                         rows_cases.Owner(rows_cases.A))
+            for call in (rows.check, lambda rows=rows: rows.exists(
+                    [rows_cases.A]), lambda rows=rows: rows.lose(
+                    [rows_cases.A])):
+                err = self.assertRaises(exceptions.DatabaseUnreachable, call)
+                self.assertNotIn('\n', str(err))
+                self.assertNotIn('wrong', str(err))
+                self.assertNotIn(databases.PASSWORD, str(err))
+                self.assertNotIn('p%40ss', str(err))
+                self.assertIn(word, str(err))
+
+    def test_account_that_may_only_read(self):
+        for statement in self.read_only:
+            with self.admin() as connection:
+                connection.exec_driver_sql(statement)
+        rows = database.DatabaseRows(
+            self.server.url(self.server.driver, username='reader',
+                            password='reader'),
+            rows_cases.Owner(rows_cases.A))
+        self.assertEqual({rows_cases.A: 'live'}, rows.exists([rows_cases.A]))
+        for call in (rows.check, lambda: rows.lose([rows_cases.A])):
+            err = self.assertRaises(exceptions.DatabaseUnreachable, call)
+            self.assertIn('denied', str(err))
+
+    def test_empty_database(self):
+        rows = database.DatabaseRows(
+            self.server.url(self.server.driver, database='empty'),
+            rows_cases.Owner(rows_cases.A))
+        err = self.assertRaises(exceptions.NotCinderDatabase, rows.check)
+        self.assertIn('/empty is not the database of Cinder: no table '
+                      'backups', str(err))
+        self.assertNotIn(databases.PASSWORD, str(err))
+
+    def test_no_connection_is_left(self):
+        self.rows.check()
+        self.rows.exists([rows_cases.A])
+        self.rows.lose([rows_cases.A])
+        self.engine.dispose()
+        with self.admin() as connection:
+            count = connection.exec_driver_sql(self.connections).scalar_one()
+        self.assertEqual(0, count)
+
+
+class PostgreSQLTest(ServerCases, testtools.TestCase):
+    server_class = databases.PostgreSQL
+    read_only = ('DROP ROLE IF EXISTS reader',
+                 "CREATE ROLE reader LOGIN PASSWORD 'reader' IN ROLE "
+                 'pg_read_all_data')
+    connections = ("SELECT count(*) FROM pg_stat_activity WHERE "
+                   "datname = 'cinder' AND pid <> pg_backend_pid()")
+
+    def admin(self):
+        return self.engine.begin()
+
+
+class MariaDBTest(ServerCases, testtools.TestCase):
+    server_class = databases.MariaDB
+    read_only = ("CREATE OR REPLACE USER reader@127.0.0.1 IDENTIFIED BY "
+                 "'reader'", 'GRANT SELECT ON cinder.* TO reader@127.0.0.1')
+    connections = ("SELECT count(*) FROM information_schema.processlist "
+                   "WHERE user = 'cinder'")
+
+    def admin(self):
+        return self.server.engine.begin()
