@@ -38,7 +38,7 @@ class Owner:
             raise exceptions.NotInLedger(f'{kind} {foreign}')
 
 
-class RowsCases:
+class RowsFixture:
     """Mixed into a test case that sets ``url`` to a schema without rows."""
 
     url = None
@@ -115,6 +115,10 @@ class RowsCases:
         return {row['resource']: row['in_use']
                 for row in self._dump()['quota_usages'].values()
                 if row['project_id'] == project_id and not row['deleted']}
+
+
+class RowsCases(RowsFixture):
+    """The cases themselves, for every kind of database."""
 
     def _refused(self, error, *args, **kwargs):
         before = self._dump()

@@ -33,8 +33,9 @@ _WRITES = 'row_loss_writes'
 _BUSY_TIMEOUT = 60
 _ATTEMPTS = 5
 # Serialization failure and deadlock of PostgreSQL, deadlock and lock wait
-# time-out of MySQL: the transaction was rolled back and may be tried again.
-_CONFLICTS = ('40001', '40P01', 1213, 1205)
+# time-out of MySQL, and the row that changed under a snapshot of MariaDB 11.6:
+# the transaction was rolled back and may be tried again.
+_CONFLICTS = ('40001', '40P01', 1213, 1205, 1020)
 _DRIVERS = {'mysql': ('pymysql', 'MySQLdb'),
             'mariadb': ('pymysql', 'MySQLdb'),
             'postgresql': ('psycopg2', 'psycopg')}

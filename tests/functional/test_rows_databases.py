@@ -39,16 +39,17 @@ class ServerCases(rows_cases.RowsCases):
         self.prepare()
 
     def _during(self, work):
-        """Let another connection commit something before the deletes."""
+        """Let another connection commit something after the first count."""
         real = database._count
         calls = []
 
         def count(connection, tables):
             calls.append(1)
+            counts = real(connection, tables)
             if len(calls) == 1:
                 with self.engine.begin() as other:
                     work(other)
-            return real(connection, tables)
+            return counts
 
         return mock.patch.object(database, '_count', count)
 
