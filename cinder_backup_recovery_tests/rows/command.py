@@ -144,7 +144,7 @@ class CommandRows(base.BackupRows):
         for line in self._run(self._exists_command, ids).splitlines():
             words = line.split()
             # Others may talk on stdout too: ssh's banner, sudo's lecture.
-            if len(words) == 2 and words[0] in ids:
+            if len(words) == 2:
                 states[words[0]] = words[1]
         wrong = [f'{states.get(one, "no answer")!r} for {one}' for one in ids
                  if states.get(one) not in base.STATES]
