@@ -13,10 +13,12 @@
 """A cloud: its services started together, and taken down again."""
 
 from collections.abc import Sequence
+from importlib import metadata
 from importlib import util
 import socket
 import time
 import types
+from typing import Any
 
 from local_cloud import cinder
 from local_cloud import clients
@@ -177,21 +179,37 @@ class Cloud:
             self.state.remove()
             self.say.say(f'removed {self.state.root}')
 
-    def status(self) -> dict[str, str]:
-        """The state of each service: ready, not ready and why, or stopped.
+    def status(self) -> dict[str, Any]:
+        """What runs, where, in which release, with which memory.
 
+        :returns: ``state_directory``; ``versions``, the release of each
+            service; ``services``, for each its ``url``, ``pid`` (None when
+            it does not run), ``memory`` in bytes and ``state``: ready, not
+            ready and why, or stopped
         :raises InvalidState: if there is no cloud
         """
         self.state.load()
-        result = {}
+        sizes = daemons.proportional_memory(self.state)
+        services = {}
         for service in SERVICES:
-            if not daemons.alive(self.state, service.NAME):
-                result[service.NAME] = 'stopped'
-                continue
-            answer = service.ready(self.state)
-            result[service.NAME] = ('ready' if answer is True
-                                    else f'not ready: {answer}')
-        return result
+            process = daemons.alive(self.state, service.NAME)
+            answer: bool | str = False
+            if process is not None:
+                answer = service.ready(self.state)
+            services[service.NAME] = {
+                'url': settings.url(self.state, service.NAME),
+                'pid': process.pid if process else None,
+                'memory': sizes.get(process.pid, 0) if process else 0,
+                'state': ('stopped' if process is None else
+                          'ready' if answer is True else
+                          f'not ready: {answer}'),
+            }
+        return {
+            'state_directory': str(self.state.root),
+            'versions': {service.NAME: metadata.version(service.NAME)
+                         for service in SERVICES},
+            'services': services,
+        }
 
     def memory(self) -> int:
         """Bytes that the cloud uses, pages shared with others in part."""

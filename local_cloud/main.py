@@ -14,6 +14,7 @@
 
 import argparse
 from collections.abc import Sequence
+import json
 import os
 import pathlib
 import signal
@@ -74,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         'down', help='stop it and remove its directory, whatever happened')
     down.add_argument('--keep', action='store_true',
                       help='leave the directory with its logs and data')
-    verbs.add_parser('status', help='what runs, where, with which memory')
+    status = verbs.add_parser(
+        'status', help='what runs, where, with which memory')
+    status.add_argument('--json', action='store_true',
+                        help='print it for a program')
     logs = verbs.add_parser('logs', help="print a service's log")
     logs.add_argument('service', help='keystone, glance or cinder')
     logs.add_argument('-n', '--lines', type=int, default=0, metavar='N',
@@ -151,21 +155,20 @@ def _wait(process: subprocess.Popen) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _status(cloud: local_cloud.Cloud) -> int:
-    from local_cloud import daemons
-    from local_cloud import settings
-    states = cloud.status()
-    sizes = daemons.proportional_memory(cloud.state)
-    print(f'state directory {cloud.state.root}')
-    for name, text in states.items():
-        process = daemons.alive(cloud.state, name)
-        where = settings.url(cloud.state, name)
-        if process is None:
-            print(f'{name:9} {where}  {text}')
-        else:
-            print(f'{name:9} {where}  {text}, pid {process.pid}, '
-                  f'{sizes.get(process.pid, 0) / 1024 ** 2:.0f} MiB')
-    return 0 if set(states.values()) == {'ready'} else 1
+def _status(cloud: local_cloud.Cloud, as_json: bool) -> int:
+    status = cloud.status()
+    if as_json:
+        print(json.dumps(status, indent=2))
+    else:
+        print(f'state directory {status["state_directory"]}')
+        for name, service in status['services'].items():
+            print(f'{name:9} {service["url"]}  {service["state"]}' + (
+                f', pid {service["pid"]}, '
+                f'{service["memory"] / 1024 ** 2:.0f} MiB'
+                if service['pid'] else ''))
+    ready = all(service['state'] == 'ready'
+                for service in status['services'].values())
+    return 0 if ready else 1
 
 
 def _logs(state: cloud_state.State, service: str, lines: int) -> int:
@@ -208,7 +211,7 @@ def _act(arguments: argparse.Namespace) -> int:
         cloud.down(arguments.keep)
         return 0
     if arguments.verb == 'status':
-        return _status(cloud)
+        return _status(cloud, arguments.json)
     if arguments.verb == 'logs':
         return _logs(state, arguments.service, arguments.lines)
     return _env(state, arguments.clouds_yaml)

@@ -1,0 +1,34 @@
+# Thin: tox environments do the work. What is here only finds a Python, and
+# puts tox and what Debian has to bring in place.
+
+PYTHON ?= python3
+VENV ?= .venv
+TOX := $(VENV)/bin/tox
+
+.PHONY: help certify test lint clean
+
+help:
+	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
+	@echo 'make test      test the kit itself, against real services'
+	@echo 'make lint      check style and types'
+	@echo 'make clean     remove what these have made'
+
+certify: $(TOX)
+	$(TOX) -q -e certify -- $(CERTIFY_ARGS)
+
+test: $(TOX)
+	tools/debian-packages.sh test
+	$(TOX) -q -e py3 -- $(TEST_ARGS)
+
+lint: $(TOX)
+	$(TOX) -q -e pep8
+
+$(TOX):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'error: Python 3.11 or newer is needed; name one with make PYTHON=python3.12' >&2; exit 3; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo 'error: the venv module is needed: apt-get install python3-venv' >&2; rm -rf $(VENV); exit 3; }
+	$(VENV)/bin/pip install --quiet 'tox>=4.11'
+
+clean:
+	rm -rf $(VENV) .tox .stestr certify-report build dist *.egg-info

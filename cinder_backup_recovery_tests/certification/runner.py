@@ -1,0 +1,177 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run the suite in workers, and read what they say while they say it."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import subunit
+import testtools
+
+import cinder_backup_recovery_tests
+from cinder_backup_recovery_tests.certification import results
+
+_PACKAGE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
+
+_STATUSES = {
+    'success': results.Status.PASS,
+    'skip': results.Status.SKIP,
+    'xfail': results.Status.PASS,
+    'uxsuccess': results.Status.FAIL,
+    'fail': results.Status.FAIL,
+}
+
+
+class RunError(Exception):
+    """The suite could not be run at all."""
+
+
+def _stestr(repository: pathlib.Path, *arguments: str) -> list[str]:
+    return [sys.executable, '-m', 'stestr',
+            '--test-path', str(_PACKAGE), '--top-dir', str(_PACKAGE.parent),
+            '--group-regex', r'([^\.]*\.)*', '--repo-url', str(repository),
+            *arguments]
+
+
+def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
+               ) -> list[str]:
+    """Find every test of the suite.
+
+    :param repository: a directory for stestr's own files
+    :param environment: variables of the run
+    :returns: the ids
+    :raises RunError: if a module cannot be imported, or nothing is found
+    """
+    for verb in ('init', 'list'):
+        done = subprocess.run(
+            _stestr(repository, verb), env=dict(environment),
+            capture_output=True, text=True)
+    tests = [line for line in done.stdout.splitlines()
+             if line.startswith('cinder_backup_recovery_tests.')]
+    if done.returncode != 0 or not tests:
+        output = (done.stdout + done.stderr).strip().splitlines()
+        raise RunError('the tests could not be listed:\n' +
+                       '\n'.join(output[-15:]))
+    return tests
+
+
+class Run:
+    """One run of the suite.
+
+    :param repository: a directory for stestr's own files
+    :param environment: variables of the run, Tempest's configuration in
+        them
+    :param concurrency: how many workers run classes of tests side by side
+    :param pattern: run only the tests whose id matches
+    """
+
+    def __init__(self, repository: pathlib.Path,
+                 environment: Mapping[str, str], concurrency: int = 2,
+                 pattern: str | None = None):
+        self._command = _stestr(repository, 'run', '--subunit',
+                                '--concurrency', str(concurrency),
+                                *([pattern] if pattern else []))
+        self._environment = dict(environment)
+        self._process: subprocess.Popen | None = None
+        self.results: list[results.Result] = []
+
+    def __call__(self, on_start: Callable[[str], None],
+                 on_result: Callable[[results.Result], None]) -> None:
+        """Run to the end.
+
+        :param on_start: called with a test's id when it begins
+        :param on_result: called with each result when it is known
+        :raises RunError: if the workers said nothing that can be read
+        """
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        errors: list[bytes] = []
+        # Read aside, so that a full pipe cannot stop the workers.
+        reader = threading.Thread(
+            target=lambda: errors.extend(self._process.stderr or ()))
+        reader.start()
+
+        def take(case: dict[str, Any]) -> None:
+            result = _result(case)
+            if result is not None:
+                self.results.append(result)
+                on_result(result)
+
+        stream = testtools.CopyStreamResult([
+            testtools.StreamToDict(take), _Starts(on_start)])
+        stream.startTestRun()
+        try:
+            subunit.ByteStreamToStreamResult(
+                self._process.stdout, non_subunit_name='stdout').run(stream)
+        finally:
+            stream.stopTestRun()
+            self.stop()
+            reader.join()
+        if not self.results:
+            text = b''.join(errors).decode(errors='replace').strip()
+            raise RunError('no test ran:\n' +
+                           '\n'.join(text.splitlines()[-15:]))
+
+    def stop(self) -> None:
+        """End the workers, if they run."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class _Starts(testtools.StreamResult):
+    def __init__(self, on_start: Callable[[str], None]):
+        super().__init__()
+        self._on_start = on_start
+
+    def status(self, test_id=None, test_status=None, **kwargs):  # type: ignore
+        if test_status == 'inprogress' and test_id:
+            self._on_start(test_id)
+
+
+def _result(case: dict[str, Any]) -> results.Result | None:
+    """Translate one case of the stream; None for what is no test."""
+    status = case['status']
+    if status == 'exists' or case['id'] in ('stdout', 'stderr'):
+        return None
+    texts = {name: content.as_text() for name, content in
+             case['details'].items() if content.content_type.type == 'text'}
+    start, stop = case['timestamps']
+    reason = texts.get('reason') or '\n'.join(
+        text for name, text in texts.items() if name.startswith('traceback'))
+    # Whatever never ended was cut off with its worker: that is the kit's.
+    return results.Result(
+        test_id=case['id'],
+        status=_STATUSES.get(status, results.Status.ERROR),
+        seconds=(stop - start).total_seconds() if start and stop else 0.0,
+        reason=reason or ('' if status in _STATUSES else
+                          'its worker ended before the test did'),
+        story=texts.get('story', ''))
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a run: ours, and what points to the cloud."""
+    return {**os.environ, **variables, 'PYTHONWARNINGS': 'ignore'}
