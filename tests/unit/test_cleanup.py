@@ -1,0 +1,218 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+from unittest import mock
+
+import fixtures
+from tempest.lib import exceptions as lib_exc
+import testtools
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.cmd import cleanup
+from tests.unit import fake_cloud
+
+
+class CleanupTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        self.cloud = fake_cloud.FakeCloud()
+        self.ledger = ledger.Ledger(
+            self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(self.ledger.close)
+        self.accounts = mock.Mock()
+        self.quotas = []
+        self.lines = []
+
+    def run_it(self, dry_run=False):
+        return cleanup.Cleanup(
+            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            self.accounts, lambda *args: self.quotas.append(args),
+            self.lines.append, dry_run).run()
+
+    def add(self, kind, **kwargs):
+        resource_id = self.cloud.add(kind, **kwargs)
+        self.ledger.add(kind, resource_id, f'{kind}-name')
+        return resource_id
+
+    def test_order(self):
+        image_id = self.add(clients.IMAGE)
+        volume_id = self.add(clients.VOLUME)
+        attachment_id = self.add(clients.ATTACHMENT, volume_id=volume_id,
+                                 after_delete=[None])
+        parent_id = self.add(clients.BACKUP)
+        child_id = self.add(clients.BACKUP)
+        snapshot_id = self.add(clients.SNAPSHOT)
+        self.assertEqual(0, self.run_it())
+        self.assertEqual(
+            [attachment_id, child_id, parent_id, snapshot_id, volume_id,
+             image_id],
+            [request[2] for request in self.cloud.requests])
+        self.assertEqual([], self.ledger.entries())
+        self.assertEqual({}, self.cloud.resources)
+        self.assertIn(f'backup {child_id} (backup-name) removed', self.lines)
+
+    def test_what_is_not_listed_stays(self):
+        foreign = self.cloud.add(clients.VOLUME, name='volume-name')
+        self.add(clients.VOLUME)
+        self.run_it()
+        self.assertEqual([(clients.VOLUME, foreign)],
+                         list(self.cloud.resources))
+
+    def test_again(self):
+        self.add(clients.VOLUME)
+        self.run_it()
+        del self.lines[:]
+        self.assertEqual(0, self.run_it())
+        self.assertEqual([], self.lines)
+
+    def test_unanswered(self):
+        self.ledger.intend(clients.BACKUP, 'the-name')
+        self.cloud.add(clients.BACKUP, name='the-name')
+        self.assertEqual(0, self.run_it())
+        self.assertEqual({}, self.cloud.resources)
+        self.assertEqual(
+            ['backup of an unanswered request (the-name) removed'],
+            self.lines)
+
+    def test_lost_row(self):
+        self.ledger.add(clients.BACKUP, 'b')
+        record = self.cloud.export_record('b')
+        self.ledger.add(disposal.RECORD, 'b', **record.to_api())
+        self.assertEqual(0, self.run_it())
+        self.assertEqual([('import', 'b'), ('delete', clients.BACKUP, 'b')],
+                         self.cloud.requests)
+        self.assertEqual([], self.ledger.entries())
+
+    def test_what_cannot_be_removed_does_not_stop_the_rest(self):
+        first = self.add(clients.VOLUME)
+        second = self.add(clients.VOLUME, after_delete=['error_deleting'])
+        self.cloud.said[second] = ['the\ndriver refuses']
+        self.assertEqual(1, self.run_it())
+        self.assertNotIn((clients.VOLUME, first), self.cloud.resources)
+        self.assertEqual([second], [
+            entry.resource_id for entry in self.ledger.entries()])
+        line, = (line for line in self.lines if 'LEFT' in line)
+        self.assertIn(second, line)
+        self.assertIn('message: the driver refuses', line)
+
+    def test_dry_run(self):
+        self.add(clients.VOLUME)
+        self.ledger.add(clients.USER, 'u')
+        self.ledger.note('quota', 'p/backups', 10, 20)
+        self.assertEqual(0, self.run_it(dry_run=True))
+        self.assertEqual(3, len(self.lines))
+        self.assertEqual([], self.cloud.requests)
+        self.assertEqual([], self.quotas)
+        self.assertEqual([], self.accounts.mock_calls)
+        self.assertEqual(2, len(self.ledger.entries()))
+
+    def test_settings_are_put_back(self):
+        self.ledger.note('quota', 'p/backups', 10, 20)
+        self.assertEqual(0, self.run_it())
+        self.assertEqual([('p', 'backups', 10)], self.quotas)
+        self.assertEqual([], self.ledger.changes())
+
+    def test_a_setting_that_nobody_knows(self):
+        self.ledger.note('weather', 'here', 'rain', 'sun')
+        self.assertEqual(1, self.run_it())
+        self.assertIn('rain', self.lines[0])
+        self.assertEqual(1, len(self.ledger.changes()))
+
+    def test_accounts_go_last(self):
+        self.ledger.add(clients.PROJECT, 'p')
+        self.ledger.add(clients.USER, 'u')
+        self.accounts.delete.side_effect = [None, lib_exc.NotFound()]
+        self.assertEqual(0, self.run_it())
+        self.assertEqual([mock.call.delete(clients.USER, 'u'),
+                          mock.call.delete(clients.PROJECT, 'p')],
+                         self.accounts.mock_calls)
+        self.assertEqual(['user u removed', 'project p was gone already'],
+                         self.lines)
+
+
+class ProgramTest(testtools.TestCase):
+    """The program, as far as it gets without a cloud."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.out = self.useFixture(fixtures.StringStream('out'))
+        self.err = self.useFixture(fixtures.StringStream('err'))
+        self.useFixture(fixtures.MonkeyPatch('sys.stdout', self.out.stream))
+        self.useFixture(fixtures.MonkeyPatch('sys.stderr', self.err.stream))
+        self.useFixture(fixtures.FakeLogger())
+        self.config = mock.Mock()
+        self.config.CONF.cinder_backup_recovery.ledger_dir = None
+        self.useFixture(fixtures.MockPatchObject(cleanup, 'config',
+                                                 self.config))
+        self.factory = self.useFixture(fixtures.MockPatchObject(
+            cleanup, 'credentials_factory')).mock
+
+    def run_it(self, *argv):
+        code = cleanup.main(argv)
+        texts = []
+        for stream in (self.out, self.err):
+            stream.stream.flush()
+            content, = stream.getDetails().values()
+            texts.append(content.as_text())
+        return (code, *texts)
+
+    def test_no_configuration_file(self):
+        code, out, err = self.run_it('--config-file',
+                                     os.path.join(self.directory, 'x'))
+        self.assertEqual((3, ''), (code, out))
+        self.assertIn('there is no configuration file', err)
+        self.assertEqual(1, err.count('\n'))
+
+    def test_no_ledger_at_all(self):
+        code, _, err = self.run_it()
+        self.assertEqual(3, code)
+        self.assertIn('ledger_dir is not set', err)
+
+    def test_misspelt_ledger(self):
+        code, _, err = self.run_it('--ledger',
+                                   os.path.join(self.directory, 'x'))
+        self.assertEqual(3, code)
+        self.assertIn('there is no ledger', err)
+
+    def test_ledger_never_used(self):
+        self.config.CONF.cinder_backup_recovery.ledger_dir = os.path.join(
+            self.directory, 'x')
+        self.assertEqual((0, 'nothing was ever recorded\n', ''),
+                         self.run_it())
+
+    def test_nothing_left_asks_no_cloud(self):
+        self.factory.AdminManager.side_effect = AssertionError
+        self.assertEqual((0, 'nothing is left\n', ''),
+                         self.run_it('--ledger', self.directory))
+
+    def test_unreadable_ledger(self):
+        with open(os.path.join(self.directory, 'a.jsonl'), 'w') as stream:
+            stream.write('nonsense\n{}\n')
+        code, _, err = self.run_it('--ledger', self.directory)
+        self.assertEqual(3, code)
+        self.assertEqual(1, err.count('\n'))
+
+    def test_wrong_password(self):
+        with_one = ledger.Ledger(self.directory)
+        with_one.add(clients.VOLUME, 'v')
+        with_one.close()
+        self.factory.AdminManager.side_effect = lib_exc.Unauthorized(
+            'The request you have made\nrequires authentication.')
+        code, _, err = self.run_it('--ledger', self.directory)
+        self.assertEqual(3, code)
+        self.assertIn('[auth]', err)
+        self.assertEqual(1, err.count('\n'))

@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import fixtures
+from tempest.lib import exceptions as lib_exc
+import testtools
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import resources
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import images
+from cinder_backup_recovery_tests.content import layout
+from tests.unit import fake_cloud
+
+MIB = 1024 * 1024
+
+
+class ImageContentTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        self.cloud = fake_cloud.FakeCloud()
+        self.ledger = ledger.Ledger(
+            self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(self.ledger.close)
+        self.content = images.ImageContent(resources.Resources(
+            self.cloud, self.ledger, fake_cloud.PATIENCE,
+            lambda *args: None, 'prefix'))
+        self.layout = layout.Layout(
+            seed=1, size_bytes=access.GIB,
+            extents=(layout.Extent(4096, 512, 1),))
+
+    def _images(self):
+        return [key for key in self.cloud.resources
+                if key[0] == clients.IMAGE]
+
+    def test_create(self):
+        volume_id = self.content.create_volume(self.layout, name='the-name')
+        created, = (request[1] for request in self.cloud.requests
+                    if request[0] == 'create_volume')
+        self.assertEqual(1, created['size'])
+        self.assertEqual('the-name', created['name'])
+        self.assertEqual(self.layout.read(0, MIB),
+                         self.cloud.files[volume_id])
+        self.assertEqual([], self._images())
+
+    def test_images_are_private(self):
+        self.content.create_volume(self.layout)
+        created, = (request[1] for request in self.cloud.requests
+                    if request[0] == 'create_image')
+        self.assertEqual(('raw', 'private'), (created['disk_format'],
+                                              created['visibility']))
+
+    def test_rewrite_covers_what_was_ever_written(self):
+        # Not shorter than data that is to become zeros: what lies behind an
+        # image keeps its content.
+        volume_id = self.content.create_volume(
+            self.layout.overwrite(7 * MIB, 4096))
+        newer = self.layout.overwrite(7 * MIB, 4096).zero(7 * MIB, 4096)
+        self.content.rewrite(volume_id, newer)
+        self.assertEqual(newer.read(0, 8 * MIB),
+                         self.cloud.files[volume_id])
+        self.assertEqual(8 * MIB, len(self.cloud.files[volume_id]))
+        self.assertEqual([], self._images())
+
+    def test_rewrite_of_a_foreign_volume(self):
+        volume_id = self.cloud.add(clients.VOLUME)
+        self.assertRaises(exceptions.NotInLedger, self.content.rewrite,
+                          volume_id, self.layout)
+        self.assertEqual([], self.cloud.requests)
+
+    def test_an_upload_that_was_cut(self):
+        def store(image_id, data):
+            self.cloud.resources[clients.IMAGE, image_id].update(
+                status='active', size=len(data.read(512)))
+
+        self.cloud.images.store_image_file = store
+        exc = self.assertRaises(exceptions.ContentMismatch,
+                                self.content.create_volume, self.layout)
+        self.assertIn('has 512 bytes after the upload of 1048576', str(exc))
+
+    def test_an_image_that_is_in_use_is_left_to_the_clean_up(self):
+        self.cloud.refuse['delete'] = lib_exc.Conflict()
+        self.content.create_volume(self.layout)
+        self.assertEqual(1, len(self.ledger.entries(clients.IMAGE)))
+
+    def test_read_streams_and_removes(self):
+        volume_id = self.content.create_volume(self.layout)
+        self.cloud.files[volume_id] = b'ab' * 3 * MIB
+        with self.content.read(volume_id) as stream:
+            pieces = list(stream)
+        self.assertEqual([images.CHUNK] * 6, list(map(len, pieces)))
+        self.assertEqual(b'ab' * 3 * MIB, b''.join(pieces))
+        asked = [request[0] for request in self.cloud.requests]
+        self.assertIn(True, [request[2] for request in self.cloud.requests
+                             if request[0] == 'download'])
+        self.assertIn('release_conn', asked)
+        self.assertEqual([], self._images())
+
+    def test_read_that_is_broken_off(self):
+        volume_id = self.content.create_volume(self.layout)
+
+        def read():
+            with self.content.read(volume_id):
+                raise KeyError
+
+        self.assertRaises(KeyError, read)
+        self.assertEqual('release_conn', self.cloud.requests[-2][0])
+        self.assertEqual([], self._images())
+
+
+class HeadTest(testtools.TestCase):
+    def test_ends_where_it_is_told(self):
+        whole = layout.Layout(
+            seed=1, size_bytes=access.GIB,
+            extents=(layout.Extent(0, 8192, 1),)).open()
+        head = images.Head(whole, 5000)
+        pieces = [head.read(4096), head.read(4096), head.read(4096)]
+        self.assertEqual([4096, 904, 0], list(map(len, pieces)))
+
+
+class SizesTest(testtools.TestCase):
+    def test_only_whole_gib(self):
+        self.assertEqual(2, access.gigabytes(
+            layout.Layout(1, 2 * access.GIB)))
+        for size in (512, access.GIB + 512):
+            self.assertRaises(ValueError, access.gigabytes,
+                              layout.Layout(1, size))
+
+    def test_written_end_counts_zeros(self):
+        self.assertEqual(0, access.written_end(layout.Layout(1, access.GIB)))
+        self.assertEqual(2048, access.written_end(layout.Layout(
+            1, access.GIB, (layout.Extent(0, 512, 1),
+                            layout.Extent(1024, 1024, 2, layout.ZEROS)))))
