@@ -23,6 +23,7 @@ from tempest import config
 from tempest.common import credentials_factory
 from tempest.lib import exceptions as lib_exc
 import tempest.test
+import urllib3
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
@@ -124,7 +125,16 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls.rows = make_rows(CONF, cls.ledger)
         cls.rows.check()
         cls.set_network_resources()
-        super().setup_credentials()
+        try:
+            super().setup_credentials()
+        except lib_exc.Unauthorized as exc:
+            raise exceptions.InvalidConfiguration(
+                f'the cloud does not let the accounts of [auth] in: '
+                f'{" ".join(str(exc).split())}') from None
+        except urllib3.exceptions.HTTPError as exc:
+            raise exceptions.InvalidConfiguration(
+                f'[identity] uri_v3 = {CONF.identity.uri_v3} does not '
+                f'answer: {exc}') from None
         if CONF.auth.use_dynamic_credentials:
             cls._record_accounts()
 

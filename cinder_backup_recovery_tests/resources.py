@@ -29,6 +29,7 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
@@ -281,10 +282,17 @@ class Resources:
 
         :param record: what was exported of a backup of this ledger
         :returns: the backup's fields
+        :raises ResourceFailed: if the import brought no usable backup
         """
         backup_id = record.fields['id']
         self.ledger.require(clients.BACKUP, [backup_id])
         self.api.import_record(record)
+        try:
+            self.api.show(clients.BACKUP, backup_id)
+        except lib_exc.NotFound:
+            raise exceptions.ResourceFailed(
+                f'the import of the record of backup {backup_id} was '
+                f'accepted, but there is no such backup') from None
         return self.wait_for_backup(backup_id)
 
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:

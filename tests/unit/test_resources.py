@@ -160,3 +160,13 @@ class ResourcesTest(testtools.TestCase):
             exceptions.NotInLedger, self.resources.import_record,
             self.cloud.export_record('00000000-0000-4000-8000-000000000000'))
         self.assertEqual([], self.cloud.requests)
+
+    def test_import_that_does_nothing(self):
+        volume = self.resources.create_volume(size=1)
+        backup = self.resources.create_backup(volume['id'])
+        record = self.resources.export_record(backup['id'])
+        del self.cloud.resources[clients.BACKUP, backup['id']]
+        self.cloud.import_record = lambda record: {}
+        exc = self.assertRaises(exceptions.ResourceFailed,
+                                self.resources.import_record, record)
+        self.assertIn('was accepted, but there is no such', str(exc))
