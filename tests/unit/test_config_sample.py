@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The sample configuration is what the options generate."""
+
+import io
+import pathlib
+
+from oslo_config import cfg
+from oslo_config import generator
+import testtools
+
+_SAMPLE = (pathlib.Path(__file__).parents[2] / 'etc' /
+           'cinder-backup-recovery-tests.conf.sample')
+
+
+class ConfigSampleTest(testtools.TestCase):
+
+    def test_sample_is_up_to_date(self):
+        conf = cfg.ConfigOpts()
+        generator.register_cli_opts(conf)
+        conf(['--namespace', 'cinder_backup_recovery_tests'])
+        generated = io.StringIO()
+        generator.generate(conf, generated)
+        self.assertEqual(
+            _SAMPLE.read_text(), generated.getvalue(),
+            'run tox -e genconfig and commit what it writes')
