@@ -41,11 +41,12 @@ from cinder_backup_recovery_tests.rows import base as rows_base
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
-# What the API shows of a backup and what an import must bring back.
+# What the API shows of a backup and what an import must bring back. The
+# availability zone is not in it: it becomes the importing host's.
 PRESERVED = ('id', 'name', 'description', 'volume_id', 'snapshot_id', 'size',
-             'object_count', 'container', 'is_incremental', 'data_timestamp',
-             'created_at', 'availability_zone', 'metadata', 'fail_reason',
-             'os-backup-project-attr:project_id')
+             'object_count', 'container', 'is_incremental',
+             'has_dependent_backups', 'data_timestamp', 'created_at',
+             'metadata', 'fail_reason', 'os-backup-project-attr:project_id')
 # Times lose their fractions of seconds in a record.
 TIMES = ('created_at', 'data_timestamp')
 # What Cinder keeps of a backup for its driver and shows only in a record.

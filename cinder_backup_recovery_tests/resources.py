@@ -272,8 +272,7 @@ class Resources:
         :returns: what the administrator keeps
         """
         record = self.api.export_record(backup_id)
-        if not self.ledger.owns(disposal.RECORD, backup_id):
-            self.disposal.remember_record(backup_id, record)
+        self.disposal.remember_record(backup_id, record)
         return record
 
     def import_record(self, record: backup_record.BackupRecord

@@ -41,7 +41,8 @@ class ExportImportTest(base.BackupRecoveryTest):
         cls.content_before = cls.layout(seed=1)
         volume_id = cls.class_content.create_volume(cls.content_before)
         cls.backup = cls.class_resources.create_backup(
-            volume_id, description='a description to be kept')
+            volume_id, description='a description to be kept',
+            metadata={'kept': 'until the disaster'})
         cls.backup_id = cls.backup['id']
         # For the clean-up, whatever a test does to the row.
         cls.record = cls.class_resources.export_record(cls.backup_id)

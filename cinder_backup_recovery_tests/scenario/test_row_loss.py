@@ -31,7 +31,8 @@ class FullBackupRowLossTest(base.RecoveryScenario):
         layout = cls.layout(base.OURS)
         cls.volume_id = cls.class_content.create_volume(layout)
         backup_id = cls.make_backup(
-            cls.volume_id, description='a description to be kept')
+            cls.volume_id, description='a description to be kept',
+            metadata={'kept': 'until the disaster'})
         cls.full = cls.link('full backup', layout, backup_id)
 
     @decorators.idempotent_id('2f10d1e7-16f6-45d9-8b5b-d94d67a7e3d0')
