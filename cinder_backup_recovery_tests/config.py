@@ -47,18 +47,22 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "an error before anything is created."),
     cfg.StrOpt(
         'row_removal_command',
-        help="Program that removes rows where the database cannot be "
-             "reached from here, for instance 'ssh controller "
-             "cinder-backup-lose-rows'. It is run without a shell, with the "
-             "kind of loss and the ids of the backups as arguments. It is "
-             "used instead of database_connection; with both set the run "
-             "ends with an error."),
+        help="Program that loses rows where the database cannot be reached "
+             "from here, for instance 'ssh controller "
+             "cinder-backup-lose-rows --config-file /etc/cinder/cinder.conf "
+             "--trust-caller --kind {kind} --project {project} {ids}'. No "
+             "shell is used here; {kind} becomes hard or soft, {ids} the "
+             "ids of the backups and {project} the project that they must "
+             "belong to. It exits 0 only when all rows are lost. It is used "
+             "instead of database_connection; with both set the run ends "
+             "with an error."),
     cfg.StrOpt(
         'row_exists_command',
-        help="Program that prints whether rows of backups are live, "
-             "soft-deleted or absent; it proves that a row is gone. It must "
-             "be set when row_removal_command is, otherwise the run ends "
-             "with an error."),
+        help="Program that proves that rows are gone: for each of {ids} it "
+             "prints a line with the id and live, soft-deleted or absent, "
+             "for instance row_removal_command with --exists instead of the "
+             "kind and the project. It must be set when row_removal_command is, otherwise the run "
+             "ends with an error."),
     cfg.IntOpt(
         'row_removal_timeout',
         default=120,
