@@ -61,8 +61,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         help="Program that proves that rows are gone: for each of {ids} it "
              "prints a line with the id and live, soft-deleted or absent, "
              "for instance row_removal_command with --exists instead of the "
-             "kind and the project. It must be set when row_removal_command is, otherwise the run "
-             "ends with an error."),
+             "kind and the project. It must be set when row_removal_command "
+             "is, otherwise the run ends with an error."),
     cfg.IntOpt(
         'row_removal_timeout',
         default=120,
