@@ -13,6 +13,7 @@
 """A cloud: its services started together, and taken down again."""
 
 from collections.abc import Sequence
+import contextlib
 from importlib import metadata
 from importlib import util
 import socket
@@ -60,51 +61,85 @@ class Cloud:
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
-        from local_cloud import template  # looks for installed services
         check_packages()
         start = time.monotonic()
+        self.state.check()
         with self.state.locked():
-            new = True
-            if self.state.exists:
-                self.state.load()
-                # One that never became ready the first time holds nothing
-                # of use, and may lack anything.
-                new = not self.state.record.get('made')
-                if new:
-                    daemons.stop_all(self.state)
-                    self.state.clear()
-            if new:
-                self.state.create()
-                self.state.record.update(
-                    backup=backup, debug=debug, ports={}, cinder_services=[
-                        s for s in cinder.SERVICES if s not in without])
-            else:
-                self.say.say(f'using the cloud in {self.state.root}')
-            sockets: dict[str, socket.socket] = {}
+            new = self._prepare(backup, debug, without)
+            started: set[str] = set()
             try:
-                sockets = self._listen()
-                if new:
-                    template.instantiate(self.state, self.say)
-                    for service in SERVICES:
-                        service.configure(self.state)
-                self._start(sockets)
-                self._write_client_files(new)
-            except BaseException:
-                daemons.stop_all(self.state)
+                self._bring_up(new, started)
+            except BaseException as error:
+                if not new:
+                    # What ran before goes on.
+                    for name in started:
+                        self.stop(name)
+                else:
+                    daemons.stop_all(self.state)
+                    if not isinstance(error, Exception):
+                        # It was interrupted: nobody wants to read why.
+                        self.state.remove()
                 raise
-            finally:
-                for listener in sockets.values():
-                    listener.close()
         self.say.say(f'ready after {time.monotonic() - start:.1f} s, '
                      f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
 
-    def _listen(self) -> dict[str, socket.socket]:
+    def _prepare(self, backup: str, debug: bool,
+                 without: Sequence[str]) -> bool:
+        """Make or load the record.
+
+        :returns: whether the cloud is a new one
+        """
+        if self.state.exists:
+            self.state.load()
+            if self.state.record.get('made'):
+                self._refuse_other_options(backup, debug, without)
+                self.say.say(f'using the cloud in {self.state.root}')
+                return False
+            # One that never became ready the first time holds nothing of
+            # use, and may lack anything.
+            daemons.stop_all(self.state)
+            self.state.clear()
+        self.state.create()
+        self.state.record.update(
+            backup=backup, debug=debug, cinder_services=[
+                s for s in cinder.SERVICES if s not in without])
+        return True
+
+    def _refuse_other_options(self, backup: str, debug: bool,
+                              without: Sequence[str]) -> None:
+        record = self.state.record
+        left_out = set(cinder.SERVICES) - set(record['cinder_services'])
+        for option, wanted, has in (
+                ('--backup', backup != 'default' and backup,
+                 record['backup']),
+                ('--debug', debug, record['debug']),
+                ('--without', set(without), left_out)):
+            if wanted and wanted != has:
+                raise exceptions.InvalidState(
+                    f'The cloud in {self.state.root} was made with another '
+                    f'{option}; take it down first.')
+
+    def _bring_up(self, new: bool, started: set[str]) -> None:
+        from local_cloud import template  # looks for installed services
+        sockets: dict[str, socket.socket] = {}
+        try:
+            self._listen(sockets)
+            if new:
+                template.instantiate(self.state, self.say)
+                for service in SERVICES:
+                    service.configure(self.state)
+            self._start(sockets, started)
+            self._write_client_files(new)
+        finally:
+            for listener in sockets.values():
+                listener.close()
+
+    def _listen(self, sockets: dict[str, socket.socket]) -> None:
         """Bind the ports before anything is told of them.
 
         A port that was only looked up could be another program's by the time
         a service wants it; a bound socket is inherited and cannot be taken.
         """
-        sockets = {}
         for service in SERVICES:
             if daemons.alive(self.state, service.NAME):
                 continue
@@ -120,15 +155,16 @@ class Cloud:
             self.state.record['ports'][service.NAME] = sockets[
                 service.NAME].getsockname()[1]
         self.state.save()
-        return sockets
 
-    def _start(self, sockets: dict[str, socket.socket]) -> None:
+    def _start(self, sockets: dict[str, socket.socket],
+               started: set[str]) -> None:
         starts = {}
         for service in SERVICES:
             listener = sockets.get(service.NAME)
             if listener is None:
                 continue
             starts[service.NAME] = time.monotonic()
+            started.add(service.NAME)
             daemons.spawn(
                 self.state, service.NAME,
                 service.serve_command(self.state, listener.fileno()),
@@ -136,13 +172,15 @@ class Cloud:
             # Only the service may hold it: once that has died, a request
             # must be refused and not wait for ever.
             listener.close()
+        # Also those that ran before: a process is not yet an answer.
         for service in SERVICES:
-            if service.NAME not in starts:
-                continue
             daemons.wait_until(
                 self.state, service.NAME,
                 lambda service=service: service.ready(self.state),
                 self.timeout)
+            if service.NAME not in starts:
+                self.say.say(f'{service.NAME} ran already')
+                continue
             self.say.say(
                 f'{service.NAME} on {settings.url(self.state, service.NAME)} '
                 f'... {time.monotonic() - starts[service.NAME]:.1f} s')
@@ -157,6 +195,18 @@ class Cloud:
         self.state.record['made'] = True
         self.state.save()
 
+    def stop(self, service: str) -> None:
+        """Kill one service, for a test of what happens then.
+
+        Another :meth:`up` starts it again, on its port and with its data.
+
+        :param service: keystone, glance or cinder
+        """
+        process = daemons.alive(self.state, service)
+        if process is not None:
+            daemons.stop([process, *process.children(recursive=True)],
+                         grace=0)
+
     def down(self, keep: bool = False) -> None:
         """Stop every process of the cloud and remove its directory.
 
@@ -164,25 +214,36 @@ class Cloud:
         :raises LocalCloudError: if there is no cloud, or something cannot
             be stopped or removed
         """
-        if not self.state.root.is_dir():
-            raise exceptions.InvalidState(
-                f'There is no local cloud in {self.state.root}.')
+        if not self.state.remains:
+            if not daemons.all_of(self.state):
+                raise exceptions.InvalidState(
+                    f'There is no local cloud in {self.state.root}.')
+            # Somebody has removed the directory of a cloud that ran.
+            self._stop_all()
+            return
         with self.state.locked():
             if self.state.exists:
-                self.state.load()
-                with self.say.step('stopping'):
-                    stopped = daemons.stop_all(self.state)
-                self.say.say(f'{stopped} processes stopped')
+                # Without a record that can be read, the directory's name
+                # still leads to the processes.
+                with contextlib.suppress(exceptions.InvalidState):
+                    self.state.load()
+            self._stop_all()
             if keep:
                 self.say.say(f'kept {self.state.root}')
                 return
             self.state.remove()
             self.say.say(f'removed {self.state.root}')
 
+    def _stop_all(self) -> None:
+        with self.say.step('stopping'):
+            stopped = daemons.stop_all(self.state)
+        self.say.say(f'{stopped} processes stopped')
+
     def status(self) -> dict[str, Any]:
         """What runs, where, in which release, with which memory.
 
-        :returns: ``state_directory``; ``versions``, the release of each
+        :returns: ``state_directory``; ``id``, the value of the mark that
+            the cloud's processes carry; ``versions``, the release of each
             service; ``services``, for each its ``url``, ``pid`` (None when
             it does not run), ``memory`` in bytes and ``state``: ready, not
             ready and why, or stopped
@@ -197,7 +258,9 @@ class Cloud:
             if process is not None:
                 answer = service.ready(self.state)
             services[service.NAME] = {
-                'url': settings.url(self.state, service.NAME),
+                'url': (settings.url(self.state, service.NAME)
+                        if service.NAME in self.state.record['ports']
+                        else ''),
                 'pid': process.pid if process else None,
                 'memory': sizes.get(process.pid, 0) if process else 0,
                 'state': ('stopped' if process is None else
@@ -206,6 +269,7 @@ class Cloud:
             }
         return {
             'state_directory': str(self.state.root),
+            'id': self.state.cloud_id,
             'versions': {service.NAME: metadata.version(service.NAME)
                          for service in SERVICES},
             'services': services,

@@ -12,8 +12,10 @@
 
 """Processes of a cloud: started, found again, and stopped, by pid."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import os
 import subprocess
 import time
@@ -96,22 +98,28 @@ def alive(state: cloud_state.State, name: str) -> psutil.Process | None:
 def all_of(state: cloud_state.State) -> list[psutil.Process]:
     """Every process that carries this cloud's mark, children included.
 
-    The calling program may carry it too (``run`` gives it to its command);
-    it and its ancestors are left out.
+    Also those that name its directory, where the record with its id is
+    broken or gone. The calling program may carry the mark too (``run``
+    gives it to its command); it and its ancestors are left out.
     """
     own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    found = []
+    return [process for process, cloud_id, directory in marked()
+            if process.pid not in own and
+            (cloud_id == state.record.get('id') or
+             directory == str(state.root))]
+
+
+def marked() -> Iterator[tuple[psutil.Process, str, str]]:
+    """Every process of any local cloud, with its id and directory."""
     for process in psutil.process_iter():
-        if process.pid in own:
-            continue
         try:
-            mark = process.environ().get(cloud_state.PROCESS_MARK)
-            if (mark == state.cloud_id and
+            variables = process.environ()
+            if (cloud_state.PROCESS_MARK in variables and
                     process.status() != psutil.STATUS_ZOMBIE):
-                found.append(process)
+                yield (process, variables[cloud_state.PROCESS_MARK],
+                       variables.get(cloud_state.ENVIRONMENT, ''))
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
-    return found
 
 
 def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
@@ -123,6 +131,8 @@ def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
     """
     for process in processes:
         _signal(process.terminate)
+        # One that was stopped takes no request before it goes on.
+        _signal(process.resume)
     _, left = psutil.wait_procs(processes, timeout=grace)
     for process in left:
         _signal(process.kill)
@@ -137,10 +147,8 @@ def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
 
 
 def _signal(send) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         send()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def stop_all(state: cloud_state.State) -> int:

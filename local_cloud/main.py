@@ -17,15 +17,19 @@ from collections.abc import Sequence
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+from typing import NoReturn
 
 from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
+from local_cloud import known
+from local_cloud import signals
 from local_cloud import state as cloud_state
 
 EXIT_ERROR = 3
@@ -37,24 +41,44 @@ broker, loopback only. Everything of a cloud is in its state directory.
 
 _EPILOG = """\
 exit status: 0 done; 1 status: something is not ready; 3 an error, said in
-one line; run: the command's own.
+one line; 128 + N ended by signal N, and what was being started is gone; run:
+the command's own. After a kill, "list" finds what is left.
 """
+
+# What a command has to end by itself after a Ctrl-C, which it gets from the
+# terminal too, and then after a request to end.
+_GRACE = 5
+_LAST_GRACE = 30
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors have the same exit status as all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_ERROR, f'error: {message}; see {self.prog} --help\n')
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise ValueError(text)
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='cinder-backup-local-cloud', description=_DESCRIPTION,
         epilog=_EPILOG)
     parser.add_argument(
         '--state-dir', type=pathlib.Path,
-        default=os.environ.get(cloud_state.ENVIRONMENT),
         help=f'directory of the cloud (default: ${cloud_state.ENVIRONMENT}, '
-             f'or {cloud_state.default_directory()}; run: a temporary one)')
+             f'or {cloud_state.default_directory()}; run: a temporary '
+             f'one)')
     parser.add_argument('--quiet', action='store_true',
                         help='print no progress')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
 
-    starting = argparse.ArgumentParser(add_help=False)
+    starting = _Parser(add_help=False)
     starting.add_argument(
         '--backup', choices=sorted(cinder.BACKUP_DRIVERS), default='default',
         help='the backup driver (default: %(default)s)')
@@ -66,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument('--debug', action='store_true',
                           help='let the services log everything')
     starting.add_argument(
-        '--timeout', type=float, default=60, metavar='SECONDS',
+        '--timeout', type=_seconds, default=60, metavar='SECONDS',
         help='how long a service may take to be ready (default: %(default)s)')
 
     verbs.add_parser('up', parents=[starting],
@@ -75,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         'down', help='stop it and remove its directory, whatever happened')
     down.add_argument('--keep', action='store_true',
                       help='leave the directory with its logs and data')
+    down.add_argument('--abandoned', action='store_true',
+                      help='take down the clouds of "run", of tests and of '
+                           'certifications that were killed')
+    verbs.add_parser(
+        'list', help='the clouds of this user, also what killed programs '
+                     'have left')
     status = verbs.add_parser(
         'status', help='what runs, where, with which memory')
     status.add_argument('--json', action='store_true',
@@ -104,53 +134,76 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     if not command:
         raise exceptions.LocalCloudError(
             'run needs a command: run -- COMMAND [ARGUMENT ...]')
-    state = (cloud_state.State(arguments.state_dir) if arguments.state_dir
-             else cloud_state.State.temporary())
-    if state.exists:
-        raise exceptions.InvalidState(
-            f'There is a cloud in {state.root} already, and run would take '
-            f'it down at its end. Use its environment (env), or another '
-            f'--state-dir.')
+    if shutil.which(command[0]) is None:
+        raise exceptions.LocalCloudError(
+            f'{command[0]}: there is no such command')
+    temporary = None
+    if arguments.state_dir is None:
+        temporary = cloud_state.Temporary('run')
+        state = cloud_state.State(temporary.cloud)
+    else:
+        state = cloud_state.State(arguments.state_dir)
+        if state.exists:
+            raise exceptions.InvalidState(
+                f'There is a cloud in {state.root} already, and run would '
+                f'take it down at its end. Use its environment (env), or '
+                f'another --state-dir.')
+        state.check()
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
         cloud.up(arguments.backup, arguments.debug, arguments.without)
         try:
-            return _wait(subprocess.Popen(
-                command, env={**os.environ, **clients.variables(state)}))
+            return _wait(subprocess.Popen(command, env={
+                **os.environ, **clients.variables(state),
+                # What the command leaves behind goes with the cloud.
+                cloud_state.PROCESS_MARK: state.cloud_id}))
         except OSError as error:
             raise exceptions.LocalCloudError(
                 f'{command[0]}: {error.strerror}') from error
     finally:
-        # A second Ctrl-C must not leave half of it.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        if arguments.keep_logs and state.logs.is_dir():
-            _copy_logs(state, arguments.keep_logs)
-        cloud.down()
+        with signals.ignored():
+            try:
+                if arguments.keep_logs:
+                    _copy_logs(state, arguments.keep_logs)
+            finally:
+                if state.remains:
+                    cloud.down()
+                if temporary:
+                    temporary.remove()
 
 
 def _copy_logs(state: cloud_state.State, target: pathlib.Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for log in state.logs.iterdir():
-        (target / log.name).write_bytes(log.read_bytes())
+    if not state.logs.is_dir():
+        return
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for log in state.logs.iterdir():
+            shutil.copyfile(log, target / log.name)
+    except OSError as error:
+        raise exceptions.LocalCloudError(
+            f'The logs cannot be kept in {target}: '
+            f'{error.strerror}.') from error
 
 
 def _wait(process: subprocess.Popen) -> int:
-    """Wait for the command; an interrupt is for it first, and then for us.
+    """Wait for the command, which the end of this program ends too.
 
     :returns: its exit status, as a shell would give it
     """
     try:
         code = process.wait()
-    except BaseException:
-        # The terminal's Ctrl-C reached the command too; a signal to this
-        # process alone did not.
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    except signals.Ended as ended:
+        # The terminal's Ctrl-C reached the command as well, which may want
+        # to say what it has so far; other signals did not.
+        for grace, end in (
+                (_GRACE if ended.number == signal.SIGINT else 0,
+                 process.terminate), (_LAST_GRACE, process.kill)):
+            try:
+                process.wait(timeout=grace)
+                break
+            except subprocess.TimeoutExpired:
+                end()
+        process.wait()
         raise
     return code if code >= 0 else 128 - code
 
@@ -196,12 +249,31 @@ def _env(state: cloud_state.State, clouds_yaml: bool) -> int:
     return 0
 
 
+def _list() -> int:
+    for cloud in known.clouds():
+        words = ['running' if cloud.processes else 'stopped']
+        if cloud.temporary:
+            words.append('abandoned' if cloud.abandoned else
+                         'in use by the program that made it')
+        print(f'{cloud.directory}  {", ".join(words)}')
+    return 0
+
+
 def _act(arguments: argparse.Namespace) -> int:
     say = console.Console(quiet=arguments.quiet)
     if arguments.verb == 'run':
         return _run(arguments, say)
-    state = cloud_state.State(arguments.state_dir or
-                              cloud_state.default_directory())
+    if arguments.verb == 'list':
+        return _list()
+    if arguments.verb == 'down' and arguments.abandoned:
+        if arguments.keep or arguments.state_dir:
+            raise exceptions.LocalCloudError(
+                '--abandoned goes with neither --keep nor --state-dir')
+        say.say(f'{known.remove_abandoned(say)} abandoned')
+        return 0
+    state = cloud_state.State(
+        arguments.state_dir or os.environ.get(cloud_state.ENVIRONMENT) or
+        cloud_state.default_directory())
     cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
     if arguments.verb == 'up':
         cloud.up(arguments.backup, arguments.debug, arguments.without)
@@ -217,31 +289,30 @@ def _act(arguments: argparse.Namespace) -> int:
     return _env(state, arguments.clouds_yaml)
 
 
-def _terminate(number, frame) -> None:
-    raise SystemExit(128 + number)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
 
     :param argv: the arguments without the program's name
     :returns: the exit status
     """
-    arguments = _parser().parse_args(argv)
-    # So that "finally" runs, and the cloud does not outlive its owner.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
     try:
-        return _act(arguments)
+        arguments = _parser().parse_args(argv)
+        with signals.heard():
+            return _act(arguments)
     except exceptions.LocalCloudError as error:
         print(f'error: {error}', file=sys.stderr)
         return EXIT_ERROR
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 128 + signal.SIGINT
+    except signals.Ended as ended:
+        print(f'ended: {ended}', file=sys.stderr)
+        return ended.status
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read has enough. What is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a directory without rights: of no one step.
+        print(f'error: {error}', file=sys.stderr)
+        return EXIT_ERROR
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 from typing import Any
 import uuid
@@ -35,6 +36,11 @@ PROCESS_MARK = 'LOCAL_CLOUD_ID'
 # state directory under names of their own.
 _LONGEST_PATH = 70
 _MARKER = 'cloud.json'
+_LOCK = 'lock'
+
+#: What a directory for one command or one test begins with.
+TEMPORARY_PREFIX = 'local-cloud-'
+_OWNER = 'owner'
 
 
 def default_directory() -> pathlib.Path:
@@ -42,6 +48,84 @@ def default_directory() -> pathlib.Path:
     base = os.environ.get('XDG_STATE_HOME') or os.path.expanduser(
         '~/.local/state')
     return pathlib.Path(base) / 'cinder-backup-local-cloud'
+
+
+class Temporary:
+    """A directory for a cloud that must not outlive the program that made it.
+
+    The program holds a lock on a file in it. The kernel drops the lock when
+    the program ends, however it ends, so that whoever looks later knows a
+    directory that nobody else will ever remove.
+
+    :param purpose: a word for its name
+    :ivar root: the directory
+    """
+
+    #: The name of the cloud's own directory in it.
+    CLOUD = 'cloud'
+
+    def __init__(self, purpose: str):
+        self.root = pathlib.Path(tempfile.mkdtemp(
+            prefix=f'{TEMPORARY_PREFIX}{purpose}-'))
+        self._owner = open(self.root / _OWNER, 'w')  # noqa: SIM115
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
+
+    @property
+    def cloud(self) -> pathlib.Path:
+        """Where the cloud's state directory goes."""
+        return self.root / self.CLOUD
+
+    def remove(self) -> None:
+        """Remove it, once the cloud in it is gone."""
+        remove_temporary(self.root)
+        self._owner.close()
+
+
+def temporary_directories() -> list[pathlib.Path]:
+    """The temporary directories of this user's clouds, in use or not."""
+    found = []
+    for path in sorted(pathlib.Path(tempfile.gettempdir()).glob(
+            f'{TEMPORARY_PREFIX}*')):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+                found.append(path)
+    return found
+
+
+def owner_of(directory: pathlib.Path) -> pathlib.Path | None:
+    """The temporary directory that a cloud was made in, if it was."""
+    parent = directory.parent
+    if (directory.name == Temporary.CLOUD and
+            parent.name.startswith(TEMPORARY_PREFIX)):
+        return parent
+    return None
+
+
+def abandoned(temporary: pathlib.Path) -> bool:
+    """Whether the program that made a temporary directory has ended."""
+    try:
+        with open(temporary / _OWNER) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
+    except FileNotFoundError:
+        # It was killed before it made one, or somebody removed it all.
+        return not temporary.exists() or not any(temporary.iterdir())
+
+
+def remove_temporary(temporary: pathlib.Path) -> None:
+    """Remove a temporary directory with all that is in it.
+
+    :raises InvalidState: if something stays
+    """
+    try:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+    except OSError as error:
+        raise exceptions.InvalidState(
+            f'{temporary} cannot be removed: {error}') from error
 
 
 class State:
@@ -53,11 +137,6 @@ class State:
     def __init__(self, directory: str | os.PathLike):
         self.root = pathlib.Path(os.path.abspath(directory))
         self.record: dict[str, Any] = {}
-
-    @classmethod
-    def temporary(cls) -> 'State':
-        """A directory of its own for a cloud that lives for one command."""
-        return cls(tempfile.mkdtemp(prefix='local-cloud-'))
 
     # The places, so that no other module joins paths of its own.
 
@@ -99,43 +178,84 @@ class State:
     @property
     def exists(self) -> bool:
         """Whether a cloud was ever started in this directory."""
-        return (self.root / _MARKER).is_file()
+        try:
+            return (self.root / _MARKER).is_file()
+        except OSError as error:
+            raise self._unusable(error) from error
 
     @property
     def cloud_id(self) -> str:
         return self.record['id']
 
-    def create(self) -> None:
-        """Make the directories and the record of a new cloud.
+    def check(self) -> None:
+        """Look whether a cloud can be here, before anything is made.
 
         :raises InvalidState: if the directory holds something else, or
             its path is too long for the sockets of the services
         """
-        if len(os.fsencode(self.root)) > _LONGEST_PATH:
+        length = len(os.fsencode(self.root))
+        if length > _LONGEST_PATH:
             raise exceptions.InvalidState(
-                f'The state directory {self.root} has a path of '
-                f'{len(os.fsencode(self.root))} bytes; choose one of at most '
-                f'{_LONGEST_PATH}, Unix sockets below it would not work.')
+                f'The state directory {self.root} has a path of {length} '
+                f'bytes; choose one of at most {_LONGEST_PATH} with '
+                f'--state-dir, Unix sockets below it would not work.')
+        foreign = self._foreign()
+        if foreign and not self.exists:
+            raise exceptions.InvalidState(
+                f'The directory {self.root} is not empty and is not a '
+                f'local cloud (it holds {foreign}); choose another with '
+                f'--state-dir.')
+
+    def _foreign(self) -> str | None:
+        """The first name in the directory that no cloud has made."""
+        try:
+            names = {path.name for path in self.root.iterdir()}
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        ours = {_LOCK}
+        if _MARKER in names:
+            ours.update((_MARKER, *(p.name for p in self._directories())))
+        # What a kill left of the record's first version has no marker
+        # beside it, and is ours all the same.
+        return next((name for name in sorted(names) if name not in ours and
+                     not name.startswith(f'.{_MARKER}.')), None)
+
+    @property
+    def remains(self) -> bool:
+        """Whether a "down" has anything to remove here."""
+        if self.exists:
+            return True
+        return (self.root.is_dir() and self._foreign() is None and
+                any(self.root.iterdir()))
+
+    def _unusable(self, error: OSError) -> exceptions.InvalidState:
+        return exceptions.InvalidState(
+            f'The state directory {self.root} cannot be used: '
+            f'{error.strerror}.')
+
+    def _directories(self) -> tuple[pathlib.Path, ...]:
+        return (self.etc, self.data, self.logs, self.tmp, self.locks,
+                self.ledger, self.root / 'tempest-locks')
+
+    def create(self, cloud_id: str | None = None) -> None:
+        """Make the directories and the record of a new cloud.
+
+        :param cloud_id: another one than a new, random id
+        :raises InvalidState: if the directory cannot be written
+        """
+        self.record = {'id': cloud_id or str(uuid.uuid4()), 'ports': {},
+                       'processes': {}}
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            others = [p.name for p in self.root.iterdir()
-                      if p.name != 'lock']
-            if others:
-                raise exceptions.InvalidState(
-                    f'The directory {self.root} is not empty and is not a '
-                    f'local cloud (it holds {sorted(others)[0]}); choose '
-                    f'another with --state-dir.')
             self.root.chmod(0o700)
-            self.record = {'id': str(uuid.uuid4()), 'processes': {}}
             # The marker first: what follows may be removed by "down".
             self.save()
-            for directory in (self.etc, self.data, self.logs, self.tmp,
-                              self.locks, self.ledger):
+            for directory in self._directories():
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise exceptions.InvalidState(
-                f'The state directory {self.root} cannot be used: '
-                f'{error.strerror}.') from error
+            raise self._unusable(error) from error
 
     def load(self) -> None:
         """Read the record.
@@ -143,15 +263,23 @@ class State:
         :raises InvalidState: if there is no cloud, or its record is broken
         """
         try:
-            self.record = json.loads((self.root / _MARKER).read_text())
-            self.record['id']
+            record = json.loads((self.root / _MARKER).read_text())
+            # Tells ours from a file of the same name that is not.
+            for name, kind in (('id', str), ('ports', dict),
+                               ('processes', dict)):
+                if not isinstance(record[name], kind):
+                    raise ValueError(f'{name} is not what a cloud has')
         except FileNotFoundError:
             raise exceptions.InvalidState(
                 f'There is no local cloud in {self.root}; start one with '
                 f'"up", or name another directory with --state-dir.') from None
         except (OSError, ValueError, KeyError, TypeError) as error:
+            what = (f'{error} is missing in it' if isinstance(error, KeyError)
+                    else error)
             raise exceptions.InvalidState(
-                f'{self.root / _MARKER} cannot be read: {error}') from error
+                f'{self.root / _MARKER} cannot be read: {what}. "down" '
+                f'removes what is left of a cloud.') from error
+        self.record = record
 
     def save(self) -> None:
         """Write the record so that a kill leaves the old or the new one."""
@@ -172,18 +300,24 @@ class State:
         """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = open(self.root / 'lock', 'w')
+            file = open(self.root / _LOCK, 'w')  # noqa: SIM115
         except OSError as error:
-            raise exceptions.InvalidState(
-                f'The state directory {self.root} cannot be used: '
-                f'{error.strerror}.') from error
+            raise self._unusable(error) from error
         with file:
+            busy = exceptions.InvalidState(
+                f'Another program is starting or stopping the cloud in '
+                f'{self.root}; wait for it to end.')
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise exceptions.InvalidState(
-                    f'Another program is starting or stopping the cloud in '
-                    f'{self.root}; wait for it to end.') from None
+                raise busy from None
+            try:
+                current = os.stat(self.root / _LOCK).st_ino
+            except FileNotFoundError:
+                current = None
+            if current != os.fstat(file.fileno()).st_ino:
+                # A "down" has just removed what was locked here.
+                raise busy
             yield
 
     def clear(self) -> None:
@@ -193,26 +327,38 @@ class State:
         directory that the next "down" still knows as ours.
         """
         for entry in self.root.iterdir():
-            if entry.name in (_MARKER, 'lock'):
+            if entry.name in (_MARKER, _LOCK):
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        (self.root / _MARKER).unlink()
+        (self.root / _MARKER).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the directory, which must be a cloud's.
 
-        :raises InvalidState: if it holds no cloud's record, or cannot be
-            removed
+        Of a cloud whose record was loaded everything goes, what the
+        services have dropped there too.
+
+        :raises InvalidState: if it holds anything that no cloud makes and
+            no record says that it is one, or it cannot be removed
         """
-        if not self.exists:
-            leftovers = [p for p in self.root.iterdir() if p.name != 'lock']
-            if leftovers:
-                raise exceptions.InvalidState(
-                    f'{self.root} is not a local cloud, nothing was removed.')
-        else:
+        foreign = None if self.record else self._foreign()
+        if not self.record and foreign is None and self.exists:
+            with contextlib.suppress(ValueError, OSError):
+                # Broken is what a disk does to ours; this is in order, and
+                # was not accepted.
+                json.loads((self.root / _MARKER).read_text())
+                foreign = f'another {_MARKER}'
+        if foreign:
+            raise exceptions.InvalidState(
+                f'{self.root} holds {foreign}, which is not of a local '
+                f'cloud; nothing was removed.')
+        try:
             self.clear()
-        (self.root / 'lock').unlink(missing_ok=True)
-        self.root.rmdir()
+            (self.root / _LOCK).unlink(missing_ok=True)
+            self.root.rmdir()
+        except OSError as error:
+            raise exceptions.InvalidState(
+                f'{self.root} cannot be removed: {error}') from error

@@ -28,7 +28,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
 from local_cloud import cinder
@@ -42,6 +41,8 @@ from local_cloud import state as cloud_state
 
 _SERVICES = (keystone, glance, cinder)
 _BOOTSTRAP_TIMEOUT = 120
+# Templates that stay, of the versions that were made last.
+_KEPT = 3
 
 
 def key() -> str:
@@ -60,17 +61,22 @@ def key() -> str:
     return digest.hexdigest()[:16]
 
 
-def home() -> pathlib.Path:
-    """Where templates are kept: with the virtualenv, if it can be written."""
-    inside = pathlib.Path(sys.prefix) / 'var'
-    try:
-        inside.mkdir(exist_ok=True)
-        if os.access(inside, os.W_OK):
-            return inside / 'local-cloud'
-    except OSError:
-        pass
+def home() -> pathlib.Path | None:
+    """Where templates are kept: with the virtualenv, if it can be written.
+
+    Else in the user's cache, if there is one; else nowhere.
+    """
+    places = []
+    if sys.prefix != sys.base_prefix:
+        places.append(pathlib.Path(sys.prefix, 'var', 'local-cloud'))
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    return pathlib.Path(cache) / 'cinder-backup-local-cloud'
+    places.append(pathlib.Path(cache, 'cinder-backup-local-cloud'))
+    for place in places:
+        with contextlib.suppress(OSError):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(place, os.R_OK | os.W_OK | os.X_OK):
+                return place
+    return None
 
 
 def instantiate(state: cloud_state.State, say: console.Console) -> None:
@@ -82,14 +88,36 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
         template's passwords
     :raises ServiceFailed: if a service cannot make its schema
     """
-    directory = home() / key()
-    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = home()
+    if place is None:
+        say.say('no directory to keep a template in: every start makes its '
+                'own')
+        place = state.tmp
+    directory = place / key()
     # Two first starts at the same time: the second one waits for the first.
-    with open(directory.parent / 'lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(place / 'lock', 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say.say('waiting for another program that makes the template')
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not (directory / 'record.json').exists():
             with say.step('making the template: schemas, users, catalogue'):
-                _make(directory)
+                _make(directory, state)
+            _prune(place)
+        _copy(directory, state)
+    _set_endpoints(state)
+
+
+def _prune(place: pathlib.Path) -> None:
+    """Remove templates of versions that were used long ago."""
+    templates = sorted((path.parent for path in place.glob('*/record.json')),
+                       key=lambda path: path.stat().st_mtime)
+    for old in templates[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
     record = json.loads((directory / 'record.json').read_text())
     for service in _SERVICES:
         shutil.copy2(directory / f'{service.NAME}.sqlite',
@@ -97,7 +125,6 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
     shutil.copytree(directory / 'keystone-keys',
                     state.data / 'keystone-keys', dirs_exist_ok=True)
     state.record['passwords'] = record['passwords']
-    _set_endpoints(state)
 
 
 def _set_endpoints(state: cloud_state.State) -> None:
@@ -112,11 +139,18 @@ def _set_endpoints(state: cloud_state.State) -> None:
         database.commit()
 
 
-def _make(directory: pathlib.Path) -> None:
-    parent = tempfile.mkdtemp(prefix='cbrt-')
-    state = cloud_state.State(os.path.join(parent, 'template'))
+def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
+    """Make a template.
+
+    It is built as a part of the cloud that needs it, under that one's mark
+    and in its directory: its "down" then removes this too, if it is killed.
+
+    :param directory: where it goes
+    :param owner: the cloud that needs it
+    """
+    state = cloud_state.State(owner.tmp / 'template')
     try:
-        state.create()
+        state.create(owner.cloud_id)
         # Nothing listens there: every copy gets ports of its own.
         state.record.update(
             ports={service.NAME: 1 for service in _SERVICES},
@@ -138,11 +172,11 @@ def _make(directory: pathlib.Path) -> None:
         with open(os.open(record, os.O_WRONLY | os.O_CREAT, 0o600),
                   'w') as file:
             json.dump({'passwords': state.record['passwords']}, file)
+        shutil.rmtree(directory, ignore_errors=True)
         os.rename(new, directory)
     finally:
-        if state.exists:
-            daemons.stop_all(state)
-        shutil.rmtree(parent)
+        daemons.stop_all(state)
+        shutil.rmtree(state.root, ignore_errors=True)
 
 
 def _bootstrap(state: cloud_state.State) -> None:

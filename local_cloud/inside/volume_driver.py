@@ -13,12 +13,13 @@
 """Volumes as sparse files of one directory, with os-brick's connector."""
 
 import contextlib
+import errno
 import os
 import subprocess
 
 from cinder import exception
-from cinder.image import image_utils
 from cinder import interface
+from cinder.image import image_utils
 from cinder.volume import configuration
 from cinder.volume import driver
 from oslo_config import cfg
@@ -34,46 +35,77 @@ cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
 _COPY_SIZE = 4 * units.Mi
 _ZEROS = bytes(_COPY_SIZE)
+# Ends the name of what is to take the place of a volume.
+_REVERTED = '.revert'
 
 
-class _SparseWriter:
+class SparseWriter:
     """A file that is written like a device, and stays sparse over zeros.
 
-    Zeros over a hole stay a hole; zeros over data are punched, so that the
+    Zeros over a hole stay a hole; zeros over data are written, so that the
     old content does not shine through.
+
+    :param path: an existing file
+    :param size: bytes that may be written
     """
 
     def __init__(self, path: str, size: int):
-        self._file = open(path, 'r+b', buffering=0)
+        self._descriptor = os.open(path, os.O_WRONLY)
+        self._position = 0
         self._size = size
 
     def write(self, data: bytes) -> int:
-        position = self._file.tell()
-        if position + len(data) > self._size:
+        """Write the next bytes, all of them.
+
+        :raises ImageUnacceptable: if they do not fit, with nothing of them
+            written
+        """
+        view = memoryview(data)
+        if self._position + len(view) > self._size:
             raise exception.ImageUnacceptable(
                 image_id='', reason='the image is larger than the volume')
-        if bytes(data) == _ZEROS[:len(data)]:
-            _punch(self._file.fileno(), position, len(data))
-            self._file.seek(position + len(data))
-        else:
-            self._file.write(data)
-        return len(data)
+        for start in range(0, len(view), _COPY_SIZE):
+            part = view[start:start + _COPY_SIZE]
+            if part == _ZEROS[:len(part)]:
+                _write_zeros(self._descriptor, self._position, len(part))
+            else:
+                _write_all(self._descriptor, part, self._position)
+            self._position += len(part)
+        return len(view)
 
     def flush(self) -> None:
-        pass
+        """Nothing: no byte is held back."""
 
     def close(self) -> None:
-        self._file.close()
+        """Close the file."""
+        os.close(self._descriptor)
 
 
-def _punch(descriptor: int, offset: int, length: int) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview,
+               offset: int) -> None:
+    # On a disk that becomes full, a write may take a part and be content.
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def _write_zeros(descriptor: int, offset: int, length: int) -> None:
     """Make a range read as zeros, without a byte where there was a hole."""
-    try:
-        start = os.lseek(descriptor, offset, os.SEEK_DATA)
-    except OSError:
-        return  # no data from here to the end
-    if start < offset + length:
-        os.pwrite(descriptor, _ZEROS[:offset + length - start], start)
+    end = offset + length
+    while offset < end:
+        try:
+            offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return  # no data from here to the end
+            raise
+        if offset >= end:
+            return
+        stop = min(os.lseek(descriptor, offset, os.SEEK_HOLE), end)
+        _write_all(descriptor, _ZEROS[:stop - offset], offset)
+        offset = stop
 
 
 @interface.volumedriver
@@ -114,6 +146,9 @@ class SparseFileDriver(driver.VolumeDriver):
     def _new(self, resource):
         """The path of a new file, which is removed when making it fails."""
         path = self._path(resource)
+        if os.path.exists(path):
+            raise exception.VolumeBackendAPIException(
+                data=f'{path} exists already')
         try:
             yield path
         except BaseException:
@@ -137,8 +172,9 @@ class SparseFileDriver(driver.VolumeDriver):
             file.truncate(volume.size * units.Gi)
 
     def delete_volume(self, volume) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path(volume))
+        for path in (self._path(volume), self._path(volume) + _REVERTED):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def extend_volume(self, volume, new_size: int) -> None:
         os.truncate(self._path(volume), new_size * units.Gi)
@@ -165,9 +201,15 @@ class SparseFileDriver(driver.VolumeDriver):
 
     def revert_to_snapshot(self, context, volume, snapshot) -> None:
         path = self._path(volume)
-        self._copy(self._path(snapshot), path + '.revert')
-        os.truncate(path + '.revert', volume.size * units.Gi)
-        os.replace(path + '.revert', path)
+        new = path + _REVERTED
+        try:
+            self._copy(self._path(snapshot), new)
+            os.truncate(new, volume.size * units.Gi)
+            os.replace(new, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            raise
 
     # Images
 
@@ -182,8 +224,12 @@ class SparseFileDriver(driver.VolumeDriver):
                 image_meta.get('container_format') == 'compressed'):
             return None, False
         self.create_volume(volume)
-        self.copy_image_to_volume(context, volume, image_service,
-                                  image_meta['id'])
+        try:
+            self.copy_image_to_volume(context, volume, image_service,
+                                      image_meta['id'])
+        except BaseException:
+            self.delete_volume(volume)
+            raise
         return None, True
 
     def copy_image_to_volume(self, context, volume, image_service, image_id,
@@ -208,7 +254,7 @@ class SparseFileDriver(driver.VolumeDriver):
 
     @staticmethod
     def _write(path: str, size: int, fill) -> None:
-        target = _SparseWriter(path, size)
+        target = SparseWriter(path, size)
         try:
             fill(target)
         finally:

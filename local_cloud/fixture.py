@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cloud for tests, in a temporary directory of its own."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import pathlib
+
+import fixtures
+
+from local_cloud import clients
+from local_cloud import cloud as local_cloud
+from local_cloud import signals
+from local_cloud import state as cloud_state
+from local_cloud import tempest_conf
+
+
+class LocalCloud(fixtures.Fixture):
+    """Starts a cloud, and takes it down in its clean-up.
+
+    If the tests are killed, ``cinder-backup-local-cloud down --abandoned``
+    removes what they left.
+
+    :param backup: the profile of the backup driver
+    :param debug: let the services log everything
+    :param without: services of Cinder that are not to run
+    :param timeout: seconds that each service has to become ready
+    :ivar cloud: the cloud, to stop and start services of it
+    :ivar state: where its files are
+    :ivar environment: variables for clients and for Tempest
+    :ivar tempest_conf: the path of its tempest.conf
+    """
+
+    cloud: local_cloud.Cloud
+    state: cloud_state.State
+    environment: Mapping[str, str]
+    tempest_conf: pathlib.Path
+
+    def __init__(self, backup: str = 'default', debug: bool = False,
+                 without: Sequence[str] = (), timeout: float = 60):
+        super().__init__()
+        self._options = (backup, debug, without)
+        self._timeout = timeout
+
+    def _setUp(self) -> None:
+        temporary = cloud_state.Temporary('fixture')
+        self.addCleanup(temporary.remove)
+        self.state = cloud_state.State(temporary.cloud)
+        self.cloud = local_cloud.Cloud(self.state, timeout=self._timeout)
+        self.addCleanup(self._down)
+        self.cloud.up(*self._options)
+        self.environment = clients.variables(self.state)
+        self.tempest_conf = tempest_conf.path(self.state)
+
+    def _down(self) -> None:
+        # A service that failed to start is reported with its log already.
+        if self.state.remains:
+            with signals.ignored():
+                self.cloud.down()

@@ -1,0 +1,82 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The process of Swift: proxy, account, container and object server.
+
+The four are the real servers, each with its own configuration and its own
+port; they talk to each other over HTTP as on four machines. One process has
+them all, as Swift's own functional tests do it, for the memory of one.
+"""
+
+import argparse
+import os
+import socket
+import sys
+
+import eventlet
+from eventlet import wsgi as eventlet_wsgi
+
+eventlet.monkey_patch()
+
+from swift.common import ring  # noqa: E402
+from swift.common import wsgi  # noqa: E402
+
+# In the order in which they need each other.
+SERVERS = ('account', 'container', 'object', 'proxy')
+# One device: enough partitions for a directory each, few enough to be quick.
+_PART_POWER = 4
+
+
+def _build_ring(directory: str, server: str, port: int) -> None:
+    """Make the ring of one server with the one device that there is."""
+    path = os.path.join(directory, f'{server}.ring.gz')
+    if os.path.exists(path):
+        return
+    builder = ring.RingBuilder(_PART_POWER, 1, 1)
+    builder.add_dev({'region': 1, 'zone': 1, 'weight': 1, 'device': 'disk',
+                     'ip': '127.0.0.1', 'port': port})
+    builder.rebalance()
+    builder.get_ring().save(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('directory')
+    parser.add_argument('descriptors', nargs=len(SERVERS), type=int,
+                        help=' '.join(SERVERS))
+    arguments = parser.parse_args()
+    sockets = {
+        server: eventlet.greenio.GreenSocket(socket.socket(fileno=number))
+        for server, number in zip(SERVERS, arguments.descriptors,
+                                  strict=True)}
+    for server, listener in sockets.items():
+        if server != 'proxy':
+            _build_ring(arguments.directory, server,
+                        listener.getsockname()[1])
+    servers = []
+    for server, listener in sockets.items():
+        path = os.path.join(arguments.directory, f'{server}-server.conf')
+        # Swift's own way to read a configuration and make its application;
+        # its way to serve one makes a new event loop for each.
+        application, _, logger, _ = wsgi.init_request_processor(
+            path, f'{server}-server')
+        servers.append(eventlet.spawn(
+            eventlet_wsgi.server, listener, application, logger,
+            protocol=wsgi.SwiftHttpProtocol, log_output=False,
+            capitalize_response_headers=False))
+    for server in servers:
+        server.wait()
+    sys.exit('a server of Swift has ended')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The clouds that there are on this machine, also those of killed programs.
+
+There is no register that could be wrong: a cloud is known by the marks of its
+processes, by the temporary directories of ``run``, of the fixture and of a
+certification, and by the default directory.
+"""
+
+import dataclasses
+import pathlib
+
+from local_cloud import console
+from local_cloud import daemons
+from local_cloud import exceptions
+from local_cloud import state as cloud_state
+
+
+@dataclasses.dataclass
+class Known:
+    """One cloud.
+
+    :param directory: its state directory, which may be gone already
+    :param processes: how many processes it has
+    :param temporary: the directory of the program that it lives for
+    :param abandoned: whether that program has ended without removing it
+    """
+
+    directory: pathlib.Path
+    processes: int = 0
+    temporary: pathlib.Path | None = None
+    abandoned: bool = False
+
+
+def _outermost(directory: pathlib.Path) -> pathlib.Path:
+    """The cloud itself, for a process of the template in it."""
+    found = directory
+    for parent in directory.parents:
+        try:
+            if cloud_state.State(parent).exists:
+                found = parent
+        except exceptions.InvalidState:
+            break
+    return found
+
+
+def clouds() -> list[Known]:
+    """Find all clouds of this user, in the order of their directories."""
+    found: dict[pathlib.Path, Known] = {}
+    for _, _, name in daemons.marked():
+        directory = _outermost(pathlib.Path(name))
+        found.setdefault(directory, Known(directory)).processes += 1
+    default = cloud_state.default_directory()
+    if cloud_state.State(default).exists:
+        found.setdefault(default, Known(default))
+    for temporary in cloud_state.temporary_directories():
+        directory = temporary / cloud_state.Temporary.CLOUD
+        found.setdefault(directory, Known(directory))
+    for cloud in found.values():
+        cloud.temporary = cloud_state.owner_of(cloud.directory)
+        cloud.abandoned = (cloud.temporary is not None and
+                           cloud_state.abandoned(cloud.temporary))
+    return [found[directory] for directory in sorted(found)]
+
+
+def remove_abandoned(say: console.Console) -> int:
+    """Take down what the killed programs have left.
+
+    :returns: how many clouds that were
+    :raises LocalCloudError: if something cannot be stopped or removed
+    """
+    from local_cloud import cloud as local_cloud
+    removed = 0
+    for known in clouds():
+        if not known.abandoned or known.temporary is None:
+            continue
+        cloud = local_cloud.Cloud(cloud_state.State(known.directory), say)
+        if known.processes or cloud.state.remains:
+            cloud.down()
+        cloud_state.remove_temporary(known.temporary)
+        say.say(f'removed {known.temporary}')
+        removed += 1
+    return removed

@@ -1,0 +1,77 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Requests to end: the first one is heard, and no other disturbs it."""
+
+from collections.abc import Iterator
+import contextlib
+import signal
+import threading
+
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Ended(BaseException):
+    """The program was asked to end.
+
+    :param number: the signal
+    """
+
+    def __init__(self, number: int):
+        super().__init__(signal.strsignal(number))
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status, as a shell tells of a signal."""
+        return 128 + self.number
+
+
+def _end(number: int, frame) -> None:
+    # What is started is taken down now; a second Ctrl-C must not leave half
+    # of it.
+    for other in _NUMBERS:
+        signal.signal(other, signal.SIG_IGN)
+    raise Ended(number)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """Raise :class:`Ended` on the first SIGINT, SIGTERM or SIGHUP.
+
+    One that the program was started to ignore, by ``nohup`` or by whoever
+    takes its cloud down already, stays ignored.
+    """
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def ignored() -> Iterator[None]:
+    """Ignore all of them, for what must not be left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN)
+              for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
