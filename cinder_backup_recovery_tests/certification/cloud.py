@@ -12,6 +12,7 @@
 
 """The local cloud, as the program that it is."""
 
+import fcntl
 import json
 import pathlib
 import shlex
@@ -19,6 +20,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from typing import Any
+
+# By this variable the local cloud finds what belongs to a cloud, to stop it.
+_MARK = 'LOCAL_CLOUD_ID'
 
 
 class CloudError(Exception):
@@ -31,16 +36,29 @@ class LocalCloud:
     The program of the local cloud may live in another virtualenv than this
     one; only its output and its files are read.
 
+    All that a certification makes is in one temporary directory. A lock on
+    a file in it says to the local cloud's ``down --abandoned`` whether this
+    program still lives.
+
     :param command: how to call it; the module of this interpreter without
+    :raises CloudError: if the command cannot be read
     """
 
     def __init__(self, command: str | None = None):
-        self.directory = pathlib.Path(
-            tempfile.mkdtemp(prefix='cbrt-certify-')) / 'cloud'
-        self._command = [
-            *(shlex.split(command) if command else
-              (sys.executable, '-m', 'local_cloud')),
-            '--state-dir', str(self.directory)]
+        try:
+            program = (shlex.split(command) if command else
+                       [sys.executable, '-m', 'local_cloud'])
+        except ValueError as error:
+            raise CloudError(f'--local-cloud-command: {error}') from error
+        self._root = pathlib.Path(
+            tempfile.mkdtemp(prefix='local-cloud-certify-'))
+        self._owner = open(self._root / 'owner', 'w')  # noqa: SIM115
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
+        #: For temporary files of the tests.
+        self.temporary = self._root / 'tmp'
+        self.temporary.mkdir()
+        self.directory = self._root / 'cloud'
+        self._command = [*program, '--state-dir', str(self.directory)]
 
     def up(self, backup: str) -> dict[str, str]:
         """Start it; its own progress goes to the terminal.
@@ -57,10 +75,8 @@ class LocalCloud:
         if code != 0:
             raise CloudError(f'the local cloud did not start (exit status '
                              f'{code}), see above')
-        done = subprocess.run([*self._command, 'env'], capture_output=True,
-                              text=True, check=True)
-        variables = {}
-        for line in done.stdout.splitlines():
+        variables = {_MARK: self._ask('status', '--json').get('id', '')}
+        for line in self._output('env').splitlines():
             words = shlex.split(line)
             if len(words) == 2 and words[0] == 'export':
                 name, _, value = words[1].partition('=')
@@ -69,19 +85,37 @@ class LocalCloud:
 
     def versions(self) -> dict[str, str]:
         """The releases of the services that run."""
-        done = subprocess.run(
-            [*self._command, 'status', '--json'], capture_output=True,
-            text=True)
+        return self._ask('status', '--json').get('versions', {})
+
+    def _output(self, *arguments: str) -> str:
+        done = subprocess.run([*self._command, *arguments],
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise CloudError(
+                f'the local cloud started, and then its {arguments[0]} '
+                f'failed: {done.stderr.strip() or done.stdout.strip()}')
+        return done.stdout
+
+    def _ask(self, *arguments: str) -> dict[str, Any]:
         try:
-            return json.loads(done.stdout)['versions']
-        except (ValueError, KeyError):
-            return {}
+            return json.loads(self._output(*arguments))
+        except ValueError as error:
+            raise CloudError(f"the local cloud's {arguments[0]} cannot be "
+                             f'read: {error}') from error
 
     def copy_logs(self, target: pathlib.Path) -> None:
-        """Keep the logs of the services."""
+        """Keep the logs of the services.
+
+        :raises CloudError: if they cannot be copied
+        """
         logs = self.directory / 'logs'
-        if logs.is_dir():
+        if not logs.is_dir():
+            return
+        try:
             shutil.copytree(logs, target, dirs_exist_ok=True)
+        except (OSError, shutil.Error) as error:
+            raise CloudError(
+                f'the logs cannot be copied to {target}: {error}') from error
 
     def down(self) -> None:
         """Stop it and remove all that it made.
@@ -91,7 +125,9 @@ class LocalCloud:
         code = 0
         if self.directory.exists():
             code = subprocess.call([*self._command, 'down'])
-        shutil.rmtree(self.directory.parent, ignore_errors=True)
-        if code != 0 or self.directory.parent.exists():
+        if code == 0:
+            shutil.rmtree(self._root, ignore_errors=True)
+        self._owner.close()
+        if self._root.exists():
             raise CloudError(f'the local cloud in {self.directory} could not '
                              f'be taken down, see above')

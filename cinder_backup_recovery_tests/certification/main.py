@@ -19,8 +19,8 @@ import pathlib
 import re
 import signal
 import sys
-import tempfile
 import time
+from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import report
@@ -39,8 +39,16 @@ is wrong.
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of a bad configuration."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(results.ExitCode.ERROR,
+                  f'error: {message}; see {self.prog} --help\n')
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='cinder-backup-certify', description=_DESCRIPTION,
         epilog=_EPILOG)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -63,26 +71,56 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Progress:
-    """Say what runs and what came of it."""
+    """Say what came of each test, as soon as that is known.
 
-    def __init__(self, total: int):
-        self._total = total
-        self._done = 0
-        self._start = time.monotonic()
+    :param selected: the ids of the tests that will run
+    """
+
+    def __init__(self, selected: Sequence[str]):
+        self._total = len(selected)
+        self._left = list(selected)
 
     def started(self, test_id: str) -> None:
         """Nothing yet: a line for each end says enough on a terminal."""
 
     def ended(self, result: results.Result) -> None:
-        """Print one result, with its story or its reason."""
-        self._done += 1
-        print(f'[{self._done}/{self._total}] {result.status.value:5} '
-              f'{result.name} ({result.seconds:.1f} s)')
-        text = (result.story if result.status is results.Status.PASS
-                else '\n'.join(filter(None, (result.story, result.reason))))
+        """Print one result, with its story or its reason.
+
+        A wrong configuration is the same for every class; the summary says
+        it, once.
+        """
+        self._left = [t for t in self._left if not result.covers(t)]
+        print(f'[{self._total - len(self._left)}/{self._total}] '
+              f'{result.status.value:5} {result.name} '
+              f'({result.seconds:.1f} s)')
+        text = result.story
+        if result.status is not results.Status.PASS and (
+                not result.configuration):
+            text = '\n'.join(filter(None, (result.story, result.reason)))
         for line in text.strip().splitlines():
             print(f'    {line}')
         sys.stdout.flush()
+
+
+def _select(arguments: argparse.Namespace, temporary: pathlib.Path
+            ) -> tuple[list[str], list[str]]:
+    """Find the tests, before a cloud is started for them.
+
+    :returns: all that a certification requires, and those that will run
+    """
+    # No configuration of somebody's other cloud may have a part in this.
+    nowhere = {'TEMPEST_CONFIG_DIR': str(temporary)}
+    required = runner.list_tests(
+        temporary / 'stestr', runner.environment(nowhere, temporary))
+    selected = [t for t in required
+                if not arguments.regex or re.search(arguments.regex, t)]
+    if not selected:
+        raise runner.RunError(
+            f'--regex {arguments.regex} matches none of the '
+            f'{len(required)} tests')
+    print(f'{len(selected)} of {len(required)} tests, '
+          f'{arguments.concurrency} workers', flush=True)
+    return required, selected
 
 
 def _local(arguments: argparse.Namespace) -> results.ExitCode:
@@ -97,38 +135,50 @@ def _local(arguments: argparse.Namespace) -> results.ExitCode:
     report.prepare(arguments.report_dir)
     start = time.monotonic()
     cloud = local_cloud.LocalCloud(arguments.local_cloud_command)
-    required: list[str] = []
-    run = None
     interrupted = False
     try:
+        required, selected = _select(arguments, cloud.temporary)
         variables = cloud.up(arguments.backup)
         versions = cloud.versions()
-        with tempfile.TemporaryDirectory(prefix='cbrt-stestr-') as temporary:
-            environment = runner.environment(variables)
-            repository = pathlib.Path(temporary)
-            required = runner.list_tests(repository, environment)
-            selected = [t for t in required if not arguments.regex or
-                        re.search(arguments.regex, t)]
-            print(f'{len(selected)} of {len(required)} tests, '
-                  f'{arguments.concurrency} workers')
-            progress = Progress(len(selected))
-            run = runner.Run(repository, environment, arguments.concurrency,
-                             arguments.regex)
-            try:
-                run(progress.started, progress.ended)
-            except KeyboardInterrupt:
-                interrupted = True
-                print('interrupted, taking the cloud down')
+        progress = Progress(selected)
+        run = runner.Run(
+            cloud.temporary / 'stestr',
+            runner.environment(variables, cloud.temporary),
+            arguments.concurrency, arguments.regex)
+        try:
+            run(progress.started, progress.ended)
+        except KeyboardInterrupt:
+            interrupted = True
+            print('interrupted, taking the cloud down', flush=True)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        cloud.copy_logs(arguments.report_dir / 'logs')
-        cloud.down()
+        trouble = _take_down(cloud, arguments.report_dir / 'logs')
     verdict = results.judge(required, run.results, interrupted)
+    if trouble:
+        verdict = results.Verdict(results.ExitCode.ERROR,
+                                  (*trouble, *verdict.reasons))
     report.write(arguments.report_dir, verdict, run.results, {
         'backup': arguments.backup, 'versions': versions,
         'seconds': round(time.monotonic() - start, 1)})
     return verdict.code
+
+
+def _take_down(cloud: local_cloud.LocalCloud, logs: pathlib.Path
+               ) -> list[str]:
+    """Take the cloud down, whatever else does not work.
+
+    :returns: what went wrong, which has been printed
+    """
+    trouble = []
+    # A second Ctrl-C must not leave half of it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    for step in (lambda: cloud.copy_logs(logs), cloud.down):
+        try:
+            step()
+        except local_cloud.CloudError as error:
+            trouble.append(str(error))
+            print(f'error: {error}', file=sys.stderr)
+    return trouble
 
 
 def _terminate(number, frame) -> None:
@@ -142,8 +192,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status
     """
     arguments = _parser().parse_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.getsignal(number)
+        # What nohup has told to be ignored stays ignored.
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
     try:
         return _local(arguments)
     except (local_cloud.CloudError, runner.RunError, report.ReportError
@@ -154,8 +208,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print('interrupted', file=sys.stderr)
         return results.ExitCode.NOT_CERTIFIABLE
     except BrokenPipeError:
-        os.close(sys.stdout.fileno())
+        # Whoever read has gone; what is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return results.ExitCode.ERROR
+    except OSError as error:
+        # A full disk, for one, which is of no one step.
+        print(f'error: {error}', file=sys.stderr)
+        return results.ExitCode.ERROR
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == '__main__':

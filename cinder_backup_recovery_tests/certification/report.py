@@ -18,11 +18,13 @@ from importlib import metadata
 import json
 import pathlib
 import platform
+import tempfile
 from typing import Any
 
 from cinder_backup_recovery_tests.certification import results
 
 _SLOWEST = 10
+_NAME = 'results.json'
 
 
 class ReportError(Exception):
@@ -36,7 +38,9 @@ def prepare(directory: pathlib.Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / 'results.json').unlink(missing_ok=True)
+        (directory / _NAME).unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise ReportError(f'the report cannot be written to {directory}: '
                           f'{error.strerror}') from error
@@ -47,6 +51,7 @@ def write(directory: pathlib.Path, verdict: results.Verdict,
     """Write ``results.json`` and print the summary.
 
     :param about: what was certified, and how long it took
+    :raises ReportError: if it cannot be written
     """
     document = {
         'verdict': verdict.code.name.lower().replace('_', ' '),
@@ -63,8 +68,12 @@ def write(directory: pathlib.Path, verdict: results.Verdict,
             'seconds': round(r.seconds, 2), 'reason': r.reason,
             'story': r.story.splitlines()} for r in outcome],
     }
-    path = directory / 'results.json'
-    path.write_text(json.dumps(document, indent=2) + '\n')
+    path = directory / _NAME
+    try:
+        path.write_text(json.dumps(document, indent=2) + '\n')
+    except OSError as error:
+        raise ReportError(f'the report cannot be written to {path}: '
+                          f'{error.strerror}') from error
 
     print(f'\nslowest {_SLOWEST}:')
     for result in sorted(outcome, key=lambda r: -r.seconds)[:_SLOWEST]:

@@ -15,6 +15,11 @@
 from collections.abc import Sequence
 import dataclasses
 import enum
+import re
+
+# How unittest names what fails or is skipped before the first test.
+_SET_UP = re.compile(r'setUp(?:Class|Module) \((?P<scope>.+)\)$')
+_AROUND = re.compile(r'(?P<what>\w+(?:Class|Module)) \((?P<scope>.+)\)$')
 
 
 class Status(enum.Enum):
@@ -45,6 +50,8 @@ class Result:
     :param reason: why it did not pass: the end of the traceback, or the
         reason of the skip
     :param story: the steps of the recovery, as the test told them
+    :param configuration: whether the reason is a wrong configuration, said
+        in one line and of no one test
     """
 
     test_id: str
@@ -52,11 +59,25 @@ class Result:
     seconds: float
     reason: str = ''
     story: str = ''
+    configuration: bool = False
 
     @property
     def name(self) -> str:
         """The class and the method, without package and idempotent id."""
-        return '.'.join(self.test_id.split('[')[0].split('.')[-2:])
+        around = _AROUND.match(self.test_id)
+        if around:
+            return f'{around["scope"].split(".")[-1]} ({around["what"]})'
+        return '.'.join(_plain(self.test_id).split('.')[-2:])
+
+    def covers(self, test_id: str) -> bool:
+        """Whether this says what came of a test.
+
+        A failed or skipped set-up says it of every test of its class.
+        """
+        set_up = _SET_UP.match(self.test_id)
+        if set_up:
+            return test_id.startswith(set_up['scope'] + '.')
+        return _plain(test_id) == _plain(self.test_id)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,26 +107,30 @@ def judge(required: Sequence[str], results: Sequence[Result],
         ``FAILED`` when a test failed, ``NOT_CERTIFIABLE`` when one was
         skipped or is missing, and only otherwise ``CERTIFIED``
     """
-    failed = [r for r in results if r.status is Status.FAIL]
-    broken = [r for r in results if r.status is Status.ERROR]
-    skipped = [r for r in results if r.status is Status.SKIP]
-    seen = {_plain(r.test_id) for r in results}
-    missing = [t for t in map(_plain, required) if t not in seen]
     if not required:
         return Verdict(ExitCode.ERROR, ('no test was found',))
+
+    def reasons(status: Status, word: str) -> list[str]:
+        # A wrong configuration is the same for all, and said once.
+        return list(dict.fromkeys(
+            f'{r.name} {word}: {_last_line(r.reason)}'
+            if not r.configuration else _last_line(r.reason)
+            for r in results if r.status is status))
+
+    broken = reasons(Status.ERROR, 'is broken')
+    failed = reasons(Status.FAIL, 'failed')
     if broken:
-        return Verdict(ExitCode.ERROR, tuple(
-            f'{r.name} is broken: {_last_line(r.reason)}' for r in broken))
+        return Verdict(ExitCode.ERROR, tuple(broken + failed))
     if failed:
-        return Verdict(ExitCode.FAILED, tuple(
-            f'{r.name} failed: {_last_line(r.reason)}' for r in failed))
-    reasons = [f'{r.name} was skipped: {_last_line(r.reason)}'
-               for r in skipped]
+        return Verdict(ExitCode.FAILED, tuple(failed))
+    incomplete = reasons(Status.SKIP, 'was skipped')
     if interrupted:
-        reasons.append('the run was interrupted')
-    reasons += [f'{t} did not run' for t in missing]
-    if reasons:
-        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(reasons))
+        incomplete.append('the run was interrupted')
+    missing = [_plain(t) for t in required
+               if not any(r.covers(t) for r in results)]
+    incomplete += [f'{t} did not run' for t in missing]
+    if incomplete:
+        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete))
     return Verdict(ExitCode.CERTIFIED)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +40,14 @@ _STATUSES = {
 }
 
 
+# What a test raises that can do nothing: the set-up is wrong, and the driver
+# has not been judged.
+_CONFIGURATION = re.compile(
+    r'cinder_backup_recovery_tests\.exceptions\.'
+    r'(?:InvalidConfiguration|DatabaseUnreachable|NotCinderDatabase|'
+    r'RowRemovalCommandFailed|LedgerCorrupt): (?P<message>.*)')
+
+
 class RunError(Exception):
     """The suite could not be run at all."""
 
@@ -58,6 +68,7 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
     :returns: the ids
     :raises RunError: if a module cannot be imported, or nothing is found
     """
+    repository.mkdir(exist_ok=True)
     for verb in ('init', 'list'):
         done = subprocess.run(
             _stestr(repository, verb), env=dict(environment),
@@ -101,16 +112,22 @@ class Run:
         """
         self._process = subprocess.Popen(
             self._command, env=self._environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A Ctrl-C is for this program, which then ends the group.
+            start_new_session=True)
+        process = self._process
         errors: list[bytes] = []
         # Read aside, so that a full pipe cannot stop the workers.
         reader = threading.Thread(
-            target=lambda: errors.extend(self._process.stderr or ()))
+            target=lambda: errors.extend(process.stderr or ()))
         reader.start()
+
+        ended = True
 
         def take(case: dict[str, Any]) -> None:
             result = _result(case)
-            if result is not None:
+            # What an interrupt cut off has shown nothing.
+            if result is not None and (ended or case['status'] in _STATUSES):
                 self.results.append(result)
                 on_result(result)
 
@@ -119,10 +136,13 @@ class Run:
         stream.startTestRun()
         try:
             subunit.ByteStreamToStreamResult(
-                self._process.stdout, non_subunit_name='stdout').run(stream)
+                process.stdout, non_subunit_name='stdout').run(stream)
+        except BaseException:
+            ended = False
+            raise
         finally:
-            stream.stopTestRun()
             self.stop()
+            stream.stopTestRun()
             reader.join()
         if not self.results:
             text = b''.join(errors).decode(errors='replace').strip()
@@ -130,16 +150,21 @@ class Run:
                            '\n'.join(text.splitlines()[-15:]))
 
     def stop(self) -> None:
-        """End the workers, if they run."""
+        """End the workers, if they run.
+
+        stestr leaves its workers behind when it is ended, so that the whole
+        group is. Nothing is to be tidied up: the cloud goes too.
+        """
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+                process.wait(timeout=10)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+        process.wait()
 
 
 class _Starts(testtools.StreamResult):
@@ -147,7 +172,7 @@ class _Starts(testtools.StreamResult):
         super().__init__()
         self._on_start = on_start
 
-    def status(self, test_id=None, test_status=None, **kwargs):  # type: ignore
+    def status(self, test_id=None, test_status=None, **kwargs):
         if test_status == 'inprogress' and test_id:
             self._on_start(test_id)
 
@@ -162,16 +187,30 @@ def _result(case: dict[str, Any]) -> results.Result | None:
     start, stop = case['timestamps']
     reason = texts.get('reason') or '\n'.join(
         text for name, text in texts.items() if name.startswith('traceback'))
+    story = texts.get('story', '')
+    seconds = (stop - start).total_seconds() if start and stop else 0.0
+    lines = reason.strip().splitlines()
+    wrong = _CONFIGURATION.match(lines[-1]) if lines else None
+    if status == 'fail' and wrong:
+        return results.Result(case['id'], results.Status.ERROR, seconds,
+                              wrong['message'], story, configuration=True)
     # Whatever never ended was cut off with its worker: that is the kit's.
     return results.Result(
         test_id=case['id'],
         status=_STATUSES.get(status, results.Status.ERROR),
-        seconds=(stop - start).total_seconds() if start and stop else 0.0,
+        seconds=seconds,
         reason=reason or ('' if status in _STATUSES else
                           'its worker ended before the test did'),
-        story=texts.get('story', ''))
+        story=story)
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a run: ours, and what points to the cloud."""
-    return {**os.environ, **variables, 'PYTHONWARNINGS': 'ignore'}
+def environment(variables: Mapping[str, str],
+                temporary: pathlib.Path) -> dict[str, str]:
+    """The environment of a run: ours, and what points to the cloud.
+
+    :param variables: of the cloud
+    :param temporary: where the tests put temporary files, for whoever
+        removes them when the tests are killed
+    """
+    return {**os.environ, **variables, 'PYTHONWARNINGS': 'ignore',
+            'TMPDIR': str(temporary)}
