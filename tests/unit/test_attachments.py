@@ -156,10 +156,15 @@ class AttachmentContentTest(testtools.TestCase):
         self.assertIn('content_access', str(exc))
         self._no_attachment_left()
 
+    def test_written_through_to_the_storage(self):
+        with mock.patch.object(attachments, '_sync') as sync:
+            self.content.create_volume(self.layout)
+        sync.assert_called_once()
+
     def test_failed_sync_is_an_error(self):
-        with mock.patch('os.fsync', side_effect=OSError(5, 'I/O error')):
-            self.assertRaises(OSError, self.content.create_volume,
-                              self.layout)
+        with (open(os.path.join(self.directory, 'x'), 'wb') as device,
+              mock.patch('os.fsync', side_effect=OSError(5, 'I/O error'))):
+            self.assertRaises(OSError, attachments._sync, device)
 
     def test_not_a_file(self):
         device = mock.Mock()
