@@ -221,12 +221,12 @@ class Cloud:
             # Somebody has removed the directory of a cloud that ran.
             self._stop_all()
             return
+        # Without a record that can be read, the directory's name still
+        # leads to the processes.
+        with contextlib.suppress(exceptions.InvalidState):
+            self.state.load()
+        self.state.check_removable()
         with self.state.locked():
-            if self.state.exists:
-                # Without a record that can be read, the directory's name
-                # still leads to the processes.
-                with contextlib.suppress(exceptions.InvalidState):
-                    self.state.load()
             self._stop_all()
             if keep:
                 self.say.say(f'kept {self.state.root}')

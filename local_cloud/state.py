@@ -269,7 +269,7 @@ class State:
                                ('processes', dict)):
                 if not isinstance(record[name], kind):
                     raise ValueError(f'{name} is not what a cloud has')
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise exceptions.InvalidState(
                 f'There is no local cloud in {self.root}; start one with '
                 f'"up", or name another directory with --state-dir.') from None
@@ -335,14 +335,14 @@ class State:
                 entry.unlink()
         (self.root / _MARKER).unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Remove the directory, which must be a cloud's.
+    def check_removable(self) -> None:
+        """Look whether all that is here may be removed.
 
-        Of a cloud whose record was loaded everything goes, what the
-        services have dropped there too.
+        Of a cloud whose record was loaded everything may, what its services
+        have dropped there too.
 
         :raises InvalidState: if it holds anything that no cloud makes and
-            no record says that it is one, or it cannot be removed
+            no record says that it is one
         """
         foreign = None if self.record else self._foreign()
         if not self.record and foreign is None and self.exists:
@@ -355,6 +355,13 @@ class State:
             raise exceptions.InvalidState(
                 f'{self.root} holds {foreign}, which is not of a local '
                 f'cloud; nothing was removed.')
+
+    def remove(self) -> None:
+        """Remove the directory, which must be a cloud's.
+
+        :raises InvalidState: if it must not or cannot be removed
+        """
+        self.check_removable()
         try:
             self.clear()
             (self.root / _LOCK).unlink(missing_ok=True)
