@@ -1,0 +1,290 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cinder without a cloud: its database, objects and backup manager.
+
+What a backup driver meets in cinder-backup is real here: the rows in SQLite
+with the schema that Cinder's migration makes, ``objects.Backup``, and
+``BackupManager`` for export, import, restore and delete. Only the volume is
+a regular file, and no message leaves the process.
+"""
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from typing import Any
+from unittest import mock
+import uuid
+
+from cinder import context as cinder_context
+from cinder import objects
+from cinder import rpc
+from cinder.backup import api
+from cinder.backup import manager as backup_manager
+from cinder.db import migration
+from cinder.objects import fields
+import fixtures
+from oslo_config import cfg
+from oslo_config import fixture as config_fixture
+from oslo_messaging import conffixture
+from oslo_utils import importutils
+
+# It moved in 2026.2.
+db: Any = (importutils.try_import('cinder.db.sqlalchemy.api') or
+           importutils.import_module('cinder.db.api'))
+CONF = cfg.CONF
+
+_SCHEMA: list[str] = []
+
+
+def _schema(connection: sqlite3.Connection) -> str:
+    """The schema as SQL, made once in a process."""
+    if not _SCHEMA:
+        migration.db_sync()
+        _SCHEMA.append(''.join(connection.iterdump()))
+    return _SCHEMA[0]
+
+
+class Database(fixtures.Fixture):
+    """An empty database with Cinder's schema, in memory."""
+
+    def _setUp(self) -> None:
+        engine = db.get_engine()
+        engine.dispose()
+        self.addCleanup(engine.dispose)
+        raw = engine.connect().connection
+        fresh = not _SCHEMA
+        script = _schema(raw.driver_connection)
+        if not fresh:
+            raw.driver_connection.executescript(script)
+
+
+class Environment(fixtures.Fixture):
+    """One backup host with one driver.
+
+    :param driver: class path, as ``backup_driver`` in cinder.conf
+    :param options: more options of ``[DEFAULT]``; a key may be a pair of
+        group and option
+    """
+
+    def __init__(self, driver: str, options: dict[Any, Any] | None = None):
+        super().__init__()
+        self.driver_name = driver
+        self.options = options or {}
+
+    def _setUp(self) -> None:
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.config = self.useFixture(config_fixture.Config(CONF))
+        CONF([], project='cinder', default_config_files=[],
+             default_config_dirs=[])
+        self.config.set_default('connection', 'sqlite://', group='database')
+        # Cinder waits in vain for locks of other processes otherwise.
+        self.config.set_default('sqlite_synchronous', False,
+                                group='database')
+        messaging = self.useFixture(conffixture.ConfFixture(CONF))
+        messaging.transport_url = 'fake:/'
+        self.config.config(driver=['noop'],
+                           group='oslo_messaging_notifications')
+        # Registers its options.
+        importutils.import_class(self.driver_name)
+        rpc.init(CONF)
+        self.addCleanup(rpc.cleanup)
+        self.config.config(state_path=self.directory,
+                           backup_driver=self.driver_name,
+                           host='contract-host')
+        self.configure(**self.options)
+        self.useFixture(Database())
+        self.project_id = uuid.uuid4().hex
+        self.context = cinder_context.RequestContext(
+            user_id=uuid.uuid4().hex, project_id=self.project_id,
+            is_admin=True)
+        self.manager = self._manager()
+        self.api = api.API()
+
+    def configure(self, **options: Any) -> None:
+        """Set options of cinder.conf.
+
+        :param options: by name, those of a group as ``group__option``
+        """
+        for name, value in options.items():
+            group, _, option = name.rpartition('__')
+            if group:
+                self.config.config(group=group, **{option: value})
+            else:
+                self.config.config(**{name: value})
+
+    def _manager(self) -> Any:
+        made = backup_manager.BackupManager(host=CONF.host)
+        made.is_initialized = True
+        made._attach_device = self._attach
+        made._detach_device = lambda *args, **kwargs: None
+        made.volume_rpcapi = mock.Mock(spec=made.volume_rpcapi)
+        made.volume_rpcapi.secure_file_operations_enabled.return_value = True
+        return made
+
+    def driver(self) -> Any:
+        """A driver as the manager makes one for each request."""
+        return self.manager.service(self.context)
+
+    # Volumes
+
+    def path(self, volume_id: str) -> str:
+        """The file that is a volume."""
+        return os.path.join(self.directory, f'volume-{volume_id}')
+
+    def _attach(self, context: Any, volume: Any, properties: Any,
+                **kwargs: Any) -> dict[str, Any]:
+        return {'device': {'path': self.path(volume.id)}, 'conn': {}}
+
+    def create_volume(self, content: bytes = b'', size: int = 1,
+                      status: str = 'available') -> Any:
+        """Make a volume.
+
+        :param content: what it has; its true size, that of the row is GiB
+        :returns: the volume's object
+        """
+        volume = objects.Volume(
+            self.context, size=size, status=status, host=CONF.host,
+            user_id=self.context.user_id, project_id=self.project_id,
+            attach_status='detached', availability_zone='nova',
+            volume_type_id=self._volume_type(), use_quota=False)
+        volume.create()
+        self.write_volume(volume.id, content)
+        return volume
+
+    def _volume_type(self) -> str:
+        name = '__DEFAULT__'
+        for one in objects.VolumeTypeList.get_all(self.context):
+            if one.name == name:
+                return one.id
+        made = objects.VolumeType(self.context, name=name)
+        made.create()
+        return made.id
+
+    def write_volume(self, volume_id: str, content: bytes) -> None:
+        """Give a volume another content."""
+        with open(self.path(volume_id), 'wb') as stream:
+            stream.write(content)
+
+    def read_volume(self, volume_id: str) -> bytes:
+        """The content of a volume."""
+        with open(self.path(volume_id), 'rb') as stream:
+            return stream.read()
+
+    # Backups
+
+    def create_backup(self, volume: Any, parent: Any = None,
+                      snapshot_id: str | None = None, **values: Any) -> Any:
+        """Back a volume up through the driver.
+
+        :param volume: the volume's object
+        :param parent: the backup that it is incremental to
+        :param snapshot_id: given, it is the backup of a snapshot
+        :returns: the backup's object, available
+        """
+        volume.status = 'backing-up'
+        volume.save()
+        backup = objects.Backup(
+            self.context, volume_id=volume.id, size=volume.size,
+            user_id=self.context.user_id, project_id=self.project_id,
+            host=CONF.host, service=self.driver_name,
+            availability_zone='nova', snapshot_id=snapshot_id,
+            parent_id=parent.id if parent else None,
+            status=fields.BackupStatus.CREATING,
+            **{'display_name': 'contract', 'display_description': None,
+               **values})
+        backup.create()
+        with open(self.path(volume.id), 'rb') as stream:
+            self.driver().backup(backup, stream)
+        backup.status = fields.BackupStatus.AVAILABLE
+        backup.save()
+        if parent:
+            parent.refresh()
+            parent.num_dependent_backups = (
+                (parent.num_dependent_backups or 0) + 1)
+            parent.save()
+        volume.status = 'available'
+        volume.save()
+        return self.backup(backup.id)
+
+    def backup(self, backup_id: str) -> Any:
+        """A backup's row, read anew."""
+        return objects.Backup.get_by_id(self.context, backup_id)
+
+    def export(self, backup: Any) -> dict[str, str]:
+        """Export a record through the manager."""
+        return self.manager.export_record(self.context, backup)
+
+    def lose_row(self, backup_id: str, soft: bool = False) -> None:
+        """Lose a backup's row, as after a loss of the database.
+
+        :param soft: leave it behind, marked as deleted
+        """
+        if soft:
+            self.backup(backup_id).destroy()
+            return
+        with db.get_engine().begin() as connection:
+            connection.exec_driver_sql(
+                'DELETE FROM backup_metadata WHERE backup_id = ?',
+                (backup_id,))
+            connection.exec_driver_sql('DELETE FROM backups WHERE id = ?',
+                                       (backup_id,))
+
+    def import_record(self, record: dict[str, str]) -> Any:
+        """Import a record through API and manager.
+
+        :returns: the backup's object, available or with a fail_reason
+        :raises InvalidBackup: what the manager raised
+        """
+        backup = self.api._get_import_backup(self.context,
+                                             record['backup_url'])
+        self.manager.import_record(self.context, backup,
+                                   record['backup_service'],
+                                   record['backup_url'], [])
+        return self.backup(backup.id)
+
+    def restore(self, backup_id: str, volume: Any = None) -> bytes:
+        """Restore a backup through the manager.
+
+        :param volume: into which volume, a new one by default
+        :returns: what the volume then has
+        """
+        new = volume is None
+        if new:
+            volume = self.create_volume(status='creating')
+        else:
+            volume.status = 'restoring-backup'
+            volume.save()
+        backup = self.backup(backup_id)
+        backup.status = fields.BackupStatus.RESTORING
+        backup.save()
+        with mock.patch('cinder.volume.volume_utils.'
+                        'brick_get_connector_properties', return_value={}):
+            self.manager.restore_backup(self.context, backup, volume.id, new)
+        volume.refresh()
+        if volume.status != 'available':
+            raise AssertionError(f'the volume became {volume.status}')
+        return self.read_volume(volume.id)
+
+    def delete(self, backup_id: str) -> None:
+        """Delete a backup through the manager."""
+        backup = self.backup(backup_id)
+        backup.status = fields.BackupStatus.DELETING
+        backup.save()
+        self.manager.delete_backup(self.context, backup)
+
+    @contextlib.contextmanager
+    def temporary_file(self) -> Any:
+        """A file of this environment that is gone afterwards."""
+        with tempfile.NamedTemporaryFile(dir=self.directory) as stream:
+            yield stream

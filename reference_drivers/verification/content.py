@@ -1,0 +1,407 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Does every byte read back with the checksum recorded for it?"""
+
+import bz2
+from collections.abc import Callable
+from collections.abc import Iterator
+import hashlib
+import queue
+import threading
+import time
+from typing import Any
+import zlib
+
+from oslo_log import log as logging
+
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import presence
+from reference_drivers.verification import running
+from reference_drivers.verification import store as stores
+
+LOG = logging.getLogger(__name__)
+
+Job = tuple[layout.Link, layout.Chunk]
+
+
+class _Zlib:
+    """A zlib stream that never gives more at once than asked for."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj()
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        while piece:
+            if self._stream.eof:
+                raise ValueError('there are bytes after its end')
+            yield self._stream.decompress(piece, stores.PIECE)
+            piece = self._stream.unconsumed_tail or self._stream.unused_data
+
+    def finish(self) -> Iterator[bytes]:
+        yield self._stream.flush()
+        if not self._stream.eof:
+            raise ValueError('it is cut off')
+
+
+class _Bz2:
+    """The same for bz2."""
+
+    def __init__(self) -> None:
+        self._stream = bz2.BZ2Decompressor()
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        if self._stream.eof:
+            raise ValueError('there are bytes after its end')
+        data = self._stream.decompress(piece, stores.PIECE)
+        while data or not (self._stream.needs_input or self._stream.eof):
+            yield data
+            if self._stream.eof:
+                break
+            data = self._stream.decompress(b'', stores.PIECE)
+        if self._stream.unused_data:
+            raise ValueError('there are bytes after its end')
+
+    def finish(self) -> Iterator[bytes]:
+        if not self._stream.eof:
+            raise ValueError('it is cut off')
+        yield b''
+
+
+class _Zstd:
+    """The same for zstd, whose module knows only the whole object."""
+
+    def __init__(self) -> None:
+        import zstd
+        self._decompress = zstd.decompress
+        self._body = bytearray()
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        self._body += piece
+        yield b''
+
+    def finish(self) -> Iterator[bytes]:
+        body, self._body = bytes(self._body), bytearray()
+        yield self._decompress(body)
+
+
+class _Plain:
+    """An extent that is stored as it is."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        yield piece
+
+    def finish(self) -> Iterator[bytes]:
+        yield b''
+
+
+_STREAMS: dict[str, Callable[[], Any]] = {
+    'none': _Plain, 'off': _Plain, 'no': _Plain,
+    'zlib': _Zlib, 'gzip': _Zlib,
+    'bz2': _Bz2, 'bzip2': _Bz2,
+    'zstd': _Zstd,
+}
+
+
+class _Blocks:
+    """Compares an extent with the SHA-256 of each of its blocks.
+
+    :param hashes: those of the volume
+    :param chunk: the extent
+    """
+
+    def __init__(self, hashes: layout.Hashes, chunk: layout.Chunk):
+        self._hashes = hashes
+        self._size = hashes.block_size
+        self._block = chunk.offset // self._size
+        self._open: Any = None
+        self._filled = 0
+
+    def _close(self, digest: bytes) -> None:
+        if digest != self._hashes.at(self._block):
+            raise ValueError(f'block {self._block} of the volume differs '
+                             'from its SHA-256')
+        self._block += 1
+
+    def update(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            part = view[:self._size - self._filled]
+            view = view[len(part):]
+            if len(part) == self._size:
+                self._close(hashlib.sha256(part).digest())
+                continue
+            if self._open is None:
+                self._open = hashlib.sha256()
+            self._open.update(part)
+            self._filled += len(part)
+            if self._filled == self._size:
+                self.finish()
+
+    def finish(self) -> None:
+        if self._open is not None:
+            digest, self._open, self._filled = self._open.digest(), None, 0
+            self._close(digest)
+
+
+class _Md5:
+    """Compares an extent with its MD5, where its blocks have no hash."""
+
+    def __init__(self, chunk: layout.Chunk):
+        self._wanted = chunk.md5
+        self._sum = hashlib.md5(usedforsecurity=False)
+
+    def update(self, data: bytes) -> None:
+        self._sum.update(data)
+
+    def finish(self) -> None:
+        if self._wanted is not None and self._sum.hexdigest() != self._wanted:
+            raise ValueError('it differs from its MD5')
+
+
+def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
+            sums: bool = True) -> Iterator[bytes]:
+    """The bytes of an extent, checked while they are read.
+
+    What has been yielded is known to be right only when the iterator has
+    come to its end. The SHA-256 of the blocks are used where there are any:
+    they are faster than the MD5 of the extent, and harder to deceive.
+
+    :param store: where the object is
+    :param link: its backup
+    :param chunk: the extent
+    :param sums: False to check the length only
+    :returns: the bytes of the volume, decompressed, in pieces
+    :raises Problem: naming the object
+    """
+    def wrong(reason: Any) -> errors.Problem:
+        return errors.WrongContent(f'object {chunk.name} is damaged: '
+                                   f'{reason}', chunk.name, link.backup_id)
+
+    try:
+        stream = _STREAMS[chunk.compression.lower()]()
+    except (KeyError, ImportError):
+        raise errors.Unreadable(
+            f'object {chunk.name} is compressed with '
+            f'{chunk.compression[:20]}, which is not supported here',
+            chunk.name, link.backup_id) from None
+    meter: Any = None
+    if sums:
+        aligned = (link.hashes is not None and
+                   chunk.offset % link.hashes.block_size == 0)
+        meter = (_Blocks(link.hashes, chunk)
+                 if link.hashes is not None and aligned else _Md5(chunk))
+    length = 0
+    for part in _parts(store, link, chunk, stream, wrong):
+        length += len(part)
+        if length > chunk.length:
+            raise errors.WrongLength(
+                f'object {chunk.name} has more than {chunk.length} bytes',
+                chunk.name, link.backup_id)
+        if meter is not None:
+            try:
+                meter.update(part)
+            except ValueError as err:
+                raise wrong(err) from None
+        yield part
+    if length != chunk.length:
+        raise errors.WrongLength(
+            f'object {chunk.name} has {length} bytes instead of '
+            f'{chunk.length}', chunk.name, link.backup_id)
+    if meter is not None:
+        try:
+            meter.finish()
+        except ValueError as err:
+            raise wrong(err) from None
+
+
+def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
+           stream: Any, wrong: Callable[[Any], errors.Problem]
+           ) -> Iterator[bytes]:
+    """Decompressed pieces; tells errors of the store from bad content."""
+    def decompressed(parts: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from (part for part in parts if part)
+        except Exception as err:
+            # Each algorithm has exceptions of its own, OSError among them.
+            raise wrong(f'{chunk.compression} says {err}') from None
+
+    pieces = iter(store.pieces(link.container, chunk.name,
+                               link.extra_metadata))
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration:
+            break
+        except errors.Problem:
+            raise
+        except Exception as err:
+            raise presence.read_error(store, err, chunk.name,
+                                      link.backup_id) from err
+        yield from decompressed(stream.feed(piece))
+    yield from decompressed(stream.finish())
+
+
+def select(jobs: list[Job], part: tuple[int, int] = (1, 1),
+           budget: int | None = None) -> list[Job]:
+    """Choose what to read of a large backup.
+
+    ``part`` is exhaustive: n of t, for n from 1 to t, reads every chunk
+    once. A budget takes chunks spread over what there is, always the same
+    ones.
+
+    :param jobs: all chunks
+    :param part: n and t
+    :param budget: how many bytes of the volume to read at most, but at
+        least one chunk
+    :returns: the chosen ones, in order
+    """
+    number, total = part
+    jobs = jobs[number - 1::total]
+    if budget is None or sum(chunk.length for _, chunk in jobs) <= budget:
+        return jobs
+    # A step of the golden section spreads evenly however many are taken.
+    order = sorted(range(len(jobs)),
+                   key=lambda one: (one * 0.6180339887498949) % 1)
+    chosen: list[int] = []
+    for one in order:
+        budget -= jobs[one][1].length
+        if budget < 0 and chosen:
+            break
+        chosen.append(one)
+    return [jobs[one] for one in sorted(chosen)]
+
+
+class Readers:
+    """Reads and checks chunks with a few readers at a time.
+
+    Each reader holds one piece of a chunk where the store reads in pieces,
+    and one chunk where it does not; no more is read ahead.
+
+    :param store: where the chunks are
+    :param number: how many read at a time
+    :param timeout: seconds without an answer from any reader's store
+    :param should_stop: returns a reason to stop, or None
+    :param progress: called with the bytes read and all bytes
+    """
+
+    def __init__(self, store: stores.Store, number: int = 2,
+                 timeout: float | None = None,
+                 should_stop: Callable[[], str | None] | None = None,
+                 progress: Callable[[int, int], None] | None = None):
+        self._store = store
+        self._number = number
+        self._timeout = timeout
+        self._should_stop = should_stop or (lambda: None)
+        self._progress = progress or (lambda done, total: None)
+        self._stop = threading.Event()
+
+    def run(self, jobs: list[Job]) -> Iterator[errors.Problem]:
+        """Read and check chunks.
+
+        :param jobs: the chunks
+        :returns: what is wrong, as it is found
+        :raises TimedOut: the store has stopped answering
+        :raises Stopped: ``should_stop`` said so
+        """
+        waiting: queue.Queue = queue.Queue()
+        for job in jobs:
+            waiting.put(job)
+        done: queue.Queue = queue.Queue()
+        states = [_State() for _ in range(min(self._number, len(jobs)))]
+        for state in states:
+            threading.Thread(target=self._read, daemon=True,
+                             args=(state, waiting, done)).start()
+        total = sum(chunk.length for _, chunk in jobs)
+        read = 0
+        last = time.monotonic()
+        try:
+            for _ in jobs:
+                chunk, problem = self._next(done, states)
+                read += chunk.length
+                self._progress(read, total)
+                if time.monotonic() - last > 30:
+                    last = time.monotonic()
+                    LOG.info('Verified %(read)d of %(total)d bytes.',
+                             {'read': read, 'total': total})
+                if problem is not None:
+                    yield problem
+        finally:
+            self._stop.set()
+
+    def _next(self, done: queue.Queue, states: list['_State']) -> Any:
+        last_asked = -1.0
+        while True:
+            if time.monotonic() - last_asked >= 1:
+                last_asked = time.monotonic()
+                reason = self._should_stop()
+                if reason:
+                    raise errors.Stopped(
+                        f'the verification was stopped: {reason}')
+            try:
+                return done.get(timeout=min(1, self._timeout or 1))
+            except queue.Empty:
+                pass
+            if self._timeout is None:
+                continue
+            for state in states:
+                if (state.name is not None and
+                        time.monotonic() - state.since > self._timeout):
+                    raise errors.TimedOut(
+                        'the storage did not answer within '
+                        f'{self._timeout:g} s: object {state.name}',
+                        state.name)
+
+    def _read(self, state: '_State', waiting: queue.Queue,
+              done: queue.Queue) -> None:
+        store = self._store.clone()
+        try:
+            while not self._stop.is_set():
+                try:
+                    link, chunk = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                state.begin(chunk.name)
+                problem: Exception | None = None
+                try:
+                    running.native(self._check, store, link, chunk, state)
+                except errors.Problem as err:
+                    problem = err
+                except Exception as err:
+                    problem = errors.Unreadable(
+                        f'object {chunk.name} cannot be verified: {err!r}',
+                        chunk.name, link.backup_id)
+                state.name = None
+                done.put((chunk, problem))
+        finally:
+            if store is not self._store:
+                store.close()
+
+    def _check(self, store: stores.Store, link: layout.Link,
+               chunk: layout.Chunk, state: '_State') -> None:
+        for _ in checked(store, link, chunk):
+            state.since = time.monotonic()
+            if self._stop.is_set():
+                return
+
+
+class _State:
+    """What one reader is waiting for, and since when."""
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.since = 0.0
+
+    def begin(self, name: str) -> None:
+        self.since = time.monotonic()
+        self.name = name

@@ -1,0 +1,285 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a chunked driver stores for a backup, read and checked for form.
+
+Under ``<prefix>`` there are ``<prefix>-00001`` and so on, the chunks;
+``<prefix>_metadata``, JSON that lists them; and ``<prefix>_sha256file``, JSON
+with the SHA-256 of every block of the *volume*, also of those blocks that an
+incremental backup left to its parent (``cinder.backup.chunkeddriver``).
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from typing import Any
+
+from reference_drivers.verification import errors
+from reference_drivers.verification import store as stores
+
+VERSIONS = ('1.0.0',)
+"""Values of ``version`` that chunked drivers have written so far."""
+
+_DIGEST_SIZE = 32
+# As json.dumps(..., indent=2) writes it. A line break cannot be part of a
+# JSON string, so no name or description can look like this.
+_SHA256S = re.compile(rb'\n *"sha256s": \[([^\]]*)\]')
+_MD5 = re.compile(r'[0-9a-f]{32}\Z')
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """An extent of the volume and the object that holds it."""
+
+    name: str
+    offset: int
+    length: int
+    compression: str
+    md5: str | None
+
+    @property
+    def end(self) -> int:
+        """The first byte of the volume after this chunk."""
+        return self.offset + self.length
+
+    @property
+    def plain(self) -> bool:
+        """Whether the object holds the extent as it is.
+
+        That is so also where compression was on and did not help.
+        """
+        return self.compression.lower() in ('none', 'off', 'no')
+
+
+class Hashes:
+    """The hashes of all blocks of a volume.
+
+    Kept as bytes, a thousandth of the volume with the usual block of 32 KiB;
+    as a list of text it would be four times that.
+    """
+
+    def __init__(self, block_size: int, digests: bytes):
+        self.block_size = block_size
+        self.digests = digests
+
+    def __len__(self) -> int:
+        return len(self.digests) // _DIGEST_SIZE
+
+    def at(self, block: int) -> bytes:
+        """The digest of one block."""
+        return self.digests[block * _DIGEST_SIZE:(block + 1) * _DIGEST_SIZE]
+
+    def differs(self, other: 'Hashes', first: int, last: int) -> int | None:
+        """The first block of a range that has another hash in another list.
+
+        :param first: the first block
+        :param last: the first block after the range
+        :returns: its number or None
+        """
+        span = slice(first * _DIGEST_SIZE, last * _DIGEST_SIZE)
+        if self.digests[span] == other.digests[span]:
+            return None
+        return next(block for block in range(first, last)
+                    if self.at(block) != other.at(block))
+
+
+@dataclasses.dataclass
+class Link:
+    """One backup of a chain, as its storage describes it."""
+
+    backup_id: str
+    container: str
+    prefix: str
+    metadata: dict[str, Any]
+    chunks: list[Chunk]
+    hashes: Hashes | None
+    entries: dict[str, stores.Entry]
+    digest: str
+
+    @property
+    def metadata_name(self) -> str:
+        return f'{self.prefix}_metadata'
+
+    @property
+    def sha256_name(self) -> str:
+        return f'{self.prefix}_sha256file'
+
+    @property
+    def parent_id(self) -> str | None:
+        return self.metadata.get('parent_id')
+
+    @property
+    def volume_id(self) -> str:
+        return self.metadata['volume_id']
+
+    @property
+    def extra_metadata(self) -> Any:
+        return self.metadata.get('extra_metadata')
+
+    @functools.cached_property
+    def volume_size(self) -> int | None:
+        """GiB of the volume when it was backed up, None if not recorded."""
+        text: Any = self.metadata.get('volume_meta')
+        try:
+            size = json.loads(text)['volume-base-metadata']['size']
+        except (TypeError, ValueError, KeyError):
+            return None
+        return size if isinstance(size, int) else None
+
+    @property
+    def stored_bytes(self) -> int:
+        """The stored length of all objects, as far as the listing says."""
+        return sum(entry.size or 0 for entry in self.entries.values())
+
+
+def _json(raw: bytes, name: str, backup_id: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw.decode('utf-8'))
+    except (ValueError, RecursionError):
+        raise errors.WrongContent(f'object {name} is not JSON', name,
+                                  backup_id) from None
+    if not isinstance(value, dict):
+        raise errors.WrongContent(f'object {name} is not a JSON object', name,
+                                  backup_id)
+    return value
+
+
+def _whole(value: Any, least: int = 0) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool) and
+            value >= least)
+
+
+def _common(value: dict[str, Any], name: str, backup_id: str) -> None:
+    """Check what metadata and hashes have in common."""
+    if value.get('version') not in VERSIONS:
+        raise errors.WrongContent(
+            f'object {name} has version {str(value.get("version"))[:20]}, '
+            f'known are {", ".join(VERSIONS)}', name, backup_id)
+    if value.get('backup_id') != backup_id:
+        raise errors.Foreign(
+            f'object {name} belongs to backup '
+            f'{str(value.get("backup_id"))[:40]} and not to {backup_id}',
+            name, backup_id)
+    if not isinstance(value.get('volume_id'), str):
+        raise errors.WrongContent(f'object {name} has no volume_id', name,
+                                  backup_id)
+
+
+def parse_metadata(raw: bytes, prefix: str, backup_id: str
+                   ) -> tuple[dict[str, Any], list[Chunk]]:
+    """Read the metadata object.
+
+    :param raw: its content
+    :param prefix: the prefix of the backup
+    :param backup_id: the backup that it must belong to
+    :returns: the metadata, and the chunks in the order of the volume
+    :raises Foreign: it belongs to another backup, or names its objects
+    :raises WrongContent: it is not the metadata of a backup
+    """
+    name = f'{prefix}_metadata'
+    value = _json(raw, name, backup_id)
+    _common(value, name, backup_id)
+    objects = value.get('objects')
+    if not isinstance(objects, list):
+        raise errors.WrongContent(f'object {name} lists no objects', name,
+                                  backup_id)
+    parent_id = value.get('parent_id')
+    if parent_id is not None and not isinstance(parent_id, str):
+        raise errors.WrongContent(f'object {name} has no valid parent_id',
+                                  name, backup_id)
+    ours = re.compile(re.escape(prefix) + r'-[0-9]{5,}\Z')
+    chunks = []
+    for one in objects:
+        if not isinstance(one, dict) or len(one) != 1:
+            raise errors.WrongContent(
+                f'object {name} has an entry that is not one object', name,
+                backup_id)
+        (chunk_name, fields), = one.items()
+        if not ours.match(chunk_name):
+            raise errors.Foreign(
+                f'object {name} names {chunk_name[:80]}, which is not of '
+                'this backup', name, backup_id)
+        md5 = fields.get('md5') if isinstance(fields, dict) else None
+        if (not isinstance(fields, dict) or
+                not _whole(fields.get('offset')) or
+                not _whole(fields.get('length'), 1) or
+                not isinstance(fields.get('compression'), str) or
+                not (md5 is None or
+                     (isinstance(md5, str) and _MD5.match(md5)))):
+            raise errors.WrongContent(
+                f'object {name} describes {chunk_name} wrongly', name,
+                backup_id)
+        chunks.append(Chunk(chunk_name, fields['offset'], fields['length'],
+                            fields['compression'], md5))
+    chunks.sort(key=lambda chunk: chunk.offset)
+    return value, chunks
+
+
+def parse_hashes(raw: bytes, prefix: str, backup_id: str
+                 ) -> tuple[dict[str, Any], Hashes]:
+    """Read the object with the hashes of the blocks.
+
+    :param raw: its content
+    :param prefix: the prefix of the backup
+    :param backup_id: the backup that it must belong to
+    :returns: its other fields, and the hashes
+    :raises Foreign: it belongs to another backup
+    :raises WrongContent: it is not a list of hashes
+    """
+    name = f'{prefix}_sha256file'
+    found = _SHA256S.search(raw)
+    if found:
+        listed = found[1].translate(None, b' \n\r\t"').split(b',')
+        value = _json(raw[:found.start(1)] + raw[found.end(1):], name,
+                      backup_id)
+        texts = [text for text in listed if text]
+    else:
+        value = _json(raw, name, backup_id)
+        listed = value.get('sha256s')
+        if not isinstance(listed, list):
+            raise errors.WrongContent(f'object {name} has no list of hashes',
+                                      name, backup_id)
+        texts = [str(text).encode() for text in listed]
+    _common(value, name, backup_id)
+    if not _whole(value.get('chunk_size'), 1):
+        raise errors.WrongContent(f'object {name} has no block size', name,
+                                  backup_id)
+    try:
+        digests = bytes.fromhex(b''.join(texts).decode('ascii'))
+    except ValueError:
+        digests = b''
+    if (len(digests) != len(texts) * _DIGEST_SIZE or
+            any(len(text) != 2 * _DIGEST_SIZE for text in texts)):
+        raise errors.WrongContent(
+            f'object {name} has a hash that is not a SHA-256', name,
+            backup_id)
+    return value, Hashes(value['chunk_size'], digests)
+
+
+def digest_of(metadata: bytes, hashes: bytes | None) -> str:
+    """The digest of a backup through its own lists of checksums.
+
+    The metadata has the MD5 of every chunk and the other object the SHA-256
+    of every block, so what agrees with both and they with this is the whole
+    backup as it was.
+
+    :param metadata: the content of the metadata object
+    :param hashes: the content of the hashes, None where there are none
+    :returns: algorithm and hexadecimal digits
+    """
+    total = hashlib.sha256()
+    for part in (metadata, hashes):
+        total.update(b'-' if part is None else b'%d:' % len(part))
+        total.update(part or b'')
+    return f'sha256:{total.hexdigest()}'

@@ -1,0 +1,279 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Is everything there that a restore needs?
+
+Each check yields every problem that it finds, in the order in which an
+operator would want to know of them.
+"""
+
+from collections.abc import Iterator
+import itertools
+import zlib
+
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import store as stores
+
+GIB = 1024 ** 3
+
+
+def read_link(store: stores.Store, backup_id: str, container: str,
+              prefix: str) -> layout.Link:
+    """List and read what describes one backup: a listing and two reads.
+
+    :param store: where it is
+    :param backup_id: the backup that it must belong to
+    :param container: its container
+    :param prefix: its prefix
+    :returns: the backup as its storage describes it
+    :raises Problem: it cannot be told what belongs to the backup
+    """
+    store.check_available()
+    store.check_location(container, prefix, backup_id)
+    try:
+        entries = {one.name: one for one in store.entries(container, prefix)}
+    except errors.Problem:
+        raise
+    except Exception as err:
+        if store.is_missing(err):
+            raise errors.Missing(f'container {container} is missing',
+                                 container, backup_id) from err
+        raise errors.Unreadable(f'container {container} cannot be listed: '
+                                f'{err}', container, backup_id) from err
+    if not entries:
+        raise errors.Missing(f'no object with prefix {prefix} is there',
+                             prefix, backup_id)
+    raw = _read(store, entries, container, f'{prefix}_metadata', backup_id)
+    metadata, chunks = layout.parse_metadata(raw, prefix, backup_id)
+    hashes = raw_hashes = None
+    # Before incremental backups (Kilo) there were neither parents nor
+    # hashes, and such a backup can still be restored.
+    if 'parent_id' in metadata or f'{prefix}_sha256file' in entries:
+        raw_hashes = _read(store, entries, container, f'{prefix}_sha256file',
+                           backup_id)
+        other, hashes = layout.parse_hashes(raw_hashes, prefix, backup_id)
+        if other['volume_id'] != metadata['volume_id']:
+            raise errors.Foreign(
+                f'object {prefix}_sha256file is of another volume than the '
+                'metadata', f'{prefix}_sha256file', backup_id)
+    return layout.Link(backup_id, container, prefix, metadata, chunks, hashes,
+                       entries, layout.digest_of(raw, raw_hashes))
+
+
+def _read(store: stores.Store, entries: dict[str, stores.Entry],
+          container: str, name: str, backup_id: str) -> bytes:
+    if name not in entries:
+        raise errors.Missing(f'object {name} is missing', name, backup_id)
+    try:
+        raw = store.read(container, name)
+    except errors.Problem:
+        raise
+    except Exception as err:
+        raise read_error(store, err, name, backup_id) from err
+    size = entries[name].size
+    if size is not None and size != len(raw):
+        raise errors.WrongLength(
+            f'object {name} has {len(raw)} bytes, but {size} in the listing',
+            name, backup_id)
+    return raw
+
+
+def read_error(store: stores.Store, err: Exception, name: str,
+               backup_id: str) -> errors.Problem:
+    """The problem for an error that reading an object ended in."""
+    if store.is_missing(err):
+        return errors.Missing(f'object {name} is missing', name, backup_id)
+    return errors.Unreadable(
+        f'object {name} cannot be read: {err or type(err).__name__}', name,
+        backup_id)
+
+
+def check_link(link: layout.Link) -> Iterator[errors.Problem]:
+    """Compare the listing of one backup with its own metadata.
+
+    :param link: the backup
+    :returns: what is wrong
+    """
+    yield from _check_objects(link)
+    yield from _check_extents(link)
+
+
+def _check_objects(link: layout.Link) -> Iterator[errors.Problem]:
+    known = {chunk.name: chunk for chunk in link.chunks}
+    if len(known) != len(link.chunks):
+        yield errors.WrongContent(
+            f'object {link.metadata_name} names a chunk twice',
+            link.metadata_name, link.backup_id)
+    for name in sorted(known.keys() - link.entries.keys()):
+        yield errors.Missing(f'object {name} is missing', name,
+                             link.backup_id)
+    ours = known.keys() | {link.metadata_name, link.sha256_name}
+    for name in sorted(link.entries.keys() - ours):
+        # A restore by Cinder's own drivers refuses these too.
+        yield errors.Extra(
+            f'object {name} is not in the metadata of the backup', name,
+            link.backup_id)
+    for name, chunk in known.items():
+        entry = link.entries.get(name)
+        if entry is None:
+            continue
+        if entry.size is not None:
+            # What compression does not make smaller is stored as it is.
+            if chunk.plain and entry.size != chunk.length:
+                yield errors.WrongLength(
+                    f'object {name} has {entry.size} bytes instead of '
+                    f'{chunk.length}', name, link.backup_id)
+                continue
+            if not chunk.plain and not 0 < entry.size < chunk.length:
+                yield errors.WrongLength(
+                    f'object {name} has {entry.size} bytes, which compressed '
+                    f'{chunk.length} cannot have', name, link.backup_id)
+                continue
+        if (chunk.plain and entry.md5 is not None and
+                chunk.md5 is not None and entry.md5 != chunk.md5):
+            yield errors.WrongContent(
+                f'object {name} has MD5 {entry.md5} on the storage instead '
+                f'of {chunk.md5}', name, link.backup_id)
+
+
+def _check_extents(link: layout.Link) -> Iterator[errors.Problem]:
+    end = 0
+    for chunk in link.chunks:
+        if chunk.offset < end:
+            yield errors.WrongContent(
+                f'object {link.metadata_name} has chunks that overlap at '
+                f'{chunk.name}', link.metadata_name, link.backup_id)
+        elif chunk.offset > end and link.parent_id is None:
+            yield errors.WrongContent(
+                f'object {link.metadata_name} has no chunk for bytes {end} '
+                f'to {chunk.offset} of the volume', link.metadata_name,
+                link.backup_id)
+        end = max(end, chunk.end)
+    if link.hashes is None:
+        return
+    size = link.hashes.block_size
+    covered = -(-end // size)
+    if covered > len(link.hashes) or (link.parent_id is None and
+                                      covered != len(link.hashes)):
+        yield errors.WrongContent(
+            f'object {link.sha256_name} has {len(link.hashes)} hashes, the '
+            f'chunks cover {covered} blocks', link.sha256_name,
+            link.backup_id)
+
+
+def check_parent(link: layout.Link, parent: layout.Link
+                 ) -> Iterator[errors.Problem]:
+    """Check that a backup is incremental to just this parent.
+
+    What the backup did not store had the same hash in its parent, for that
+    is why it was not stored. So a parent that was exchanged or is not the
+    one is found without reading a chunk.
+
+    :param link: the incremental backup
+    :param parent: the backup that it is on top of
+    :returns: what is wrong
+    """
+    if parent.volume_id != link.volume_id:
+        yield errors.BrokenChain(
+            f'parent {parent.backup_id} is a backup of another volume, '
+            f'{parent.volume_id[:40]}', parent.backup_id, link.backup_id)
+        return
+    mine, theirs = link.hashes, parent.hashes
+    if mine is None or theirs is None:
+        yield errors.BrokenChain(
+            f'parent {parent.backup_id} has no hashes that an incremental '
+            'backup could be based on', parent.backup_id, link.backup_id)
+        return
+    if (mine.block_size != theirs.block_size or len(mine) > len(theirs)):
+        yield errors.BrokenChain(
+            f'parent {parent.backup_id} has {len(theirs)} blocks of '
+            f'{theirs.block_size} bytes, the backup {len(mine)} of '
+            f'{mine.block_size}', parent.backup_id, link.backup_id)
+        return
+    block = 0
+    extents = [(chunk.offset // mine.block_size,
+                -(-chunk.end // mine.block_size)) for chunk in link.chunks]
+    for first, last in itertools.chain(extents, [(len(mine),) * 2]):
+        if first > block:
+            wrong = mine.differs(theirs, block, first)
+            if wrong is not None:
+                yield errors.BrokenChain(
+                    f'parent {parent.backup_id} is not the one of this '
+                    f'backup: block {wrong} has another hash and no chunk '
+                    'stores it', parent.backup_id, link.backup_id)
+                return
+        block = max(block, last)
+
+
+def check_size(link: layout.Link, size: int, of_snapshot: bool
+               ) -> Iterator[errors.Problem]:
+    """Check a size in GiB against what was backed up.
+
+    Devices may be a little larger than the volume, and the volume of a
+    snapshot may have grown since: Cinder records the size of the volume.
+
+    :param link: the backup
+    :param size: what the record says
+    :param of_snapshot: whether it is the backup of a snapshot
+    :returns: what is wrong
+    """
+    recorded = link.volume_size
+    if recorded is not None:
+        wrong = size > recorded or (size < recorded and not of_snapshot)
+        what = f'{recorded} GiB'
+    else:
+        if link.hashes is not None:
+            stored = len(link.hashes) * link.hashes.block_size
+        else:
+            stored = link.chunks[-1].end if link.chunks else 0
+        wrong = (stored >= (size + 1) * GIB or
+                 (stored <= (size - 1) * GIB and not of_snapshot))
+        what = f'{stored} bytes'
+    if wrong:
+        yield errors.WrongRecord(
+            f'the record says size {size} GiB, the storage has {what} of '
+            'the volume', 'size', link.backup_id)
+
+
+def lengths(link: layout.Link, groups: int) -> list[str] | None:
+    """Checksums over the stored lengths of the chunks, in a few groups.
+
+    The metadata has only the length before compression. With these in the
+    exported record a compressed chunk that was cut off is found without
+    reading, and the record stays small.
+
+    :param link: the backup
+    :param groups: how many checksums at most
+    :returns: one for each group, None where the listing has no lengths
+    """
+    sums = []
+    for group in grouped(link, groups):
+        total = 0
+        for chunk in group:
+            entry = link.entries.get(chunk.name)
+            if entry is None or entry.size is None:
+                return None
+            # The part of the name that makes the difference.
+            text = f'{chunk.name[len(link.prefix):]}:{entry.size};'
+            total = zlib.crc32(text.encode(), total)
+        sums.append(f'{total:08x}')
+    return sums
+
+
+def grouped(link: layout.Link, groups: int) -> list[list[layout.Chunk]]:
+    """The chunks in groups of nearly the same number."""
+    chunks = sorted(link.chunks, key=lambda chunk: chunk.name)
+    groups = min(groups, len(chunks))
+    return [chunks[number * len(chunks) // groups:
+                   (number + 1) * len(chunks) // groups]
+            for number in range(groups)]

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Call a store that may hang, from cinder-backup's two ways to run."""
+
+from collections.abc import Callable
+import queue
+import sys
+import threading
+from typing import Any
+
+from reference_drivers.verification import errors
+
+
+def native(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that blocks or computes for long.
+
+    Under eventlet it runs in a native thread, or it would stop every other
+    green thread, the one that reports the service as up among them. The
+    function must not log there: https://github.com/eventlet/eventlet/issues/432
+
+    :returns: what the function returns
+    """
+    eventlet = sys.modules.get('eventlet')
+    if eventlet is not None:
+        from eventlet import patcher
+        from eventlet import tpool
+        if patcher.is_monkey_patched('thread'):
+            return tpool.execute(function, *args)
+    return function(*args)
+
+
+def within(seconds: float | None, what: str, function: Callable[..., Any],
+           *args: Any) -> Any:
+    """Call a function, but wait only so long for it.
+
+    A read from a hard mounted share whose server is gone never returns and
+    cannot be interrupted: its thread is left behind, as a daemon that does
+    not keep the process.
+
+    :param seconds: how long to wait, None for ever
+    :param what: what is asked of the store, for the message
+    :returns: what the function returns
+    :raises TimedOut: it has not returned in time
+    """
+    answers: queue.Queue = queue.Queue()
+
+    def run() -> None:
+        try:
+            answers.put((native(function, *args), None))
+        except BaseException as err:
+            answers.put((None, err))
+
+    threading.Thread(target=run, daemon=True, name=f'verify {what}').start()
+    try:
+        value, err = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise errors.TimedOut(
+            f'the storage did not answer within {seconds:g} s: {what}',
+            what) from None
+    if err is not None:
+        raise err
+    return value

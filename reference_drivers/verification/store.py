@@ -1,0 +1,271 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Where backups are stored, as far as a verification has to know."""
+
+from collections.abc import Iterator
+import dataclasses
+import errno
+import os
+import re
+import stat
+from typing import Any
+import urllib.parse
+
+from reference_drivers.verification import errors
+
+PIECE = 1024 * 1024
+"""How much of an object is read at once where the store can do that."""
+
+# Names have up to 255 bytes in the row, and control characters in none.
+_LONGEST = 255
+_CONTROL = re.compile(r'[\x00-\x1f\x7f]')
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One object of a listing.
+
+    :ivar size: its stored length, None where the listing does not say
+    :ivar md5: the MD5 of the stored bytes, None where the listing does not
+        say, or does not say it of every object
+    """
+
+    name: str
+    size: int | None = None
+    md5: str | None = None
+
+
+def check_names(container: Any, prefix: Any, backup_id: str) -> None:
+    """Refuse names that cannot be those of this backup, on any store.
+
+    Every chunked driver of Cinder ends the prefix with ``backup_<id>``. A
+    shorter one, or another's, would list, restore and delete the objects of
+    other backups, since a listing asks for all that begins with it.
+
+    :param container: ``container`` of the row or record
+    :param prefix: ``service_metadata`` of the row or record
+    :param backup_id: the backup that they should belong to
+    :raises BadLocation: naming which, and why
+    """
+    for field, value in (('container', container),
+                         ('service_metadata', prefix)):
+        reason = None
+        if not isinstance(value, str):
+            reason = 'is not text'
+        elif not value:
+            reason = 'is empty'
+        elif _CONTROL.search(value):
+            reason = 'has a control character'
+        elif len(value) > _LONGEST:
+            reason = f'is longer than {_LONGEST} characters'
+        elif value.startswith('/'):
+            reason = 'is absolute'
+        elif any(part in ('.', '..') for part in value.split('/')):
+            reason = 'leads outside the store'
+        if reason:
+            shown = repr(value)[:100]
+            raise errors.BadLocation(f'{field} {shown} {reason}', field,
+                                     backup_id)
+    if not re.search(rf'(^|[^0-9a-zA-Z-])backup_{re.escape(backup_id)}$',
+                     prefix):
+        raise errors.BadLocation(
+            f'service_metadata {prefix[:100]!r} is not a prefix of backup '
+            f'{backup_id}', 'service_metadata', backup_id)
+
+
+class Store:
+    """The store behind a chunked driver.
+
+    This class needs no more than what every chunked driver has. What it
+    cannot know, a vendor's subclass adds: lengths and checksums in
+    :meth:`entries`, reading in pieces in :meth:`pieces`, finding a backup by
+    its id in :meth:`locate`.
+
+    :param driver: a ``ChunkedBackupDriver``
+    """
+
+    def __init__(self, driver: Any):
+        self.driver = driver
+
+    def clone(self) -> 'Store':
+        """A store for one more reader that reads at the same time.
+
+        :returns: this one; a subclass whose connection serves one reader at
+            a time returns another
+        """
+        return self
+
+    def close(self) -> None:
+        """Let go of what :meth:`clone` has opened."""
+
+    def check_available(self) -> None:
+        """Refuse a store that is not there at all.
+
+        An empty answer of such a store would look like a lost backup.
+
+        :raises Unreadable: the store is not there
+        """
+
+    def check_location(self, container: str, prefix: str,
+                       backup_id: str) -> None:
+        """Refuse a location that is not one of this very backup.
+
+        :raises BadLocation: naming the field
+        """
+        check_names(container, prefix, backup_id)
+
+    def url(self, container: str, prefix: str) -> str:
+        """A location that a person can read."""
+        return f'backup:{urllib.parse.quote(f"{container}/{prefix}")}'
+
+    def entries(self, container: str, prefix: str) -> Iterator[Entry]:
+        """All objects whose name begins with a prefix.
+
+        :returns: the objects, fetched page by page where there are pages
+        """
+        for name in self.driver.get_container_entries(container, prefix):
+            yield Entry(name)
+
+    def pieces(self, container: str, name: str,
+               extra_metadata: Any = None) -> Iterator[bytes]:
+        """The bytes of an object.
+
+        :returns: pieces in order; this class has just one
+        """
+        with self.driver.get_object_reader(
+                container, name, extra_metadata=extra_metadata) as reader:
+            yield reader.read()
+
+    def read(self, container: str, name: str) -> bytes:
+        """A small object as a whole."""
+        return b''.join(self.pieces(container, name))
+
+    def locate(self, backup_id: str) -> tuple[str, str] | None:
+        """Find a backup of which only the id is known.
+
+        :returns: container and prefix, or None where the store cannot tell
+        """
+        return None
+
+    def is_missing(self, err: BaseException) -> bool:
+        """Whether an error says that the object or container is not there."""
+        if isinstance(err, FileNotFoundError):
+            return True
+        response = getattr(err, 'response', None)
+        code = (response.get('Error', {}).get('Code')
+                if isinstance(response, dict) else None)
+        return (code in ('404', 'NoSuchKey', 'NoSuchBucket') or
+                getattr(err, 'http_status', None) == 404)
+
+
+class PosixStore(Store):
+    """A directory, of ``PosixBackupDriver`` or a driver that mounts it."""
+
+    scheme = 'file'
+
+    @property
+    def root(self) -> str:
+        """The directory of all containers."""
+        return self.driver.backup_path
+
+    def url(self, container: str, prefix: str) -> str:
+        path = os.path.join(os.path.abspath(self.root), container, prefix)
+        return f'{self.scheme}://{urllib.parse.quote(path)}'
+
+    def check_available(self) -> None:
+        # Also where a backup is looked for in an empty directory: it is
+        # the store that is missing then, and not the backup.
+        if not os.path.isdir(self.root):
+            raise errors.Unreadable(
+                f'the directory of the backups {self.root} is not there',
+                self.root)
+
+    def check_location(self, container: str, prefix: str,
+                       backup_id: str) -> None:
+        super().check_location(container, prefix, backup_id)
+        if '/' in prefix:
+            raise errors.BadLocation(
+                f'service_metadata {prefix[:100]!r} has a directory in it',
+                'service_metadata', backup_id)
+        self.directory(container, backup_id)
+
+    def directory(self, container: str, backup_id: str | None = None) -> str:
+        """The directory of a container, inside the store.
+
+        :returns: a path without symbolic links below the root
+        :raises BadLocation: it is, or leads over a link, outside the store
+        """
+        root = os.path.realpath(self.root)
+        path = os.path.realpath(os.path.join(root, container))
+        if not path.startswith(root.rstrip('/') + '/'):
+            raise errors.BadLocation(
+                f'container {container[:100]!r} leads outside the store',
+                'container', backup_id)
+        return path
+
+    def entries(self, container: str, prefix: str) -> Iterator[Entry]:
+        with os.scandir(self.directory(container)) as found:
+            for one in found:
+                if not one.name.startswith(prefix):
+                    continue
+                status = one.stat(follow_symlinks=False)
+                if not stat.S_ISREG(status.st_mode):
+                    raise errors.BadLocation(
+                        f'object {one.name} is not a regular file', one.name)
+                yield Entry(one.name, status.st_size)
+
+    def open(self, container: str, name: str) -> Any:
+        """Open an object for reading.
+
+        :returns: a binary file
+        :raises BadLocation: the name is a path, or of a symbolic link
+        """
+        if '/' in name or name in ('', '.', '..'):
+            raise errors.BadLocation(f'object {name!r} is not a name', name)
+        path = os.path.join(self.directory(container), name)
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW |
+                             os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as err:
+            if err.errno != errno.ELOOP:
+                raise
+            raise errors.BadLocation(
+                f'object {name} is not a regular file', name) from None
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise errors.BadLocation(
+                f'object {name} is not a regular file', name)
+        return os.fdopen(number, 'rb', buffering=0)
+
+    def pieces(self, container: str, name: str,
+               extra_metadata: Any = None) -> Iterator[bytes]:
+        with self.open(container, name) as stream:
+            while piece := stream.read(PIECE):
+                yield piece
+
+    def locate(self, backup_id: str) -> tuple[str, str] | None:
+        # What update_container_name() of the driver gives a backup without
+        # a container of its own, then the container of the configuration.
+        places = [os.path.join(backup_id[0:2], backup_id[2:4], backup_id)]
+        if self.driver.backup_default_container:
+            places.append(self.driver.backup_default_container)
+        for container in places:
+            try:
+                names = os.listdir(self.directory(container))
+            except (OSError, errors.BadLocation):
+                continue
+            tail = f'_backup_{backup_id}_metadata'
+            found = [name for name in names if name.endswith(tail)]
+            if len(found) == 1:
+                return container, found[0][:-len('_metadata')]
+        return None
