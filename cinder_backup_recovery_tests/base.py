@@ -32,6 +32,7 @@ from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests import story as recovery_story
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
@@ -178,24 +179,28 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls.patience = waiters.Patience.from_config(CONF)
         cls.size_bytes = (CONF.cinder_backup_recovery.volume_size *
                           access.GIB)
+        cls.class_story = recovery_story.Story()
         cls.class_resources = cls._make_resources(
-            cls.addClassResourceCleanup)
+            cls.addClassResourceCleanup, cls.class_story)
         cls.class_content = access.make(CONF, cls.class_resources)
 
     def setUp(self) -> None:
         """Make what registers the clean-up of this test."""
         super().setUp()
-        self.resources = self._make_resources(self.addCleanup)
+        self.story = recovery_story.Story(self.class_story)
+        self.addDetail(recovery_story.DETAIL, self.story.as_content())
+        self.resources = self._make_resources(self.addCleanup, self.story)
         self.content = access.make(CONF, self.resources)
 
     @classmethod
-    def _make_resources(cls, add_cleanup: Any) -> test_resources.Resources:
+    def _make_resources(cls, add_cleanup: Any, story: recovery_story.Story
+                        ) -> test_resources.Resources:
         defaults = {}
         if CONF.volume.volume_type:
             defaults['volume_type'] = CONF.volume.volume_type
         return test_resources.Resources(
             cls.cloud, cls.ledger, cls.patience, add_cleanup,
-            CONF.cinder_backup_recovery.name_prefix, defaults)
+            CONF.cinder_backup_recovery.name_prefix, defaults, story)
 
     # Content
 
@@ -241,9 +246,11 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :param history: older contents, by which a failure is named
         :raises ContentMismatch: saying where and what the difference is
         """
-        with self.content.read(volume_id) as stream:
-            comparison = compare.compare(expected, stream, history)
-        comparison.raise_if_different(f'{what} (volume {volume_id})')
+        with self.story.step(f'each of the {expected.size_bytes} bytes of '
+                             f'volume {volume_id} is the original one'):
+            with self.content.read(volume_id) as stream:
+                comparison = compare.compare(expected, stream, history)
+            comparison.raise_if_different(f'{what} (volume {volume_id})')
 
     # Loss
 
@@ -260,9 +267,13 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         backup_ids = [record.fields['id'] for record in records]
         for record in records:
             self.addCleanup(self._undo_loss, record)
-        loss = self.rows.lose(backup_ids, kind, project_id=self.project_id)
-        LOG.info('Lost: %s', loss)
-        self.assert_lost(backup_ids, kind)
+        with self.story.step(f'{kind} loss of the row of '
+                             f'{" and ".join(backup_ids)}'):
+            loss = self.rows.lose(backup_ids, kind,
+                                  project_id=self.project_id)
+            LOG.info('Lost: %s', loss)
+        with self.story.step('no row of it is left, and the API answers 404'):
+            self.assert_lost(backup_ids, kind)
 
     def assert_lost(self, backup_ids: Iterable[str], kind: str) -> None:
         """Prove that backups are unknown to the database and to the API.

@@ -32,6 +32,7 @@ from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import story as recovery_story
 from cinder_backup_recovery_tests import waiters
 
 RUN_ID = uuid.uuid4().hex[:8]
@@ -53,7 +54,8 @@ class Resources:
     def __init__(self, api: clients.CloudApi, ledger: resource_ledger.Ledger,
                  patience: waiters.Patience,
                  add_cleanup: Callable[..., Any], name_prefix: str,
-                 volume_defaults: Mapping[str, Any] | None = None) -> None:
+                 volume_defaults: Mapping[str, Any] | None = None,
+                 story: recovery_story.Story | None = None) -> None:
         """Take what is needed.
 
         :param api: requests to the cloud
@@ -63,12 +65,14 @@ class Resources:
             addClassResourceCleanup of a class
         :param name_prefix: begin of all names
         :param volume_defaults: what each request for a volume says
+        :param story: where the steps of a recovery are told
         """
         self.api = api
         self.ledger = ledger
         self.patience = patience
         self.disposal = disposal.Disposal(api, ledger, patience)
         self.name_prefix = name_prefix
+        self.story = story or recovery_story.Story()
         self._add_cleanup = add_cleanup
         self._volume_defaults = dict(volume_defaults or {})
 
@@ -132,11 +136,14 @@ class Resources:
         """
         name = kwargs.pop('name', None) or self.name('volume')
         body = {**self._volume_defaults, **kwargs, 'name': name}
-        volume_id = self._register(
-            clients.VOLUME, name,
-            lambda: self.api.volumes.create_volume(**body)['volume']['id'])
-        return waiters.wait_for_status(
-            self.api, clients.VOLUME, volume_id, 'available', self.patience)
+        with self.story.step(f'create volume {name}'):
+            volume_id = self._register(
+                clients.VOLUME, name,
+                lambda: self.api.volumes.create_volume(
+                    **body)['volume']['id'])
+            return waiters.wait_for_status(
+                self.api, clients.VOLUME, volume_id, 'available',
+                self.patience)
 
     def create_snapshot(self, volume_id: str) -> dict[str, Any]:
         """Create a snapshot and wait until it is available.
@@ -162,16 +169,19 @@ class Resources:
         :returns: its fields
         """
         name = kwargs.pop('name', None) or self.name('backup')
-        backup_id = self._register(
-            clients.BACKUP, name,
-            lambda: self.api.backups.create_backup(
-                volume_id=volume_id, name=name, **kwargs)['backup']['id'],
-            volume_id=volume_id)
-        self.wait_for_backup(backup_id)
-        # The volume becomes available after its backup does.
-        waiters.wait_for_status(
-            self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
-            self.patience)
+        kind = 'incremental' if kwargs.get('incremental') else 'full'
+        with self.story.step(f'make {kind} backup {name} of volume '
+                             f'{volume_id}'):
+            backup_id = self._register(
+                clients.BACKUP, name,
+                lambda: self.api.backups.create_backup(
+                    volume_id=volume_id, name=name, **kwargs)['backup']['id'],
+                volume_id=volume_id)
+            self.wait_for_backup(backup_id)
+            # The volume becomes available after its backup does.
+            waiters.wait_for_status(
+                self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
+                self.patience)
         return self.api.show(clients.BACKUP, backup_id)
 
     def create_image(self, data: BinaryIO) -> dict[str, Any]:
@@ -244,25 +254,27 @@ class Resources:
         :param volume_id: an existing volume; None makes a new one
         :returns: id of the restored volume
         """
-        if volume_id is None:
-            name = self.name('restored')
-            volume_id = self._register(
-                clients.VOLUME, name,
-                lambda: self.api.backups.restore_backup(
-                    backup_id, name=name)['restore']['volume_id'],
-                # Cinder makes the volume before it can refuse.
-                refusal_is_clean=False)
-        else:
-            self.ledger.require(clients.VOLUME, [volume_id])
-            self.api.backups.restore_backup(backup_id, volume_id=volume_id)
-        # A failed restore leaves the backup available and says why there.
-        waiters.wait_for_status(
-            self.api, clients.VOLUME, volume_id, 'available', self.patience,
-            timeout=self.patience.restore,
-            related=[(clients.BACKUP, backup_id)])
-        waiters.wait_for_status(
-            self.api, clients.BACKUP, backup_id, 'available', self.patience,
-            timeout=self.patience.restore)
+        target = f'onto volume {volume_id}' if volume_id else 'to a new volume'
+        with self.story.step(f'restore backup {backup_id} {target}'):
+            if volume_id is None:
+                name = self.name('restored')
+                volume_id = self._register(
+                    clients.VOLUME, name,
+                    lambda: self.api.backups.restore_backup(
+                        backup_id, name=name)['restore']['volume_id'],
+                    # Cinder makes the volume before it can refuse.
+                    refusal_is_clean=False)
+            else:
+                self.ledger.require(clients.VOLUME, [volume_id])
+                self.api.backups.restore_backup(backup_id, volume_id=volume_id)
+            # A failed restore leaves the backup available and says why there.
+            waiters.wait_for_status(
+                self.api, clients.VOLUME, volume_id, 'available',
+                self.patience, timeout=self.patience.restore,
+                related=[(clients.BACKUP, backup_id)])
+            waiters.wait_for_status(
+                self.api, clients.BACKUP, backup_id, 'available',
+                self.patience, timeout=self.patience.restore)
         return volume_id
 
     def export_record(self, backup_id: str) -> backup_record.BackupRecord:
@@ -271,8 +283,9 @@ class Resources:
         :param backup_id: the backup
         :returns: what the administrator keeps
         """
-        record = self.api.export_record(backup_id)
-        self.disposal.remember_record(backup_id, record)
+        with self.story.step(f'export the record of backup {backup_id}'):
+            record = self.api.export_record(backup_id)
+            self.disposal.remember_record(backup_id, record)
         return record
 
     def import_record(self, record: backup_record.BackupRecord
@@ -285,14 +298,15 @@ class Resources:
         """
         backup_id = record.fields['id']
         self.ledger.require(clients.BACKUP, [backup_id])
-        self.api.import_record(record)
-        try:
-            self.api.show(clients.BACKUP, backup_id)
-        except lib_exc.NotFound:
-            raise exceptions.ResourceFailed(
-                f'the import of the record of backup {backup_id} was '
-                f'accepted, but there is no such backup') from None
-        return self.wait_for_backup(backup_id)
+        with self.story.step(f'import backup {backup_id} from its record'):
+            self.api.import_record(record)
+            try:
+                self.api.show(clients.BACKUP, backup_id)
+            except lib_exc.NotFound:
+                raise exceptions.ResourceFailed(
+                    f'the import of the record of backup {backup_id} was '
+                    f'accepted, but there is no such backup') from None
+            return self.wait_for_backup(backup_id)
 
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:
         """Wait until a backup is available, after its creation or import.

@@ -17,6 +17,7 @@ import contextlib
 import time
 
 from testtools import content
+from testtools import content_type
 
 #: The name of the attachment that a test gives its result.
 DETAIL = 'story'
@@ -60,6 +61,5 @@ class Story:
     def as_content(self) -> content.Content:
         """The story as an attachment of a test's result."""
         return content.Content(
-            content.content_type.ContentType('text', 'plain',
-                                             {'charset': 'utf8'}),
+            content_type.UTF8_TEXT,
             lambda: ['\n'.join(self.lines()).encode()])

@@ -139,7 +139,10 @@ class AttachmentContent(access.VolumeContent):
         :raises ContentMismatch: if the size of the volume is not the
             layout's before or after it
         """
-        with self._device(volume_id, write=True) as device:
+        with self.resources.story.step(
+                f'write generation {layout.generation} into volume '
+                f'{volume_id}'), \
+                self._device(volume_id, write=True) as device:
             self._check_size(volume_id, device, layout, 'before')
             device.seek(0)
             layout.write_to(device, since=since)

@@ -86,7 +86,9 @@ class ImageContent(access.VolumeContent):
         """
         resources = self.resources
         resources.ledger.require(clients.VOLUME, [volume_id])
-        with self._image(layout) as image_id:
+        with resources.story.step(
+                f'write generation {layout.generation} into volume '
+                f'{volume_id}'), self._image(layout) as image_id:
             # The status is downloading before the request is answered.
             resources.api.reimage(volume_id, image_id)
             waiters.wait_for_status(
