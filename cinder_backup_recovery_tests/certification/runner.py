@@ -74,7 +74,7 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
             _stestr(repository, verb), env=dict(environment),
             capture_output=True, text=True)
     tests = [line for line in done.stdout.splitlines()
-             if line.startswith('cinder_backup_recovery_tests.')]
+             if line.startswith(f'{_PACKAGE.name}.')]
     if done.returncode != 0 or not tests:
         output = (done.stdout + done.stderr).strip().splitlines()
         raise RunError('the tests could not be listed:\n' +
@@ -116,13 +116,9 @@ class Run:
             # A Ctrl-C is for this program, which then ends the group.
             start_new_session=True)
         process = self._process
-        errors: list[bytes] = []
-        # Read aside, so that a full pipe cannot stop the workers.
-        reader = threading.Thread(
-            target=lambda: errors.extend(process.stderr or ()))
-        reader.start()
-
         ended = True
+        trouble: list[Exception] = []
+        errors: list[bytes] = []
 
         def take(case: dict[str, Any]) -> None:
             result = _result(case)
@@ -133,17 +129,36 @@ class Run:
 
         stream = testtools.CopyStreamResult([
             testtools.StreamToDict(take), _Starts(on_start)])
+
+        def read() -> None:
+            try:
+                subunit.ByteStreamToStreamResult(
+                    process.stdout, non_subunit_name='stdout').run(stream)
+            except Exception as error:
+                trouble.append(error)
+
+        # Read aside: an interrupt then loses nothing of what was said
+        # before it, and a full pipe cannot stop the workers.
+        readers = [
+            threading.Thread(target=read),
+            threading.Thread(
+                target=lambda: errors.extend(process.stderr or ()))]
         stream.startTestRun()
+        for reader in readers:
+            reader.start()
         try:
-            subunit.ByteStreamToStreamResult(
-                process.stdout, non_subunit_name='stdout').run(stream)
+            readers[0].join()
         except BaseException:
             ended = False
             raise
         finally:
             self.stop()
-            stream.stopTestRun()
-            reader.join()
+            for reader in readers:
+                reader.join()
+            if not trouble:
+                stream.stopTestRun()
+        if trouble:
+            raise trouble[0]
         if not self.results:
             text = b''.join(errors).decode(errors='replace').strip()
             raise RunError('no test ran:\n' +

@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What the tests of the real local cloud share."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import fixtures
+import psutil
+import testtools
+
+from local_cloud import daemons
+from local_cloud import state as cloud_state
+
+PROGRAM = (sys.executable, '-m', 'local_cloud')
+CERTIFY = (sys.executable, '-m',
+           'cinder_backup_recovery_tests.certification.main')
+# Every one of them builds its template, in its own state directory.
+PROGRAM_WITHOUT_TEMPLATE = (
+    sys.executable, '-c', 'import sys\n'
+    'from local_cloud import main, template\n'
+    'template.home = lambda: None\n'
+    'sys.exit(main.main())')
+PATIENCE = 90
+
+
+def until(condition, what, patience=PATIENCE):
+    """Wait for something to be observed."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not within {patience} s: {what}')
+        time.sleep(0.005)
+
+
+class CloudCase(testtools.TestCase):
+    """A test with a directory of its own for temporary files."""
+
+    def setUp(self):
+        super().setUp()
+        self.temporary = pathlib.Path(
+            self.useFixture(fixtures.TempDir(rootdir='/tmp')).path)
+        self.tmpdir = self.temporary / 't'
+        self.tmpdir.mkdir()
+        self.directory = self.temporary / 'cloud'
+        self.environment = {
+            name: value for name, value in os.environ.items()
+            if not name.startswith(('OS_', 'LOCAL_CLOUD', 'TEMPEST'))}
+        self.environment['TMPDIR'] = str(self.tmpdir)
+        self.addCleanup(self._stop_what_is_left)
+
+    def _stop_what_is_left(self):
+        """A failed test must not burden the next one."""
+        daemons.stop(self.processes())
+
+    def call(self, *arguments, program=PROGRAM, **kwargs):
+        """Call the program to its end."""
+        return subprocess.run(
+            [*program, *map(str, arguments)], env=self.environment,
+            cwd=self.temporary, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=180, **kwargs)
+
+    def on(self, *arguments, **kwargs):
+        return self.call('--state-dir', self.directory, *arguments, **kwargs)
+
+    def start(self, *arguments, program=PROGRAM):
+        """Start the program, the leader of a foreground process group."""
+        with open(self.temporary / 'output', 'ab') as output:
+            process = subprocess.Popen(
+                [*program, *map(str, arguments)], env=self.environment,
+                cwd=self.temporary, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, process_group=0,
+                # A shell's background job ignores it, and so would this.
+                preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                 signal.SIG_DFL))
+        self.addCleanup(process.wait)
+        self.addCleanup(self._kill_group, process)
+        return process
+
+    @staticmethod
+    def _kill_group(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+
+    @property
+    def output(self):
+        """What started programs have printed."""
+        return (self.temporary / 'output').read_text(errors='replace')
+
+    def processes(self):
+        """Every process of any cloud below this test's directory."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                variables = process.environ()
+                place = variables.get(cloud_state.ENVIRONMENT, '')
+                if (cloud_state.PROCESS_MARK in variables and
+                        place.startswith(str(self.temporary)) and
+                        process.status() != psutil.STATUS_ZOMBIE):
+                    found.append(process)
+        return found
+
+    def assert_nothing_left(self, ports=()):
+        """No process, no port, no file."""
+        self.assertEqual([], [p.cmdline() for p in self.processes()])
+        listening = {c.laddr.port for c in psutil.net_connections('tcp')
+                     if c.status == psutil.CONN_LISTEN}
+        self.assertEqual(set(), set(ports) & listening)
+        self.assertFalse(self.directory.exists())
+        self.assertEqual([], [str(p) for p in self.tmpdir.rglob('*')])

@@ -1,0 +1,662 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The program that certifies, with suites that are made for the test."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import sys
+import textwrap
+from unittest import mock
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests.certification import cloud as local_cloud
+from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.certification import report
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import runner
+
+PASS, SKIP, FAIL, ERROR = results.Status
+PACKAGE = 'small_suite'
+# Stands in for the program of the local cloud.
+CLOUD = '''\
+import json, os, pathlib, shutil, sys
+directory = pathlib.Path(sys.argv[2])
+verb = sys.argv[3]
+with open(os.environ['CALLS'], 'a') as calls:
+    calls.write(verb + '\\n')
+if verb == 'up':
+    if os.environ.get('CLOUD_FAILS') == verb:
+        print('error: no port', file=sys.stderr)
+        sys.exit(3)
+    (directory / 'logs').mkdir(parents=True)
+    (directory / 'logs' / 'cinder.log').write_text('a line')
+elif os.environ.get('CLOUD_FAILS') == verb:
+    print('error: this is how', file=sys.stderr)
+    sys.exit(3)
+elif verb == 'env':
+    print("export OS_PASSWORD='a b'")
+elif verb == 'status':
+    print(json.dumps({'id': 'mark', 'versions': {'cinder': '29.0.0'}}))
+elif verb == 'down':
+    shutil.rmtree(directory)
+'''
+
+
+def result(name, status, reason='', **kwargs):
+    return results.Result(f'{PACKAGE}.test_x.{name}', status, 1.0,
+                          reason, **kwargs)
+
+
+class JudgeTest(testtools.TestCase):
+    REQUIRED = [f'{PACKAGE}.test_x.A.test_1[id-1]',
+                f'{PACKAGE}.test_x.A.test_2[id-2]',
+                f'{PACKAGE}.test_x.B.test_3[id-3]']
+    GOOD = [result('A.test_1[id-1]', PASS), result('A.test_2[id-2]', PASS)]
+
+    def _judge(self, *more, required=None, good=None, **kwargs):
+        verdict = results.judge(
+            self.REQUIRED if required is None else required,
+            [*(self.GOOD if good is None else good), *more], **kwargs)
+        return int(verdict.code), list(verdict.reasons)
+
+    def test_certified(self):
+        self.assertEqual((0, []), self._judge(result('B.test_3', PASS)))
+
+    def test_nothing_required(self):
+        self.assertEqual((3, ['no test was found']),
+                         self._judge(required=[], good=[]))
+
+    def test_nothing_ran(self):
+        code, reasons = self._judge(good=[])
+        self.assertEqual(2, code)
+        self.assertEqual(3, len(reasons))
+
+    def test_failed(self):
+        self.assertEqual(
+            (1, ['B.test_3 failed: AssertionError: stale']),
+            self._judge(result('B.test_3', FAIL,
+                               'Traceback:\n  ...\nAssertionError: stale\n')))
+
+    def test_without_a_reason(self):
+        self.assertEqual((1, ['B.test_3 failed: no reason was given']),
+                         self._judge(result('B.test_3', FAIL)))
+
+    def test_skipped(self):
+        self.assertEqual((2, ['B.test_3 was skipped: no Nova']),
+                         self._judge(result('B.test_3', SKIP, 'no Nova')))
+
+    def test_missing(self):
+        self.assertEqual((2, [f'{PACKAGE}.test_x.B.test_3 did not run']),
+                         self._judge())
+
+    def test_interrupted(self):
+        code, reasons = self._judge(interrupted=True)
+        self.assertEqual(2, code)
+        self.assertEqual('the run was interrupted', reasons[0])
+
+    def test_interrupted_after_the_last_test(self):
+        self.assertEqual(
+            (2, ['the run was interrupted']),
+            self._judge(result('B.test_3', PASS), interrupted=True))
+
+    def test_order(self):
+        """What is broken says least of the driver, then what failed."""
+        outcomes = [result('B.test_3', SKIP, 's'),
+                    result('A.test_1', FAIL, 'f'),
+                    result('A.test_2', ERROR, 'e')]
+        self.assertEqual(
+            (3, ['A.test_2 is broken: e', 'A.test_1 failed: f']),
+            self._judge(*outcomes, good=[]))
+        self.assertEqual((1, ['A.test_1 failed: f']),
+                         self._judge(*outcomes[:2], good=[]))
+        self.assertEqual(1, self._judge(*outcomes[:2], good=[],
+                                        interrupted=True)[0])
+
+    def test_a_set_up_stands_for_its_class_only(self):
+        skipped = results.Result(f'setUpClass ({PACKAGE}.test_x.A)', SKIP,
+                                 0.0, 'lacks it')
+        self.assertEqual(
+            (2, ['A (setUpClass) was skipped: lacks it',
+                 f'{PACKAGE}.test_x.B.test_3 did not run']),
+            self._judge(skipped, good=[]))
+
+    def test_a_tear_down_does_not_stand_for_tests(self):
+        torn = results.Result(f'tearDownClass ({PACKAGE}.test_x.B)', FAIL,
+                              0.0, 'left it')
+        self.assertEqual((1, ['B (tearDownClass) failed: left it']),
+                         self._judge(torn))
+        self.assertFalse(torn.covers(self.REQUIRED[2]))
+
+    def test_a_wrong_configuration_once(self):
+        wrong = [results.Result(f'setUpClass ({PACKAGE}.test_x.{name})',
+                                ERROR, 0.0, 'no database', '', True)
+                 for name in 'AB']
+        self.assertEqual((3, ['no database']), self._judge(*wrong, good=[]))
+
+    def test_similar_names_of_classes(self):
+        skipped = results.Result(f'setUpClass ({PACKAGE}.test_x.A)', SKIP,
+                                 0.0)
+        self.assertFalse(skipped.covers(f'{PACKAGE}.test_x.AB.test_1'))
+
+
+class SuiteTestCase(testtools.TestCase):
+    """With a small suite on disk instead of the real one."""
+
+    def setUp(self):
+        super().setUp()
+        self.temporary = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        self.suite = self.temporary / PACKAGE
+        self.suite.mkdir()
+        self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir',
+                                             str(self.temporary)))
+        (self.suite / '__init__.py').touch()
+        self.useFixture(fixtures.MockPatchObject(runner, '_PACKAGE',
+                                                 self.suite))
+
+    def write(self, text, name='test_x'):
+        (self.suite / f'{name}.py').write_text(
+            'import os, signal, sys, time\nimport testtools\n'
+            'from cinder_backup_recovery_tests import exceptions\n' +
+            textwrap.dedent(text))
+
+    def environment(self):
+        directory = self.temporary / 'tmp'
+        directory.mkdir(exist_ok=True)
+        return runner.environment({'PYTHONPATH': str(self.temporary)},
+                                  directory)
+
+    def run_suite(self, pattern=None, concurrency=1):
+        """The results of a real run, by the name of the test."""
+        repository = self.temporary / 'stestr'
+        self.required = runner.list_tests(repository, self.environment())
+        self.begun, self.seen = [], []
+
+        def ended(result):
+            self.seen.append(result)
+            (self.temporary / 'seen').touch()
+
+        self.run_ = runner.Run(repository, self.environment(), concurrency,
+                               pattern)
+        self.run_(self.begun.append, ended)
+        self.assertEqual(self.run_.results, self.seen)
+        return {r.name: r for r in self.run_.results}
+
+
+class RunnerTest(SuiteTestCase):
+    def test_every_status(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_pass(self):
+                    self.addDetail('story', testtools.content.text_content(
+                        'first\\nsecond'))
+
+                def test_fail(self):
+                    self.fail('not equal')
+
+                def test_skip(self):
+                    self.skipTest('lacks it')
+
+                def test_error(self):
+                    raise RuntimeError('out of it')
+
+                @testtools.testcase.unittest.expectedFailure
+                def test_surprise(self):
+                    pass
+            ''')
+        found = self.run_suite()
+        self.assertEqual(
+            {'A.test_pass': PASS, 'A.test_fail': FAIL, 'A.test_skip': SKIP,
+             'A.test_error': FAIL, 'A.test_surprise': FAIL},
+            {name: r.status for name, r in found.items()})
+        self.assertEqual('first\nsecond', found['A.test_pass'].story)
+        self.assertEqual('lacks it', found['A.test_skip'].reason)
+        self.assertThat(found['A.test_fail'].reason.strip(),
+                        testtools.matchers.EndsWith('not equal'))
+        self.assertIn('RuntimeError: out of it', found['A.test_error'].reason)
+        self.assertEqual(sorted(self.required), sorted(self.begun))
+        self.assertEqual(1, results.judge(self.required, self.seen).code)
+
+    def test_a_crash(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    os._exit(0)
+
+                def test_3(self):
+                    pass
+            ''')
+        found = self.run_suite()
+        self.assertEqual({'A.test_1': PASS, 'A.test_2': ERROR},
+                         {name: r.status for name, r in found.items()})
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual((3, ('A.test_2 is broken: its worker ended before '
+                              'the test did',)),
+                         (verdict.code, verdict.reasons))
+
+    def test_a_crash_between_tests(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+
+            class B(testtools.TestCase):
+                @classmethod
+                def setUpClass(cls):
+                    os._exit(0)
+
+                def test_2(self):
+                    pass
+            ''')
+        self.run_suite()
+        self.assertNotEqual(0, results.judge(self.required, self.seen).code)
+
+    def test_a_failing_set_up(self):
+        self.write('''
+            class A(testtools.TestCase):
+                @classmethod
+                def setUpClass(cls):
+                    super().setUpClass()
+                    raise RuntimeError('out of quota')
+
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    pass
+            ''')
+        found = self.run_suite()
+        self.assertEqual({'A (setUpClass)': FAIL},
+                         {name: r.status for name, r in found.items()})
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual(
+            (1, ('A (setUpClass) failed: RuntimeError: out of quota',)),
+            (verdict.code, verdict.reasons))
+
+    def test_a_failing_tear_down(self):
+        self.write('''
+            class A(testtools.TestCase):
+                @classmethod
+                def tearDownClass(cls):
+                    super().tearDownClass()
+                    raise RuntimeError('left something')
+
+                def test_1(self):
+                    pass
+            ''')
+        self.run_suite()
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual(
+            (1, ('A (tearDownClass) failed: RuntimeError: left something',)),
+            (verdict.code, verdict.reasons))
+
+    def test_wrong_configurations(self):
+        self.write(''.join(f'''
+            class {error}Test(testtools.TestCase):
+                @classmethod
+                def setUpClass(cls):
+                    super().setUpClass()
+                    try:
+                        1 / 0
+                    except ZeroDivisionError as error:
+                        raise exceptions.{error}('{error} says so') from error
+
+                def test_1(self):
+                    pass
+            ''' for error in ('InvalidConfiguration', 'DatabaseUnreachable',
+                              'NotCinderDatabase')))
+        found = self.run_suite()
+        self.assertEqual({ERROR}, {r.status for r in found.values()})
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual(3, verdict.code)
+        self.assertEqual(
+            ['DatabaseUnreachable says so', 'InvalidConfiguration says so',
+             'NotCinderDatabase says so'], sorted(verdict.reasons))
+
+    def test_pattern(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    pass
+            ''')
+        self.assertEqual(['A.test_2'], list(self.run_suite('test_2')))
+        self.assertEqual(2, results.judge(self.required, self.seen).code)
+
+    def test_pattern_without_a_match(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+            ''')
+        self.assertRaises(runner.RunError, self.run_suite, 'nothing')
+
+    def test_an_import_that_fails(self):
+        self.write('import no_such_module\n')
+        error = self.assertRaises(runner.RunError, self.run_suite)
+        self.assertIn("No module named 'no_such_module'", str(error))
+
+    def test_no_tests(self):
+        self.write('')
+        self.assertRaises(runner.RunError, self.run_suite)
+
+    def test_output_beside_the_stream(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    print('said', flush=True)
+                    os.write(1, b'raw ' * 10000)
+                    os.write(2, b'raw ' * 100000)
+            ''')
+        self.assertEqual(['A.test_1'], list(self.run_suite()))
+
+    def test_interrupted(self):
+        """Workers end with it, and what was cut off is no result."""
+        pid, seen = self.temporary / 'pid', self.temporary / 'seen'
+        self.write(f'''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    with open('{pid}', 'w') as file:
+                        file.write(str(os.getpid()))
+                    while not os.path.exists('{seen}'):
+                        time.sleep(0.01)
+                    os.kill({os.getpid()}, signal.SIGUSR1)
+                    time.sleep(600)
+            ''')
+
+        def interrupt(number, frame):
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        self.assertRaises(KeyboardInterrupt, self.run_suite)
+        self.assertEqual(['A.test_1'], [r.name for r in self.seen])
+        self.assertRaises(ProcessLookupError, self._until_gone,
+                          int(pid.read_text()))
+
+    @staticmethod
+    def _until_gone(pid):
+        with fixtures.Timeout(20, gentle=True):
+            while True:
+                os.kill(pid, 0)
+
+
+class ProgramTest(SuiteTestCase):
+    def setUp(self):
+        super().setUp()
+        program = self.temporary / 'cloud.py'
+        program.write_text(CLOUD)
+        self.calls = self.temporary / 'calls'
+        self.calls.touch()
+        for name, value in (('CALLS', self.calls), ('CLOUD_FAILS', ''),
+                            ('PYTHONPATH', self.temporary)):
+            self.useFixture(fixtures.EnvironmentVariable(name, str(value)))
+        self.report = self.temporary / 'report'
+        self.command = f'{sys.executable} {program}'
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    assert os.environ['OS_PASSWORD'] == 'a b'
+                    assert os.environ['LOCAL_CLOUD_ID'] == 'mark'
+
+                def test_2(self):
+                    pass
+            ''')
+
+    def program(self, *arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main.main([str(a) for a in arguments])
+            except SystemExit as error:
+                code = error.code
+        return int(code), out.getvalue(), err.getvalue()
+
+    def local(self, *arguments):
+        outcome = self.program(
+            'local', '--report-dir', self.report, '--local-cloud-command',
+            self.command, '--concurrency', 1, *arguments)
+        # Whatever happened: the cloud is gone, and its directory.
+        calls = self.calls.read_text().split()
+        self.assertTrue(not calls or calls[-1] == 'down' or
+                        os.environ['CLOUD_FAILS'] == 'up', calls)
+        if os.environ['CLOUD_FAILS'] != 'down':
+            self.assertEqual([], list(self.temporary.glob('local-cloud-*')))
+        return outcome
+
+    def document(self):
+        return json.loads((self.report / 'results.json').read_text())
+
+    def test_help(self):
+        for arguments in (('--help',), ('local', '--help')):
+            code, out, _ = self.program(*arguments)
+            self.assertEqual(0, code)
+            self.assertIn('exit status: 0 certified', out)
+
+    def test_wrong_arguments(self):
+        for arguments in ((), ('moon',), ('local', '--concurrency', 'many'),
+                          ('local', '--concurrency', '0'),
+                          ('local', '--regex', '('),
+                          ('local', '--local-cloud-command', '"'),
+                          ('local', '--sideways')):
+            code, out, err = self.program(
+                *arguments, *(('--report-dir', self.report)
+                              if arguments[:1] == ('local',) else ()))
+            self.assertEqual((3, ''), (code, out), arguments)
+            self.assertTrue(err.startswith('error: '), err)
+            self.assertEqual(1, err.count('\n'), err)
+        self.assertEqual([], list(self.temporary.glob('local-cloud-*')))
+
+    def test_certified(self):
+        code, out, err = self.local()
+        self.assertEqual((0, ''), (code, err), out)
+        self.assertEqual(['up', 'status', 'env', 'status', 'down'],
+                         self.calls.read_text().split())
+        self.assertIn('[1/2] pass  A.test_1', out)
+        self.assertIn('[2/2] pass  A.test_2', out)
+        self.assertIn('certified (exit status 0)', out)
+        document = self.document()
+        self.assertEqual(
+            ('certified', 0, [], 'default', {'cinder': '29.0.0'}),
+            tuple(document[name] for name in (
+                'verdict', 'exit_code', 'reasons', 'backup', 'versions')))
+        self.assertEqual(['pass', 'pass'],
+                         [t['status'] for t in document['tests']])
+        for name in ('date', 'kit', 'machine', 'seconds'):
+            self.assertTrue(document[name])
+        self.assertEqual('a line', (
+            self.report / 'logs' / 'cinder.log').read_text())
+
+    def test_failed(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    self.fail('a stale block')
+            ''')
+        code, out, _ = self.local()
+        self.assertEqual(1, code)
+        self.assertIn('A.test_1 failed: AssertionError: a stale block', out)
+        self.assertEqual('failed', self.document()['verdict'])
+
+    def test_filtered(self):
+        code, out, _ = self.local('--regex', 'test_2')
+        self.assertEqual(2, code)
+        self.assertIn('1 of 2 tests', out)
+        self.assertIn('A.test_1 did not run', out)
+        self.assertEqual('not certifiable', self.document()['verdict'])
+
+    def test_a_pattern_without_a_match_starts_nothing(self):
+        code, _, err = self.local('--regex', 'nothing')
+        self.assertEqual(
+            (3, 'error: --regex nothing matches none of the 2 tests\n'),
+            (code, err))
+        self.assertEqual('', self.calls.read_text())
+
+    def test_an_old_report_is_gone(self):
+        self.report.mkdir()
+        (self.report / 'results.json').write_text('{"verdict": "certified"}')
+        self.local('--regex', 'nothing')
+        self.assertFalse((self.report / 'results.json').exists())
+
+    def test_a_report_that_cannot_be_written(self):
+        for place in ('/dev/null/report', '/proc/report', '/proc'):
+            self.report = pathlib.Path(place)
+            code, _, err = self.local()
+            self.assertEqual(3, code)
+            self.assertIn(f'error: the report cannot be written to {place}',
+                          err)
+        self.assertEqual('', self.calls.read_text())
+
+    def test_a_report_that_cannot_be_written_at_the_end(self):
+        self.useFixture(fixtures.MockPatchObject(
+            report, 'prepare', lambda directory: None))
+        self.report = pathlib.Path('/proc/report')
+        code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn('error: the report cannot be written', err)
+        self.assertIn('down', self.calls.read_text())
+
+    def test_a_cloud_that_does_not_start(self):
+        self.useFixture(fixtures.EnvironmentVariable('CLOUD_FAILS', 'up'))
+        code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn('the local cloud did not start (exit status 3)', err)
+
+    def test_a_cloud_that_is_no_use(self):
+        for verb in ('env', 'status'):
+            self.useFixture(fixtures.EnvironmentVariable('CLOUD_FAILS', verb))
+            code, _, err = self.local()
+            self.assertEqual(3, code)
+            self.assertIn(f'its {verb} failed: error: this is how', err)
+
+    def test_a_cloud_that_stays(self):
+        self.useFixture(fixtures.EnvironmentVariable('CLOUD_FAILS', 'down'))
+        code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn('could not be taken down', err)
+        document = self.document()
+        self.assertEqual('error', document['verdict'])
+        self.assertEqual(2, len(document['tests']))
+        self.assertIn('could not be taken down', document['reasons'][0])
+
+    def test_no_program_for_the_cloud(self):
+        self.command = '/no/such/program'
+        code, _, err = self.local()
+        self.assertEqual((3, 'error: /no/such/program: No such file or '
+                             'directory\n'), (code, err))
+
+    def test_logs_that_cannot_be_copied(self):
+        self.report.mkdir()
+        (self.report / 'logs').write_text('a file')
+        code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn('error: the logs cannot be copied', err)
+        self.assertEqual(2, len(self.document()['tests']))
+
+    def test_a_wrong_configuration_is_said_once(self):
+        self.write(''.join(f'''
+            class {name}(testtools.TestCase):
+                @classmethod
+                def setUpClass(cls):
+                    super().setUpClass()
+                    raise exceptions.DatabaseUnreachable('it is not there')
+
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    pass
+            ''' for name in 'ABC'))
+        code, out, _ = self.local()
+        self.assertEqual(3, code)
+        self.assertEqual(1, out.count('it is not there'), out)
+        self.assertNotIn('Traceback', out)
+        self.assertIn('[6/6] error', out)
+
+    def test_interrupted(self):
+        """As by SIGTERM: the same way out as a Ctrl-C's."""
+        seen = self.temporary / 'seen'
+        ended = main.Progress.ended
+
+        def tell(progress, result):
+            ended(progress, result)
+            seen.touch()
+
+        self.useFixture(fixtures.MockPatchObject(main.Progress, 'ended',
+                                                 tell))
+        self.write(f'''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    pass
+
+                def test_2(self):
+                    while not os.path.exists('{seen}'):
+                        time.sleep(0.01)
+                    os.kill({os.getpid()}, signal.SIGTERM)
+                    time.sleep(600)
+            ''')
+        code, out, _ = self.local()
+        self.assertEqual(2, code)
+        self.assertIn('interrupted, taking the cloud down', out)
+        document = self.document()
+        self.assertIn('the run was interrupted', document['reasons'])
+        self.assertEqual([('pass', [])], [
+            (t['status'], t['story']) for t in document['tests']])
+
+    def test_interrupted_while_the_cloud_starts(self):
+        with mock.patch.object(local_cloud.LocalCloud, 'up',
+                               side_effect=KeyboardInterrupt):
+            code, _, err = self.local()
+        self.assertEqual((2, 'interrupted\n'), (code, err))
+
+
+class ProgressTest(testtools.TestCase):
+    def test_one_line_at_once(self):
+        out = mock.Mock(wraps=io.StringIO())
+        progress = main.Progress(['m.A.test_1[id-1]', 'm.A.test_2'])
+        with contextlib.redirect_stdout(out):
+            progress.ended(results.Result('m.A.test_1[id-1]', PASS, 61.23))
+        self.assertEqual('[1/2] pass  A.test_1 (61.2 s)\n',
+                         out._mock_wraps.getvalue())
+        out.flush.assert_called()
+
+    def test_reasons_and_stories(self):
+        out = io.StringIO()
+        progress = main.Progress(['m.A.test_1'])
+        with contextlib.redirect_stdout(out):
+            progress.ended(results.Result('m.A.test_1', FAIL, 1, 'why',
+                                          'a step'))
+        self.assertEqual('[1/1] fail  A.test_1 (1.0 s)\n    a step\n'
+                         '    why\n', out.getvalue())
+
+    def test_a_set_up_counts_for_its_tests(self):
+        out = io.StringIO()
+        progress = main.Progress(['m.A.test_1', 'm.A.test_2', 'm.B.test_1'])
+        with contextlib.redirect_stdout(out):
+            progress.ended(results.Result('setUpClass (m.A)', SKIP, 0, 'no'))
+        self.assertIn('[2/3] skip  A (setUpClass)', out.getvalue())
