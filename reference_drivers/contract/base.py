@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all parts of the contract share."""
+
+import random
+from typing import Any
+
+from reference_drivers.contract import environment
+from reference_drivers.contract import stores
+
+
+def noise(length: int, seed: int = 1) -> bytes:
+    """Content that does not compress."""
+    return random.Random(seed).randbytes(length)  # noqa: S311
+
+
+def text(length: int, seed: int = 1) -> bytes:
+    """Content that compresses, but not to nothing."""
+    return (noise(length // 4 + 1, seed).hex() * 2)[:length].encode()
+
+
+class Contract:
+    """Mixed into a test case, with ``testtools.TestCase`` behind it.
+
+    A vendor sets what is here; :meth:`make_objects` gives the store that is
+    damaged. One test makes an environment, backups of some 100 KiB and
+    nothing that outlives it but what the driver leaves on the store.
+    """
+
+    #: ``backup_driver`` of cinder.conf.
+    driver: str
+    #: More options, for :class:`environment.Environment`.
+    options: dict[str, Any] = {}
+    #: Names of the two options for the sizes below.
+    chunk_option = 'backup_file_size'
+    block_option = 'backup_sha_block_size_bytes'
+    block = 32768
+    chunk = 4 * 32768
+    compressions = ('none', 'zlib', 'bz2', 'zstd')
+
+    def setUp(self) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.cinder: Any = environment.Environment(self.driver, {
+            self.chunk_option: self.chunk, self.block_option: self.block,
+            **self.options})
+        self.useFixture(self.cinder)  # type: ignore[attr-defined]
+        self.objects = self.make_objects()
+
+    def make_objects(self) -> stores.ObjectStore:
+        """The store, to damage it."""
+        raise NotImplementedError
+
+    # Content
+
+    def changed(self, data: bytes, *blocks: int, seed: int = 2) -> bytes:
+        """The same content with other blocks."""
+        new = bytearray(data)
+        for number in blocks:
+            span = slice(number * self.block, (number + 1) * self.block)
+            new[span] = text(len(new[span]), seed + number)
+        return bytes(new)
+
+    def generations(self) -> list[bytes]:
+        """Contents of a volume with every kind of change between them."""
+        first = text(3 * self.chunk) + bytes(self.chunk) + noise(self.block)
+        return [
+            first,
+            # One block, two neighbours, across two chunks, the last one.
+            self.changed(first, 1, 5, 6, 7, 8, 16),
+            # Data becomes zeros, and zeros data.
+            bytes(self.chunk) + self.changed(first, 13)[self.chunk:],
+            # Nothing.
+            bytes(self.chunk) + self.changed(first, 13)[self.chunk:],
+            # Back to what it was at first.
+            first,
+        ]
+
+    def chain(self, *contents: bytes, **values: Any) -> list[Any]:
+        """Back one volume up again and again; the full backup is first."""
+        volume = self.cinder.create_volume()
+        backups: list[Any] = []
+        for content in contents:
+            self.cinder.write_volume(volume.id, content)
+            backups.append(self.cinder.create_backup(
+                volume, backups[-1] if backups else None, **values))
+        return backups
+
+    # Recoveries
+
+    def assert_restores(self, backup: Any, content: bytes) -> None:
+        """Restore to a new volume and over an old one, and compare."""
+        restored = self.cinder.restore(backup.id)
+        # The file of a new volume ends where its zeros begin.
+        self.assertEqual(  # type: ignore[attr-defined]
+            content == restored.ljust(len(content), b'\0'), True,
+            'the new volume has another content')
+        old = self.cinder.create_volume(noise(len(content), 99))
+        restored = self.cinder.restore(backup.id, old)
+        self.assertEqual(  # type: ignore[attr-defined]
+            content == restored, True, 'the old volume has another content')
+
+    def snapshot(self, *backups: Any) -> dict[tuple[str, str], bytes]:
+        """All objects in the containers of some backups."""
+        return {(one.container, name): self.objects.read(one.container, name)
+                for one in backups
+                for name in self.objects.list(one.container)}

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Backups come back after the loss of their rows. For every driver."""
+
+import itertools
+import json
+from typing import Any
+import uuid
+
+from reference_drivers.contract import base
+
+
+class RecoveryContract(base.Contract):
+    """What must hold for any driver, also for one without hooks."""
+
+    def test_every_generation_of_a_chain(self: Any) -> None:
+        """Full and incremental backups restore to what was backed up."""
+        contents = self.generations()
+        backups = self.chain(*contents)
+        for backup, content in zip(backups, contents, strict=True):
+            self.assert_restores(backup, content)
+
+    def test_every_compression(self: Any) -> None:
+        """Also where compression helps only some of the chunks."""
+        for algorithm in self.compressions:
+            self.cinder.configure(backup_compression_algorithm=algorithm)
+            content = (base.text(self.chunk) + base.noise(self.chunk) +
+                       base.text(self.block // 2, 3))
+            full, child = self.chain(content, self.changed(content, 0, 6))
+            records = [self.cinder.export(one) for one in (full, child)]
+            for one in (child, full):
+                self.cinder.lose_row(one.id)
+            for record in records:
+                self.assertEqual('available',
+                                 self.cinder.import_record(record).status)
+            self.assert_restores(full, content)
+            self.assert_restores(child, self.changed(content, 0, 6))
+
+    def test_every_size(self: Any) -> None:
+        """No size of a volume is a special case."""
+        for size in (1, 512, self.block - 1, self.block, self.chunk - 1,
+                     self.chunk, self.chunk + 1, 2 * self.chunk + 512):
+            content = base.text(size)
+            backup, = self.chain(content)
+            record = self.cinder.export(backup)
+            self.cinder.lose_row(backup.id)
+            self.cinder.import_record(record)
+            self.assert_restores(backup, content)
+
+    def test_backup_of_a_snapshot(self: Any) -> None:
+        """The id of the snapshot is in the record and comes back."""
+        content = base.text(2 * self.chunk)
+        snapshot_id = str(uuid.uuid4())
+        backup, = self.chain(content, snapshot_id=snapshot_id)
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.assertEqual(snapshot_id,
+                         self.cinder.import_record(record).snapshot_id)
+        self.assert_restores(backup, content)
+
+    def test_any_rows_lost_and_imported_in_any_order(self: Any) -> None:
+        """No order and no subset is a special case."""
+        contents = self.generations()[:3]
+        backups = self.chain(*contents)
+        records = [self.cinder.export(one) for one in backups]
+        for count in (1, 2, 3):
+            for lost in itertools.permutations(range(3), count):
+                for number in lost:
+                    self.cinder.lose_row(backups[number].id,
+                                         soft=number == lost[0])
+                for number in lost:
+                    imported = self.cinder.import_record(records[number])
+                    self.assertEqual('available', imported.status)
+                    before = backups[number]
+                    for field in ('volume_id', 'parent_id', 'container',
+                                  'service_metadata', 'size',
+                                  'object_count', 'display_name'):
+                        self.assertEqual(getattr(before, field),
+                                         getattr(imported, field), field)
+                restored = self.cinder.restore(backups[2].id)
+                self.assertEqual(
+                    contents[2],
+                    restored.ljust(len(contents[2]), b'\0'))
+
+    def test_export_and_import_change_nothing_on_the_store(self: Any
+                                                           ) -> None:
+        """However often they are repeated."""
+        backups = self.chain(*self.generations())
+        before = self.snapshot(*backups)
+        records = [self.cinder.export(one) for one in backups]
+        for _ in range(10):
+            self.assertEqual(records, [self.cinder.export(one)
+                                       for one in backups])
+        for one in reversed(backups):
+            self.cinder.lose_row(one.id)
+        for record in records:
+            self.cinder.import_record(record)
+        self.assertEqual(before, self.snapshot(*backups))
+
+    def test_record_is_bounded_json(self: Any) -> None:
+        """It is stored and sent by tools that know nothing of drivers."""
+        for backup in self.chain(*self.generations()):
+            info = self.driver_info(backup)
+            self.assertLess(len(json.dumps(info)), 4096)
+
+    def driver_info(self: Any, backup: Any) -> Any:
+        return backup.decode_record(
+            self.cinder.export(backup)['backup_url'])['driver_info']
+
+    def test_delete_removes_a_backup_and_no_other(self: Any) -> None:
+        """After an import as well."""
+        content = base.text(2 * self.chunk)
+        first, second = self.chain(content)[0], self.chain(content)[0]
+        record = self.cinder.export(first)
+        self.cinder.lose_row(first.id)
+        self.cinder.import_record(record)
+        before = self.snapshot(second)
+        self.cinder.delete(first.id)
+        self.assertEqual([], self.objects.list(first.container,
+                                               first.service_metadata))
+        kept = self.snapshot(second)
+        self.assertEqual({key: before[key] for key in kept}, kept)
+        self.assert_restores(second, content)

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a test damages a real store."""
+
+import os
+
+
+class ObjectStore:
+    """What a vendor implements to have its store damaged by the contract.
+
+    It must not use the driver under test. Containers and names are those of
+    the driver.
+    """
+
+    def list(self, container: str, prefix: str = '') -> list[str]:
+        """Names of the objects that begin with a prefix, sorted."""
+        raise NotImplementedError
+
+    def read(self, container: str, name: str) -> bytes:
+        """The stored bytes of an object."""
+        raise NotImplementedError
+
+    def write(self, container: str, name: str, data: bytes) -> None:
+        """Make an object, or give it other bytes."""
+        raise NotImplementedError
+
+    def delete(self, container: str, name: str) -> None:
+        """Remove an object."""
+        raise NotImplementedError
+
+
+class DirectoryStore(ObjectStore):
+    """A directory with a directory for each container.
+
+    :param root: the directory of the driver
+    """
+
+    def __init__(self, root: str):
+        self.root = root
+
+    def _path(self, container: str, name: str) -> str:
+        return os.path.join(self.root, container, name)
+
+    def list(self, container: str, prefix: str = '') -> list[str]:
+        try:
+            names = os.listdir(os.path.join(self.root, container))
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def read(self, container: str, name: str) -> bytes:
+        with open(self._path(container, name), 'rb') as stream:
+            return stream.read()
+
+    def write(self, container: str, name: str, data: bytes) -> None:
+        with open(self._path(container, name), 'wb') as stream:
+            stream.write(data)
+
+    def delete(self, container: str, name: str) -> None:
+        os.remove(self._path(container, name))

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The default: a directory, as Cinder's POSIX driver has it."""
+
+from typing import Any
+
+from cinder import interface
+from cinder.backup.drivers import posix
+
+from reference_drivers import hooks
+from reference_drivers.verification import errors
+from reference_drivers.verification import store as stores
+
+
+class ConfinedMixin:
+    """Keeps a driver inside its directory.
+
+    Cinder's driver joins whatever container a user or a record names to its
+    path, and an absolute one replaces it.
+    """
+
+    backup_path: str
+
+    def get_store(self) -> stores.PosixStore:
+        return stores.PosixStore(self)
+
+    def put_container(self, container: str) -> None:
+        self.get_store().directory(container)
+        super().put_container(container)  # type: ignore[misc]
+
+    def get_container_entries(self, container: str, prefix: str
+                              ) -> list[str]:
+        return [one.name for one in
+                self.get_store().entries(container, prefix)]
+
+    def get_object_reader(self, container: str, object_name: str,
+                          extra_metadata: Any = None) -> Any:
+        return self.get_store().open(container, object_name)
+
+    def get_object_writer(self, container: str, object_name: str,
+                          extra_metadata: Any = None) -> Any:
+        self._check(container, object_name)
+        return super().get_object_writer(  # type: ignore[misc]
+            container, object_name, extra_metadata)
+
+    def delete_object(self, container: str, object_name: str) -> None:
+        self._check(container, object_name)
+        super().delete_object(container, object_name)  # type: ignore[misc]
+
+    def _check(self, container: str, object_name: str) -> None:
+        self.get_store().directory(container)
+        if '/' in object_name:
+            raise errors.BadLocation(
+                f'object {object_name[:100]!r} is not a name', object_name)
+
+
+@interface.backupdriver
+class DefaultBackupDriver(ConfinedMixin, hooks.VerifyMixin,
+                          posix.PosixBackupDriver):
+    """Backups in a directory, with records that can be trusted."""
+
+    store_kind = 'posix'

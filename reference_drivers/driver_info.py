@@ -1,0 +1,214 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The drivers' own part of an exported record.
+
+It is the anchor of trust: where the backup is, and a digest of what it is.
+A version that was exported once can be read for ever.
+"""
+
+import json
+import re
+from typing import Any
+
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import presence
+from reference_drivers.verification import store as stores
+from reference_drivers.verification import verifier
+
+VERSION = 1
+LIMIT = 4096
+"""The largest driver_info as JSON, in bytes, whatever the volume's size."""
+
+_GROUPS = 64
+_DIGEST = re.compile(r'sha256:[0-9a-f]{64}\Z')
+_SUM = re.compile(r'[0-9a-f]{8}\Z')
+_UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
+
+_FIELDS = {
+    'version': int, 'driver': str, 'location': str, 'backup_id': str,
+    'volume_id': str, 'container': str, 'prefix': str, 'size': int,
+    'object_count': int, 'digest': str, 'chain_digest': str,
+}
+_OPTIONAL = {'parent_id': str, 'snapshot_id': str, 'lengths': list,
+             'parents': list}
+
+
+def make(backup: Any, report: verifier.Report, store: stores.Store,
+         driver: str) -> dict[str, Any]:
+    """Describe a backup that was verified.
+
+    :param backup: the backup's row
+    :param report: what its verification saw
+    :param store: where it is
+    :param driver: a name for the kind of store
+    :returns: what can be written as JSON, the same each time
+    """
+    link = report.chain[0]
+    info = {
+        'version': VERSION,
+        'driver': driver,
+        'location': store.url(link.container, link.prefix),
+        'backup_id': link.backup_id,
+        'volume_id': link.volume_id,
+        'parent_id': link.parent_id,
+        'snapshot_id': backup.snapshot_id,
+        'container': link.container,
+        'prefix': link.prefix,
+        'size': backup.size,
+        'object_count': len(link.chunks),
+        'digest': link.digest,
+        'chain_digest': report.digest,
+        'lengths': presence.lengths(link, _GROUPS),
+        'parents': [],
+    }
+    # As many parents as there is room for; what is above is found by its id
+    # when it is needed, and chain_digest covers it anyway.
+    for parent in report.chain[1:]:
+        sums = presence.lengths(parent, 1)
+        entry = [parent.backup_id,
+                 shorten(parent.container, parent.backup_id,
+                         link.volume_id),
+                 shorten(parent.prefix, parent.backup_id, link.volume_id),
+                 sums[0] if sums else None]
+        info['parents'].append(entry)
+        if len(json.dumps(info)) > LIMIT - 64:
+            info['parents'].pop()
+            break
+    return info
+
+
+def shorten(text: str, backup_id: str, volume_id: str) -> str:
+    """Leave ids out of a name, so that more of them have room.
+
+    :returns: the name with ``{b}``, ``{v}`` for the ids, ``{c}`` for the
+        container that the driver chooses itself
+    """
+    own = f'{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}'
+    if '{' in text:
+        return text
+    return (text.replace(own, '{c}').replace(backup_id, '{b}')
+            .replace(volume_id, '{v}'))
+
+
+def lengthen(text: str, backup_id: str, volume_id: str) -> str:
+    """Undo :func:`shorten`."""
+    own = f'{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}'
+    return (text.replace('{c}', own).replace('{b}', backup_id)
+            .replace('{v}', volume_id))
+
+
+def check(info: Any, backup_id: str) -> None:
+    """Check that a driver_info agrees with itself (level ``record``).
+
+    :param info: what a record has
+    :param backup_id: the backup that is imported
+    :raises WrongRecord: naming the field
+    """
+    def wrong(field: str, what: str) -> errors.WrongRecord:
+        return errors.WrongRecord(f'driver_info: {field} {what}', field,
+                                  backup_id)
+
+    if not isinstance(info, dict):
+        raise wrong('', 'is not an object')
+    version = info.get('version')
+    if version != VERSION or isinstance(version, bool):
+        raise wrong('version', f'{str(version)[:20]} is not known, only '
+                    f'{VERSION} is')
+    for field, kind in {**_FIELDS, **_OPTIONAL}.items():
+        value = info.get(field)
+        if value is None and field in _OPTIONAL:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise wrong(field, 'is missing' if field not in info else
+                        f'is not of type {kind.__name__}')
+    if info['backup_id'] != backup_id:
+        raise wrong('backup_id', f'{info["backup_id"][:40]} is not the '
+                    f'backup {backup_id} that is imported')
+    for field in ('volume_id', 'parent_id'):
+        value = info.get(field)
+        if value is not None and not _UUID.match(value):
+            raise wrong(field, f'{value[:40]!r} is not an id')
+    if info.get('parent_id') == backup_id:
+        raise wrong('parent_id', 'is the backup itself')
+    if info['size'] < 1:
+        raise wrong('size', f'{info["size"]} is not a size in GiB')
+    if info['object_count'] < 0:
+        raise wrong('object_count', f'{info["object_count"]} is negative')
+    for field in ('digest', 'chain_digest'):
+        if not _DIGEST.match(info[field]):
+            raise wrong(field, 'is not a SHA-256')
+    stores.check_names(info['container'], info['prefix'], backup_id)
+    if not all(isinstance(one, str) and _SUM.match(one)
+               for one in info.get('lengths') or []):
+        raise wrong('lengths', 'are not checksums')
+    _check_parents(info, wrong)
+
+
+def _check_parents(info: dict[str, Any], wrong: Any) -> None:
+    seen = {info['backup_id']}
+    for entry in info.get('parents') or []:
+        if not (isinstance(entry, list) and len(entry) == 4 and
+                all(isinstance(one, str) for one in entry[:3]) and
+                (entry[3] is None or (isinstance(entry[3], str) and
+                                      _SUM.match(entry[3])))):
+            raise wrong('parents', 'has an entry that is not a parent')
+        if entry[0] in seen:
+            raise wrong('parents', f'leads back to backup {entry[0][:40]}')
+        seen.add(entry[0])
+    parents = info.get('parents') or []
+    if parents and parents[0][0] != info.get('parent_id'):
+        raise wrong('parents', 'does not begin with parent_id')
+
+
+def target(info: dict[str, Any]) -> verifier.Target:
+    """What a driver_info says of the backup itself."""
+    lengths = info.get('lengths')
+    return verifier.Target(
+        info['backup_id'], info['container'], info['prefix'],
+        volume_id=info['volume_id'], parent_id=info.get('parent_id'),
+        size=info['size'], object_count=info['object_count'],
+        of_snapshot=info.get('snapshot_id') is not None,
+        digest=info['digest'], chain_digest=info['chain_digest'],
+        lengths=None if lengths is None else tuple(lengths))
+
+
+def parent_target(info: dict[str, Any], parent_id: str
+                  ) -> verifier.Target | None:
+    """What a driver_info says of one of the parents."""
+    for found, container, prefix, total in info.get('parents') or []:
+        if found == parent_id:
+            return verifier.Target(
+                parent_id, lengthen(container, parent_id, info['volume_id']),
+                lengthen(prefix, parent_id, info['volume_id']),
+                lengths=None if total is None else (total,))
+    return None
+
+
+def model_update(info: dict[str, Any], link: layout.Link | None
+                 ) -> dict[str, Any]:
+    """The fields of the row that a record must agree with.
+
+    :param info: the driver_info
+    :param link: what was seen on the storage, None if it was not asked
+    :returns: fields and values
+    """
+    return {
+        'volume_id': link.volume_id if link else info['volume_id'],
+        'parent_id': link.parent_id if link else info.get('parent_id'),
+        'container': info['container'],
+        'service_metadata': info['prefix'],
+        'size': info['size'],
+        'object_count': len(link.chunks) if link else info['object_count'],
+        'snapshot_id': info.get('snapshot_id'),
+    }

@@ -1,0 +1,411 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the reference drivers add to a chunked driver of Cinder.
+
+The blueprint cinder-backup-recover-api asked a driver for two hooks: one
+that says in the exported record where the backup is, and one, import verify,
+that proves on import that it is there and can be restored. What follows an
+import is guarded too, since a row can be wrong, old or hostile.
+"""
+
+from collections.abc import Callable
+import os
+from typing import Any
+
+from cinder import exception
+from cinder import objects
+from cinder.objects import fields
+from cinder.volume import volume_utils
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from reference_drivers import driver_info as driver_infos
+from reference_drivers import options
+from reference_drivers.verification import content
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import presence
+from reference_drivers.verification import running
+from reference_drivers.verification import store as stores
+from reference_drivers.verification import verifier
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+options.register(CONF)
+
+# As much as the column has; MySQL refuses a longer text, and the backup
+# would stay in status creating.
+_REASON = 255
+
+
+class VerifyMixin:
+    """Hooks and guards, in front of a ``ChunkedBackupDriver``.
+
+    A driver says where it stores by :meth:`get_store`; that is all.
+    """
+
+    #: A name for the kind of store, part of driver_info.
+    store_kind = 'chunked'
+
+    context: Any
+    delete_object: Callable[[str, str], None]
+    put_metadata: Callable[[str, Any], None]
+
+    def get_store(self) -> stores.Store:
+        """The store of this driver."""
+        return stores.Store(self)
+
+    # Export and import
+
+    def export_record(self, backup: Any) -> dict[str, Any]:
+        """Describe a backup in its record.
+
+        :param backup: the backup
+        :returns: where it is and what it must look like
+        :raises Problem: it could not be restored, so that no record should
+            claim it can
+        """
+        report = self._verifier(self._find_row()).verify(
+            self._target(backup), 'presence')
+        if not report.ok:
+            raise self._clipped(report.problems[0])
+        return driver_infos.make(backup, report, self.get_store(),
+                                 self.store_kind)
+
+    def import_record(self, backup: Any, driver_info: Any) -> None:
+        """Prove that a backup is there before its row is available.
+
+        The manager calls this before it copies the record's fields onto the
+        row, ignores what is returned and does not ask again. So the fields
+        are compared with what was verified at the moment when they are
+        copied.
+
+        :param backup: the new row, with just an id and a project
+        :param driver_info: what :meth:`export_record` returned
+        :raises Problem: what is wrong; it becomes the fail_reason
+        """
+        try:
+            verified = self.import_verify(backup, driver_info)
+        except errors.Problem as err:
+            raise self._clipped(err) from err
+        self._compare_on_update(backup, verified)
+
+    def import_verify(self, backup: Any, driver_info: Any
+                      ) -> dict[str, Any]:
+        """Verify a backup that is to be imported.
+
+        :param backup: the new row
+        :param driver_info: what :meth:`export_record` returned
+        :returns: the model update: the fields of the row as verified, empty
+            where nothing could be
+        :raises Problem: what is wrong
+        """
+        if not driver_info:
+            return self._verify_without_driver_info(backup)
+        driver_infos.check(driver_info, backup.id)
+        self.get_store().check_location(driver_info['container'],
+                                        driver_info['prefix'], backup.id)
+        level = CONF[options.GROUP].level
+        if level == 'record':
+            return driver_infos.model_update(driver_info, None)
+
+        def find(parent_id: str, link: layout.Link
+                 ) -> verifier.Target | None:
+            return (driver_infos.parent_target(driver_info, parent_id) or
+                    self._find_row()(parent_id, link))
+
+        report = self._verify_import(
+            backup, driver_infos.target(driver_info), level, find)
+        return driver_infos.model_update(driver_info, report.chain[0])
+
+    def _verify_without_driver_info(self, backup: Any) -> dict[str, Any]:
+        if CONF[options.GROUP].without_driver_info == 'refuse':
+            raise errors.WrongRecord(
+                'the record has no driver_info to verify the backup by; see '
+                f'option [{options.GROUP}]without_driver_info',
+                'driver_info', backup.id)
+        level = CONF[options.GROUP].level
+        store = self.get_store()
+        place = None
+        if level != 'record':
+            store.check_available()
+            place = running.within(
+                CONF[options.GROUP].timeout, f'backup {backup.id}',
+                store.locate, backup.id)
+        if place is None:
+            LOG.warning('Backup %s is imported without being verified: its '
+                        'record has no driver_info and it was not looked '
+                        'for or not found by its id.', backup.id)
+            return {}
+        report = self._verify_import(
+            backup, verifier.Target(backup.id, *place), level,
+            self._find_row())
+        link = report.chain[0]
+        return {'volume_id': link.volume_id, 'parent_id': link.parent_id,
+                'container': link.container, 'service_metadata': link.prefix,
+                'object_count': len(link.chunks), 'link': link}
+
+    def _verify_import(self, backup: Any, target: verifier.Target,
+                       level: str, find: verifier.FindParent
+                       ) -> verifier.Report:
+        def stop() -> str | None:
+            with backup.as_read_deleted():
+                backup.refresh()
+            if backup.status != fields.BackupStatus.CREATING:
+                return f'the backup became {backup.status}'
+            return None
+
+        report = self._verifier(find, stop).verify(target, level)
+        LOG.info('Verified backup %(id)s at level %(level)s: %(read)d of '
+                 '%(total)d bytes read, %(count)d problems.',
+                 {'id': backup.id, 'level': level, 'read': report.read,
+                  'total': report.total, 'count': len(report.problems)})
+        if not report.ok:
+            raise report.problems[0]
+        return report
+
+    def _verifier(self, find: verifier.FindParent,
+                  stop: Callable[[], str | None] | None = None
+                  ) -> verifier.Verifier:
+        conf = CONF[options.GROUP]
+        return verifier.Verifier(
+            self.get_store(), readers=conf.readers, timeout=conf.timeout,
+            part=(min(conf.part, conf.parts), conf.parts),
+            budget=conf.budget, find_parent=find, should_stop=stop)
+
+    def _find_row(self) -> verifier.FindParent:
+        """Finds parents by their rows, which may be of any project."""
+        context = self.context.elevated() if self.context else None
+
+        def find(parent_id: str, link: layout.Link
+                 ) -> verifier.Target | None:
+            try:
+                row = objects.Backup.get_by_id(context, parent_id)
+            except exception.BackupNotFound:
+                return None
+            if not row.container or not row.service_metadata:
+                return None
+            return verifier.Target(row.id, row.container,
+                                   row.service_metadata)
+
+        return find
+
+    def _compare_on_update(self, backup: Any, verified: dict[str, Any]
+                           ) -> None:
+        """Compare the record with what was verified when it is applied.
+
+        The record's fields would otherwise win over what was verified: a
+        record with a good driver_info and another backup's container would
+        be imported, and later restored or deleted.
+        """
+        apply = backup.update
+
+        def update(values: dict[str, Any]) -> Any:
+            del backup.update
+            try:
+                self._compare(backup.id, values, verified)
+            except errors.Problem as err:
+                clipped = self._clipped(err)
+                # The manager expects no error any more at this point.
+                volume_utils.update_backup_error(backup, str(clipped))
+                raise clipped from err
+            return apply(values)
+
+        backup.update = update
+
+    def _compare(self, backup_id: str, values: dict[str, Any],
+                 verified: dict[str, Any]) -> None:
+        container: Any = values.get('container')
+        prefix: Any = values.get('service_metadata')
+        self.get_store().check_location(container, prefix, backup_id)
+        if values.get('parent_id') == backup_id:
+            raise errors.BrokenChain(
+                f'the record says that backup {backup_id} is its own parent',
+                'parent_id', backup_id)
+        link = verified.get('link')
+        for field, value in verified.items():
+            if field != 'link' and values.get(field) != value:
+                raise errors.WrongRecord(
+                    f'the record says {field} {str(values.get(field))[:60]},'
+                    f' verified was {str(value)[:60]}', field, backup_id)
+        size = values.get('size')
+        if not isinstance(size, int) or size < 1:
+            raise errors.WrongRecord(
+                f'the record says size {str(size)[:20]}', 'size', backup_id)
+        if link is not None:
+            for problem in presence.check_size(
+                    link, size, values.get('snapshot_id') is not None):
+                raise problem
+
+    @staticmethod
+    def _target(backup: Any) -> verifier.Target:
+        return verifier.Target(
+            backup.id, backup.container, backup.service_metadata,
+            volume_id=backup.volume_id, parent_id=backup.parent_id,
+            size=backup.size, object_count=backup.object_count,
+            of_snapshot=backup.snapshot_id is not None)
+
+    @staticmethod
+    def _clipped(err: errors.Problem) -> errors.Problem:
+        """The same problem, so short that it fits into the row."""
+        text = str(err)
+        if len(text) <= _REASON:
+            return err
+        room = _REASON - (len(text) - len(err.what)) - 3
+        return type(err)(f'{err.what[:room]}...', err.name, err.backup_id)
+
+    # Restore
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        """Restore a backup, or end in an error.
+
+        The chain is verified at level presence before the first byte is
+        written, and each chunk against its checksums while it is written.
+        The whole of it is done here and not in Cinder's driver: releases
+        before 2026.2 leave old data where an incremental backup has zeros
+        (they skip zeros of a new volume also there), and none compares.
+
+        :param backup: the backup
+        :param volume_id: the volume that is written to
+        :param volume_file: its device
+        :param volume_is_new: whether the volume reads as zeros
+        :raises Problem: naming what is wrong; the volume must not be used
+        :raises BackupRestoreCancel: the backup's status was changed
+        """
+        report = self._verifier(self._parent_row).verify(
+            self._target(backup), 'presence')
+        if not report.ok:
+            raise report.problems[0]
+        store = self.get_store()
+        base = report.chain[-1]
+        for link in reversed(report.chain):
+            LOG.debug('Restoring backup %(id)s of the chain of %(top)s.',
+                      {'id': link.backup_id, 'top': backup.id})
+            for chunk in link.chunks:
+                with backup.as_read_deleted():
+                    backup.refresh()
+                if backup.status != fields.BackupStatus.RESTORING:
+                    raise exception.BackupRestoreCancel(
+                        back_id=backup.id, vol_id=volume_id)
+                # Zeros of an incremental backup may stand for data of its
+                # parent that was written already.
+                running.native(self._write_chunk, store, link, chunk,
+                               volume_file, volume_is_new and link is base)
+            self._restore_volume_metadata(link, volume_id)
+        LOG.debug('Restored backup %(id)s to volume %(volume)s.',
+                  {'id': backup.id, 'volume': volume_id})
+
+    def _parent_row(self, parent_id: str, link: layout.Link
+                    ) -> verifier.Target:
+        # As Cinder does: no parent is restored that was not imported.
+        try:
+            row = objects.Backup.get_by_id(self.context, parent_id)
+        except exception.BackupNotFound:
+            raise errors.BrokenChain(
+                f'parent {parent_id} has no row; import it first', parent_id,
+                link.backup_id) from None
+        return self._target(row)
+
+    @staticmethod
+    def _write_chunk(store: stores.Store, link: layout.Link,
+                     chunk: layout.Chunk, volume_file: Any,
+                     skip_zeros: bool) -> None:
+        """Write one chunk. Runs in a native thread and must not log."""
+        offset = chunk.offset
+        sums = CONF[options.GROUP].verify_on_restore
+        for part in content.checked(store, link, chunk, sums):
+            if not (skip_zeros and volume_utils.is_all_zero(part)):
+                volume_file.seek(offset)
+                volume_file.write(part)
+            offset += len(part)
+        volume_file.flush()
+        try:
+            fileno = volume_file.fileno()
+        except OSError:
+            # Devices such as those of librbd have none.
+            return
+        os.fsync(fileno)
+
+    def _restore_volume_metadata(self, link: layout.Link, volume_id: str
+                                 ) -> None:
+        volume_meta = link.metadata.get('volume_meta')
+        if not volume_meta:
+            return
+        try:
+            self.put_metadata(volume_id, volume_meta)
+        except exception.BackupMetadataUnsupportedVersion:
+            message = 'Metadata restore failed due to incompatible version.'
+            LOG.error(message)
+            raise exception.BackupOperationError(message) from None
+
+    # Delete
+
+    def delete_backup(self, backup: Any) -> None:
+        """Delete a backup's own objects, and nothing else.
+
+        A row that names what cannot be this backup's has nothing to delete
+        on the storage: it may go, or it could never be removed.
+
+        :param backup: the backup
+        :raises Problem: the storage does not answer; the row stays then, so
+            that its objects are not forgotten
+        """
+        container, prefix = backup.container, backup.service_metadata
+        if container is None or prefix is None:
+            return
+        store = self.get_store()
+        try:
+            store.check_available()
+            store.check_location(container, prefix, backup.id)
+            names = running.within(
+                CONF[options.GROUP].timeout, f'objects of {backup.id}',
+                self._own_objects, store, backup.id, container, prefix)
+        except (errors.BadLocation, errors.Foreign) as err:
+            LOG.error('Nothing is deleted from the storage for backup '
+                      '%(id)s: %(reason)s', {'id': backup.id, 'reason': err})
+            return
+        for name in names:
+            self.delete_object(container, name)
+
+    @staticmethod
+    def _own_objects(store: stores.Store, backup_id: str, container: str,
+                     prefix: str) -> list[str]:
+        try:
+            names = [one.name for one in store.entries(container, prefix)]
+        except errors.Problem:
+            raise
+        except Exception as err:
+            if store.is_missing(err):
+                return []
+            raise errors.Unreadable(
+                f'container {container} cannot be listed: {err}', container,
+                backup_id) from err
+        metadata = f'{prefix}_metadata'
+        if metadata in names:
+            try:
+                layout.parse_metadata(store.read(container, metadata),
+                                      prefix, backup_id)
+            except errors.WrongContent:
+                # Damaged, and still named by the backup's own id.
+                pass
+            except errors.Problem:
+                raise
+            except Exception as err:
+                raise presence.read_error(store, err, metadata,
+                                          backup_id) from err
+        # Chunks last, so that what was interrupted can be repeated, and the
+        # metadata before them: half a backup is no backup.
+        return sorted((name for name in names
+                       if name[len(prefix):len(prefix) + 1] in ('-', '_')),
+                      key=lambda name: (not name.endswith('_metadata'), name))

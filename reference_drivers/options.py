@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Options of the reference drivers, in cinder.conf."""
+
+from oslo_config import cfg
+
+GROUP = 'backup_import_verify'
+
+verify_opts = [
+    cfg.StrOpt('level',
+               default='presence',
+               choices=[
+                   ('record', 'Only whether the record agrees with itself; '
+                    'asks nothing of the storage'),
+                   ('presence', 'Also whether everything that a restore '
+                    'needs is on the storage, with its parents'),
+                   ('content', 'Also whether every byte reads back with its '
+                    'checksum; reads the whole backup')],
+               help='How far a backup is verified before its import '
+                    'succeeds. An import that fails leaves the backup in '
+                    'status error with the reason.'),
+    cfg.IntOpt('readers',
+               default=2, min=1, max=64,
+               help='How many chunks are read at the same time at level '
+                    'content. Each needs memory for one chunk where the '
+                    'storage cannot be read in pieces.'),
+    cfg.FloatOpt('timeout',
+                 default=60, min=0.001,
+                 help='Seconds that the storage may take for an answer. An '
+                      'import then ends in an error; without this limit it '
+                      'would wait as long as the storage hangs.'),
+    cfg.IntOpt('part',
+               default=1, min=1,
+               help='Which of "parts" parts of the chunks is read at level '
+                    'content.'),
+    cfg.IntOpt('parts',
+               default=1, min=1,
+               help='Into how many parts the chunks are divided at level '
+                    'content. With 1 all are read. With more, imports that '
+                    'use each part once read everything once.'),
+    cfg.IntOpt('budget',
+               min=0,
+               help='How many bytes of the volume are read at most at level '
+                    'content, spread over the whole. Unset reads all.'),
+    cfg.StrOpt('without_driver_info',
+               default='refuse',
+               choices=[
+                   ('refuse', 'End the import in an error'),
+                   ('accept', 'Find the backup by its id and verify it, '
+                    'where the storage can do that; import it unverified, '
+                    'with a warning in the log, where it cannot')],
+               help='What to do with a record that says nothing about the '
+                    'storage, as those that Cinder\'s own drivers export.'),
+    cfg.BoolOpt('verify_on_restore',
+                default=True,
+                help='Compare what a restore writes with the checksums of '
+                     'the backup, and end the restore in an error when they '
+                     'differ. Without it wrong bytes may be restored '
+                     'unnoticed. It costs no second read.'),
+]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the options.
+
+    :param conf: where
+    """
+    conf.register_opts(verify_opts, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """The options, for oslo-config-generator."""
+    return [(GROUP, verify_opts)]
