@@ -113,8 +113,6 @@ class VerifyMixin:
         if not driver_info:
             return self._verify_without_driver_info(backup)
         driver_infos.check(driver_info, backup.id)
-        self.get_store().check_location(driver_info['container'],
-                                        driver_info['prefix'], backup.id)
         level = CONF[options.GROUP].level
         if level == 'record':
             return driver_infos.model_update(driver_info, None)
@@ -135,13 +133,11 @@ class VerifyMixin:
                 f'option [{options.GROUP}]without_driver_info',
                 'driver_info', backup.id)
         level = CONF[options.GROUP].level
-        store = self.get_store()
         place = None
         if level != 'record':
-            store.check_available()
             place = running.within(
                 CONF[options.GROUP].timeout, f'backup {backup.id}',
-                store.locate, backup.id)
+                self.get_store().locate, backup.id)
         if place is None:
             LOG.warning('Backup %s is imported without being verified: its '
                         'record has no driver_info and it was not looked '
@@ -227,7 +223,11 @@ class VerifyMixin:
                  verified: dict[str, Any]) -> None:
         container: Any = values.get('container')
         prefix: Any = values.get('service_metadata')
-        self.get_store().check_location(container, prefix, backup_id)
+        # A directory is looked at for links that lead out of the store.
+        running.within(CONF[options.GROUP].timeout,
+                       f'container {str(container)[:100]!r}',
+                       self.get_store().check_location, container, prefix,
+                       backup_id)
         if values.get('parent_id') == backup_id:
             raise errors.BrokenChain(
                 f'the record says that backup {backup_id} is its own parent',
@@ -366,8 +366,6 @@ class VerifyMixin:
             return
         store = self.get_store()
         try:
-            store.check_available()
-            store.check_location(container, prefix, backup.id)
             names = running.within(
                 CONF[options.GROUP].timeout, f'objects of {backup.id}',
                 self._own_objects, store, backup.id, container, prefix)
@@ -381,6 +379,8 @@ class VerifyMixin:
     @staticmethod
     def _own_objects(store: stores.Store, backup_id: str, container: str,
                      prefix: str) -> list[str]:
+        store.check_available()
+        store.check_location(container, prefix, backup_id)
         try:
             names = [one.name for one in store.entries(container, prefix)]
         except errors.Problem:

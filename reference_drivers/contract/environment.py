@@ -27,6 +27,7 @@ from unittest import mock
 import uuid
 
 from cinder import context as cinder_context
+from cinder import coordination
 from cinder import objects
 from cinder import rpc
 from cinder.backup import api
@@ -107,6 +108,11 @@ class Environment(fixtures.Fixture):
                            host='contract-host')
         self.configure(**self.options)
         self.useFixture(Database())
+        # Cinder's NFS driver mounts under a lock.
+        self.config.config(backend_url=f'file://{self.directory}',
+                           group='coordination')
+        coordination.COORDINATOR.start()
+        self.addCleanup(coordination.COORDINATOR.stop)
         self.project_id = uuid.uuid4().hex
         self.context = cinder_context.RequestContext(
             user_id=uuid.uuid4().hex, project_id=self.project_id,

@@ -338,6 +338,11 @@ class TrustContract(recovery.RecoveryContract):
         self.cinder.lose_row(child.id)
         for field, values in self._hostile(child, other):
             self._refused(self._edited(record, **values), child, field)
+        # Also where nothing on the storage is asked.
+        self.level('record')
+        for field, values in self._hostile(child, other):
+            if field in ('container', 'service_metadata', 'parent'):
+                self._refused(self._edited(record, **values), child, field)
         self.level('content')
         with self.damaged('parent: byte changed', full, other):
             self._refused(record, child, full.service_metadata + '-00002')

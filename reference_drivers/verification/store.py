@@ -150,9 +150,11 @@ class Store:
         """A small object as a whole."""
         return b''.join(self.pieces(container, name))
 
-    def locate(self, backup_id: str) -> tuple[str, str] | None:
+    def locate(self, backup_id: str, volume_id: str | None = None
+               ) -> tuple[str, str] | None:
         """Find a backup of which only the id is known.
 
+        :param volume_id: its volume, where that is known too
         :returns: container and prefix, or None where the store cannot tell
         """
         return None
@@ -253,7 +255,9 @@ class PosixStore(Store):
             while piece := stream.read(PIECE):
                 yield piece
 
-    def locate(self, backup_id: str) -> tuple[str, str] | None:
+    def locate(self, backup_id: str, volume_id: str | None = None
+               ) -> tuple[str, str] | None:
+        self.check_available()
         # What update_container_name() of the driver gives a backup without
         # a container of its own, then the container of the configuration.
         places = [os.path.join(backup_id[0:2], backup_id[2:4], backup_id)]

@@ -229,7 +229,7 @@ class Verifier:
         if found is None:
             place = running.within(
                 self.timeout, f'parent {parent_id}', self.store.locate,
-                parent_id)
+                parent_id, link.volume_id)
             if place is None:
                 raise errors.BrokenChain(
                     f'parent {parent_id} is not found: no row, no record '

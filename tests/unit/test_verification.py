@@ -347,7 +347,7 @@ class DamageTest(Case):
                     self.path(self.full, '-00002'))
         shutil.move(self.root + '/keep', self.path(self.full, '-00003'))
         self.assert_found(errors.WrongContent, '-00002', self.full,
-                          'content')
+                          'content', readers=1)
         report = verifier.Verifier(self.store).verify(
             self.target(self.full), 'content', all_problems=True)
         self.assertEqual(['-00002', '-00003'],

@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An NFS share, as Cinder's NFS driver has it."""
+
+import os
+import re
+import urllib.parse
+
+from cinder import interface
+from cinder.backup.drivers import nfs
+
+from reference_drivers import default
+from reference_drivers import hooks
+from reference_drivers.verification import errors
+from reference_drivers.verification import store as stores
+
+_ESCAPE = re.compile(r'\\([0-7]{3})')
+
+
+class NFSStore(stores.PosixStore):
+    """A directory that is nothing while its share is not mounted."""
+
+    #: Read and not stat(): what is asked of the share itself hangs with it.
+    mounts = '/proc/self/mountinfo'
+
+    def url(self, container: str, prefix: str) -> str:
+        host, _, path = self.driver.backup_share.rpartition(':')
+        place = urllib.parse.quote(
+            os.path.join('/', path.lstrip('/'), container, prefix))
+        return f'nfs://{host}{place}'
+
+    def mounted(self) -> tuple[str, str] | None:
+        """What is mounted at the directory of the backups.
+
+        :returns: type and source of the topmost mount, None for none
+        """
+        path = os.path.abspath(self.root)
+        found = None
+        with open(self.mounts) as stream:
+            for line in stream:
+                before, _, after = line.partition(' - ')
+                words, source = before.split(), after.split()
+                if len(words) < 5 or len(source) < 2:
+                    continue
+                point, device = (
+                    _ESCAPE.sub(lambda match: chr(int(match[1], 8)), word)
+                    for word in (words[4], source[1]))
+                if point == path:
+                    found = source[0], device
+        return found
+
+    def check_available(self) -> None:
+        share = self.driver.backup_share
+        found = self.mounted()
+        if found is None:
+            raise errors.Unreadable(
+                f'share {share} is not mounted at {self.root}', share)
+        kind, device = found
+        if (not kind.startswith('nfs') or
+                device.rstrip('/') != share.rstrip('/')):
+            raise errors.Unreadable(
+                f'{device} of type {kind} is mounted at {self.root} instead '
+                f'of share {share}', share)
+        super().check_available()
+
+
+@interface.backupdriver
+class NFSBackupDriver(default.ConfinedMixin, hooks.VerifyMixin,
+                      nfs.NFSBackupDriver):
+    """Backups on an NFS share, with records that can be trusted."""
+
+    store_kind = 'nfs'
+
+    def get_store(self) -> NFSStore:
+        return NFSStore(self)
+
+    def put_container(self, container: str) -> None:
+        # Or the backup would fill the disk of the host, and be hidden by
+        # the share when that is mounted again.
+        self.get_store().check_available()
+        super().put_container(container)

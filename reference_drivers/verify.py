@@ -1,0 +1,211 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Verify backups outside of an import.
+
+For example from cron, a seventh of all content each night::
+
+    python -m reference_drivers.verify --config-file /etc/cinder/cinder.conf \\
+        --all --level content --part $(date +%u)/7 --json
+
+Exit codes: 0 every backup is good, 1 at least one is damaged, 3 a backup
+could not be verified or the configuration is wrong. Nothing is written.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+from typing import TextIO
+
+from cinder import context as cinder_context
+from cinder import coordination
+from cinder import exception
+from cinder import objects
+from cinder.objects import fields
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import importutils
+
+from reference_drivers import hooks
+from reference_drivers import options
+from reference_drivers.verification import errors
+from reference_drivers.verification import verifier
+
+CONF = cfg.CONF
+
+GOOD, DAMAGED, FAILED = 0, 1, 3
+
+
+def _part(text: str) -> tuple[int, int]:
+    try:
+        number, total = (int(word) for word in text.split('/'))
+    except ValueError:
+        raise argparse.ArgumentTypeError('n/t is expected') from None
+    if not 1 <= number <= total:
+        raise argparse.ArgumentTypeError(f'there is no part {text}')
+    return number, total
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog='python -m reference_drivers.verify',
+        description='Verify backups on their storage. Nothing is written.')
+    made.add_argument('backups', nargs='*', metavar='BACKUP',
+                      help='id of a backup')
+    made.add_argument('--all', action='store_true',
+                      help='all available backups of this driver')
+    made.add_argument('--config-file', action='append', default=[],
+                      help="Cinder's configuration")
+    made.add_argument('--level', choices=verifier.LEVELS[1:],
+                      default='presence')
+    made.add_argument('--part', type=_part, default=(1, 1), metavar='N/T',
+                      help='read the N-th of T parts of the chunks')
+    made.add_argument('--budget', type=int, metavar='BYTES',
+                      help='read at most so much of each volume')
+    made.add_argument('--readers', type=int, metavar='N')
+    made.add_argument('--json', action='store_true',
+                      help='one line of JSON for each backup')
+    made.add_argument('--quiet', action='store_true', help='no progress')
+    return made
+
+
+class Command:
+    """Verifies backups one after the other.
+
+    :param arguments: of :func:`parser`
+    :param driver: a driver with :class:`hooks.VerifyMixin`
+    :param context: an administrator's
+    :param out: where the results go
+    :param log: where the progress goes
+    """
+
+    def __init__(self, arguments: Any, driver: Any, context: Any,
+                 out: TextIO, log: TextIO):
+        self.arguments = arguments
+        self.driver = driver
+        self.context = context
+        self.out = out
+        self.log = log
+
+    def run(self) -> int:
+        """Verify what the command line names.
+
+        :returns: the exit code
+        """
+        worst = GOOD
+        for backup_id in self._ids():
+            worst = max(worst, self._verify(backup_id))
+        return worst
+
+    def _ids(self) -> list[str]:
+        if not self.arguments.all:
+            return self.arguments.backups
+        found = objects.BackupList.get_all(
+            self.context, filters={'status': fields.BackupStatus.AVAILABLE})
+        name = CONF.backup_driver
+        return [one.id for one in found
+                if one.service and name.startswith(one.service)]
+
+    def _verify(self, backup_id: str) -> int:
+        try:
+            backup = objects.Backup.get_by_id(self.context, backup_id)
+            report = self._verifier(backup).verify(
+                self.driver._target(backup), self.arguments.level,
+                all_problems=True)
+        except (exception.CinderException, ValueError) as err:
+            kind = err.kind if isinstance(err, errors.Problem) else 'error'
+            self._say({'backup_id': backup_id, 'ok': None, 'problems': [
+                {'kind': kind, 'backup_id': backup_id, 'name': None,
+                 'message': str(err)}]})
+            return FAILED
+        self._say(report.to_dict())
+        if any(isinstance(one, errors.Unreadable)
+               for one in report.problems):
+            return FAILED
+        return GOOD if report.ok else DAMAGED
+
+    def _verifier(self, backup: Any) -> verifier.Verifier:
+        conf = CONF[options.GROUP]
+
+        def progress(done: int, total: int) -> None:
+            if not self.arguments.quiet:
+                self.log.write(f'{backup.id} {done}/{total} bytes\n')
+
+        def stop() -> str | None:
+            with backup.as_read_deleted():
+                backup.refresh()
+            if backup.status in (fields.BackupStatus.DELETING,
+                                 fields.BackupStatus.DELETED):
+                return f'the backup became {backup.status}'
+            return None
+
+        return verifier.Verifier(
+            self.driver.get_store(),
+            readers=self.arguments.readers or conf.readers,
+            timeout=conf.timeout, part=self.arguments.part,
+            budget=self.arguments.budget,
+            find_parent=self.driver._find_row(), should_stop=stop,
+            progress=progress)
+
+    def _say(self, report: dict[str, Any]) -> None:
+        if self.arguments.json:
+            self.out.write(json.dumps(report) + '\n')
+            return
+        state = {True: 'good', False: 'DAMAGED', None: 'NOT VERIFIED'}
+        self.out.write(f'{report["backup_id"]} {state[report["ok"]]}\n')
+        for problem in report['problems']:
+            self.out.write(f'  {problem["kind"]}: {problem["message"]}\n')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program.
+
+    :param argv: arguments without the program's name
+    :returns: the exit code
+    """
+    made = parser()
+    try:
+        arguments = made.parse_args(argv)
+        if bool(arguments.backups) == arguments.all:
+            made.error('name backups, or --all')
+    except SystemExit as err:
+        # argparse exits with 2, which a certification uses otherwise.
+        return FAILED if err.code else GOOD
+    objects.register_all()
+    try:
+        logging.register_options(CONF)
+        importutils.import_module('cinder.backup.manager')
+        CONF([], project='cinder',
+             default_config_files=arguments.config_file or None)
+        logging.setup(CONF, 'cinder')
+        # Cinder's NFS driver mounts under a lock.
+        coordination.COORDINATOR.start()
+        context = cinder_context.get_admin_context()
+        driver = importutils.import_class(CONF.backup_driver)(context)
+    except Exception as err:
+        sys.stderr.write(f'error: {err}\n')
+        return FAILED
+    if not isinstance(driver, hooks.VerifyMixin):
+        sys.stderr.write(f'error: {CONF.backup_driver} is not a reference '
+                         'driver\n')
+        return FAILED
+    try:
+        return Command(arguments, driver, context, sys.stdout,
+                       sys.stderr).run()
+    finally:
+        coordination.COORDINATOR.stop()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

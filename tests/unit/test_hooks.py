@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The hooks where the contract does not reach."""
+
+import threading
+import time
+from unittest import mock
+
+from cinder import exception
+import testtools
+
+from reference_drivers import hooks
+from reference_drivers.contract import base
+from reference_drivers.contract import environment
+from reference_drivers.verification import errors
+from reference_drivers.verification import store as stores
+
+
+class HooksTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cinder = environment.Environment(
+            'reference_drivers.default.DefaultBackupDriver', {
+                'backup_file_size': 65536, 'backup_import_verify__level':
+                'content', 'backup_enable_progress_timer': False})
+        self.useFixture(self.cinder)
+        self.backup = self.cinder.create_backup(
+            self.cinder.create_volume(base.text(300000)))
+        self.record = self.cinder.export(self.backup)
+        self.cinder.lose_row(self.backup.id)
+
+    def patch(self, name, value):
+        patch = mock.patch.object(stores.PosixStore, name, value)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def refused(self, *words):
+        err = self.assertRaises(exception.InvalidBackup,
+                                self.cinder.import_record, self.record)
+        row = self.cinder.backup(self.backup.id)
+        for word in words:
+            self.assertIn(word, row.fail_reason)
+            self.assertIn(word, str(err))
+        return row
+
+    def test_reason_fits_into_the_row(self):
+        for length in (100, 200, 254, 255, 256, 1000):
+            err = errors.Missing('x' * length, 'name', 'id')
+            clipped = hooks.VerifyMixin._clipped(err)
+            self.assertLessEqual(len(str(clipped)), 255)
+            self.assertIs(errors.Missing, type(clipped))
+            self.assertEqual('name', clipped.name)
+
+    def test_store_that_hangs(self):
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.cinder.configure(backup_import_verify__timeout=0.3)
+        for name in ('entries', 'pieces', 'check_available',
+                     'check_location'):
+            with mock.patch.object(stores.PosixStore, name,
+                                   lambda *args, **kwargs: gate.wait(60)):
+                begin = time.monotonic()
+                row = self.refused('within 0.3 s')
+                self.assertLess(time.monotonic() - begin, 10)
+            self.assertEqual('error', row.status)
+            self.cinder.lose_row(self.backup.id)
+
+    def test_verification_stops_with_the_backup(self):
+        real = stores.PosixStore.pieces
+        backup_id = self.backup.id
+
+        def pieces(store, container, name, extra_metadata=None):
+            if name.endswith('_sha256file'):
+                row = self.cinder.backup(backup_id)
+                row.status = 'deleting'
+                row.save()
+            yield from real(store, container, name)
+
+        self.patch('pieces', pieces)
+        self.refused('was stopped: the backup became deleting')
+
+    def test_a_good_import_leaves_nothing_behind(self):
+        imported = self.cinder.import_record(self.record)
+        self.assertEqual('available', imported.status)
+        self.assertNotIn('update', vars(imported))
+        self.assertEqual(base.text(300000),
+                         self.cinder.restore(self.backup.id))
+
+    def test_restore_stops_with_the_backup(self):
+        self.cinder.import_record(self.record)
+        row = self.cinder.backup(self.backup.id)
+        driver = self.cinder.driver()
+        with open(self.cinder.path('x'), 'wb') as stream:
+            self.assertRaises(exception.BackupRestoreCancel, driver.restore,
+                              row, 'x', stream, True)
+
+    def test_no_record_of_what_could_not_be_restored(self):
+        self.cinder.import_record(self.record)
+        store = self.cinder.driver().get_store()
+        path = store.directory(self.backup.container)
+        environment.os.remove(
+            f'{path}/{self.backup.service_metadata}-00003')
+        err = self.assertRaises(exception.InvalidBackup, self.cinder.export,
+                                self.cinder.backup(self.backup.id))
+        self.assertIn('-00003 is missing', str(err))
+
+    def test_container_outside_of_the_store(self):
+        # Cinder's own driver makes and fills it.
+        volume = self.cinder.create_volume(b'x')
+        for container in ('../outside', '/outside', 'a/../../outside'):
+            self.assertRaises(errors.BadLocation, self.cinder.create_backup,
+                              volume, container=container)

@@ -1,0 +1,123 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The NFS driver, where a file says what is mounted."""
+
+import os
+from unittest import mock
+
+from cinder import exception
+from os_brick.remotefs import remotefs
+import testtools
+
+from reference_drivers import nfs
+from reference_drivers.contract import base
+from reference_drivers.contract import environment
+from reference_drivers.verification import errors
+
+SHARE = 'nfs.example.org:/srv/backups'
+
+
+class NFSTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cinder = environment.Environment(
+            'reference_drivers.nfs.NFSBackupDriver', {
+                'backup_share': SHARE, 'backup_file_size': 131072,
+                'backup_enable_progress_timer': False})
+        self.useFixture(self.cinder)
+        self.root = os.path.join(self.cinder.directory, 'a share')
+        os.mkdir(self.root, 0o770)
+        self.mounts = os.path.join(self.cinder.directory, 'mountinfo')
+        self.mount()
+        for target, name, value in (
+                (remotefs.RemoteFsClient, 'mount', lambda *args: None),
+                (remotefs.RemoteFsClient, 'get_mount_point',
+                 lambda *args: self.root),
+                (nfs.NFSStore, 'mounts', self.mounts)):
+            patch = mock.patch.object(target, name, value)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def mount(self, *others, share=SHARE, kind='nfs4'):
+        """Say what is mounted, as the kernel does."""
+        path = self.root.replace(' ', r'\040')
+        with open(self.mounts, 'w') as stream:
+            stream.write('22 1 0:2 / / rw - ext4 /dev/root rw\n'
+                         '23 22 0:3 /\n')
+            if share:
+                stream.write(f'99 22 0:51 / {path} rw,relatime shared:1 - '
+                             f'{kind} {share} rw,vers=4.2\n')
+            stream.writelines(others)
+
+    def backup(self):
+        volume = self.cinder.create_volume(base.text(300000))
+        return self.cinder.create_backup(volume)
+
+    def test_recovery(self):
+        backup = self.backup()
+        record = self.cinder.export(backup)
+        info = backup.decode_record(record['backup_url'])['driver_info']
+        self.assertEqual('nfs', info['driver'])
+        self.assertEqual(
+            f'nfs://nfs.example.org/srv/backups/{backup.container}/'
+            f'{backup.service_metadata}', info['location'])
+        self.cinder.lose_row(backup.id)
+        self.cinder.import_record(record)
+        self.assertEqual(base.text(300000), self.cinder.restore(backup.id))
+        self.cinder.delete(backup.id)
+        self.assertEqual([], os.listdir(os.path.join(self.root,
+                                                     backup.container)))
+
+    def test_share_that_is_not_mounted(self):
+        backup = self.backup()
+        record = self.cinder.export(backup)
+        for mounts, what in (
+                ({'share': None}, f'{SHARE} is not mounted'),
+                ({'share': 'other.example.org:/srv/backups'},
+                 'other.example.org:/srv/backups of type nfs4 is mounted'),
+                ({'share': '/dev/sdb1', 'kind': 'ext4'}, '/dev/sdb1 of type'),
+                ({'share': SHARE, 'kind': 'ext4'}, 'of type ext4')):
+            self.mount(**mounts)
+            for level in ('presence', 'content'):
+                self.cinder.configure(backup_import_verify__level=level)
+                self.cinder.lose_row(backup.id)
+                err = self.assertRaises(exception.InvalidBackup,
+                                        self.cinder.import_record, record)
+                self.assertIn(what, str(err))
+                self.assertIn(
+                    what, self.cinder.backup(backup.id).fail_reason)
+            self.mount()
+            self.cinder.lose_row(backup.id)
+            self.cinder.import_record(record)
+            self.mount(**mounts)
+            # A row whose objects cannot be reached must not be forgotten,
+            # and no backup may go to the disk below.
+            self.assertRaises(errors.Unreadable, self.cinder.delete,
+                              backup.id)
+            self.assertEqual('error', self.cinder.backup(backup.id).status)
+            self.assertRaises(errors.Unreadable, self.backup)
+            self.assertRaises(errors.Unreadable, self.cinder.restore,
+                              backup.id)
+            self.mount()
+        self.assertEqual(base.text(300000), self.cinder.restore(backup.id))
+
+    def test_the_topmost_mount_counts(self):
+        path = self.root.replace(' ', r'\040')
+        self.mount(f'100 99 0:52 / {path} rw - tmpfs none rw\n')
+        self.assertEqual(('tmpfs', 'none'),
+                         self.cinder.driver().get_store().mounted())
+
+    def test_slash_at_the_end_of_a_share(self):
+        self.mount(share=SHARE + '/')
+        self.cinder.driver().get_store().check_available()

@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the Swift driver asks of Swift, from a connection in memory."""
+
+import hashlib
+import os
+
+import testtools
+
+from reference_drivers import swift
+from reference_drivers.contract import environment
+from reference_drivers.verification import errors
+from reference_drivers.verification import verifier
+
+POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
+BLOCK = 32768
+CHUNK = 4 * BLOCK
+
+
+class NotFound(Exception):
+    """As swiftclient's ClientException."""
+
+    http_status = 404
+
+
+class Connection:
+    """Just what the store calls of ``swiftclient.client.Connection``."""
+
+    def __init__(self):
+        self.containers = {'volumebackups': {}}
+        self.requests = []
+        self.page = 3
+        self.closed = 0
+
+    def get_container(self, container, marker='', limit=None, prefix='',
+                      delimiter=None, headers=None):
+        self.requests.append(('list', container, prefix, marker, limit))
+        if container not in self.containers:
+            raise NotFound()
+        page = []
+        for name, data in sorted(self.containers[container].items()):
+            if not name.startswith(prefix):
+                continue
+            one = {'name': name, 'bytes': len(data),
+                   'hash': hashlib.md5(data).hexdigest()}
+            if delimiter and delimiter in name[len(prefix):]:
+                end = name.index(delimiter, len(prefix)) + 1
+                one = {'subdir': name[:end]}
+            if next(iter(one.values())) > marker and one not in page:
+                page.append(one)
+        return {}, page[:min(limit, self.page)]
+
+    def get_object(self, container, name, resp_chunk_size=None,
+                   headers=None):
+        self.requests.append(('get', container, name))
+        data = self.containers.get(container, {}).get(name)
+        if data is None:
+            raise NotFound()
+        return {}, iter([data[:7], data[7:]])
+
+    def close(self):
+        self.closed += 1
+
+
+class Driver:
+    """A driver of the Swift store, without Swift's client."""
+
+    backup_default_container = 'volumebackups'
+    context = None
+
+    def __init__(self, connection):
+        self.conn = connection
+
+    @staticmethod
+    def _headers():
+        return {'X-Service-Token': 'x'}
+
+
+class SwiftStoreTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cinder = environment.Environment(POSIX, {
+            'backup_file_size': CHUNK, 'backup_enable_progress_timer': False,
+            'backup_compression_algorithm': 'none'})
+        self.useFixture(self.cinder)
+        self.connection = Connection()
+        self.objects = self.connection.containers['volumebackups']
+        self.store = swift.SwiftStore(Driver(self.connection))
+        self.store.clone = lambda: swift.SwiftStore(Driver(self.connection))
+
+    def backup(self, content, volume=None, parent=None):
+        """A backup as Cinder makes it, moved to Swift's names."""
+        volume = volume or self.cinder.create_volume()
+        self.cinder.write_volume(volume.id, content)
+        backup = self.cinder.create_backup(volume, parent)
+        old = backup.service_metadata
+        prefix = (f'volume_{volume.id}/20260101000000/'
+                  f'az_nova_backup_{backup.id}')
+        directory = os.path.join(self.cinder.directory, 'backup',
+                                 backup.container)
+        for name in os.listdir(directory):
+            with open(os.path.join(directory, name), 'rb') as stream:
+                self.objects[name.replace(old, prefix)] = (
+                    stream.read().replace(old.encode(), prefix.encode()))
+        return volume, backup, prefix
+
+    def verify(self, backup, prefix, level='presence', **kwargs):
+        self.connection.requests.clear()
+        return verifier.Verifier(self.store, **kwargs).verify(
+            verifier.Target(backup.id, 'volumebackups', prefix), level)
+
+    def test_requests_depend_on_the_pages_only(self):
+        _, backup, prefix = self.backup(os.urandom(10 * CHUNK))
+        for page, listings in ((3, 5), (100, 2), (10000, 2)):
+            self.connection.page = page
+            self.assertTrue(self.verify(backup, prefix).ok)
+            kinds = [one[0] for one in self.connection.requests]
+            self.assertEqual(2, kinds.count('get'))
+            self.assertEqual(listings, kinds.count('list'))
+
+    def test_content(self):
+        _, backup, prefix = self.backup(os.urandom(3 * CHUNK))
+        report = self.verify(backup, prefix, 'content')
+        self.assertTrue(report.ok)
+        self.assertEqual(3 * CHUNK, report.read)
+        self.assertEqual(2, self.connection.closed)
+
+    def test_listing_tells_swapped_chunks(self):
+        # By the MD5 in the listing, at level presence.
+        _, backup, prefix = self.backup(os.urandom(3 * CHUNK))
+        one, two = prefix + '-00001', prefix + '-00002'
+        self.objects[one], self.objects[two] = (self.objects[two],
+                                                self.objects[one])
+        report = self.verify(backup, prefix)
+        self.assertEqual([errors.WrongContent],
+                         [type(problem) for problem in report.problems])
+        self.assertEqual(one, report.problems[0].name)
+
+    def test_missing(self):
+        _, backup, prefix = self.backup(os.urandom(2 * CHUNK))
+        data = self.objects.pop(prefix + '-00002')
+        self.assertIn('-00002 is missing',
+                      str(self.verify(backup, prefix).problems[0]))
+        self.objects[prefix + '-00002'] = data
+        del self.connection.containers['volumebackups']
+        self.assertIn('container volumebackups is missing',
+                      str(self.verify(backup, prefix).problems[0]))
+
+    def test_object_that_is_gone_after_the_listing(self):
+        _, backup, prefix = self.backup(os.urandom(2 * CHUNK))
+        real = self.connection.get_object
+
+        def gone(container, name, **kwargs):
+            if name.endswith('-00002'):
+                raise NotFound()
+            return real(container, name, **kwargs)
+
+        self.connection.get_object = gone
+        report = self.verify(backup, prefix, 'content')
+        self.assertEqual([errors.Missing],
+                         [type(one) for one in report.problems])
+
+    def test_parent_is_found_by_its_id(self):
+        content = os.urandom(6 * CHUNK)
+        volume, full, _ = self.backup(content)
+        for _ in range(4):
+            self.backup(os.urandom(CHUNK))
+        _, child, prefix = self.backup(content[:-1] + b'?', volume, full)
+        report = self.verify(child, prefix, 'content')
+        self.assertEqual([], report.problems)
+        self.assertEqual([child.id, full.id],
+                         [link.backup_id for link in report.chain])
+
+    def test_locate(self):
+        known = [self.backup(os.urandom(4 * CHUNK)) for _ in range(5)]
+        for volume, backup, prefix in known:
+            for volume_id in (None, volume.id):
+                self.assertEqual(('volumebackups', prefix),
+                                 self.store.locate(backup.id, volume_id))
+        self.assertIsNone(self.store.locate(known[0][0].id))
+
+    def test_url(self):
+        self.assertEqual('swift://volumebackups/volume_1/2/az%20x_backup_3',
+                         self.store.url('volumebackups',
+                                        'volume_1/2/az x_backup_3'))

@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The program that verifies outside of an import."""
+
+import contextlib
+import io
+import json
+import os
+
+import testtools
+
+from reference_drivers import verify
+from reference_drivers.contract import base
+from reference_drivers.contract import environment
+
+
+class VerifyCommandTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cinder = environment.Environment(
+            'reference_drivers.default.DefaultBackupDriver', {
+                'backup_file_size': 65536,
+                'backup_enable_progress_timer': False})
+        self.useFixture(self.cinder)
+        self.backups = [self.cinder.create_backup(
+            self.cinder.create_volume(base.text(200000, seed)))
+            for seed in (1, 2)]
+
+    def run_command(self, *words):
+        arguments = verify.parser().parse_args(words)
+        self.out, self.log = io.StringIO(), io.StringIO()
+        return verify.Command(
+            arguments, self.cinder.driver(), self.cinder.context, self.out,
+            self.log).run()
+
+    def damage(self):
+        backup = self.backups[1]
+        path = os.path.join(self.cinder.directory, 'backup',
+                            backup.container, backup.service_metadata)
+        os.remove(path + '-00002')
+        return backup
+
+    def test_good(self):
+        self.assertEqual(0, self.run_command('--all'))
+        self.assertEqual(sorted(f'{one.id} good' for one in self.backups),
+                         sorted(self.out.getvalue().splitlines()))
+
+    def test_damaged(self):
+        bad = self.damage()
+        self.assertEqual(0, self.run_command(self.backups[0].id))
+        self.assertEqual(1, self.run_command('--all'))
+        self.assertIn(f'{bad.id} DAMAGED\n  missing: object '
+                      f'{bad.service_metadata}-00002 is missing\n',
+                      self.out.getvalue())
+
+    def test_json_and_progress(self):
+        bad = self.damage()
+        self.assertEqual(1, self.run_command('--all', '--json', '--level',
+                                             'content'))
+        values = {one['backup_id']: one for one in
+                  map(json.loads, self.out.getvalue().splitlines())}
+        self.assertEqual({True, False},
+                         {one['ok'] for one in values.values()})
+        self.assertFalse(values[bad.id]['ok'])
+        self.assertEqual(200000, values[self.backups[0].id]['bytes_read'])
+        self.assertIn(f'{self.backups[0].id} 200000/200000 bytes\n',
+                      self.log.getvalue())
+        self.run_command('--all', '--quiet', '--level', 'content')
+        self.assertEqual('', self.log.getvalue())
+
+    def test_part_and_budget(self):
+        words = ('--json', '--level', 'content', self.backups[0].id)
+        read = []
+        for part in ('1/2', '2/2'):
+            self.assertEqual(0, self.run_command('--part', part, *words))
+            read.append(json.loads(self.out.getvalue())['bytes_read'])
+        self.assertEqual(200000, sum(read))
+        self.run_command('--budget', '70000', *words)
+        self.assertEqual(65536,
+                         json.loads(self.out.getvalue())['bytes_read'])
+
+    def test_what_cannot_be_verified_is_no_pass(self):
+        missing = self.cinder.create_volume().id
+        self.assertEqual(3, self.run_command(missing, self.backups[0].id))
+        self.assertIn(f'{missing} NOT VERIFIED', self.out.getvalue())
+        os.rename(os.path.join(self.cinder.directory, 'backup'),
+                  os.path.join(self.cinder.directory, 'away'))
+        self.assertEqual(3, self.run_command('--all'))
+
+    def test_wrong_command_lines(self):
+        for words in ([], ['--all', 'x'], ['x', '--part', '3/2'],
+                      ['x', '--part', 'a'], ['x', '--level', 'record']):
+            with contextlib.redirect_stderr(io.StringIO()) as said:
+                self.assertEqual(3, verify.main(words))
+            self.assertIn('error:', said.getvalue())
