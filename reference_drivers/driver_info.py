@@ -95,14 +95,17 @@ def shorten(text: str, backup_id: str, volume_id: str) -> str:
         container that the driver chooses itself
     """
     own = f'{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}'
-    if '{' in text:
-        return text
+    if '{' in text or text.startswith('='):
+        # As it is.
+        return f'={text}'
     return (text.replace(own, '{c}').replace(backup_id, '{b}')
             .replace(volume_id, '{v}'))
 
 
 def lengthen(text: str, backup_id: str, volume_id: str) -> str:
     """Undo :func:`shorten`."""
+    if text.startswith('='):
+        return text[1:]
     own = f'{backup_id[0:2]}/{backup_id[2:4]}/{backup_id}'
     return (text.replace('{c}', own).replace('{b}', backup_id)
             .replace('{v}', volume_id))
