@@ -13,6 +13,7 @@
 """Cinder: API, scheduler, volume and backup in one process."""
 
 import sys
+from typing import Any
 
 import requests
 
@@ -21,21 +22,44 @@ from local_cloud import settings
 from local_cloud import state as cloud_state
 
 NAME = 'cinder'
+#: The ports that it listens on, by name.
+SOCKETS = (NAME,)
 
 SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
-#: What ``backup_driver`` and its options are, by the name of the profile.
-#: Until the reference driver is there, the default is Cinder's own driver
-#: for a directory, which has no import hooks either.
+#: The class of the backup driver, by the name of the profile. Cinder's own
+#: have no hooks for an import.
 BACKUP_DRIVERS = {
     'default': 'cinder.backup.drivers.posix.PosixBackupDriver',
+    'swift': 'cinder.backup.drivers.swift.SwiftBackupDriver',
 }
+
+
+def backup_driver(state: cloud_state.State) -> str:
+    """The class of the backup driver that a cloud uses."""
+    return BACKUP_DRIVERS[state.record['backup']]
+
+
+def _backup_options(state: cloud_state.State) -> dict[str, Any]:
+    """The options of the profile's backup driver."""
+    if state.record['backup'] == 'swift':
+        return {
+            'backup_driver': backup_driver(state),
+            'backup_swift_url': settings.url(state, 'swift') + '/v1/AUTH_',
+            'backup_swift_auth': 'per_user',
+        }
+    directory = state.data / 'backups'
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return {
+        'backup_driver': backup_driver(state),
+        'backup_posix_path': directory,
+    }
 
 
 def configure(state: cloud_state.State) -> None:
     """Write Cinder's configuration."""
     directories = {name: state.data / name for name in
-                   ('volumes', 'backups', 'conversion', 'cinder-state')}
+                   ('volumes', 'conversion', 'cinder-state')}
     for directory in directories.values():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.write(state.config(NAME), {
@@ -61,8 +85,7 @@ def configure(state: cloud_state.State) -> None:
             'report_interval': 2,
             'service_down_time': 15,
             'periodic_fuzzy_delay': 0,
-            'backup_driver': BACKUP_DRIVERS[state.record['backup']],
-            'backup_posix_path': directories['backups'],
+            **_backup_options(state),
             # The tests are about content, not about the time that zlib
             # takes; see the documentation for the figures.
             'backup_compression_algorithm': 'zstd',
@@ -97,8 +120,9 @@ def bootstrap_command(state: cloud_state.State) -> list[str]:
             str(state.config(NAME))]
 
 
-def serve_command(state: cloud_state.State, descriptor: int) -> list[str]:
+def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
     """The program that serves the API and runs the services."""
+    descriptor, = descriptors
     return [sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
             str(state.config(NAME)),
             str(settings.packaged_file(NAME, 'api-paste.ini')),

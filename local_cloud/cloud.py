@@ -27,13 +27,22 @@ from local_cloud import console
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import glance
+from local_cloud import identity
 from local_cloud import keystone
 from local_cloud import settings
 from local_cloud import state as cloud_state
+from local_cloud import swift
 from local_cloud import tempest_conf
 
 #: In the order in which they are needed; they start at the same time.
 SERVICES: tuple[types.ModuleType, ...] = (keystone, glance, cinder)
+
+
+def services_of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
+    """The services of a cloud, in the order in which they are needed."""
+    if state.record['backup'] == 'swift':
+        return keystone, glance, swift, cinder
+    return SERVICES
 
 
 class Cloud:
@@ -61,7 +70,7 @@ class Cloud:
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
-        check_packages()
+        check_packages(backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
@@ -126,7 +135,10 @@ class Cloud:
             self._listen(sockets)
             if new:
                 template.instantiate(self.state, self.say)
-                for service in SERVICES:
+                for name in self._optional():
+                    self.state.record['passwords'][name] = (
+                        settings.new_password())
+                for service in services_of(self.state):
                     service.configure(self.state)
             self._start(sockets, started)
             self._write_client_files(new)
@@ -134,46 +146,54 @@ class Cloud:
             for listener in sockets.values():
                 listener.close()
 
+    def _optional(self) -> list[str]:
+        """The services that the template knows nothing of."""
+        return [service.NAME for service in services_of(self.state)
+                if service.NAME in settings.OPTIONAL_CATALOGUE]
+
     def _listen(self, sockets: dict[str, socket.socket]) -> None:
         """Bind the ports before anything is told of them.
 
         A port that was only looked up could be another program's by the time
         a service wants it; a bound socket is inherited and cannot be taken.
         """
-        for service in SERVICES:
-            if daemons.alive(self.state, service.NAME):
-                continue
-            port = self.state.record['ports'].get(service.NAME, 0)
+        names = [name for service in services_of(self.state)
+                 if not daemons.alive(self.state, service.NAME)
+                 for name in service.SOCKETS]
+        for name in names:
+            port = self.state.record['ports'].get(name, 0)
             try:
-                sockets[service.NAME] = socket.create_server(
+                sockets[name] = socket.create_server(
                     (settings.HOST, port), backlog=128)
             except OSError as error:
                 raise exceptions.ServiceFailed(
-                    f'{service.NAME} cannot have its port {port} back: '
+                    f'{name} cannot have its port {port} back: '
                     f'{error.strerror}. Stop what listens there, or take '
                     f'the cloud down and start a new one.') from error
-            self.state.record['ports'][service.NAME] = sockets[
-                service.NAME].getsockname()[1]
+            self.state.record['ports'][name] = sockets[name].getsockname()[1]
         self.state.save()
 
     def _start(self, sockets: dict[str, socket.socket],
                started: set[str]) -> None:
         starts = {}
-        for service in SERVICES:
-            listener = sockets.get(service.NAME)
-            if listener is None:
+        for service in services_of(self.state):
+            listeners = [sockets[name] for name in service.SOCKETS
+                         if name in sockets]
+            if not listeners:
                 continue
+            descriptors = [listener.fileno() for listener in listeners]
             starts[service.NAME] = time.monotonic()
             started.add(service.NAME)
             daemons.spawn(
                 self.state, service.NAME,
-                service.serve_command(self.state, listener.fileno()),
-                service.environment(self.state), [listener.fileno()])
-            # Only the service may hold it: once that has died, a request
+                service.serve_command(self.state, *descriptors),
+                service.environment(self.state), descriptors)
+            # Only the service may hold them: once that has died, a request
             # must be refused and not wait for ever.
-            listener.close()
+            for listener in listeners:
+                listener.close()
         # Also those that ran before: a process is not yet an answer.
-        for service in SERVICES:
+        for service in services_of(self.state):
             daemons.wait_until(
                 self.state, service.NAME,
                 lambda service=service: service.ready(self.state),
@@ -188,6 +208,9 @@ class Cloud:
     def _write_client_files(self, new: bool) -> None:
         clients.write(self.state)
         if new:
+            for name in self._optional():
+                with self.say.step(f'user and endpoints of {name}'):
+                    identity.add(self.state, name)
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
                     self.state)
@@ -252,7 +275,7 @@ class Cloud:
         self.state.load()
         sizes = daemons.proportional_memory(self.state)
         services = {}
-        for service in SERVICES:
+        for service in services_of(self.state):
             process = daemons.alive(self.state, service.NAME)
             answer: bool | str = False
             if process is not None:
@@ -271,7 +294,7 @@ class Cloud:
             'state_directory': str(self.state.root),
             'id': self.state.cloud_id,
             'versions': {service.NAME: metadata.version(service.NAME)
-                         for service in SERVICES},
+                         for service in services_of(self.state)},
             'services': services,
         }
 
@@ -280,15 +303,20 @@ class Cloud:
         return sum(daemons.proportional_memory(self.state).values())
 
 
-def check_packages() -> None:
+def check_packages(backup: str = 'default') -> None:
     """Say what is not installed before anything is made.
 
-    :raises MissingPackage: naming the extra that brings it
+    :param backup: the profile of the backup driver
+    :raises MissingPackage: naming the extras that bring it
     """
-    missing = [name for name in ('keystone', 'glance', 'cinder', 'cheroot')
-               if util.find_spec(name) is None]
+    wanted = ['keystone', 'glance', 'cinder', 'cheroot']
+    extras = ['local-cloud']
+    if backup == 'swift':
+        wanted += ['swift', 'swiftclient']
+        extras.append('swift')
+    missing = [name for name in wanted if util.find_spec(name) is None]
     if missing:
         raise exceptions.MissingPackage(
             f'Not installed here: {", ".join(missing)}. Install the '
             f'project with its extra: pip install '
-            f"'cinder-backup-recovery-tests[local-cloud]'.")
+            f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")

@@ -57,7 +57,8 @@ class Session:
         if service == 'cinder':
             return (settings.endpoint(self._state, service) +
                     f'/{self.project_id}')
-        return settings.endpoint(self._state, service)
+        return settings.endpoint(self._state, service) % {
+            'project_id': self.project_id}
 
     def request(self, method: str, service: str, path: str, **kwargs: Any):
         """Send one request.
@@ -83,32 +84,54 @@ def fill(state: cloud_state.State, url: str) -> None:
     :param url: where Keystone answers now
     """
     session = Session(state, url)
-    roles = {role['name']: role['id'] for role in
-             session.get('keystone', '/roles')['roles']}
     project = session.request(
         'POST', 'keystone', '/projects',
         json={'project': {'name': settings.SERVICE_PROJECT,
                           'domain_id': 'default'}})['project']
     for name in settings.SERVICE_USERS:
-        user = session.request(
-            'POST', 'keystone', '/users',
-            json={'user': {'name': name, 'domain_id': 'default',
-                           'password': state.record['passwords'][name],
-                           'default_project_id': project['id']}})['user']
-        for role in ('admin', 'service'):
-            session.request('PUT', 'keystone',
-                            f'/projects/{project["id"]}/users/{user["id"]}'
-                            f'/roles/{roles[role]}')
+        _add_user(session, name, state.record['passwords'][name],
+                  project['id'])
     for name, (kind, _) in settings.CATALOGUE.items():
-        if name == 'keystone':
-            continue  # its own bootstrap made it
-        service = session.request(
-            'POST', 'keystone', '/services',
-            json={'service': {'name': name, 'type': kind}})['service']
-        for interface in ('public', 'internal', 'admin'):
-            session.request(
-                'POST', 'keystone', '/endpoints',
-                json={'endpoint': {'service_id': service['id'],
-                                   'interface': interface,
-                                   'region_id': settings.REGION,
-                                   'url': settings.endpoint(state, name)}})
+        if name != 'keystone':  # its own bootstrap made it
+            _add_service(session, name, kind, settings.endpoint(state, name))
+
+
+def add(state: cloud_state.State, name: str) -> None:
+    """Add a service that not every cloud has: its user, its endpoints.
+
+    :param name: a key of ``settings.OPTIONAL_CATALOGUE``
+    """
+    session = Session(state)
+    project, = session.get(
+        'keystone', f'/projects?name={settings.SERVICE_PROJECT}')['projects']
+    _add_user(session, name, state.record['passwords'][name], project['id'])
+    _add_service(session, name, settings.OPTIONAL_CATALOGUE[name][0],
+                 settings.endpoint(state, name))
+
+
+def _add_user(session: Session, name: str, password: str,
+              project_id: str) -> None:
+    roles = {role['name']: role['id'] for role in
+             session.get('keystone', '/roles')['roles']}
+    user = session.request(
+        'POST', 'keystone', '/users',
+        json={'user': {'name': name, 'domain_id': 'default',
+                       'password': password,
+                       'default_project_id': project_id}})['user']
+    for role in ('admin', 'service'):
+        session.request('PUT', 'keystone',
+                        f'/projects/{project_id}/users/{user["id"]}'
+                        f'/roles/{roles[role]}')
+
+
+def _add_service(session: Session, name: str, kind: str, url: str) -> None:
+    service = session.request(
+        'POST', 'keystone', '/services',
+        json={'service': {'name': name, 'type': kind}})['service']
+    for interface in ('public', 'internal', 'admin'):
+        session.request(
+            'POST', 'keystone', '/endpoints',
+            json={'endpoint': {'service_id': service['id'],
+                               'interface': interface,
+                               'region_id': settings.REGION,
+                               'url': url}})

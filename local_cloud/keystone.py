@@ -20,6 +20,8 @@ from local_cloud import settings
 from local_cloud import state as cloud_state
 
 NAME = 'keystone'
+#: The ports that it listens on, by name.
+SOCKETS = (NAME,)
 
 
 def configure(state: cloud_state.State) -> None:
@@ -50,8 +52,9 @@ def bootstrap_command(state: cloud_state.State) -> list[str]:
     return [sys.executable, '-m', 'local_cloud.inside.keystone', 'bootstrap']
 
 
-def serve_command(state: cloud_state.State, descriptor: int) -> list[str]:
+def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
     """The program that serves the API."""
+    descriptor, = descriptors
     return [sys.executable, '-m', 'local_cloud.inside.keystone', 'serve',
             str(descriptor)]
 

@@ -28,22 +28,31 @@ ADMIN_PROJECT = 'admin'
 SERVICE_PROJECT = 'service'
 #: Users of the services themselves, in the service project.
 SERVICE_USERS = ('glance', 'cinder')
-#: Types and names in the catalogue, with the path of their API.
+#: Types and names in the catalogue of every cloud, with the path of their
+#: API.
 CATALOGUE = {
     'keystone': ('identity', '/v3'),
     'glance': ('image', ''),
     'cinder': ('block-storage', '/v3'),
 }
+#: The same, of what only some profiles have.
+OPTIONAL_CATALOGUE = {
+    'swift': ('object-store', '/v1/AUTH_%(project_id)s'),
+}
 VOLUME_BACKEND = 'sparse'
 
 
 def new_passwords() -> dict[str, str]:
-    """A random password for each user of a cloud.
+    """A random password for each user of a cloud."""
+    return {name: new_password() for name in (ADMIN_USER, *SERVICE_USERS)}
+
+
+def new_password() -> str:
+    """A random password.
 
     Hexadecimal, so that none begins with a dash and is taken for an option.
     """
-    return {name: secrets.token_hex(20)
-            for name in (ADMIN_USER, *SERVICE_USERS)}
+    return secrets.token_hex(20)
 
 
 def url(state: cloud_state.State, service: str) -> str:
@@ -53,7 +62,8 @@ def url(state: cloud_state.State, service: str) -> str:
 
 def endpoint(state: cloud_state.State, service: str) -> str:
     """What the catalogue says of a service."""
-    return url(state, service) + CATALOGUE[service][1]
+    return url(state, service) + {
+        **CATALOGUE, **OPTIONAL_CATALOGUE}[service][1]
 
 
 def database_url(state: cloud_state.State, service: str) -> str:

@@ -14,6 +14,7 @@
 
 import pathlib
 
+from local_cloud import cinder
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud import state as cloud_state
@@ -117,6 +118,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
             'ledger_dir': state.ledger,
+            'backup_driver': cinder.backup_driver(state),
             'content_access': 'attachment',
             'connector_ip': settings.HOST,
             'connector_properties': 'basic',
