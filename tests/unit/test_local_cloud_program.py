@@ -627,7 +627,7 @@ class RunTest(LocalCloudTestCase):
 
     def test_what_the_command_leaves_is_stopped(self):
         target = self.temporary / 'pid'
-        self._run(f'sleep 600 & echo $! > {target}')
+        self._run(f'sleep 600 >/dev/null 2>&1 & echo $! > {target}')
         pid = int(target.read_text())
         self.assertFalse(psutil.pid_exists(pid) and psutil.Process(
             pid).status() != psutil.STATUS_ZOMBIE)
