@@ -40,7 +40,7 @@ SERVICES: tuple[types.ModuleType, ...] = (keystone, glance, cinder)
 
 def services_of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
     """The services of a cloud, in the order in which they are needed."""
-    if state.record['backup'] == 'swift':
+    if state.record.get('backup') == 'swift':
         return keystone, glance, swift, cinder
     return SERVICES
 

@@ -18,7 +18,11 @@ certification, and by the default directory.
 """
 
 import dataclasses
+import os
 import pathlib
+import tempfile
+
+import psutil
 
 from local_cloud import console
 from local_cloud import daemons
@@ -57,7 +61,13 @@ def _outermost(directory: pathlib.Path) -> pathlib.Path:
 def clouds() -> list[Known]:
     """Find all clouds of this user, in the order of their directories."""
     found: dict[pathlib.Path, Known] = {}
-    for _, _, name in daemons.marked():
+    for process, _, name in daemons.marked():
+        # What is another user's is not ours to list, nor root's to remove.
+        try:
+            if process.uids().real != os.getuid():
+                continue
+        except psutil.Error:
+            continue
         directory = _outermost(pathlib.Path(name))
         found.setdefault(directory, Known(directory)).processes += 1
     default = cloud_state.default_directory()
@@ -67,7 +77,11 @@ def clouds() -> list[Known]:
         directory = temporary / cloud_state.Temporary.CLOUD
         found.setdefault(directory, Known(directory))
     for cloud in found.values():
-        cloud.temporary = cloud_state.owner_of(cloud.directory)
+        # Only where this program would make such directories itself: with
+        # another TMPDIR it may be somebody else's business.
+        owner = cloud_state.owner_of(cloud.directory)
+        if owner and str(owner.parent) == tempfile.gettempdir():
+            cloud.temporary = owner
         cloud.abandoned = (cloud.temporary is not None and
                            cloud_state.abandoned(cloud.temporary))
     return [found[directory] for directory in sorted(found)]

@@ -482,6 +482,31 @@ class AbandonedTest(LocalCloudTestCase):
         self.assertEqual(0, self.program('down', '--abandoned')[0])
         self.assertIsNotNone(self.child.wait(10))
 
+    def test_spares_what_is_below_another_tmpdir(self):
+        program = self._owner()
+        program.kill()
+        program.wait()
+        elsewhere = self.temporary / 'elsewhere'
+        elsewhere.mkdir()
+        with fixtures.MonkeyPatch('tempfile.tempdir', str(elsewhere)):
+            self.assertEqual([f'{self.state.root}  running'],
+                             self._listed())
+            self.assertEqual(0, self.program('down', '--abandoned')[0])
+        self.assertIsNone(self.child.poll())
+        self.assertTrue(self.state.exists)
+
+    def test_spares_other_users(self):
+        program = self._owner()
+        program.kill()
+        program.wait()
+        with mock.patch.object(psutil.Process, 'uids',
+                               return_value=mock.Mock(real=-1)), \
+                mock.patch.object(cloud_state, 'temporary_directories',
+                                  return_value=[]):
+            self.assertEqual([], self._listed())
+            self.program('down', '--abandoned')
+        self.assertIsNone(self.child.poll())
+
     def test_killed_before_it_had_a_lock(self):
         empty = self.temporary / f'{cloud_state.TEMPORARY_PREFIX}run-x'
         empty.mkdir()
