@@ -300,8 +300,10 @@ class VerifyMixin:
                         back_id=backup.id, vol_id=volume_id)
                 # Zeros of an incremental backup may stand for data of its
                 # parent that was written already.
-                running.native(self._write_chunk, store, link, chunk,
-                               volume_file, volume_is_new and link is base)
+                running.watched(
+                    CONF[options.GROUP].timeout, f'object {chunk.name}',
+                    self._write_chunk, store, link, chunk, volume_file,
+                    volume_is_new and link is base)
             self._restore_volume_metadata(link, volume_id)
         LOG.debug('Restored backup %(id)s to volume %(volume)s.',
                   {'id': backup.id, 'volume': volume_id})
@@ -318,13 +320,19 @@ class VerifyMixin:
         return self._target(row)
 
     @staticmethod
-    def _write_chunk(store: stores.Store, link: layout.Link,
-                     chunk: layout.Chunk, volume_file: Any,
-                     skip_zeros: bool) -> None:
+    def _write_chunk(watch: running.Watch, store: stores.Store,
+                     link: layout.Link, chunk: layout.Chunk,
+                     volume_file: Any, skip_zeros: bool) -> None:
         """Write one chunk. Runs in a native thread and must not log."""
         offset = chunk.offset
         sums = CONF[options.GROUP].verify_on_restore
-        for part in content.checked(store, link, chunk, sums):
+        parts = content.checked(store, link, chunk, sums)
+        while True:
+            watch.begin()
+            part = next(parts, None)
+            watch.end()
+            if part is None:
+                break
             if not (skip_zeros and volume_utils.is_all_zero(part)):
                 volume_file.seek(offset)
                 volume_file.write(part)

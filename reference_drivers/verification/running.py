@@ -16,6 +16,7 @@ from collections.abc import Callable
 import queue
 import sys
 import threading
+import time
 from typing import Any
 
 from reference_drivers.verification import errors
@@ -70,3 +71,62 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
     if err is not None:
         raise err
     return value
+
+
+class Watch:
+    """Tells whether a function waits for the store, and since when."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.abandoned = False
+
+    def begin(self) -> None:
+        """The store is asked."""
+        self.since = time.monotonic()
+
+    def end(self) -> None:
+        """The store has answered.
+
+        :raises Stopped: but nobody waits any more; what was answered must
+            not be used
+        """
+        self.since = None
+        if self.abandoned:
+            raise errors.Stopped('the storage answered too late')
+
+
+def watched(seconds: float | None, what: str,
+            function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that asks a store and does other things between.
+
+    :param seconds: how long one answer of the store may take
+    :param what: what is asked of the store, for the message
+    :param function: takes a :class:`Watch` first
+    :returns: what the function returns
+    :raises TimedOut: the store has not answered in time
+    """
+    answers: queue.Queue = queue.Queue()
+    watch = Watch()
+
+    def run() -> None:
+        try:
+            answers.put((native(function, watch, *args), None))
+        except BaseException as err:
+            answers.put((None, err))
+
+    threading.Thread(target=run, daemon=True, name=f'read {what}').start()
+    while True:
+        try:
+            value, err = answers.get(timeout=min(1, seconds or 1))
+        except queue.Empty:
+            since = watch.since
+            if (seconds is None or since is None or
+                    time.monotonic() - since <= seconds):
+                continue
+            watch.abandoned = True
+            raise errors.TimedOut(
+                f'the storage did not answer within {seconds:g} s: {what}',
+                what) from None
+        if err is not None:
+            raise err
+        return value

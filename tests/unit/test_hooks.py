@@ -12,6 +12,7 @@
 
 """The hooks where the contract does not reach."""
 
+import io
 import threading
 import time
 from unittest import mock
@@ -75,6 +76,55 @@ class HooksTest(testtools.TestCase):
                 self.assertLess(time.monotonic() - begin, 10)
             self.assertEqual('error', row.status)
             self.cinder.lose_row(self.backup.id)
+
+    def test_store_that_hangs_in_a_restore(self):
+        self.cinder.import_record(self.record)
+        self.cinder.configure(backup_import_verify__timeout=0.3)
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        real = stores.PosixStore.pieces
+
+        def pieces(store, container, name, extra_metadata=None):
+            if name.endswith('-00003'):
+                gate.wait(60)
+            yield from real(store, container, name)
+
+        self.patch('pieces', pieces)
+        volume = self.cinder.create_volume(b'old' * 100000)
+        err = self.assertRaises(exception.InvalidBackup, self.cinder.restore,
+                                self.backup.id, volume)
+        self.assertIn('within 0.3 s: object', str(err))
+        self.assertIn('-00003', str(err))
+        # What comes too late is not written into what is given up.
+        gate.clear()
+        row = self.cinder.backup(self.backup.id)
+        row.status = 'restoring'
+        row.save()
+        target = io.BytesIO()
+        self.assertRaises(errors.TimedOut, self.cinder.driver().restore, row,
+                          'x', target, False)
+        before = target.getvalue()
+        gate.set()
+        time.sleep(0.5)
+        self.assertEqual(before, target.getvalue())
+
+    def test_volume_that_is_slow_is_no_store_that_hangs(self):
+        self.cinder.import_record(self.record)
+        self.cinder.configure(backup_import_verify__timeout=0.2)
+        row = self.cinder.backup(self.backup.id)
+        row.status = 'restoring'
+        row.save()
+
+        class Slow(io.BytesIO):
+
+            def flush(self):
+                time.sleep(0.5)
+
+        target = Slow()
+        driver = self.cinder.driver()
+        with mock.patch.object(driver, 'put_metadata'):
+            driver.restore(row, 'x', target, False)
+        self.assertEqual(base.text(300000), target.getvalue())
 
     def test_verification_stops_with_the_backup(self):
         real = stores.PosixStore.pieces
