@@ -86,6 +86,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertLess(self.cloud.memory(), MEMORY)
 
     def test_listed(self):
+        self.environment['TMPDIR'] = str(self.state.root.parent.parent)
         self.assertIn(f'{self.state.root}  running, in use',
                       self.on('list').stdout)
 
