@@ -27,12 +27,17 @@ SOCKETS = (NAME,)
 
 SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
-#: The class of the backup driver, by the name of the profile. Cinder's own
-#: have no hooks for an import.
+#: The class of the backup driver, by the name of the profile: the reference
+#: drivers, and those of Cinder that they extend and that have no hooks for
+#: an import.
 BACKUP_DRIVERS = {
-    'default': 'cinder.backup.drivers.posix.PosixBackupDriver',
-    'swift': 'cinder.backup.drivers.swift.SwiftBackupDriver',
+    'default': 'reference_drivers.default.DefaultBackupDriver',
+    'swift': 'reference_drivers.swift.SwiftBackupDriver',
+    'in-tree-posix': 'cinder.backup.drivers.posix.PosixBackupDriver',
+    'in-tree-swift': 'cinder.backup.drivers.swift.SwiftBackupDriver',
 }
+#: The profiles whose backups go to Swift.
+ON_SWIFT = ('swift', 'in-tree-swift')
 
 
 def backup_driver(state: cloud_state.State) -> str:
@@ -42,7 +47,7 @@ def backup_driver(state: cloud_state.State) -> str:
 
 def _backup_options(state: cloud_state.State) -> dict[str, Any]:
     """The options of the profile's backup driver."""
-    if state.record['backup'] == 'swift':
+    if state.record['backup'] in ON_SWIFT:
         return {
             'backup_driver': backup_driver(state),
             'backup_swift_url': settings.url(state, 'swift') + '/v1/AUTH_',

@@ -40,7 +40,7 @@ SERVICES: tuple[types.ModuleType, ...] = (keystone, glance, cinder)
 
 def services_of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
     """The services of a cloud, in the order in which they are needed."""
-    if state.record.get('backup') == 'swift':
+    if state.record.get('backup') in cinder.ON_SWIFT:
         return keystone, glance, swift, cinder
     return SERVICES
 
@@ -311,7 +311,7 @@ def check_packages(backup: str = 'default') -> None:
     """
     wanted = ['keystone', 'glance', 'cinder', 'cheroot']
     extras = ['local-cloud']
-    if backup == 'swift':
+    if backup in cinder.ON_SWIFT:
         wanted += ['swift', 'swiftclient']
         extras.append('swift')
     missing = [name for name in wanted if util.find_spec(name) is None]

@@ -10,27 +10,33 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The sample configuration is what the options generate."""
+"""The sample configurations are what the options generate."""
 
 import io
 import pathlib
 
+import ddt
 from oslo_config import cfg
 from oslo_config import generator
 import testtools
 
-_SAMPLE = (pathlib.Path(__file__).parents[2] / 'etc' /
-           'cinder-backup-recovery-tests.conf.sample')
+_ETC = pathlib.Path(__file__).parents[2] / 'etc'
 
 
+@ddt.ddt
 class ConfigSampleTest(testtools.TestCase):
 
-    def test_sample_is_up_to_date(self):
+    @ddt.data(
+        ('cinder_backup_recovery_tests',
+         'cinder-backup-recovery-tests.conf.sample'),
+        ('reference_drivers', 'reference-drivers.conf.sample'))
+    @ddt.unpack
+    def test_sample_is_up_to_date(self, namespace, name):
         conf = cfg.ConfigOpts()
         generator.register_cli_opts(conf)
-        conf(['--namespace', 'cinder_backup_recovery_tests'])
+        conf(['--namespace', namespace])
         generated = io.StringIO()
         generator.generate(conf, generated)
         self.assertEqual(
-            _SAMPLE.read_text(), generated.getvalue(),
+            (_ETC / name).read_text(), generated.getvalue(),
             'run tox -e genconfig and commit what it writes')
