@@ -39,6 +39,8 @@ def environment(state: cloud_state.State) -> dict[str, str]:
     result[cloud_state.PROCESS_MARK] = state.cloud_id
     result[cloud_state.ENVIRONMENT] = str(state.root)
     result['TMPDIR'] = str(state.tmp)
+    # stevedore keeps what it found in a virtualenv there, for ever.
+    result['XDG_CACHE_HOME'] = str(state.tmp)
     result['PYTHONWARNINGS'] = 'ignore'
     # glibc gives every thread an arena of its own, which costs more memory
     # than a cloud of this size gains by it.

@@ -97,7 +97,7 @@ class Progress:
         if result.status is not results.Status.PASS and (
                 not result.configuration):
             text = '\n'.join(filter(None, (result.story, result.reason)))
-        for line in text.strip().splitlines():
+        for line in text.strip('\n').splitlines():
             print(f'    {line}')
         sys.stdout.flush()
 
