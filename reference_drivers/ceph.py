@@ -54,18 +54,6 @@ _UUID = re.compile(_ID + r'\Z')
 _RETRIES = 3
 _DELAY = 5
 
-ceph_opts = [
-    cfg.IntOpt('ceph_digest_limit',
-               default=8, min=0,
-               help='GiB of data, holes not counted, up to which the export '
-                    'of a record from Ceph computes a digest of the '
-                    'content. It reads all of it, while the request that '
-                    'exports waits (rpc_response_timeout). Without a digest '
-                    'level content cannot prove a backup: it then does '
-                    'what "without_driver_info" says.'),
-]
-CONF.register_opts(ceph_opts, group=options.GROUP)
-
 
 @dataclasses.dataclass
 class Place:

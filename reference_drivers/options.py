@@ -69,15 +69,26 @@ verify_opts = [
                      'unnoticed. It costs no second read.'),
 ]
 
+ceph_opts = [
+    cfg.IntOpt('ceph_digest_limit',
+               default=8, min=0,
+               help='GiB of data, holes not counted, up to which the export '
+                    'of a record from Ceph computes a digest of the '
+                    'content. It reads all of it, while the request that '
+                    'exports waits (rpc_response_timeout). Without a digest '
+                    'level content cannot prove a backup: it then does '
+                    'what "without_driver_info" says.'),
+]
+
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options.
 
     :param conf: where
     """
-    conf.register_opts(verify_opts, group=GROUP)
+    conf.register_opts(verify_opts + ceph_opts, group=GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options, for oslo-config-generator."""
-    return [(GROUP, verify_opts)]
+    return [(GROUP, verify_opts + ceph_opts)]

@@ -13,9 +13,10 @@ usage() {
 
 case "${1:-}" in
     test)
-        # Real database servers, to lose rows in.
-        packages=(mariadb-server postgresql)
-        purpose='the tests of row loss on MariaDB and PostgreSQL'
+        # Real database servers, to lose rows in, and a real Ceph.
+        packages=(mariadb-server postgresql
+            ceph-mon ceph-osd ceph-common python3-rados python3-rbd)
+        purpose='the tests on MariaDB, PostgreSQL and Ceph'
         ;;
     -h|--help)
         usage
