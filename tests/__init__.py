@@ -11,3 +11,9 @@
 # under the License.
 
 """Tests of the kit itself."""
+
+import logging
+
+# Many tests make a driver fail and log it. Without any handler Python prints
+# that to standard error, between the results.
+logging.getLogger().addHandler(logging.NullHandler())

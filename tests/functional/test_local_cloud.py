@@ -20,12 +20,14 @@ import re
 import signal
 import socket
 import sys
+from unittest import mock
 
 import fixtures
 import psutil
 import requests
 import testtools
 
+from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import daemons
 from local_cloud import exceptions
@@ -334,9 +336,10 @@ class WithoutServiceTest(testtools.TestCase):
 class FixtureTest(testtools.TestCase):
     def test_a_cloud_that_fails_leaves_nothing(self):
         local = fixture.LocalCloud(timeout=0.01)
-        error = self.assertRaises(
-            (fixtures.MultipleExceptions, exceptions.ServiceFailed),
-            local.setUp)
+        with mock.patch.object(cinder, 'ready', return_value='it is ill'):
+            error = self.assertRaises(
+                (fixtures.MultipleExceptions, exceptions.ServiceFailed),
+                local.setUp)
         self.assertIn('did not become ready', str(error))
         self.assertFalse(local.state.root.parent.exists())
         self.assertEqual([], daemons.all_of(local.state))
