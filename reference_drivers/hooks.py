@@ -333,9 +333,13 @@ class VerifyMixin:
             watch.end()
             if part is None:
                 break
-            if not (skip_zeros and volume_utils.is_all_zero(part)):
-                volume_file.seek(offset)
-                volume_file.write(part)
+            # A part may be the whole chunk, where its compression cannot be
+            # undone in pieces; a new volume stays sparse all the same.
+            for start in range(0, len(part), stores.PIECE):
+                piece = part[start:start + stores.PIECE]
+                if not (skip_zeros and volume_utils.is_all_zero(piece)):
+                    volume_file.seek(offset + start)
+                    volume_file.write(piece)
             offset += len(part)
         volume_file.flush()
         try:
