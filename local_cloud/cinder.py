@@ -13,10 +13,10 @@
 """Cinder: API, scheduler, volume and backup in one process."""
 
 import sys
-from typing import Any
 
 import requests
 
+from local_cloud import backups
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud import state as cloud_state
@@ -27,46 +27,14 @@ SOCKETS = (NAME,)
 
 SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
-#: The class of the backup driver, by the name of the profile: the reference
-#: drivers, and those of Cinder that they extend and that have no hooks for
-#: an import.
-BACKUP_DRIVERS = {
-    'default': 'reference_drivers.default.DefaultBackupDriver',
-    'swift': 'reference_drivers.swift.SwiftBackupDriver',
-    'in-tree-posix': 'cinder.backup.drivers.posix.PosixBackupDriver',
-    'in-tree-swift': 'cinder.backup.drivers.swift.SwiftBackupDriver',
-}
-#: The profiles whose backups go to Swift.
-ON_SWIFT = ('swift', 'in-tree-swift')
-
-
-def backup_driver(state: cloud_state.State) -> str:
-    """The class of the backup driver that a cloud uses."""
-    return BACKUP_DRIVERS[state.record['backup']]
-
-
-def _backup_options(state: cloud_state.State) -> dict[str, Any]:
-    """The options of the profile's backup driver."""
-    if state.record['backup'] in ON_SWIFT:
-        return {
-            'backup_driver': backup_driver(state),
-            'backup_swift_url': settings.url(state, 'swift') + '/v1/AUTH_',
-            'backup_swift_auth': 'per_user',
-        }
-    directory = state.data / 'backups'
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return {
-        'backup_driver': backup_driver(state),
-        'backup_posix_path': directory,
-    }
-
 
 def configure(state: cloud_state.State) -> None:
     """Write Cinder's configuration."""
     directories = {name: state.data / name for name in
-                   ('volumes', 'conversion', 'cinder-state')}
+                   ('conversion', 'cinder-state')}
     for directory in directories.values():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    volumes = backups.of(state).volume_backend
     settings.write(state.config(NAME), {
         'DEFAULT': {
             'debug': state.record['debug'],
@@ -81,7 +49,7 @@ def configure(state: cloud_state.State) -> None:
             'state_path': directories['cinder-state'],
             'image_conversion_dir': directories['conversion'],
             'glance_api_servers': settings.url(state, 'glance'),
-            'enabled_backends': settings.VOLUME_BACKEND,
+            'enabled_backends': volumes.name,
             'default_volume_type': '__DEFAULT__',
             # Several volumes of 1 GiB at the same time are no load, and a
             # sparse file takes no room until it is written.
@@ -90,7 +58,7 @@ def configure(state: cloud_state.State) -> None:
             'report_interval': 2,
             'service_down_time': 15,
             'periodic_fuzzy_delay': 0,
-            **_backup_options(state),
+            **backups.cinder_options(state),
             # The tests are about content, not about the time that zlib
             # takes; see the documentation for the figures.
             'backup_compression_algorithm': 'zstd',
@@ -104,11 +72,9 @@ def configure(state: cloud_state.State) -> None:
         'oslo_concurrency': {'lock_path': state.locks},
         'coordination': {'backend_url': f'file://{state.data}/coordination'},
         'oslo_messaging_notifications': {'driver': 'noop'},
-        settings.VOLUME_BACKEND: {
-            'volume_driver':
-                'local_cloud.inside.volume_driver.SparseFileDriver',
-            'volume_backend_name': settings.VOLUME_BACKEND,
-            'sparse_file_directory': directories['volumes'],
+        volumes.name: {
+            'volume_backend_name': volumes.name,
+            **volumes.options(state),
         },
     })
     (state.data / 'coordination').mkdir(mode=0o700, exist_ok=True)

@@ -14,11 +14,8 @@
 
 from collections.abc import Sequence
 import contextlib
-from importlib import metadata
-from importlib import util
 import socket
 import time
-import types
 from typing import Any
 
 from local_cloud import cinder
@@ -26,23 +23,11 @@ from local_cloud import clients
 from local_cloud import console
 from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import glance
 from local_cloud import identity
-from local_cloud import keystone
+from local_cloud import services
 from local_cloud import settings
 from local_cloud import state as cloud_state
-from local_cloud import swift
 from local_cloud import tempest_conf
-
-#: In the order in which they are needed; they start at the same time.
-SERVICES: tuple[types.ModuleType, ...] = (keystone, glance, cinder)
-
-
-def services_of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
-    """The services of a cloud, in the order in which they are needed."""
-    if state.record.get('backup') in cinder.ON_SWIFT:
-        return keystone, glance, swift, cinder
-    return SERVICES
 
 
 class Cloud:
@@ -70,7 +55,7 @@ class Cloud:
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
-        check_packages(backup)
+        services.check_packages(backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
@@ -135,10 +120,10 @@ class Cloud:
             self._listen(sockets)
             if new:
                 template.instantiate(self.state, self.say)
-                for name in self._optional():
+                for name in services.in_catalogue(self.state):
                     self.state.record['passwords'][name] = (
                         settings.new_password())
-                for service in services_of(self.state):
+                for service in services.of(self.state):
                     service.configure(self.state)
             self._start(sockets, started)
             self._write_client_files(new)
@@ -146,18 +131,13 @@ class Cloud:
             for listener in sockets.values():
                 listener.close()
 
-    def _optional(self) -> list[str]:
-        """The services that the template knows nothing of."""
-        return [service.NAME for service in services_of(self.state)
-                if service.NAME in settings.OPTIONAL_CATALOGUE]
-
     def _listen(self, sockets: dict[str, socket.socket]) -> None:
         """Bind the ports before anything is told of them.
 
         A port that was only looked up could be another program's by the time
         a service wants it; a bound socket is inherited and cannot be taken.
         """
-        names = [name for service in services_of(self.state)
+        names = [name for service in services.of(self.state)
                  if not daemons.alive(self.state, service.NAME)
                  for name in service.SOCKETS]
         for name in names:
@@ -176,11 +156,10 @@ class Cloud:
     def _start(self, sockets: dict[str, socket.socket],
                started: set[str]) -> None:
         starts = {}
-        for service in services_of(self.state):
-            listeners = [sockets[name] for name in service.SOCKETS
-                         if name in sockets]
-            if not listeners:
+        for service in services.of(self.state):
+            if daemons.alive(self.state, service.NAME):
                 continue
+            listeners = [sockets[name] for name in service.SOCKETS]
             descriptors = [listener.fileno() for listener in listeners]
             starts[service.NAME] = time.monotonic()
             started.add(service.NAME)
@@ -193,7 +172,7 @@ class Cloud:
             for listener in listeners:
                 listener.close()
         # Also those that ran before: a process is not yet an answer.
-        for service in services_of(self.state):
+        for service in services.of(self.state):
             daemons.wait_until(
                 self.state, service.NAME,
                 lambda service=service: service.ready(self.state),
@@ -202,13 +181,13 @@ class Cloud:
                 self.say.say(f'{service.NAME} ran already')
                 continue
             self.say.say(
-                f'{service.NAME} on {settings.url(self.state, service.NAME)} '
+                f'{service.NAME} on {services.address(self.state, service)} '
                 f'... {time.monotonic() - starts[service.NAME]:.1f} s')
 
     def _write_client_files(self, new: bool) -> None:
         clients.write(self.state)
         if new:
-            for name in self._optional():
+            for name in services.in_catalogue(self.state):
                 with self.say.step(f'user and endpoints of {name}'):
                     identity.add(self.state, name)
             with self.say.step('test image and tempest.conf'):
@@ -274,16 +253,14 @@ class Cloud:
         """
         self.state.load()
         sizes = daemons.proportional_memory(self.state)
-        services = {}
-        for service in services_of(self.state):
+        running = {}
+        for service in services.of(self.state):
             process = daemons.alive(self.state, service.NAME)
             answer: bool | str = False
             if process is not None:
                 answer = service.ready(self.state)
-            services[service.NAME] = {
-                'url': (settings.url(self.state, service.NAME)
-                        if service.NAME in self.state.record['ports']
-                        else ''),
+            running[service.NAME] = {
+                'url': services.address(self.state, service),
                 'pid': process.pid if process else None,
                 'memory': sizes.get(process.pid, 0) if process else 0,
                 'state': ('stopped' if process is None else
@@ -293,30 +270,11 @@ class Cloud:
         return {
             'state_directory': str(self.state.root),
             'id': self.state.cloud_id,
-            'versions': {service.NAME: metadata.version(service.NAME)
-                         for service in services_of(self.state)},
-            'services': services,
+            'versions': {service.NAME: services.version(service)
+                         for service in services.of(self.state)},
+            'services': running,
         }
 
     def memory(self) -> int:
         """Bytes that the cloud uses, pages shared with others in part."""
         return sum(daemons.proportional_memory(self.state).values())
-
-
-def check_packages(backup: str = 'default') -> None:
-    """Say what is not installed before anything is made.
-
-    :param backup: the profile of the backup driver
-    :raises MissingPackage: naming the extras that bring it
-    """
-    wanted = ['keystone', 'glance', 'cinder', 'cheroot']
-    extras = ['local-cloud']
-    if backup in cinder.ON_SWIFT:
-        wanted += ['swift', 'swiftclient']
-        extras.append('swift')
-    missing = [name for name in wanted if util.find_spec(name) is None]
-    if missing:
-        raise exceptions.MissingPackage(
-            f'Not installed here: {", ".join(missing)}. Install the '
-            f'project with its extra: pip install '
-            f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")

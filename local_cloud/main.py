@@ -23,6 +23,7 @@ import subprocess
 import sys
 from typing import NoReturn
 
+from local_cloud import backups
 from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     starting = _Parser(add_help=False)
     starting.add_argument(
-        '--backup', choices=sorted(cinder.BACKUP_DRIVERS), default='default',
+        '--backup', choices=sorted(backups.PROFILES), default='default',
         help='the backup driver (default: %(default)s)')
     starting.add_argument(
         '--without', choices=sorted(cinder.SERVICES), action='append',

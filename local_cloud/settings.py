@@ -39,7 +39,6 @@ CATALOGUE = {
 OPTIONAL_CATALOGUE = {
     'swift': ('object-store', '/v1/AUTH_%(project_id)s'),
 }
-VOLUME_BACKEND = 'sparse'
 
 
 def new_passwords() -> dict[str, str]:

@@ -14,7 +14,7 @@
 
 import pathlib
 
-from local_cloud import cinder
+from local_cloud import backups
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud import state as cloud_state
@@ -52,6 +52,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     """
     password = state.record['passwords'][settings.ADMIN_USER]
     keystone = settings.endpoint(state, 'keystone')
+    profile = backups.of(state)
     settings.write(path(state), {
         'DEFAULT': {
             'log_file': state.logs / 'tempest.log',
@@ -92,8 +93,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'region': settings.REGION,
             'catalog_type': 'block-storage',
             'vendor_name': 'OpenStack',
-            'storage_protocol': 'local',
-            'backend_names': settings.VOLUME_BACKEND,
+            'storage_protocol': profile.volume_backend.protocol,
+            'backend_names': profile.volume_backend.name,
             'min_microversion': '3.0',
             'max_microversion': 'latest',
             'build_interval': 1,
@@ -118,7 +119,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
             'ledger_dir': state.ledger,
-            'backup_driver': cinder.backup_driver(state),
+            'backup_driver': profile.driver,
             'content_access': 'attachment',
             'connector_ip': settings.HOST,
             'connector_properties': 'basic',

@@ -1,0 +1,97 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The profiles of ``--backup``: a backup driver and what it needs.
+
+A new one is an entry in ``PROFILES``, and a module for each service that no
+profile has had before; see :mod:`local_cloud.services` for what such a
+module has.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import types
+from typing import Any
+
+from local_cloud import settings
+from local_cloud import state as cloud_state
+from local_cloud import swift
+from local_cloud import volumes
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """A backup driver of the cloud.
+
+    :ivar driver: its class
+    :ivar options: makes its other options in ``cinder.conf`` for a cloud
+    :ivar services: the modules of services that it needs beside those that
+        every cloud has; they start before Cinder
+    :ivar modules: what must be importable for it
+    :ivar extra: the extra of this project that brings these modules
+    :ivar missing: says in a sentence what else this machine lacks for it,
+        with the remedy; empty if nothing
+    :ivar volume_backend: the back end of the volumes
+    """
+
+    driver: str
+    options: Callable[[cloud_state.State], dict[str, Any]]
+    services: tuple[types.ModuleType, ...] = ()
+    modules: tuple[str, ...] = ()
+    extra: str = ''
+    missing: Callable[[], str] = str
+    volume_backend: volumes.Backend = volumes.FILES
+
+
+def _posix(state: cloud_state.State) -> dict[str, Any]:
+    directory = state.data / 'backups'
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return {'backup_posix_path': directory}
+
+
+def _swift(state: cloud_state.State) -> dict[str, Any]:
+    return {
+        'backup_swift_url': settings.url(state, swift.NAME) + '/v1/AUTH_',
+        'backup_swift_auth': 'per_user',
+    }
+
+
+def _on_swift(driver: str) -> Profile:
+    return Profile(driver, _swift, services=(swift,),
+                   modules=('swift', 'swiftclient'), extra='swift')
+
+
+#: By name: the reference drivers, and those of Cinder that they extend and
+#: that have no hooks for an import.
+PROFILES = {
+    'default': Profile(
+        'reference_drivers.default.DefaultBackupDriver', _posix),
+    'swift': _on_swift('reference_drivers.swift.SwiftBackupDriver'),
+    'in-tree-posix': Profile(
+        'cinder.backup.drivers.posix.PosixBackupDriver', _posix),
+    'in-tree-swift': _on_swift(
+        'cinder.backup.drivers.swift.SwiftBackupDriver'),
+}
+
+
+def of(state: cloud_state.State) -> Profile:
+    """The profile that a cloud was made with.
+
+    A record that a kill has left before it said so is the default's.
+    """
+    return PROFILES[state.record.get('backup', 'default')]
+
+
+def cinder_options(state: cloud_state.State) -> dict[str, Any]:
+    """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
+    profile = of(state)
+    return {'backup_driver': profile.driver, **profile.options(state)}

@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The services of a cloud, each a module of this package.
+
+Such a module has ``NAME``; ``SOCKETS``, names of the ports that are bound
+before it starts and whose descriptors it inherits; ``configure``, which
+writes its configuration once; ``environment``, variables that its process
+gets; ``serve_command``, that process; ``ready``, which asks it over its own
+protocol. One that is not a Python package behind HTTP also has ``address``,
+what people are told of where it is, and ``version``.
+"""
+
+from importlib import metadata
+from importlib import util
+import types
+
+from local_cloud import backups
+from local_cloud import cinder
+from local_cloud import exceptions
+from local_cloud import glance
+from local_cloud import keystone
+from local_cloud import settings
+from local_cloud import state as cloud_state
+
+_MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
+_EXTRA = 'local-cloud'
+
+
+def of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
+    """The services of a cloud, in the order in which they are needed.
+
+    They start at the same time.
+    """
+    return keystone, glance, *backups.of(state).services, cinder
+
+
+def in_catalogue(state: cloud_state.State) -> list[str]:
+    """The services that belong into the catalogue of this cloud only."""
+    return [service.NAME for service in of(state)
+            if service.NAME in settings.OPTIONAL_CATALOGUE]
+
+
+def address(state: cloud_state.State, service: types.ModuleType) -> str:
+    """Where a service listens, for people; empty if it never did."""
+    if not {*service.SOCKETS} <= {*state.record['ports']}:
+        return ''
+    if hasattr(service, 'address'):
+        return service.address(state)
+    return settings.url(state, service.NAME)
+
+
+def version(service: types.ModuleType) -> str:
+    """The release of a service."""
+    if hasattr(service, 'version'):
+        return service.version()
+    return metadata.version(service.NAME)
+
+
+def check_packages(backup: str = 'default') -> None:
+    """Say what is not installed before anything is made.
+
+    :param backup: the profile of the backup driver
+    :raises MissingPackage: naming the extras that bring it
+    """
+    profile = backups.PROFILES[backup]
+    missing = [name for name in (*_MODULES, *profile.modules)
+               if util.find_spec(name) is None]
+    if missing:
+        extras = [_EXTRA] + ([profile.extra] if profile.extra else [])
+        raise exceptions.MissingPackage(
+            f'Not installed here: {", ".join(missing)}. Install the '
+            f'project with its extra: pip install '
+            f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")
+    if lacking := profile.missing():
+        raise exceptions.MissingPackage(lacking)

@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The profiles of the local cloud."""
+
+import dataclasses
+import importlib
+import tempfile
+from unittest import mock
+
+import testtools
+
+from local_cloud import backups
+from local_cloud import exceptions
+from local_cloud import services
+from local_cloud import state as cloud_state
+
+
+class ProfilesTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.state = cloud_state.State(directory.name)
+        self.state.create()
+
+    def _with(self, **changes):
+        profile = dataclasses.replace(backups.PROFILES['default'], **changes)
+        patch = mock.patch.dict(backups.PROFILES, {'other': profile})
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_every_driver_is_a_class_that_exists(self):
+        for name, profile in backups.PROFILES.items():
+            module, _, driver = profile.driver.rpartition('.')
+            self.assertTrue(
+                isinstance(getattr(importlib.import_module(module), driver),
+                           type), name)
+
+    def test_services_start_before_cinder(self):
+        self.state.record['backup'] = 'swift'
+        self.assertEqual(['keystone', 'glance', 'swift', 'cinder'],
+                         [service.NAME for service in
+                          services.of(self.state)])
+        self.assertEqual(['swift'], services.in_catalogue(self.state))
+
+    def test_record_that_does_not_say_yet(self):
+        self.assertEqual(['keystone', 'glance', 'cinder'],
+                         [service.NAME for service in
+                          services.of(self.state)])
+
+    def test_options_name_the_driver(self):
+        self.state.record.update(backup='in-tree-swift', ports={'swift': 5})
+        self.assertEqual({
+            'backup_driver': 'cinder.backup.drivers.swift.SwiftBackupDriver',
+            'backup_swift_url': 'http://127.0.0.1:5/v1/AUTH_',
+            'backup_swift_auth': 'per_user',
+        }, backups.cinder_options(self.state))
+
+    def test_no_address_without_a_port(self):
+        keystone = services.of(self.state)[0]
+        self.assertEqual('', services.address(self.state, keystone))
+        self.state.record['ports']['keystone'] = 5
+        self.assertEqual('http://127.0.0.1:5',
+                         services.address(self.state, keystone))
+
+    def test_service_that_is_no_python_package(self):
+        service = mock.Mock(NAME='store', SOCKETS=())
+        service.address.return_value = 'share:/1'
+        service.version.return_value = '4.3'
+        self.assertEqual('share:/1', services.address(self.state, service))
+        self.assertEqual('4.3', services.version(service))
+
+    def test_extra_is_named_with_what_is_missing(self):
+        self._with(modules=('no_such_module',), extra='store')
+        error = self.assertRaises(exceptions.MissingPackage,
+                                  services.check_packages, 'other')
+        self.assertEqual(
+            'Not installed here: no_such_module. Install the project with '
+            "its extra: pip install 'cinder-backup-recovery-tests"
+            "[local-cloud,store]'.", str(error))
+
+    def test_what_else_the_machine_lacks(self):
+        self._with(missing=lambda: 'Install the store.')
+        error = self.assertRaises(exceptions.MissingPackage,
+                                  services.check_packages, 'other')
+        self.assertEqual('Install the store.', str(error))
+        services.check_packages('default')
