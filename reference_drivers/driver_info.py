@@ -16,6 +16,8 @@ It is the anchor of trust: where the backup is, and a digest of what it is.
 A version that was exported once can be read for ever.
 """
 
+from collections.abc import Callable
+from collections.abc import Mapping
 import json
 import re
 from typing import Any
@@ -31,9 +33,9 @@ LIMIT = 4096
 """The largest driver_info as JSON, in bytes, whatever the volume's size."""
 
 _GROUPS = 64
-_DIGEST = re.compile(r'sha256:[0-9a-f]{64}\Z')
+DIGEST = re.compile(r'sha256:[0-9a-f]{64}\Z')
 _SUM = re.compile(r'[0-9a-f]{8}\Z')
-_UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
+UUID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z')
 
 _FIELDS = {
     'version': int, 'driver': str, 'location': str, 'backup_id': str,
@@ -42,6 +44,8 @@ _FIELDS = {
 }
 _OPTIONAL = {'parent_id': str, 'snapshot_id': str, 'lengths': list,
              'parents': list}
+
+Wrong = Callable[[str, str], errors.WrongRecord]
 
 
 def make(backup: Any, report: verifier.Report, store: stores.Store,
@@ -111,11 +115,15 @@ def lengthen(text: str, backup_id: str, volume_id: str) -> str:
             .replace('{v}', volume_id))
 
 
-def check(info: Any, backup_id: str) -> None:
-    """Check that a driver_info agrees with itself (level ``record``).
+def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
+               optional: Mapping[str, type]) -> Wrong:
+    """Check what the driver_info of every kind of store has in common.
 
     :param info: what a record has
     :param backup_id: the backup that is imported
+    :param fields: those that it must have, with their types
+    :param optional: those that it may lack
+    :returns: what makes an error of a field's name and what is wrong with it
     :raises WrongRecord: naming the field
     """
     def wrong(field: str, what: str) -> errors.WrongRecord:
@@ -128,9 +136,9 @@ def check(info: Any, backup_id: str) -> None:
     if version != VERSION or isinstance(version, bool):
         raise wrong('version', f'{str(version)[:20]} is not known, only '
                     f'{VERSION} is')
-    for field, kind in {**_FIELDS, **_OPTIONAL}.items():
+    for field, kind in {**fields, **optional}.items():
         value = info.get(field)
-        if value is None and field in _OPTIONAL:
+        if value is None and field in optional:
             continue
         if not isinstance(value, kind) or isinstance(value, bool):
             raise wrong(field, 'is missing' if field not in info else
@@ -140,16 +148,27 @@ def check(info: Any, backup_id: str) -> None:
                     f'backup {backup_id} that is imported')
     for field in ('volume_id', 'parent_id'):
         value = info.get(field)
-        if value is not None and not _UUID.match(value):
+        if value is not None and not UUID.match(value):
             raise wrong(field, f'{value[:40]!r} is not an id')
     if info.get('parent_id') == backup_id:
         raise wrong('parent_id', 'is the backup itself')
     if info['size'] < 1:
         raise wrong('size', f'{info["size"]} is not a size in GiB')
+    return wrong
+
+
+def check(info: Any, backup_id: str) -> None:
+    """Check that a driver_info agrees with itself (level ``record``).
+
+    :param info: what a record has
+    :param backup_id: the backup that is imported
+    :raises WrongRecord: naming the field
+    """
+    wrong = check_form(info, backup_id, _FIELDS, _OPTIONAL)
     if info['object_count'] < 0:
         raise wrong('object_count', f'{info["object_count"]} is negative')
     for field in ('digest', 'chain_digest'):
-        if not _DIGEST.match(info[field]):
+        if not DIGEST.match(info[field]):
             raise wrong(field, 'is not a SHA-256')
     stores.check_names(info['container'], info['prefix'], backup_id)
     if not all(isinstance(one, str) and _SUM.match(one)
@@ -158,7 +177,7 @@ def check(info: Any, backup_id: str) -> None:
     _check_parents(info, wrong)
 
 
-def _check_parents(info: dict[str, Any], wrong: Any) -> None:
+def _check_parents(info: dict[str, Any], wrong: Wrong) -> None:
     seen = {info['backup_id']}
     for entry in info.get('parents') or []:
         if not (isinstance(entry, list) and len(entry) == 4 and

@@ -12,10 +12,8 @@
 
 """What the reference drivers add to a chunked driver of Cinder.
 
-The blueprint cinder-backup-recover-api asked a driver for two hooks: one
-that says in the exported record where the backup is, and one, import verify,
-that proves on import that it is there and can be restored. What follows an
-import is guarded too, since a row can be wrong, old or hostile.
+The hooks of the record, and guards for what follows an import, since a row
+can be wrong, old or hostile.
 """
 
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from reference_drivers import driver_info as driver_infos
+from reference_drivers import import_verify
 from reference_drivers import options
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
@@ -41,23 +40,16 @@ from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
-options.register(CONF)
-
-# As much as the column has; MySQL refuses a longer text, and the backup
-# would stay in status creating.
-_REASON = 255
 
 
-class VerifyMixin:
+class VerifyMixin(import_verify.ImportVerifyMixin):
     """Hooks and guards, in front of a ``ChunkedBackupDriver``.
 
     A driver says where it stores by :meth:`get_store`; that is all.
     """
 
-    #: A name for the kind of store, part of driver_info.
     store_kind = 'chunked'
 
-    context: Any
     delete_object: Callable[[str, str], None]
     put_metadata: Callable[[str, Any], None]
 
@@ -81,24 +73,6 @@ class VerifyMixin:
             raise self._clipped(report.problems[0])
         return driver_infos.make(backup, report, self.get_store(),
                                  self.store_kind)
-
-    def import_record(self, backup: Any, driver_info: Any) -> None:
-        """Prove that a backup is there before its row is available.
-
-        The manager calls this before it copies the record's fields onto the
-        row, ignores what is returned and does not ask again. So the fields
-        are compared with what was verified at the moment when they are
-        copied.
-
-        :param backup: the new row, with just an id and a project
-        :param driver_info: what :meth:`export_record` returned
-        :raises Problem: what is wrong; it becomes the fail_reason
-        """
-        try:
-            verified = self.import_verify(backup, driver_info)
-        except errors.Problem as err:
-            raise self._clipped(err) from err
-        self._compare_on_update(backup, verified)
 
     def import_verify(self, backup: Any, driver_info: Any
                       ) -> dict[str, Any]:
@@ -127,11 +101,7 @@ class VerifyMixin:
         return driver_infos.model_update(driver_info, report.chain[0])
 
     def _verify_without_driver_info(self, backup: Any) -> dict[str, Any]:
-        if CONF[options.GROUP].without_driver_info == 'refuse':
-            raise errors.WrongRecord(
-                'the record has no driver_info to verify the backup by; see '
-                f'option [{options.GROUP}]without_driver_info',
-                'driver_info', backup.id)
+        self._need_driver_info(backup)
         level = CONF[options.GROUP].level
         place = None
         if level != 'record':
@@ -154,14 +124,8 @@ class VerifyMixin:
     def _verify_import(self, backup: Any, target: verifier.Target,
                        level: str, find: verifier.FindParent
                        ) -> verifier.Report:
-        def stop() -> str | None:
-            with backup.as_read_deleted():
-                backup.refresh()
-            if backup.status != fields.BackupStatus.CREATING:
-                return f'the backup became {backup.status}'
-            return None
-
-        report = self._verifier(find, stop).verify(target, level)
+        report = self._verifier(find, self._stop_of(backup)).verify(
+            target, level)
         LOG.info('Verified backup %(id)s at level %(level)s: %(read)d of '
                  '%(total)d bytes read, %(count)d problems.',
                  {'id': backup.id, 'level': level, 'read': report.read,
@@ -196,29 +160,6 @@ class VerifyMixin:
 
         return find
 
-    def _compare_on_update(self, backup: Any, verified: dict[str, Any]
-                           ) -> None:
-        """Compare the record with what was verified when it is applied.
-
-        The record's fields would otherwise win over what was verified: a
-        record with a good driver_info and another backup's container would
-        be imported, and later restored or deleted.
-        """
-        apply = backup.update
-
-        def update(values: dict[str, Any]) -> Any:
-            del backup.update
-            try:
-                self._compare(backup.id, values, verified)
-            except errors.Problem as err:
-                clipped = self._clipped(err)
-                # The manager expects no error any more at this point.
-                volume_utils.update_backup_error(backup, str(clipped))
-                raise clipped from err
-            return apply(values)
-
-        backup.update = update
-
     def _compare(self, backup_id: str, values: dict[str, Any],
                  verified: dict[str, Any]) -> None:
         container: Any = values.get('container')
@@ -228,23 +169,18 @@ class VerifyMixin:
                        f'container {str(container)[:100]!r}',
                        self.get_store().check_location, container, prefix,
                        backup_id)
-        if values.get('parent_id') == backup_id:
-            raise errors.BrokenChain(
-                f'the record says that backup {backup_id} is its own parent',
-                'parent_id', backup_id)
+        self._check_parent(backup_id, values)
         link = verified.get('link')
         for field, value in verified.items():
             if field != 'link' and values.get(field) != value:
                 raise errors.WrongRecord(
                     f'the record says {field} {str(values.get(field))[:60]},'
                     f' verified was {str(value)[:60]}', field, backup_id)
-        size = values.get('size')
-        if not isinstance(size, int) or size < 1:
-            raise errors.WrongRecord(
-                f'the record says size {str(size)[:20]}', 'size', backup_id)
+        self._check_size(backup_id, values)
         if link is not None:
             for problem in presence.check_size(
-                    link, size, values.get('snapshot_id') is not None):
+                    link, values['size'],
+                    values.get('snapshot_id') is not None):
                 raise problem
 
     @staticmethod
@@ -254,15 +190,6 @@ class VerifyMixin:
             volume_id=backup.volume_id, parent_id=backup.parent_id,
             size=backup.size, object_count=backup.object_count,
             of_snapshot=backup.snapshot_id is not None)
-
-    @staticmethod
-    def _clipped(err: errors.Problem) -> errors.Problem:
-        """The same problem, so short that it fits into the row."""
-        text = str(err)
-        if len(text) <= _REASON:
-            return err
-        room = _REASON - (len(text) - len(err.what)) - 3
-        return type(err)(f'{err.what[:room]}...', err.name, err.backup_id)
 
     # Restore
 

@@ -655,6 +655,51 @@ class FilesTest(CephCase):
         self.imports(record)
 
 
+class OldRecordsTest(CephCase):
+    """Records of every version that was ever exported.
+
+    ``ceph_records_v1.json`` has the records of the first release and how
+    the images looked then: of a chain of two, of a full copy and of a copy
+    of a snapshot. It is never made again.
+    """
+
+    def rebuild(self, images, objects_):
+        content = {}
+        for name, steps in images.items():
+            rbd.RBD().create(self.cinder.backups, name, GIB)
+            content[name] = []
+            with self.open(name) as image:
+                now = {}
+                for step in steps:
+                    for offset, text, times in step['write']:
+                        now[offset] = text.encode() * times
+                        image.write(now[offset], offset)
+                    content[name].append(dict(now))
+                    if 'snapshot' in step:
+                        image.create_snap(step['snapshot'])
+        for name, text in objects_.items():
+            self.cinder.backups.write_full(name, text.encode())
+        return content
+
+    def test_version_1(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                            'ceph_records_v1.json')
+        with open(path) as stream:
+            kept = json.load(stream)
+        content = self.rebuild(kept['images'], kept['objects'])
+        wanted = [one for image in kept['images'] for one in content[image]]
+        for level in ('record', 'presence', 'content'):
+            self.level(level)
+            for record, data in zip(kept['records'], wanted, strict=True):
+                info = self.info(record)
+                self.assertEqual(1, info['version'])
+                self.imports(record)
+                backup = self.cinder.backup(info['backup_id'])
+                self.assertEqual(True, blocks(data) ==
+                                 self.cinder.restore(backup.id))
+                self.cinder.lose_row(backup.id)
+
+
 class ClusterTest(testtools.TestCase):
     def setUp(self):
         super().setUp()

@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Delete what is a backup's own, and nothing else."""
+
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+from reference_drivers.ceph import names as naming
+from reference_drivers.ceph import pool as pools
+from reference_drivers.verification import running
+
+LOG = logging.getLogger(__name__)
+
+_RETRIES = 3
+_DELAY = 5
+
+
+def images(backup: Any, names: naming.Names) -> list[str]:
+    """Where something of a backup can be, also of one that failed."""
+    found = [names.own, names.shared]
+    if names.base:
+        found.append(names.base)
+    elif backup.parent_id and backup.parent:
+        parent = naming.names_of(backup.parent, backup.parent.id)
+        if parent.base and parent.volume_id == names.volume_id:
+            found.append(parent.base)
+    return list(dict.fromkeys(found))
+
+
+def delete_from(pool: pools.Pool, names: naming.Names, name: str) -> None:
+    """Delete a backup's snapshot, and the image that is its own."""
+    with pool.image(name, read_only=False) as image:
+        found = pool.snapshots(image, name)
+        own = naming.own_snapshots(found, names.backup_id)
+        for one in own:
+            pool.call(f'snapshot {one}', image.remove_snap, one)
+        rest = len(found) - len(own)
+    # Who is left in it, or whose it is, decides about the image.
+    mine = bool(own) or name == names.own or (
+        name == names.shared and names.of_snapshot and
+        not names.base and pool.meta(names) is not None)
+    if rest or not mine:
+        LOG.info('Image %(name)s stays: it is not only of backup '
+                 '%(id)s.', {'name': name, 'id': names.backup_id})
+        return
+    for left in reversed(range(_RETRIES + 1)):
+        try:
+            # Its time grows with its data.
+            running.native(pool.rbd.RBD().remove, pool.ioctx, name)
+            return
+        except pool.rbd.ImageNotFound:
+            return
+        except pool.rbd.ImageBusy:
+            if not left:
+                raise
+            time.sleep(_DELAY)

@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Find a backup in a pool, and nothing that only looks like it."""
+
+import dataclasses
+
+from reference_drivers.ceph import names as naming
+from reference_drivers.ceph import pool as pools
+from reference_drivers.verification import errors
+
+
+@dataclasses.dataclass
+class Seen:
+    """A backup as it was found."""
+
+    place: naming.Place
+    size: int
+    meta: str | None
+
+
+def locate(pool: pools.Pool, names: naming.Names) -> naming.Place:
+    """Find a backup, and nothing that only looks like it.
+
+    :raises Missing: image or snapshot
+    :raises Extra: more than one snapshot
+    """
+    if names.base is None:
+        image = names.shared if names.of_snapshot else names.own
+        try:
+            with pool.image(image) as opened:
+                found = pool.snapshots(opened, image)
+            # What is newest in it would be another backup's.
+            if any(name.startswith('backup.') for name in found):
+                return _locate_snapshot(pool, names, image)
+            return naming.Place(names.pool, image, None)
+        except errors.Missing as err:
+            # Before Cinder wrote down the image's name, all backups of a
+            # volume were in this one.
+            try:
+                return _locate_snapshot(pool, names, names.shared)
+            except errors.Missing:
+                raise err from None
+    return _locate_snapshot(pool, names, names.base)
+
+
+def _locate_snapshot(pool: pools.Pool, names: naming.Names, image: str
+                     ) -> naming.Place:
+    with pool.image(image) as opened:
+        found = naming.own_snapshots(pool.snapshots(opened, image),
+                                     names.backup_id)
+    if not found:
+        raise errors.Missing(
+            f'image {image} has no snapshot backup.{names.backup_id}.snap.*',
+            image, names.backup_id)
+    if len(found) > 1:
+        raise errors.Extra(
+            f'image {image} has {len(found)} snapshots of backup '
+            f'{names.backup_id}: {", ".join(found)}', image, names.backup_id)
+    return naming.Place(names.pool, image, found[0])
+
+
+def look(pool: pools.Pool, names: naming.Names) -> Seen:
+    """See what is there of a backup, without its content.
+
+    :raises Problem: what is missing
+    """
+    place = locate(pool, names)
+    with pool.image(place.image, place.snapshot) as image:
+        size = pool.call(f'image {place.image}', image.size)
+    meta = pool.meta(names)
+    if names.of_snapshot and meta is None and place.snapshot is None:
+        # The image's name does not say which backup's it is; this does.
+        raise errors.Missing(f'object {names.meta} is missing', names.meta,
+                             names.backup_id)
+    return Seen(place, size, meta)

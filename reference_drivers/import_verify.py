@@ -1,0 +1,169 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The hooks around a record, for a driver of any kind.
+
+The blueprint cinder-backup-recover-api asked a driver for two hooks: one
+that says in the exported record where the backup is, and one, import verify,
+that proves on import that it is there and can be restored. What they have in
+common for all drivers is here; :mod:`reference_drivers.hooks` has the rest
+for chunked drivers, :mod:`reference_drivers.ceph` for another kind.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cinder.objects import fields
+from cinder.volume import volume_utils
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from reference_drivers import options
+from reference_drivers.verification import errors
+
+LOG = logging.getLogger(__name__)
+CONF = cfg.CONF
+options.register(CONF)
+
+# As much as the column has; MySQL refuses a longer text, and the backup
+# would stay in status creating.
+_REASON = 255
+
+
+class ImportVerifyMixin:
+    """Hooks in front of any driver of Cinder.
+
+    A driver gives :meth:`export_record`, :meth:`import_verify`,
+    :meth:`_compare` and :meth:`verify`.
+    """
+
+    #: A name for the kind of store, part of driver_info.
+    store_kind = 'unknown'
+
+    context: Any
+
+    def export_record(self, backup: Any) -> dict[str, Any]:
+        """Describe a backup in its record.
+
+        :param backup: the backup
+        :returns: where it is and what it must look like
+        :raises Problem: it could not be restored, so that no record should
+            claim it can
+        """
+        raise NotImplementedError
+
+    def import_verify(self, backup: Any, driver_info: Any
+                      ) -> dict[str, Any]:
+        """Verify a backup that is to be imported.
+
+        :param backup: the new row
+        :param driver_info: what :meth:`export_record` returned
+        :returns: the model update: the fields of the row as verified, empty
+            where nothing could be
+        :raises Problem: what is wrong
+        """
+        raise NotImplementedError
+
+    def _compare(self, backup_id: str, values: dict[str, Any],
+                 verified: dict[str, Any]) -> None:
+        """Compare a record's fields with what was verified.
+
+        :param values: the fields, which may be corrected
+        :param verified: what :meth:`import_verify` returned
+        :raises Problem: they contradict each other
+        """
+        raise NotImplementedError
+
+    def import_record(self, backup: Any, driver_info: Any) -> None:
+        """Prove that a backup is there before its row is available.
+
+        The manager calls this before it copies the record's fields onto the
+        row, ignores what is returned and does not ask again. So the fields
+        are compared with what was verified at the moment when they are
+        copied.
+
+        :param backup: the new row, with just an id and a project
+        :param driver_info: what :meth:`export_record` returned
+        :raises Problem: what is wrong; it becomes the fail_reason
+        """
+        try:
+            verified = self.import_verify(backup, driver_info)
+        except errors.Problem as err:
+            raise self._clipped(err) from err
+        self._compare_on_update(backup, verified)
+
+    def _compare_on_update(self, backup: Any, verified: dict[str, Any]
+                           ) -> None:
+        """Compare the record with what was verified when it is applied.
+
+        The record's fields would otherwise win over what was verified: a
+        record with a good driver_info and another backup's container would
+        be imported, and later restored or deleted.
+        """
+        apply = backup.update
+
+        def update(values: dict[str, Any]) -> Any:
+            del backup.update
+            try:
+                self._compare(backup.id, values, verified)
+            except errors.Problem as err:
+                clipped = self._clipped(err)
+                # The manager expects no error any more at this point.
+                volume_utils.update_backup_error(backup, str(clipped))
+                raise clipped from err
+            return apply(values)
+
+        backup.update = update
+
+    @staticmethod
+    def _need_driver_info(backup: Any) -> None:
+        """Refuse a record without driver_info, unless that is accepted."""
+        if CONF[options.GROUP].without_driver_info == 'refuse':
+            raise errors.WrongRecord(
+                'the record has no driver_info to verify the backup by; see '
+                f'option [{options.GROUP}]without_driver_info',
+                'driver_info', backup.id)
+
+    @staticmethod
+    def _check_parent(backup_id: str, values: dict[str, Any]) -> None:
+        if values.get('parent_id') == backup_id:
+            raise errors.BrokenChain(
+                f'the record says that backup {backup_id} is its own parent',
+                'parent_id', backup_id)
+
+    @staticmethod
+    def _check_size(backup_id: str, values: dict[str, Any]) -> None:
+        size = values.get('size')
+        if not isinstance(size, int) or size < 1:
+            raise errors.WrongRecord(
+                f'the record says size {str(size)[:20]}', 'size', backup_id)
+
+    @staticmethod
+    def _stop_of(backup: Any) -> Callable[[], str | None]:
+        """What tells that an import is not wanted any more."""
+        def stop() -> str | None:
+            with backup.as_read_deleted():
+                backup.refresh()
+            if backup.status != fields.BackupStatus.CREATING:
+                return f'the backup became {backup.status}'
+            return None
+
+        return stop
+
+    @staticmethod
+    def _clipped(err: errors.Problem) -> errors.Problem:
+        """The same problem, so short that it fits into the row."""
+        text = str(err)
+        if len(text) <= _REASON:
+            return err
+        room = _REASON - (len(text) - len(err.what)) - 3
+        return type(err)(f'{err.what[:room]}...', err.name, err.backup_id)
