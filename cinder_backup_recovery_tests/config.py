@@ -158,8 +158,15 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'root_helper',
         default='sudo',
         help="Command that runs os-brick's programs as root, for "
-             "content_access = attachment. Volumes that are files need "
-             "none."),
+             "content_access = attachment. Volumes that are files or RBD "
+             "images need none."),
+    cfg.StrOpt(
+        'rbd_keyring',
+        default='',
+        help="Keyring of the Ceph user that RBD volumes are attached with, "
+             "for content_access = attachment. The cloud does not tell the "
+             "key; without this, os-brick looks for "
+             "/etc/ceph/<cluster>.client.<user>.keyring."),
 ]
 
 backup_recovery_feature_group = cfg.OptGroup(

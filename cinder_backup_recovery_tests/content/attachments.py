@@ -32,6 +32,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import resources as test_resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.content import rbd
 
 
 def _os_brick() -> Any:
@@ -59,6 +60,7 @@ class Host:
     ip: str = '127.0.0.1'
     root_helper: str = 'sudo'
     basic: bool = False
+    rbd_keyring: str = ''
 
     @classmethod
     def from_config(cls, conf: Any) -> 'Host':
@@ -70,7 +72,8 @@ class Host:
         _os_brick()
         group = conf.cinder_backup_recovery
         return cls(ip=group.connector_ip, root_helper=group.root_helper,
-                   basic=group.connector_properties == 'basic')
+                   basic=group.connector_properties == 'basic',
+                   rbd_keyring=group.rbd_keyring)
 
     def properties(self) -> dict[str, Any]:
         """Describe this machine to the cloud.
@@ -91,6 +94,17 @@ class Host:
                 f'os-brick cannot describe this machine with '
                 f'[cinder_backup_recovery] root_helper = '
                 f'{self.root_helper}: {exc}') from None
+
+    def complete(self, connection_info: dict[str, Any]) -> dict[str, Any]:
+        """Add what this machine knows of a connection and the cloud does not.
+
+        :param connection_info: what the cloud says of an attachment
+        :returns: what os-brick is given
+        :raises InvalidConfiguration: if this machine lacks what it needs
+        """
+        if connection_info['driver_volume_type'] == rbd.TYPE:
+            return rbd.with_key(connection_info, self.rbd_keyring)
+        return connection_info
 
     def connector(self, connection_info: dict[str, Any]) -> Any:
         """Make what connects one kind of volume.
@@ -165,8 +179,6 @@ class AttachmentContent(access.VolumeContent):
     def _check_size(volume_id: str, device: BinaryIO,
                     layout: content_layout.Layout, when: str) -> None:
         size = device.seek(0, os.SEEK_END)
-        if size is None:  # os-brick's RBD volume
-            size = device.tell()
         if size != layout.size_bytes:
             raise exceptions.ContentMismatch(
                 f'volume {volume_id} has {size} bytes {when} it was '
@@ -182,6 +194,7 @@ class AttachmentContent(access.VolumeContent):
                 raise exceptions.ResourceFailed(
                     f'the cloud does not say how volume {volume_id} is '
                     f'connected')
+            info = self.host.complete(info)
             connector = self.host.connector(info)
             connected = connector.connect_volume(info)
             try:
@@ -199,7 +212,7 @@ def _sync(device: BinaryIO) -> None:
     """Bring everything that was written to the storage."""
     try:
         number = device.fileno()
-    except OSError:  # os-brick's RBD volume is no file of the system
+    except OSError:  # an RBD image is no file of the system
         return
     os.fsync(number)
 
@@ -207,6 +220,9 @@ def _sync(device: BinaryIO) -> None:
 @contextlib.contextmanager
 def _opened(path: Any, write: bool) -> Iterator[BinaryIO]:
     """Open what a connector returned: a path, or a file already."""
+    if hasattr(path, 'rbd_image'):
+        yield cast(BinaryIO, rbd.Device(path.rbd_image, write))
+        return
     if not isinstance(path, (str, bytes, os.PathLike)):
         yield cast(BinaryIO, path)
         return

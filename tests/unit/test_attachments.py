@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import io
 import os
 import sys
 from types import SimpleNamespace
@@ -167,7 +168,7 @@ class AttachmentContentTest(testtools.TestCase):
             self.assertRaises(OSError, attachments._sync, device)
 
     def test_not_a_file(self):
-        device = mock.Mock()
+        device = mock.Mock(spec=io.RawIOBase)
         device.fileno.side_effect = OSError
         attachments._sync(device)
         with attachments._opened(device, True) as opened:

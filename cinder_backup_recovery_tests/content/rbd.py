@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""RBD images through librbd, where os-brick connects them without a device."""
+
+import io
+import os
+from typing import Any
+
+from cinder_backup_recovery_tests import exceptions
+
+TYPE = 'rbd'
+"""The ``driver_volume_type`` of such a connection."""
+
+
+def with_key(connection_info: dict[str, Any], path: str) -> dict[str, Any]:
+    """Add the key that the cloud does not give away.
+
+    :param connection_info: what the cloud says of an attachment
+    :param path: a keyring of the user that it names, empty to let os-brick
+        look for it
+    :returns: what os-brick is given
+    :raises InvalidConfiguration: if there is no such file, or there are no
+        bindings for Ceph
+    """
+    from os_brick.initiator import linuxrbd
+    if linuxrbd.rados is None or linuxrbd.rbd is None:
+        raise exceptions.InvalidConfiguration(
+            '[cinder_backup_recovery] content_access is attachment and the '
+            "volumes are RBD images, but the Python modules rados and rbd "
+            'cannot be imported: install python3-rados and python3-rbd of '
+            'the distribution and let this virtualenv see them, or set '
+            'content_access = image')
+    if connection_info.get('keyring'):
+        return connection_info
+    if not path:
+        user = connection_info.get('auth_username')
+        path = (f'/etc/ceph/{connection_info.get("cluster_name")}.client.'
+                f'{user}.keyring')
+        if not user or os.access(path, os.R_OK):
+            return connection_info
+    try:
+        with open(path) as stream:
+            return {**connection_info, 'keyring': stream.read()}
+    except OSError as exc:
+        raise exceptions.InvalidConfiguration(
+            f'{path} cannot be read ({exc.strerror}): set '
+            f'[cinder_backup_recovery] rbd_keyring to a keyring of the user '
+            f'that the volumes are attached with, or content_access = image'
+        ) from None
+
+
+class Device(io.RawIOBase):
+    """An image as a device: a size that stays, and content.
+
+    os-brick has such a class too; its ``write`` does not say how much it
+    has written, and it can always be written to.
+    """
+
+    def __init__(self, image: Any, write: bool) -> None:
+        """Take an image that is open; whoever opened it closes it.
+
+        :param image: librbd's
+        :param write: whether it may be written to
+        """
+        super().__init__()
+        self._image = image
+        self._write = write
+        self._position = 0
+        self._size: int = image.size()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def writable(self) -> bool:
+        """Say whether it can be written to."""
+        return self._write
+
+    def seekable(self) -> bool:
+        """Say that every position can be reached."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position.
+
+        :param offset: how far from there
+        :param whence: begin, position or end
+        :returns: the position
+        """
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position,
+                 os.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            raise ValueError(f'position {start + offset} is before the begin')
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Say where it is."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as much as there is room for.
+
+        :param buffer: where to put it
+        :returns: how many bytes
+        """
+        length = max(min(len(buffer), self._size - self._position), 0)
+        if length:
+            buffer[:length] = self._image.read(self._position, length)
+        self._position += length
+        return length
+
+    def write(self, data: Any) -> int:
+        """Write at the position.
+
+        :param data: the bytes
+        :returns: how many, which is all
+        :raises OSError: it may not be written to, or they do not fit
+        """
+        if not self._write:
+            raise io.UnsupportedOperation('not opened for writing')
+        piece = bytes(data)
+        if self._position + len(piece) > self._size:
+            raise OSError(f'{len(piece)} bytes at {self._position} are '
+                          f'behind the end of an image of {self._size}')
+        self._image.write(piece, self._position)
+        self._position += len(piece)
+        return len(piece)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Keep the size, as a device does.
+
+        :param size: not used
+        :returns: the size
+        """
+        return self._size
+
+    def flush(self) -> None:
+        """Bring what was written to the storage."""
+        if self._write and not self.closed:
+            self._image.flush()
