@@ -22,6 +22,7 @@ import dataclasses
 import types
 from typing import Any
 
+from local_cloud import ceph
 from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud import swift
@@ -40,7 +41,8 @@ class Profile:
     :ivar extra: the extra of this project that brings these modules
     :ivar missing: says in a sentence what else this machine lacks for it,
         with the remedy; empty if nothing
-    :ivar volume_backend: the back end of the volumes
+    :ivar volumes: a key of ``volumes.BACKENDS``, where no other is asked
+        for
     """
 
     driver: str
@@ -49,7 +51,7 @@ class Profile:
     modules: tuple[str, ...] = ()
     extra: str = ''
     missing: Callable[[], str] = str
-    volume_backend: volumes.Backend = volumes.FILES
+    volumes: str = 'files'
 
 
 def _posix(state: cloud_state.State) -> dict[str, Any]:
@@ -70,16 +72,31 @@ def _on_swift(driver: str) -> Profile:
                    modules=('swift', 'swiftclient'), extra='swift')
 
 
+def _ceph(state: cloud_state.State) -> dict[str, Any]:
+    return {
+        'backup_ceph_conf': ceph.cluster(state).conf,
+        'backup_ceph_user': ceph.USER,
+        'backup_ceph_pool': ceph.BACKUPS,
+    }
+
+
+def _on_ceph(driver: str) -> Profile:
+    return Profile(driver, _ceph, services=(ceph,),
+                   missing=ceph.missing_for_cinder, volumes='rbd')
+
+
 #: By name: the reference drivers, and those of Cinder that they extend and
 #: that have no hooks for an import.
 PROFILES = {
     'default': Profile(
         'reference_drivers.default.DefaultBackupDriver', _posix),
     'swift': _on_swift('reference_drivers.swift.SwiftBackupDriver'),
+    'ceph': _on_ceph('reference_drivers.ceph.CephBackupDriver'),
     'in-tree-posix': Profile(
         'cinder.backup.drivers.posix.PosixBackupDriver', _posix),
     'in-tree-swift': _on_swift(
         'cinder.backup.drivers.swift.SwiftBackupDriver'),
+    'in-tree-ceph': _on_ceph('cinder.backup.drivers.ceph.CephBackupDriver'),
 }
 
 
@@ -95,3 +112,14 @@ def cinder_options(state: cloud_state.State) -> dict[str, Any]:
     """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
     profile = of(state)
     return {'backup_driver': profile.driver, **profile.options(state)}
+
+
+def volume_backend(state: cloud_state.State) -> volumes.Backend:
+    """Where the volumes of a cloud are."""
+    return volumes.BACKENDS[state.record.get('volumes', of(state).volumes)]
+
+
+def services(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
+    """The services that only some clouds have, of this one."""
+    return tuple(dict.fromkeys(
+        (*of(state).services, *volume_backend(state).services)))

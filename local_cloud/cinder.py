@@ -17,6 +17,7 @@ import sys
 import requests
 
 from local_cloud import backups
+from local_cloud import ceph
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud import state as cloud_state
@@ -34,7 +35,7 @@ def configure(state: cloud_state.State) -> None:
                    ('conversion', 'cinder-state')}
     for directory in directories.values():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    volumes = backups.of(state).volume_backend
+    backend = backups.volume_backend(state)
     settings.write(state.config(NAME), {
         'DEFAULT': {
             'debug': state.record['debug'],
@@ -49,7 +50,7 @@ def configure(state: cloud_state.State) -> None:
             'state_path': directories['cinder-state'],
             'image_conversion_dir': directories['conversion'],
             'glance_api_servers': settings.url(state, 'glance'),
-            'enabled_backends': volumes.name,
+            'enabled_backends': backend.name,
             'default_volume_type': '__DEFAULT__',
             # Several volumes of 1 GiB at the same time are no load, and a
             # sparse file takes no room until it is written.
@@ -72,9 +73,9 @@ def configure(state: cloud_state.State) -> None:
         'oslo_concurrency': {'lock_path': state.locks},
         'coordination': {'backend_url': f'file://{state.data}/coordination'},
         'oslo_messaging_notifications': {'driver': 'noop'},
-        volumes.name: {
-            'volume_backend_name': volumes.name,
-            **volumes.options(state),
+        backend.name: {
+            'volume_backend_name': backend.name,
+            **backend.options(state),
         },
     })
     (state.data / 'coordination').mkdir(mode=0o700, exist_ok=True)
@@ -98,6 +99,8 @@ def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
             str(state.config(NAME)),
             str(settings.packaged_file(NAME, 'api-paste.ini')),
             str(descriptor),
+            *(['--ceph', str(state.root)]
+              if ceph in backups.services(state) else []),
             *state.record['cinder_services']]
 
 

@@ -16,6 +16,7 @@ import json
 import pathlib
 import shlex
 
+from local_cloud import backups
 from local_cloud import settings
 from local_cloud import state as cloud_state
 
@@ -42,6 +43,7 @@ def variables(state: cloud_state.State) -> dict[str, str]:
         'TEMPEST_CONFIG_DIR': str(state.etc),
         'TEMPEST_CONFIG': 'tempest.conf',
         cloud_state.ENVIRONMENT: str(state.root),
+        **backups.volume_backend(state).client_variables(state),
     }
 
 

@@ -18,6 +18,7 @@ import socket
 import time
 from typing import Any
 
+from local_cloud import backups
 from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import console
@@ -45,21 +46,22 @@ class Cloud:
         self.timeout = timeout
 
     def up(self, backup: str = 'default', debug: bool = False,
-           without: Sequence[str] = ()) -> None:
+           without: Sequence[str] = (), volumes: str | None = None) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
         :param debug: let the services log everything
         :param without: services of Cinder that are not to run, for tests of
             what happens then
+        :param volumes: the back end of the volumes, else the profile's own
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
-        services.check_packages(backup)
+        services.check_packages(backup, volumes)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
-            new = self._prepare(backup, debug, without)
+            new = self._prepare(backup, debug, without, volumes)
             started: set[str] = set()
             try:
                 self._bring_up(new, started)
@@ -77,8 +79,8 @@ class Cloud:
         self.say.say(f'ready after {time.monotonic() - start:.1f} s, '
                      f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
 
-    def _prepare(self, backup: str, debug: bool,
-                 without: Sequence[str]) -> bool:
+    def _prepare(self, backup: str, debug: bool, without: Sequence[str],
+                 volumes: str | None) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -86,7 +88,8 @@ class Cloud:
         if self.state.exists:
             self.state.load()
             if self.state.record.get('made'):
-                self._refuse_other_options(backup, debug, without)
+                self._refuse_other_options(backup, debug, without,
+                                           volumes)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
             # One that never became ready the first time holds nothing of
@@ -95,17 +98,21 @@ class Cloud:
             self.state.clear()
         self.state.create()
         self.state.record.update(
-            backup=backup, debug=debug, cinder_services=[
+            backup=backup, debug=debug,
+            volumes=volumes or backups.PROFILES[backup].volumes,
+            cinder_services=[
                 s for s in cinder.SERVICES if s not in without])
         return True
 
     def _refuse_other_options(self, backup: str, debug: bool,
-                              without: Sequence[str]) -> None:
+                              without: Sequence[str],
+                              volumes: str | None) -> None:
         record = self.state.record
         left_out = set(cinder.SERVICES) - set(record['cinder_services'])
         for option, wanted, has in (
                 ('--backup', backup != 'default' and backup,
                  record['backup']),
+                ('--volumes', volumes, record.get('volumes', 'files')),
                 ('--debug', debug, record['debug']),
                 ('--without', set(without), left_out)):
             if wanted and wanted != has:

@@ -19,6 +19,7 @@ import contextlib
 import os
 import subprocess
 import time
+from typing import Any
 
 import psutil
 
@@ -66,25 +67,24 @@ def spawn(state: cloud_state.State, name: str, command: Sequence[str],
             list(command), cwd=state.root, env=variables,
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             pass_fds=pass_fds, start_new_session=True)
-    state.record['processes'][name] = {
-        'pid': process.pid, 'started': _start_time(process.pid)}
+    state.record['processes'][name] = entry_of(process.pid)
     state.save()
     return process
 
 
-def _start_time(pid: int) -> float | None:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def alive(state: cloud_state.State, name: str) -> psutil.Process | None:
-    """The running process of a service, or None.
+def entry_of(pid: int) -> dict[str, Any]:
+    """What a record keeps of a process, to find it again.
 
     A pid alone is not enough: after a reboot it may be somebody else's.
     """
-    entry = state.record['processes'].get(name)
+    try:
+        return {'pid': pid, 'started': psutil.Process(pid).create_time()}
+    except psutil.NoSuchProcess:
+        return {'pid': pid, 'started': None}
+
+
+def recorded(entry: Mapping[str, Any] | None) -> psutil.Process | None:
+    """The running process that a record tells of, or None."""
     if not entry:
         return None
     try:
@@ -95,6 +95,11 @@ def alive(state: cloud_state.State, name: str) -> psutil.Process | None:
     except psutil.NoSuchProcess:
         pass
     return None
+
+
+def alive(state: cloud_state.State, name: str) -> psutil.Process | None:
+    """The running process of a service, or None."""
+    return recorded(state.record['processes'].get(name))
 
 
 def all_of(state: cloud_state.State) -> list[psutil.Process]:

@@ -35,6 +35,7 @@ class LocalCloud(fixtures.Fixture):
     :param debug: let the services log everything
     :param without: services of Cinder that are not to run
     :param timeout: seconds that each service has to become ready
+    :param volumes: the back end of the volumes, else the profile's own
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -47,9 +48,10 @@ class LocalCloud(fixtures.Fixture):
     tempest_conf: pathlib.Path
 
     def __init__(self, backup: str = 'default', debug: bool = False,
-                 without: Sequence[str] = (), timeout: float = 60):
+                 without: Sequence[str] = (), timeout: float = 60,
+                 volumes: str | None = None):
         super().__init__()
-        self._options = (backup, debug, without)
+        self._options = (backup, debug, without, volumes)
         self._timeout = timeout
 
     def _setUp(self) -> None:

@@ -32,6 +32,7 @@ from local_cloud import exceptions
 from local_cloud import known
 from local_cloud import signals
 from local_cloud import state as cloud_state
+from local_cloud import volumes
 
 EXIT_ERROR = 3
 
@@ -83,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument(
         '--backup', choices=sorted(backups.PROFILES), default='default',
         help='the backup driver (default: %(default)s)')
+    starting.add_argument(
+        '--volumes', choices=sorted(volumes.BACKENDS),
+        help="where the volumes are (default: rbd with Ceph's backup drivers, "
+             "files with all others)")
     starting.add_argument(
         '--without', choices=sorted(cinder.SERVICES), action='append',
         default=[], metavar='SERVICE',
@@ -152,7 +157,8 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         state.check()
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
-        cloud.up(arguments.backup, arguments.debug, arguments.without)
+        cloud.up(arguments.backup, arguments.debug, arguments.without,
+                 arguments.volumes)
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -277,7 +283,8 @@ def _act(arguments: argparse.Namespace) -> int:
         cloud_state.default_directory())
     cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
     if arguments.verb == 'up':
-        cloud.up(arguments.backup, arguments.debug, arguments.without)
+        cloud.up(arguments.backup, arguments.debug, arguments.without,
+                 arguments.volumes)
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':

@@ -31,6 +31,7 @@ from local_cloud import glance
 from local_cloud import keystone
 from local_cloud import settings
 from local_cloud import state as cloud_state
+from local_cloud import volumes as all_volumes
 
 _MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
 _EXTRA = 'local-cloud'
@@ -41,7 +42,7 @@ def of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
 
     They start at the same time.
     """
-    return keystone, glance, *backups.of(state).services, cinder
+    return keystone, glance, *backups.services(state), cinder
 
 
 def in_catalogue(state: cloud_state.State) -> list[str]:
@@ -66,10 +67,12 @@ def version(service: types.ModuleType) -> str:
     return metadata.version(service.NAME)
 
 
-def check_packages(backup: str = 'default') -> None:
+def check_packages(backup: str = 'default',
+                   volumes: str | None = None) -> None:
     """Say what is not installed before anything is made.
 
     :param backup: the profile of the backup driver
+    :param volumes: the back end of the volumes, else the profile's
     :raises MissingPackage: naming the extras that bring it
     """
     profile = backups.PROFILES[backup]
@@ -81,5 +84,6 @@ def check_packages(backup: str = 'default') -> None:
             f'Not installed here: {", ".join(missing)}. Install the '
             f'project with its extra: pip install '
             f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")
-    if lacking := profile.missing():
+    backend = all_volumes.BACKENDS[volumes or profile.volumes]
+    if lacking := profile.missing() or backend.missing():
         raise exceptions.MissingPackage(lacking)

@@ -52,7 +52,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     """
     password = state.record['passwords'][settings.ADMIN_USER]
     keystone = settings.endpoint(state, 'keystone')
-    profile = backups.of(state)
+    volumes = backups.volume_backend(state)
     settings.write(path(state), {
         'DEFAULT': {
             'log_file': state.logs / 'tempest.log',
@@ -93,8 +93,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'region': settings.REGION,
             'catalog_type': 'block-storage',
             'vendor_name': 'OpenStack',
-            'storage_protocol': profile.volume_backend.protocol,
-            'backend_names': profile.volume_backend.name,
+            'storage_protocol': volumes.protocol,
+            'backend_names': volumes.name,
             'min_microversion': '3.0',
             'max_microversion': 'latest',
             'build_interval': 1,
@@ -119,10 +119,11 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
             'ledger_dir': state.ledger,
-            'backup_driver': profile.driver,
+            'backup_driver': backups.of(state).driver,
             'content_access': 'attachment',
             'connector_ip': settings.HOST,
             'connector_properties': 'basic',
             'poll_interval': '0.1',
+            **volumes.tempest_options(state),
         },
     })

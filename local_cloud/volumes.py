@@ -14,9 +14,16 @@
 
 from collections.abc import Callable
 import dataclasses
+import os
+import types
 from typing import Any
 
+from local_cloud import ceph
 from local_cloud import state as cloud_state
+
+
+def _nothing(state: cloud_state.State) -> dict[str, str]:
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +34,22 @@ class Backend:
         ``volume_backend_name`` too
     :ivar protocol: the storage protocol that its driver reports
     :ivar options: makes the options of that section for a cloud
+    :ivar services: the modules of services that it needs
+    :ivar tempest_options: makes what the plugin's section of
+        ``tempest.conf`` says of it
+    :ivar client_variables: makes what is in the environment of whoever
+        attaches volumes
+    :ivar missing: says in a sentence what this machine lacks for it, with
+        the remedy; empty if nothing
     """
 
     name: str
     protocol: str
     options: Callable[[cloud_state.State], dict[str, Any]]
+    services: tuple[types.ModuleType, ...] = ()
+    tempest_options: Callable[[cloud_state.State], dict[str, Any]] = _nothing
+    client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
+    missing: Callable[[], str] = str
 
 
 def _files(state: cloud_state.State) -> dict[str, Any]:
@@ -43,4 +61,31 @@ def _files(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
-FILES = Backend('sparse', 'local', _files)
+def _rbd(state: cloud_state.State) -> dict[str, Any]:
+    return {
+        'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
+        'rbd_ceph_conf': ceph.cluster(state).conf,
+        'rbd_user': ceph.USER,
+        'rbd_pool': ceph.VOLUMES,
+    }
+
+
+def _rbd_keyring(state: cloud_state.State) -> dict[str, Any]:
+    return {'rbd_keyring': ceph.cluster(state).keyring}
+
+
+def _rbd_bindings(state: cloud_state.State) -> dict[str, str]:
+    before = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+    own = os.fspath(ceph.bindings(state))
+    return {'PYTHONPATH': os.pathsep.join(
+        [own, *(path for path in before if path and path != own)])}
+
+
+#: By the name that ``--volumes`` gives them.
+BACKENDS = {
+    'files': Backend('sparse', 'local', _files),
+    'rbd': Backend('rbd', 'ceph', _rbd, services=(ceph,),
+                   tempest_options=_rbd_keyring,
+                   client_variables=_rbd_bindings,
+                   missing=ceph.missing_for_cinder),
+}

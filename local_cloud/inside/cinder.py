@@ -28,7 +28,9 @@ import traceback
 # called, before anything else of Cinder is imported.
 os.environ['OS_CINDER_DISABLE_EVENTLET_PATCHING'] = '1'
 
+from local_cloud import state as cloud_state
 from local_cloud.inside import http
+from local_cloud.inside import rbd
 from local_cloud.inside import sqlite
 
 
@@ -177,7 +179,13 @@ def _start_services(conf, names: list[str]) -> None:
 
 def serve_all(arguments: argparse.Namespace) -> None:
     """Run the services and the API until the process is told to end."""
+    if arguments.ceph:
+        state = cloud_state.State(arguments.ceph)
+        rbd.add_bindings(state)
     conf = _configure(arguments.configuration)
+    if arguments.ceph:
+        rbd.adapt(state)
+        rbd.wait_until_ready(state)
     _start_services(conf, arguments.services)
     from paste import deploy
     application = deploy.loadapp(f'config:{arguments.paste}',
@@ -193,6 +201,9 @@ def main() -> None:
     serve.add_argument('configuration')
     serve.add_argument('paste')
     serve.add_argument('descriptor', type=int)
+    serve.add_argument('--ceph', metavar='DIRECTORY',
+                       help='state directory of a cloud with a Ceph that a '
+                            'driver uses')
     serve.add_argument('services', nargs='+')
     verbs.add_parser('bootstrap').add_argument('configuration')
     arguments = parser.parse_args()

@@ -13,16 +13,21 @@
 """The profiles of the local cloud."""
 
 import dataclasses
+import fcntl
 import importlib
+import os
 import tempfile
 from unittest import mock
 
 import testtools
 
 from local_cloud import backups
+from local_cloud import ceph
+from local_cloud import ceph_packages
 from local_cloud import exceptions
 from local_cloud import services
 from local_cloud import state as cloud_state
+from local_cloud import volumes
 
 
 class ProfilesTest(testtools.TestCase):
@@ -96,3 +101,61 @@ class ProfilesTest(testtools.TestCase):
                                   services.check_packages, 'other')
         self.assertEqual('Install the store.', str(error))
         services.check_packages('default')
+
+    def _services(self):
+        return [service.NAME for service in services.of(self.state)]
+
+    def test_ceph_is_started_once_for_backups_and_volumes(self):
+        self.state.record['backup'] = 'ceph'
+        self.assertEqual(['keystone', 'glance', 'ceph', 'cinder'],
+                         self._services())
+        self.assertEqual('rbd', backups.volume_backend(self.state).name)
+        self.assertEqual([], services.in_catalogue(self.state))
+
+    def test_volumes_beside_the_profile(self):
+        self.state.record.update(backup='ceph', volumes='files')
+        self.assertEqual('sparse', backups.volume_backend(self.state).name)
+        self.assertIn('ceph', self._services())
+        self.state.record.update(backup='swift', volumes='rbd')
+        self.assertEqual(['keystone', 'glance', 'swift', 'ceph', 'cinder'],
+                         self._services())
+
+    def test_only_clients_of_rbd_volumes_get_the_bindings(self):
+        self.state.record.update(backup='ceph', volumes='rbd')
+        backend = backups.volume_backend(self.state)
+        own = str(self.state.root / 'data' / 'ceph-bindings')
+        for before, after in (('', own), (own, own),
+                              ('/other', f'{own}:/other')):
+            with mock.patch.dict(os.environ, {'PYTHONPATH': before}):
+                self.assertEqual({'PYTHONPATH': after},
+                                 backend.client_variables(self.state))
+        files = volumes.BACKENDS['files']
+        self.assertEqual({}, files.client_variables(self.state))
+        self.assertEqual({}, files.tempest_options(self.state))
+
+    def test_machine_without_ceph(self):
+        with mock.patch.object(ceph_packages, '_PROGRAMS', ('no-such',)):
+            for arguments in (('ceph',), ('ceph', 'files'),
+                              ('default', 'rbd')):
+                error = self.assertRaises(
+                    exceptions.MissingPackage, services.check_packages,
+                    *arguments)
+                self.assertIn('apt-get install', str(error))
+            services.check_packages('default')
+
+    def test_bindings_for_another_python(self):
+        with (mock.patch.object(ceph_packages, 'missing', return_value=''),
+              mock.patch('importlib.machinery.EXTENSION_SUFFIXES',
+                         ['.cpython-27.so'])):
+            self.assertIn('make the virtualenv with /usr/bin/python3',
+                          ceph_packages.missing_for_cinder())
+
+
+class LockTest(testtools.TestCase):
+
+    def test_ready_as_long_as_it_is_locked(self):
+        with tempfile.NamedTemporaryFile() as file:
+            self.assertFalse(ceph.is_locked(file.name))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.assertTrue(ceph.is_locked(file.name))
+        self.assertFalse(ceph.is_locked(file.name))

@@ -294,7 +294,8 @@ class RecordTest(LocalCloudTestCase):
     def test_other_options_on_an_old_cloud(self):
         self.make(made=True, backup='default', debug=False,
                   cinder_services=['cinder-volume'])
-        for options in (('--debug',), ('--without', 'cinder-volume')):
+        for options in (('--debug',), ('--without', 'cinder-volume'),
+                        ('--volumes', 'rbd')):
             self.assert_error(f'made with another {options[0]}',
                               self.on('up', *options))
 

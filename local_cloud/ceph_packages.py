@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the distribution brings of Ceph: programs, and bindings for Python."""
+
+import importlib.machinery
+import os
+import pathlib
+import shutil
+import sys
+
+from local_cloud import exceptions
+
+PACKAGES = ('ceph-mon', 'ceph-osd', 'ceph-common', 'python3-rados',
+            'python3-rbd')
+"""Debian's packages with all that is needed here."""
+
+SYSTEM_PYTHON = '/usr/bin/python3'
+"""The distribution's Python, to which its bindings belong."""
+
+_PROGRAMS = ('ceph-mon', 'ceph-osd', 'ceph', 'rbd')
+_MODULES = ('rados', 'rbd')
+_DIST_PACKAGES = pathlib.Path('/usr/lib/python3/dist-packages')
+
+
+def missing() -> str:
+    """What keeps a cluster from being started here.
+
+    :returns: a sentence with the packages, empty if nothing is missing
+    """
+    lacking = [name for name in _PROGRAMS if shutil.which(name) is None]
+    lacking += [name for name in _MODULES
+                if not list(_DIST_PACKAGES.glob(f'{name}.cpython-*.so'))]
+    if not lacking:
+        return ''
+    return (f'Ceph is not installed ({", ".join(lacking)} not found). On '
+            f'Debian: apt-get install --no-install-recommends '
+            f'{" ".join(PACKAGES)}')
+
+
+def missing_for_cinder() -> str:
+    """What keeps Cinder from using a cluster here.
+
+    :returns: a sentence with the remedy, empty if nothing is missing
+    """
+    if missing():
+        return missing()
+    try:
+        _bindings()
+    except exceptions.MissingPackage as error:
+        return str(error)
+    return ''
+
+
+def _bindings() -> list[pathlib.Path]:
+    """The files of the bindings, for this very Python.
+
+    :raises MissingPackage: they are for another one
+    """
+    found = []
+    for name in _MODULES:
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+            source = _DIST_PACKAGES / f'{name}{suffix}'
+            if source.exists():
+                found.append(source)
+                break
+        else:
+            raise exceptions.MissingPackage(
+                f'python3-{name} of this distribution is for another Python '
+                f'than {sys.version_info.major}.{sys.version_info.minor}; '
+                f'make the virtualenv with {SYSTEM_PYTHON}.')
+    return found
+
+
+def link_bindings(directory: str | os.PathLike) -> str:
+    """Make a directory with ``rados`` and ``rbd`` and nothing else.
+
+    They are not on PyPI. All of the distribution's packages on the path of
+    a virtualenv would replace libraries that are pinned there; a directory
+    with links to just these two does not.
+
+    :param directory: where; made if need be
+    :returns: the directory, for ``sys.path`` or a ``.pth`` file
+    :raises MissingPackage: there are none, or not for this Python
+    """
+    if missing():
+        raise exceptions.MissingPackage(missing())
+    target = pathlib.Path(directory)
+    target.mkdir(parents=True, exist_ok=True)
+    for source in _bindings():
+        link = target / source.name
+        if not link.is_symlink():
+            link.symlink_to(source)
+    return str(target)

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The process of Ceph: starts the monitor and the OSD, and ends with them.
+
+A cloud knows one process for each service. This one makes the cluster the
+first time, holds a lock while it is ready, and ends as soon as a daemon ends.
+The kernel kills the daemons when this process is killed.
+"""
+
+import argparse
+import fcntl
+import os
+import socket
+import sys
+
+from local_cloud import ceph
+from local_cloud import exceptions
+from local_cloud import settings
+from local_cloud import signals
+from local_cloud import state as cloud_state
+
+
+def _reserve(descriptor: int) -> socket.socket:
+    """Keep the port that was bound for us, for the monitor to listen on.
+
+    A daemon of Ceph binds its port itself. It can do so beside a socket
+    that does not listen, and nobody else gets the port in the meantime.
+
+    :param descriptor: a socket that listens
+    """
+    with socket.socket(fileno=descriptor) as listener:
+        port = listener.getsockname()[1]
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind((settings.HOST, port))
+    return kept
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument('root')
+    parser.add_argument('descriptor', type=int)
+    arguments = parser.parse_args()
+    state = cloud_state.State(arguments.root)
+    with _reserve(arguments.descriptor) as kept, \
+            open(ceph.ready_file(state), 'w') as ready:
+        cluster = ceph.cluster(state, kept.getsockname()[1])
+        try:
+            with signals.heard():
+                cluster.start()
+                fcntl.flock(ready, fcntl.LOCK_EX)
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+                sys.exit('a daemon of Ceph has ended')
+        except signals.Ended:
+            pass
+        except exceptions.LocalCloudError as error:
+            sys.exit(str(error))
+        finally:
+            with signals.ignored():
+                if cluster.directory.exists():
+                    cluster.stop(keep=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Cinder's process needs to work with the Ceph of its cloud."""
+
+import os
+import sys
+import time
+
+from local_cloud import ceph
+from local_cloud import state as cloud_state
+
+
+def add_bindings(state: cloud_state.State) -> None:
+    """Let ``rados`` and ``rbd`` be imported.
+
+    To be called before anything imports Cinder's or os-brick's drivers,
+    which look for them when they are imported.
+    """
+    sys.path.append(os.fspath(ceph.bindings(state)))
+
+
+def adapt(state: cloud_state.State) -> None:
+    """Change what drivers expect of a machine that is all theirs."""
+    from cinder.volume.drivers import rbd as volume_driver
+    from os_brick.initiator.connectors import rbd as connector
+    keyring = ceph.cluster(state).keyring
+
+    def contents(given, cluster_name, user):
+        return given or keyring.read_text()
+
+    # os-brick looks for it below /etc/ceph only, which is not ours.
+    connector.RBDConnector._check_or_get_keyring_contents = (
+        staticmethod(contents))
+    # Only ceph-mgr has statistics of a pool. Without it the list of pools
+    # in the monitor's answer is empty, where the driver expects its own;
+    # "unknown" is what it says of a pool when it gets no answer at all.
+    volume_driver.RBDDriver._get_pool_stats = (
+        lambda driver: ('unknown', 'unknown'))
+
+
+def wait_until_ready(state: cloud_state.State) -> None:
+    """Wait for the cluster, without which the drivers do not start.
+
+    Whoever starts the cloud waits for the cluster too, with a limit, and
+    ends this process when it does not come.
+    """
+    while not ceph.is_locked(ceph.ready_file(state)):
+        time.sleep(0.05)
