@@ -13,10 +13,13 @@ usage() {
 
 case "${1:-}" in
     test)
-        # Real database servers, to lose rows in, and a real Ceph.
+        # Real database servers, to lose rows in, a real Ceph, and a real NFS
+        # with a kernel that has a client, should this one have none.
         packages=(mariadb-server postgresql
-            ceph-mon ceph-osd ceph-common python3-rados python3-rbd)
-        purpose='the tests on MariaDB, PostgreSQL and Ceph'
+            ceph-mon ceph-osd ceph-common python3-rados python3-rbd
+            nfs-ganesha nfs-ganesha-vfs nfs-common
+            user-mode-linux kmod iproute2)
+        purpose='the tests on MariaDB, PostgreSQL, Ceph and NFS'
         ;;
     -h|--help)
         usage

@@ -1,0 +1,439 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run a command on a kernel of its own, with all files of this machine.
+
+The kernel is User-Mode Linux, an ordinary process that needs no rights. Its
+root is that of this machine, read through ``hostfs``; what is written goes
+into memory and is forgotten, but for directories that are named. The command
+is root there, so that it can mount, and has one network interface, ``lo``.
+
+Also a program: ``python -m local_cloud.guest -- COMMAND``.
+"""
+
+import argparse
+import collections
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import IO
+
+from local_cloud import exceptions
+from local_cloud import signals
+from local_cloud import state as cloud_state
+
+PACKAGES = ('user-mode-linux', 'kmod', 'iproute2')
+"""Debian's packages with all that is needed here."""
+
+ADDRESS = '192.0.2.1'
+"""An address of the guest's own, beside 127.0.0.1: of those that no network
+has. Some servers and look-ups want one that is not a loopback address."""
+
+_PROGRAMS = ('linux.uml', 'modprobe', 'ip', 'setpriv')
+_MODULES = pathlib.Path('/usr/lib/uml/modules')
+# Where Debian has some of them, and the path of a user has not.
+_SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
+
+_BOOT_TIMEOUT = 120
+# What the command may take to end after it was asked to.
+_GRACE = 30
+_TAIL = 8
+
+# A shell's, as process 1 of the guest. What it prints itself is for the error
+# that says why the guest has not started.
+_INIT = """\
+#!/bin/sh
+set -eu
+export PATH={path}
+mount -t proc proc /proc
+# Also after a step that failed; a kernel without this process only panics.
+trap 'echo o > /proc/sysrq-trigger; sleep 60' EXIT
+modprobe -d {run} overlay
+mount -t tmpfs -o mode=755 tmpfs /mnt
+mkdir /mnt/new /mnt/work /mnt/root
+root=/mnt/root
+# Without it root in here would write to the files of the machine.
+mount -t overlay overlay $root \\
+    -o lowerdir=/,upperdir=/mnt/new,workdir=/mnt/work
+mount -t proc proc $root/proc
+mount -t sysfs sysfs $root/sys
+mount -t devtmpfs devtmpfs $root/dev
+mkdir -p $root/dev/pts $root/dev/shm
+mount -t devpts devpts $root/dev/pts
+mount -t tmpfs -o mode=1777 tmpfs $root/dev/shm
+# Not /tmp: what is to be run may be there.
+mount -t tmpfs -o mode=755 tmpfs $root/run
+mkdir -m 1777 $root{tmp}
+for directory in {visible}; do
+    mkdir -p "$root$directory"
+    mount -t hostfs -o "$directory" none "$root$directory"
+done
+# Nobody answers a name look-up here, and it would wait for that.
+rm -f $root/etc/hosts $root/etc/nsswitch.conf
+echo '127.0.0.1 localhost' > $root/etc/hosts
+for what in passwd group hosts services protocols rpc netgroup; do
+    echo "$what: files"
+done > $root/etc/nsswitch.conf
+hostname localhost
+ip link set lo up
+ip address add {address}/32 dev lo
+for module in {modules}; do
+    modprobe -d {run} "$module"
+done
+for number in 1 2 3; do
+    stty -F /dev/tty$number raw -echo
+done
+echo booted > /dev/tty3
+# "setsid" gives it a process group, which a request to end goes to.
+chroot $root setsid /bin/sh {run}/command \\
+    < /dev/null > /dev/tty1 2> /dev/tty2 &
+command=$!
+(while read -r number; do
+    kill -"$number" "-$command" || true
+done < /dev/tty3) &
+status=0
+wait $command || status=$?
+# Waits until all that was printed is out.
+for number in 1 2; do
+    stty -F /dev/tty$number raw
+done
+echo "status $status" > /dev/tty3
+stty -F /dev/tty3 raw
+"""
+
+# The shell of a background job ignores Ctrl-C, and what it starts would too.
+_COMMAND = """\
+{exports}
+cd {cwd}
+exec env --default-signal=INT,QUIT,TERM,HUP {command}
+"""
+
+# Some of its helpers would outlive a kernel that is killed alone; all of them
+# are in a group that it makes. This shell kills the group when it is asked to
+# end, and the system asks that when the program ends, whatever has ended it.
+_KEEPER = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c',
+           "trap 'kill -KILL -$! $!' TERM; \"$@\" & wait", 'guest')
+
+Sink = Callable[[bytes], object]
+
+
+def missing() -> str:
+    """What keeps a guest from being started here.
+
+    :returns: a sentence with the packages, empty if nothing is missing
+    """
+    lacking = [name for name in _PROGRAMS if _which(name) is None]
+    if not list(_MODULES.glob('*/modules.dep')):
+        lacking.append(str(_MODULES))
+    if not lacking:
+        return ''
+    return (f'User-Mode Linux is not installed ({", ".join(lacking)} not '
+            f'found). On Debian: apt-get install --no-install-recommends '
+            f'{" ".join(PACKAGES)}')
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(
+        name, path=f'{os.environ.get("PATH", "")}:{_SYSTEM_PATH}')
+
+
+def _passes(sink: IO[bytes]) -> Sink:
+    def write(data: bytes) -> None:
+        sink.write(data)
+        sink.flush()
+    return write
+
+
+class _Pumps:
+    """Pipes to a process, and threads that read what comes out of them."""
+
+    def __init__(self) -> None:
+        self._theirs: list[int] = []
+        self._threads: list[threading.Thread] = []
+
+    def reader(self, sink: Sink) -> int:
+        """A descriptor to write to, whose data a thread hands on."""
+        ours, theirs = os.pipe()
+        self._theirs.append(theirs)
+        thread = threading.Thread(target=self._pump, args=(ours, sink),
+                                  daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return theirs
+
+    def writer(self) -> tuple[int, IO[bytes]]:
+        """A descriptor to read from, and what is written to it."""
+        theirs, ours = os.pipe()
+        self._theirs.append(theirs)
+        return theirs, os.fdopen(ours, 'wb', buffering=0)
+
+    @staticmethod
+    def _pump(number: int, sink: Sink) -> None:
+        with os.fdopen(number, 'rb', buffering=0) as stream:
+            while data := stream.read(65536):
+                # Whoever read this has enough; the command goes on.
+                with contextlib.suppress(BrokenPipeError, ValueError):
+                    sink(data)
+
+    @property
+    def descriptors(self) -> list[int]:
+        return self._theirs
+
+    def started(self) -> None:
+        """The process has its own copies now."""
+        for number in self._theirs:
+            os.close(number)
+        self._theirs = []
+
+    def drain(self) -> None:
+        """Wait for the rest of what the ended process has written."""
+        for thread in self._threads:
+            thread.join(_GRACE)
+
+
+class _Control:
+    """What the guest tells of itself: that it has booted, a status."""
+
+    def __init__(self) -> None:
+        self.booted = threading.Event()
+        self.status: int | None = None
+        self._text = b''
+
+    def __call__(self, data: bytes) -> None:
+        self._text += data
+        *lines, self._text = self._text.split(b'\n')
+        for line in lines:
+            word, _, rest = line.decode(errors='replace').partition(' ')
+            if word == 'booted':
+                self.booted.set()
+            elif word == 'status':
+                self.status = int(rest)
+
+
+def run(command: Sequence[str], *, visible: Sequence[str | os.PathLike] = (),
+        modules: Sequence[str] = (), timeout: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike | None = None, memory: int = 2048,
+        stdout: Sink | None = None, stderr: Sink | None = None) -> int:
+    """Run a command in a guest and wait for it.
+
+    :param command: program and arguments, as this machine has them
+    :param visible: directories where what is written stays; there must be
+        nothing with a lock in them that both sides use
+    :param modules: modules of the guest's kernel that are loaded first
+    :param timeout: seconds after which the guest is ended, boot included
+    :param environment: of the command; that of this process by default, and
+        in any case with a ``TMPDIR`` of the guest's own
+    :param cwd: where the command begins, here by default
+    :param memory: MiB that it may use, for files too
+    :param stdout: gets what the command prints; this program's by default
+    :param stderr: the same
+    :returns: the exit status, as a shell would give it
+    :raises MissingPackage: naming the packages
+    :raises ServiceFailed: the guest did not boot, broke down, or the time
+        is over
+    """
+    if missing():
+        raise exceptions.MissingPackage(missing())
+    temporary = cloud_state.Temporary('guest')
+    try:
+        guest = _Guest(temporary.root, memory)
+        guest.write(command, visible, modules,
+                    os.environ if environment is None else environment,
+                    os.getcwd() if cwd is None else cwd)
+        return guest.run(timeout, stdout or _passes(sys.stdout.buffer),
+                         stderr or _passes(sys.stderr.buffer))
+    finally:
+        with signals.ignored():
+            temporary.remove()
+
+
+class _Guest:
+
+    #: Where temporary files of the command go; a file system in memory
+    #: that can be exported, which an overlay cannot.
+    TMP = '/run/tmp'
+
+    def __init__(self, directory: pathlib.Path, memory: int):
+        self.directory = directory
+        self.memory = memory
+        self._log: collections.deque[bytes] = collections.deque(maxlen=400)
+
+    def write(self, command: Sequence[str],
+              visible: Sequence[str | os.PathLike], modules: Sequence[str],
+              environment: Mapping[str, str],
+              cwd: str | os.PathLike) -> None:
+        """Write what the guest's first process is to do."""
+        links = self.directory / 'lib' / 'modules'
+        links.mkdir(parents=True)
+        for release in _MODULES.iterdir():
+            (links / release.name).symlink_to(release)
+        init = self.directory / 'init'
+        init.write_bytes(os.fsencode(_INIT.format(
+            path=_SYSTEM_PATH, run=shlex.quote(str(self.directory)),
+            tmp=self.TMP, address=ADDRESS, modules=shlex.join(modules),
+            visible=shlex.join(os.path.abspath(os.fspath(one))
+                               for one in visible))))
+        init.chmod(0o700)
+        variables = {**environment, 'TMPDIR': self.TMP}
+        (self.directory / 'command').write_bytes(os.fsencode(_COMMAND.format(
+            exports='\n'.join(f'export {name}={shlex.quote(value)}'
+                              for name, value in variables.items()
+                              if re.fullmatch('[A-Za-z_][A-Za-z_0-9]*',
+                                              name)),
+            cwd=shlex.quote(os.path.abspath(os.fspath(cwd))),
+            command=shlex.join(command))))
+
+    def run(self, timeout: float | None, stdout: Sink, stderr: Sink) -> int:
+        """Boot, and wait for the command.
+
+        :returns: its exit status
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pumps, control = _Pumps(), _Control()
+        asks, ask = pumps.writer()
+        words = [
+            f'mem={self.memory}M', 'root=root', 'rootfstype=hostfs',
+            'rootflags=/', 'rw', f'init={self.directory}/init', 'panic=-1',
+            'quiet',
+            f'uml_dir={self.directory}/', 'umid=uml', 'con=null', 'ssl=null',
+            f'con0=null,fd:{pumps.reader(self._log.append)}',
+            f'con1=null,fd:{pumps.reader(stdout)}',
+            f'con2=null,fd:{pumps.reader(stderr)}',
+            f'con3=fd:{asks},fd:{pumps.reader(control)}']
+        process = subprocess.Popen(
+            [*_KEEPER, str(_which('linux.uml')), *words],
+            cwd='/', stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+            pass_fds=pumps.descriptors,
+            env={**os.environ, 'TMPDIR': self._memory_directory()})
+        pumps.started()
+        with ask:
+            try:
+                self._wait(process, control, deadline, timeout)
+            except (signals.Ended, KeyboardInterrupt) as ended:
+                # The command may want to say what it has so far.
+                number = getattr(ended, 'number', signal.SIGINT)
+                with contextlib.suppress(OSError):
+                    ask.write(b'%d\n' % number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_GRACE)
+                raise
+            finally:
+                self._end(process)
+                pumps.drain()
+        if control.status is None:
+            raise exceptions.ServiceFailed(
+                f'User-Mode Linux ended {self._progress(control)}. The end '
+                f'of its log:\n{self._tail()}')
+        return control.status
+
+    def _wait(self, process: subprocess.Popen, control: _Control,
+              deadline: float | None, timeout: float | None) -> None:
+        boot_deadline = time.monotonic() + _BOOT_TIMEOUT
+        while process.poll() is None:
+            now = time.monotonic()
+            if deadline is not None and now > deadline:
+                raise exceptions.ServiceFailed(
+                    f'The command in User-Mode Linux did not end within '
+                    f'{timeout:g} s; it was ended.')
+            if not control.booted.is_set() and now > boot_deadline:
+                raise exceptions.ServiceFailed(
+                    f'User-Mode Linux did not boot within {_BOOT_TIMEOUT} '
+                    f's. The end of its log:\n{self._tail()}')
+            # A kernel that broke down may still wait for its power button.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1 if control.status is None else _GRACE)
+                return
+            if control.status is not None:
+                return
+
+    def _memory_directory(self) -> str:
+        """Where the file with the guest's memory goes.
+
+        It is made with its full size and filled when used. The shared
+        memory of a container is often too small, and a write then kills.
+        """
+        shared = pathlib.Path('/dev/shm')  # noqa: S108
+        with contextlib.suppress(OSError):
+            if (os.access(shared, os.W_OK) and
+                    shutil.disk_usage(shared).free > self.memory << 20):
+                return str(shared)
+        return str(self.directory)
+
+    @staticmethod
+    def _end(process: subprocess.Popen) -> None:
+        """End the guest, through its keeper."""
+        with signals.ignored():
+            process.terminate()
+            process.wait()
+
+    @staticmethod
+    def _progress(control: _Control) -> str:
+        return ('before its command did' if control.booted.is_set() else
+                'while it was booting')
+
+    def _tail(self) -> str:
+        text = b''.join(self._log).decode(errors='replace')
+        # A stack of the kernel says nothing to a user, and hides the rest.
+        lines = [line for line in text.splitlines()
+                 if not line.startswith(' [<')]
+        return '\n'.join(lines[-_TAIL:]) or '(it is empty)'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    :param argv: the arguments without the program's name
+    :returns: the exit status of the command, 3 for an error of the guest
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m local_cloud.guest',
+        description='Run a command on a kernel of its own (User-Mode '
+                    'Linux), as root, with the files of this machine. What '
+                    'it writes is forgotten.')
+    parser.add_argument('--visible', action='append', default=[],
+                        metavar='DIRECTORY',
+                        help='where what it writes stays; may be repeated')
+    parser.add_argument('--module', action='append', default=[],
+                        help='a kernel module to load; may be repeated')
+    parser.add_argument('--memory', type=int, default=2048, metavar='MIB',
+                        help='default: %(default)s')
+    parser.add_argument('--timeout', type=float, metavar='SECONDS')
+    parser.add_argument('command', nargs='+', metavar='COMMAND')
+    arguments = parser.parse_args(argv)
+    try:
+        with signals.heard():
+            return run(arguments.command, visible=arguments.visible,
+                       modules=arguments.module, memory=arguments.memory,
+                       timeout=arguments.timeout)
+    except exceptions.LocalCloudError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 3
+    except signals.Ended as ended:
+        print(f'ended: {ended}', file=sys.stderr)
+        return ended.status
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Commands on a kernel of their own."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import fixtures
+import psutil
+import testtools
+
+from local_cloud import exceptions
+from local_cloud import guest
+from tests import cloud_cases
+from tests import nfs_guest
+
+_ROOT = pathlib.Path(__file__).parents[2]
+
+
+class GuestCase(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        nfs_guest.need(guest.missing())
+        self.temporary = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir',
+                                             self.temporary))
+
+    def left(self):
+        """Processes and files that a guest of this test has left."""
+        found = os.listdir(self.temporary)
+        for process in psutil.process_iter(['cmdline']):
+            command = ' '.join(process.info['cmdline'] or ())
+            if 'uml_dir=' in command and self.temporary in command:
+                found.append(command)
+        return found
+
+
+class GuestTest(GuestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.out, self.err = [], []
+
+    def run_in_guest(self, script, *arguments, **options):
+        return guest.run(['sh', '-c', script, 'test', *arguments],
+                         stdout=self.out.append, stderr=self.err.append,
+                         **options)
+
+    def test_command_has_this_machine_but_its_kernel(self):
+        """Streams, status, arguments, environment, directory and files."""
+        probe = pathlib.Path(self.temporary, 'probe')
+        kept = pathlib.Path(self.temporary, 'kept')
+        kept.mkdir()
+        argument = ' a "quoted" $word\n\'second\' line'
+        code = self.run_in_guest(
+            'printf %s "$1"; printf "%s\\0\\r\\n" "$MINE" >&2; pwd >&2\n'
+            f'echo lost > {probe}; echo kept > {kept}/file\n'
+            'cat /proc/filesystems > $TMPDIR/x && seq 100000\n'
+            'grep nfs4 $TMPDIR/x && id -u && exit 7', argument,
+            visible=[kept], modules=['nfsv4'], cwd=_ROOT,
+            environment={**os.environ, 'MINE': 'my\n value'})
+        self.assertEqual(7, code, self.err)
+        lines = ''.join(f'{number}\n' for number in range(1, 100001))
+        self.assertEqual(f'{argument}{lines}nodev\tnfs4\n0\n',
+                         b''.join(self.out).decode())
+        self.assertEqual(f'my\n value\0\r\n{_ROOT}\n',
+                         b''.join(self.err).decode())
+        self.assertFalse(probe.exists())
+        self.assertEqual('kept\n', (kept / 'file').read_text())
+        self.assertEqual(['kept'], os.listdir(self.temporary))
+
+    def test_status_of_a_command_that_is_killed_or_not_there(self):
+        self.assertEqual(137, self.run_in_guest('kill -9 $$'))
+        self.assertEqual(127, guest.run(['no-such-command'],
+                                        stderr=self.err.append))
+        self.assertIn(b'no-such-command', b''.join(self.err))
+
+    def test_time_limit(self):
+        start = time.monotonic()
+        err = self.assertRaises(
+            exceptions.ServiceFailed, self.run_in_guest,
+            'sleep 600 & sleep 600', timeout=6)
+        self.assertIn('did not end within 6 s', str(err))
+        self.assertLess(time.monotonic() - start, 30)
+        self.assertEqual([], self.left())
+
+    def test_guest_that_does_not_boot_says_why(self):
+        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_guest,
+                                'true', modules=['no-such-module'])
+        self.assertIn('while it was booting', str(err))
+        self.assertIn('Module no-such-module not found', str(err))
+        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_guest,
+                                'echo c > /proc/sysrq-trigger')
+        self.assertIn('before its command did', str(err))
+        self.assertIn('Kernel panic', str(err))
+        self.assertEqual([], self.left())
+
+class EndedGuestTest(GuestCase):
+    """The program, ended while its command runs."""
+
+    def start(self):
+        self.output = pathlib.Path(self.useFixture(fixtures.TempDir(
+            rootdir='/tmp')).path, 'output')
+        with open(self.output, 'wb') as output:
+            process = subprocess.Popen(
+                [sys.executable, '-m', 'local_cloud.guest', '--', 'bash',
+                 '-c', 'trap "echo asked; exit 5" INT TERM; echo began; '
+                       'sleep 600 & wait'],
+                cwd=_ROOT, env={**os.environ, 'TMPDIR': self.temporary},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                # A shell's background job ignores it, and so would this.
+                preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                 signal.SIG_DFL))
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        cloud_cases.until(
+            lambda: 'began' in self.output.read_text() or
+            process.poll() is not None, 'the command')
+        return process
+
+    def test_request_to_end_reaches_the_command(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = self.start()
+            process.send_signal(number)
+            self.assertEqual(128 + number, process.wait(20))
+            self.assertIn('asked', self.output.read_text())
+            self.assertEqual([], self.left())
+
+    def test_kill(self):
+        process = self.start()
+        process.kill()
+        process.wait()
+        # Its directory is known by its name, and "down --abandoned" removes
+        # it; see the tests of that.
+        cloud_cases.until(
+            lambda: [one for one in self.left() if 'uml_dir' in one] == [],
+            'the end of the guest')
+        self.assertEqual(['local-cloud-guest'], [
+            name.rpartition('-')[0] for name in self.left()])
