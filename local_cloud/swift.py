@@ -26,8 +26,9 @@ _STORES = ('account', 'container', 'object')
 #: A port for each of its servers; the first is where clients go.
 SOCKETS = (NAME, *(f'{NAME}-{store}' for store in _STORES))
 
+# Between Keystone's, what makes S3 of it, for drivers that speak that.
 _PIPELINE = ('catch_errors', 'gatekeeper', 'healthcheck', 'listing_formats',
-             'authtoken', 'keystoneauth', 'slo', 'dlo')
+             'authtoken', 's3api', 's3token', 'keystoneauth', 'slo', 'dlo')
 
 
 def _directory(state: cloud_state.State):
@@ -69,7 +70,14 @@ def configure(state: cloud_state.State) -> None:
         'app:proxy-server': {'use': 'egg:swift#proxy',
                              'account_autocreate': 'true'},
         **{f'filter:{name}': {'use': f'egg:swift#{name}'}
-           for name in _PIPELINE if name not in ('authtoken',)},
+           for name in _PIPELINE if name != 'authtoken'},
+        'filter:s3api': {'use': 'egg:swift#s3api'},
+        'filter:s3token': {
+            'use': 'egg:swift#s3token',
+            # Keystone knows the keys and says whose they are.
+            'auth_uri': settings.url(state, 'keystone') + '/v3',
+            **settings.auth_token(state, NAME),
+        },
         'filter:keystoneauth': {'use': 'egg:swift#keystoneauth',
                                 'operator_roles': 'admin,member'},
         'filter:authtoken': {

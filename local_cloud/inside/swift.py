@@ -18,9 +18,11 @@ them all, as Swift's own functional tests do it, for the memory of one.
 """
 
 import argparse
+import json
 import os
 import socket
 import sys
+import time
 
 import eventlet
 from eventlet import wsgi as eventlet_wsgi
@@ -48,6 +50,45 @@ def _build_ring(directory: str, server: str, port: int) -> None:
     builder.get_ring().save(path)
 
 
+class Cache:
+    """What memcached is to the many processes of a real Swift.
+
+    Without one, each request asks for its account and its container anew,
+    and each request of S3 asks Keystone.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[str, float]] = {}
+
+    def get(self, key, raise_on_error=False):
+        """A value, None where there is none any more."""
+        value, until = self._values.get(key, ('null', 0))
+        return json.loads(value) if time.monotonic() < until else None
+
+    def set(self, key, value, serialize=True, time=0, min_compress_len=0,
+            raise_on_error=False):
+        """Keep a value, for some seconds if these are given."""
+        # As JSON, as memcached has it: what is read is never what another
+        # request goes on with.
+        self._values[key] = json.dumps(value), _deadline(time)
+
+    def delete(self, key, server_key=None):
+        """Forget a value."""
+        self._values.pop(key, None)
+
+
+def _deadline(seconds: float) -> float:
+    return time.monotonic() + seconds if seconds else float('inf')
+
+
+def _with(cache: Cache, application):
+    def call(environ, start_response):
+        environ['swift.cache'] = cache
+        return application(environ, start_response)
+
+    return call
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('directory')
@@ -62,6 +103,7 @@ def main() -> None:
         if server != 'proxy':
             _build_ring(arguments.directory, server,
                         listener.getsockname()[1])
+    cache = Cache()
     servers = []
     for server, listener in sockets.items():
         path = os.path.join(arguments.directory, f'{server}-server.conf')
@@ -70,7 +112,7 @@ def main() -> None:
         application, _, logger, _ = wsgi.init_request_processor(
             path, f'{server}-server')
         servers.append(eventlet.spawn(
-            eventlet_wsgi.server, listener, application, logger,
+            eventlet_wsgi.server, listener, _with(cache, application), logger,
             protocol=wsgi.SwiftHttpProtocol, log_output=False,
             capitalize_response_headers=False))
     for server in servers:
