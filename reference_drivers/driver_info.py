@@ -17,6 +17,7 @@ A version that was exported once can be read for ever.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 import json
 import re
@@ -116,13 +117,15 @@ def lengthen(text: str, backup_id: str, volume_id: str) -> str:
 
 
 def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
-               optional: Mapping[str, type]) -> Wrong:
+               optional: Mapping[str, type],
+               versions: Collection[int] = (VERSION,)) -> Wrong:
     """Check what the driver_info of every kind of store has in common.
 
     :param info: what a record has
     :param backup_id: the backup that is imported
     :param fields: those that it must have, with their types
     :param optional: those that it may lack
+    :param versions: those that can be read
     :returns: what makes an error of a field's name and what is wrong with it
     :raises WrongRecord: naming the field
     """
@@ -133,9 +136,9 @@ def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
     if not isinstance(info, dict):
         raise wrong('', 'is not an object')
     version = info.get('version')
-    if version != VERSION or isinstance(version, bool):
+    if type(version) is not int or version not in versions:
         raise wrong('version', f'{str(version)[:20]} is not known, only '
-                    f'{VERSION} is')
+                    f'{" and ".join(map(str, versions))} is')
     for field, kind in {**fields, **optional}.items():
         value = info.get(field)
         if value is None and field in optional:

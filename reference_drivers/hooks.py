@@ -60,13 +60,6 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
     # Export and import
 
     def export_record(self, backup: Any) -> dict[str, Any]:
-        """Describe a backup in its record.
-
-        :param backup: the backup
-        :returns: where it is and what it must look like
-        :raises Problem: it could not be restored, so that no record should
-            claim it can
-        """
         report = self._verifier(self._find_row()).verify(
             self._target(backup), 'presence')
         if not report.ok:
@@ -76,14 +69,6 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
 
     def import_verify(self, backup: Any, driver_info: Any
                       ) -> dict[str, Any]:
-        """Verify a backup that is to be imported.
-
-        :param backup: the new row
-        :param driver_info: what :meth:`export_record` returned
-        :returns: the model update: the fields of the row as verified, empty
-            where nothing could be
-        :raises Problem: what is wrong
-        """
         if not driver_info:
             return self._verify_without_driver_info(backup)
         driver_infos.check(driver_info, backup.id)
@@ -133,6 +118,20 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         if not report.ok:
             raise report.problems[0]
         return report
+
+    def verify(self, backup: Any, level: str, *,
+               part: tuple[int, int] = (1, 1), budget: int | None = None,
+               readers: int | None = None,
+               should_stop: Callable[[], str | None] | None = None,
+               progress: Callable[[int, int], None] | None = None
+               ) -> verifier.Report:
+        conf = CONF[options.GROUP]
+        return verifier.Verifier(
+            self.get_store(), readers=readers or conf.readers,
+            timeout=conf.timeout, part=part, budget=budget,
+            find_parent=self._find_row(), should_stop=should_stop,
+            progress=progress).verify(self._target(backup), level,
+                                      all_problems=True)
 
     def _verifier(self, find: verifier.FindParent,
                   stop: Callable[[], str | None] | None = None

@@ -29,6 +29,7 @@ from oslo_log import log as logging
 
 from reference_drivers import options
 from reference_drivers.verification import errors
+from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
@@ -70,6 +71,27 @@ class ImportVerifyMixin:
         :returns: the model update: the fields of the row as verified, empty
             where nothing could be
         :raises Problem: what is wrong
+        """
+        raise NotImplementedError
+
+    def verify(self, backup: Any, level: str, *,
+               part: tuple[int, int] = (1, 1), budget: int | None = None,
+               readers: int | None = None,
+               should_stop: Callable[[], str | None] | None = None,
+               progress: Callable[[int, int], None] | None = None
+               ) -> verifier.Report:
+        """Verify a backup by its row, outside of an import.
+
+        :param backup: the backup
+        :param level: ``presence`` or ``content``
+        :param part: n and t: read the n-th of t parts of the content
+        :param budget: how many bytes to read at most
+        :param readers: how many read at a time, by default as the option
+        :param should_stop: asked once a second; a reason to stop, or None
+        :param progress: called with the bytes read and all bytes
+        :returns: what was seen
+        :raises TimedOut: the store does not answer
+        :raises Stopped: the verification was told to stop
         """
         raise NotImplementedError
 

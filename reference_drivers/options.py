@@ -75,9 +75,19 @@ ceph_opts = [
                help='GiB of data, holes not counted, up to which the export '
                     'of a record from Ceph computes a digest of the '
                     'content. It reads all of it, while the request that '
-                    'exports waits (rpc_response_timeout). Without a digest '
-                    'level content cannot prove a backup: it then does '
-                    'what "without_driver_info" says.'),
+                    'exports waits (rpc_response_timeout). Nothing is read '
+                    'where the row has the digest already: after a full '
+                    'copy from a volume outside of Ceph, and after an '
+                    'import of a record that had one.'),
+    cfg.StrOpt('ceph_without_digest',
+               default='accept',
+               choices=[
+                   ('accept', 'Verify it at level presence, with a warning '
+                    'in the log'),
+                   ('refuse', 'End the import in an error')],
+               help='What to do at level content with a backup in Ceph of '
+                    'which neither record nor row has a digest of the '
+                    'content. It can be good, and nothing can prove it.'),
 ]
 
 

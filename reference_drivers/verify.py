@@ -36,8 +36,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import importutils
 
-from reference_drivers import hooks
-from reference_drivers import options
+from reference_drivers import import_verify
 from reference_drivers.verification import errors
 from reference_drivers.verification import verifier
 
@@ -84,7 +83,7 @@ class Command:
     """Verifies backups one after the other.
 
     :param arguments: of :func:`parser`
-    :param driver: a driver with :class:`hooks.VerifyMixin`
+    :param driver: one with :class:`import_verify.ImportVerifyMixin`
     :param context: an administrator's
     :param out: where the results go
     :param log: where the progress goes
@@ -120,9 +119,7 @@ class Command:
     def _verify(self, backup_id: str) -> int:
         try:
             backup = objects.Backup.get_by_id(self.context, backup_id)
-            report = self._verifier(backup).verify(
-                self.driver._target(backup), self.arguments.level,
-                all_problems=True)
+            report = self._report(backup)
         except (exception.CinderException, ValueError) as err:
             kind = err.kind if isinstance(err, errors.Problem) else 'error'
             self._say({'backup_id': backup_id, 'ok': None, 'problems': [
@@ -135,9 +132,7 @@ class Command:
             return FAILED
         return GOOD if report.ok else DAMAGED
 
-    def _verifier(self, backup: Any) -> verifier.Verifier:
-        conf = CONF[options.GROUP]
-
+    def _report(self, backup: Any) -> verifier.Report:
         def progress(done: int, total: int) -> None:
             if not self.arguments.quiet:
                 self.log.write(f'{backup.id} {done}/{total} bytes\n')
@@ -150,13 +145,10 @@ class Command:
                 return f'the backup became {backup.status}'
             return None
 
-        return verifier.Verifier(
-            self.driver.get_store(),
-            readers=self.arguments.readers or conf.readers,
-            timeout=conf.timeout, part=self.arguments.part,
-            budget=self.arguments.budget,
-            find_parent=self.driver._find_row(), should_stop=stop,
-            progress=progress)
+        return self.driver.verify(
+            backup, self.arguments.level, part=self.arguments.part,
+            budget=self.arguments.budget, readers=self.arguments.readers,
+            should_stop=stop, progress=progress)
 
     def _say(self, report: dict[str, Any]) -> None:
         if self.arguments.json:
@@ -196,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as err:
         sys.stderr.write(f'error: {err}\n')
         return FAILED
-    if not isinstance(driver, hooks.VerifyMixin):
+    if not isinstance(driver, import_verify.ImportVerifyMixin):
         sys.stderr.write(f'error: {CONF.backup_driver} is not a reference '
                          'driver\n')
         return FAILED

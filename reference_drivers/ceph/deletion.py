@@ -50,7 +50,7 @@ def delete_from(pool: pools.Pool, names: naming.Names, name: str) -> None:
     # Who is left in it, or whose it is, decides about the image.
     mine = bool(own) or name == names.own or (
         name == names.shared and names.of_snapshot and
-        not names.base and pool.meta(names) is not None)
+        not names.base and pool.read_meta(names) is not None)
     if rest or not mine:
         LOG.info('Image %(name)s stays: it is not only of backup '
                  '%(id)s.', {'name': name, 'id': names.backup_id})

@@ -12,14 +12,16 @@
 
 """The driver, put together."""
 
+from collections.abc import Callable
 import contextlib
-import os
+import time
 from typing import Any
 
 from cinder import exception
 from cinder import interface
 from cinder import objects
 from cinder.backup.drivers import ceph
+from cinder.objects import fields
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -33,16 +35,34 @@ from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.ceph import restoring
 from reference_drivers.verification import errors
+from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 
+class NoDigest(errors.Unreadable):
+    """Nothing says what the content of a backup must be."""
+
+    kind = 'no digest'
+
+
+class Report(verifier.Report):
+    """What a verification has seen of one backup in Ceph."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), 'chain': [self.backup_id]}
+
+
 @interface.backupdriver
-class CephBackupDriver(import_verify.ImportVerifyMixin, ceph.CephBackupDriver):
+class CephBackupDriver(import_verify.ImportVerifyMixin,
+                       ceph.CephBackupDriver):
     """Backups in Ceph, with records that can be trusted."""
 
     store_kind = 'ceph'
+
+    #: The digest of the full copy that was made last.
+    _copied: digests.Digest | None = None
 
     def _pool(self, name: str) -> pools.Pool:
         if self.rados is None or self.rbd is None:
@@ -50,69 +70,84 @@ class CephBackupDriver(import_verify.ImportVerifyMixin, ceph.CephBackupDriver):
                                     'rados')
         return pools.Pool(self, name, CONF[options.GROUP].timeout)
 
+    # Backup
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> dict[str, Any]:
+        """Back a volume up as Cinder's driver does.
+
+        A full copy goes through this process, so that its digest costs no
+        read; it is kept in the row. Of what the program ``rbd`` transfers
+        the export of a record makes one.
+
+        :param backup: the backup
+        :param volume_file: the device of its volume
+        :returns: fields of the row
+        """
+        self._copied = None
+        updates = super().backup(backup, volume_file, backup_metadata)
+        if self._copied is None or updates:
+            return updates
+        names = naming.names_of(backup, backup.id)
+        try:
+            with self._pool(names.pool) as pool:
+                meta = pool.read_meta(names)
+        except errors.Problem as err:
+            LOG.warning('Backup %(id)s is done, and its digest is not kept: '
+                        '%(reason)s', {'id': backup.id, 'reason': err})
+            return updates
+        kept = naming.Kept(names.copy, self._copied.parts,
+                           naming.meta_sum(meta) if meta else None, True)
+        return {'service_metadata': kept.dump()}
+
+    def _full_backup(self, backup: Any, src_volume: Any, src_name: str,
+                     length: int) -> None:
+        copy = digests.Copy(src_volume, length)
+        super()._full_backup(backup, copy, src_name, length)
+        self._copied = copy.finish()
+
     # Export and import
 
     def export_record(self, backup: Any) -> dict[str, Any]:
-        """Describe a backup in its record.
-
-        :param backup: the backup
-        :returns: where it is and what it must look like
-        :raises Problem: it could not be restored
-        """
         try:
             names = naming.names_of(backup, backup.id)
             with self._pool(names.pool) as pool:
                 seen = finding.look(pool, names)
-                parents = self._parents(pool, backup, seen.place)
-                content = self._digest(pool, seen.place)
+                content = names.digest or self._digest(pool, seen.place)
         except errors.Problem as err:
             raise self._clipped(err) from err
-        return {
-            'version': driver_infos.VERSION,
-            'driver': self.store_kind,
-            'location': seen.place.url,
-            'backup_id': backup.id,
-            'volume_id': backup.volume_id,
-            'parent_id': backup.parent_id,
-            'snapshot_id': backup.snapshot_id,
-            'container': names.pool,
-            'image': seen.place.image,
-            'base': names.base,
-            'snapshot': seen.place.snapshot,
-            'size': backup.size,
-            'image_size': seen.size,
-            'meta': seen.meta,
-            'digest': content,
-            'parents': parents,
-        }
+        return driver_infos.make(backup, names, seen, content,
+                                 self._parents(backup, seen))
 
     @staticmethod
     def _digest(pool: pools.Pool, place: naming.Place) -> str | None:
         limit = CONF[options.GROUP].ceph_digest_limit << 30
-        content = digests.digest(pool, place, limit) if limit else None
-        if content is None:
+        found = None
+        if limit:
+            reader = digests.Reader(CONF[options.GROUP].readers)
+            with pool.image(place.image, place.snapshot) as image:
+                found = reader.digest(pool, image, place.image, limit)
+        if found is None:
             LOG.warning('The record of %(place)s has no digest of its '
                         'content; see option [%(group)s]ceph_digest_limit.',
                         {'place': place.url, 'group': options.GROUP})
-        return content
+            return None
+        return found.parts
 
-    def _parents(self, pool: pools.Pool, backup: Any, place: naming.Place
-                 ) -> list[str]:
+    def _parents(self, backup: Any, seen: finding.Seen) -> list[str]:
         """The backups below this one that are there, nearest first.
 
         A restore does not need their snapshots. That they are there now is
         a reason to miss them later.
         """
-        if place.snapshot is None:
+        if seen.place.snapshot is None:
             return []
-        with pool.image(place.image) as image:
-            found = pool.snapshots(image, place.image)
         parents: list[str] = []
         context = self.context.elevated() if self.context else None
         parent_id = backup.parent_id
-        # As many as have room in 4 KiB.
-        while parent_id and parent_id not in parents and len(parents) < 60:
-            if not naming.own_snapshots(found, parent_id):
+        # No more have room in 4 KiB.
+        while parent_id and parent_id not in parents and len(parents) < 100:
+            if not naming.own_snapshots(seen.snapshots, parent_id):
                 break
             parents.append(parent_id)
             try:
@@ -124,85 +159,62 @@ class CephBackupDriver(import_verify.ImportVerifyMixin, ceph.CephBackupDriver):
 
     def import_verify(self, backup: Any, driver_info: Any
                       ) -> dict[str, Any]:
-        """Verify a backup that is to be imported.
-
-        :param backup: the new row
-        :param driver_info: what :meth:`export_record` returned
-        :returns: the model update: the fields of the row as verified
-        :raises Problem: what is wrong
-        """
-        level = CONF[options.GROUP].level
         if not driver_info:
             self._need_driver_info(backup)
             # What the fields name is looked for when they are applied.
             return {}
+        conf = CONF[options.GROUP]
         names = driver_infos.check(driver_info, backup.id)
-        if level != 'record':
+        if conf.level != 'record':
             with self._pool(names.pool) as pool:
-                self._verify_presence(pool, names, driver_info)
-                if level == 'content':
-                    self._verify_content(pool, backup, driver_info)
+                seen = finding.look(pool, names)
+                driver_infos.compare(driver_info, names, seen)
+                if conf.level == 'content':
+                    self._verify_content(pool, seen.place, names,
+                                         self._stop_of(backup))
         LOG.info('Verified backup %(id)s at level %(level)s.',
-                 {'id': backup.id, 'level': level})
+                 {'id': backup.id, 'level': conf.level})
         return {
             'volume_id': names.volume_id,
             'parent_id': driver_info.get('parent_id'),
             'snapshot_id': driver_info.get('snapshot_id'),
             'container': names.pool,
             'size': driver_info['size'],
-            'service_metadata': driver_info.get('base'),
+            'base': driver_info.get('base'),
+            'digest': names.digest,
+            'meta': names.meta_sum,
+            'copy': names.copy if names.base is None else None,
         }
 
-    def _verify_presence(self, pool: pools.Pool, names: naming.Names,
-                         info: dict[str, Any]) -> None:
-        seen = finding.look(pool, names)
-        if seen.place.snapshot != info.get('snapshot'):
-            raise errors.WrongRecord(
-                f'image {seen.place.image} has snapshot '
-                f'{seen.place.snapshot} and not {info.get("snapshot")}',
-                'snapshot', names.backup_id)
-        if seen.size != info['image_size']:
-            raise errors.WrongLength(
-                f'image {seen.place.image} has {seen.size} bytes and not '
-                f'image_size {info["image_size"]}', seen.place.image,
-                names.backup_id)
-        if info.get('meta') and seen.meta is None:
-            raise errors.Missing(f'object {names.meta} is missing',
-                                 names.meta, names.backup_id)
-        if info.get('meta') and seen.meta != info['meta']:
-            raise errors.WrongContent(
-                f'object {names.meta} is not what was exported', names.meta,
-                names.backup_id)
-        parents = info.get('parents')
-        if parents and seen.place.snapshot:
-            with pool.image(seen.place.image) as image:
-                found = pool.snapshots(image, seen.place.image)
-            for parent in parents:
-                if not naming.own_snapshots(found, parent):
-                    raise errors.BrokenChain(
-                        f'image {seen.place.image} has no snapshot of '
-                        f'parent {parent} any more', seen.place.image,
-                        names.backup_id)
-
-    def _verify_content(self, pool: pools.Pool, backup: Any,
-                        info: dict[str, Any]) -> None:
-        place = naming.Place(info['container'], info['image'],
-                             info.get('snapshot'))
-        if info.get('digest') is None:
-            if CONF[options.GROUP].without_driver_info == 'refuse':
-                raise errors.WrongRecord(
-                    'the record has no digest to verify the content by; see '
-                    'options ceph_digest_limit and without_driver_info of '
-                    f'[{options.GROUP}]', 'digest', backup.id)
-            LOG.warning('The content of %s is not verified: its record has '
-                        'no digest.', place.url)
+    def _verify_content(self, pool: pools.Pool, place: naming.Place,
+                        names: naming.Names,
+                        stop: Callable[[], str | None] | None) -> None:
+        conf = CONF[options.GROUP]
+        if names.digest is None:
+            if conf.ceph_without_digest == 'refuse':
+                raise NoDigest(
+                    'there is no digest to verify its content by; see option '
+                    f'[{options.GROUP}]ceph_without_digest: {place.url}',
+                    'digest', names.backup_id)
+            LOG.warning('Backup %(id)s is verified at level presence only: '
+                        'there is no digest to prove the content of '
+                        '%(place)s by.',
+                        {'id': names.backup_id, 'place': place.url})
             return
+        self._compare_content(
+            pool, place, names, digests.Reader(conf.readers, stop),
+            (min(conf.part, conf.parts), conf.parts), conf.budget)
 
-        if digests.digest(pool, place, stop=self._stop_of(backup)
-                          ) != info['digest']:
-            raise errors.WrongContent(
-                f'the content of {place.url} differs from its digest',
-                place.image, backup.id)
+    @staticmethod
+    def _compare_content(pool: pools.Pool, place: naming.Place,
+                         names: naming.Names, reader: digests.Reader,
+                         part: tuple[int, int], budget: int | None) -> None:
+        with pool.image(place.image, place.snapshot) as image:
+            if reader.differs(pool, image, place.image, str(names.digest),
+                              part, budget):
+                raise errors.WrongContent(
+                    f'the content of {place.url} differs from its digest',
+                    place.image, names.backup_id)
 
     def _compare(self, backup_id: str, values: dict[str, Any],
                  verified: dict[str, Any]) -> None:
@@ -210,21 +222,68 @@ class CephBackupDriver(import_verify.ImportVerifyMixin, ceph.CephBackupDriver):
         self._check_parent(backup_id, values)
         self._check_size(backup_id, values)
         if not verified:
-            if CONF[options.GROUP].level == 'record':
-                return
-            with self._pool(names.pool) as pool:
-                seen = finding.look(pool, names)
-            LOG.warning('Backup %(id)s is imported without driver_info: '
-                        '%(place)s is there, its content was not verified.',
-                        {'id': backup_id, 'place': seen.place.url})
+            self._look_without_driver_info(names)
             return
+        said = {**values, 'base': names.base,
+                'digest': names.digest or verified['digest'],
+                'meta': names.meta_sum or verified['meta'],
+                'copy': names.copy if names.base is None else None}
         for field, value in verified.items():
-            said = (names.base if field == 'service_metadata' else
-                    values.get(field))
-            if said != value:
+            if said.get(field) != value:
                 raise errors.WrongRecord(
-                    f'the record says {field} {str(said)[:80]}, verified '
-                    f'was {str(value)[:80]}', field, backup_id)
+                    f'the record says {field} {str(said.get(field))[:80]}, '
+                    f'verified was {str(value)[:80]}',
+                    'service_metadata' if field == 'base' else field,
+                    backup_id)
+        if verified['digest'] or verified['meta']:
+            # What a restore will compare with.
+            values['service_metadata'] = naming.Kept(
+                names.base or names.copy, verified['digest'],
+                verified['meta'], names.base is None).dump()
+
+    def _look_without_driver_info(self, names: naming.Names) -> None:
+        level = CONF[options.GROUP].level
+        if level == 'record':
+            return
+        with self._pool(names.pool) as pool:
+            place = finding.look(pool, names).place
+            if level == 'content':
+                self._verify_content(pool, place, names, None)
+        LOG.warning('Backup %(id)s is imported without driver_info: '
+                    '%(place)s is there.',
+                    {'id': names.backup_id, 'place': place.url})
+
+    # Verification outside of an import
+
+    def verify(self, backup: Any, level: str, *,
+               part: tuple[int, int] = (1, 1), budget: int | None = None,
+               readers: int | None = None,
+               should_stop: Callable[[], str | None] | None = None,
+               progress: Callable[[int, int], None] | None = None
+               ) -> verifier.Report:
+        report = Report(backup.id, level)
+        begin = time.monotonic()
+        reader = digests.Reader(readers or CONF[options.GROUP].readers,
+                                should_stop, progress)
+        try:
+            names = naming.names_of(backup, backup.id)
+            with self._pool(names.pool) as pool:
+                place = finding.look(pool, names).place
+                if level == 'content':
+                    if names.digest is None:
+                        raise NoDigest(
+                            'its row has no digest to verify the content of '
+                            f'{place.url} by; an import of its record gives '
+                            'it one', 'digest', backup.id)
+                    self._compare_content(pool, place, names, reader, part,
+                                          budget)
+        except (errors.TimedOut, errors.Stopped):
+            raise
+        except errors.Problem as err:
+            report.problems.append(err)
+        report.read, report.total = reader.read, reader.total
+        report.seconds = time.monotonic() - begin
+        return report
 
     # Restore
 
@@ -244,25 +303,54 @@ class CephBackupDriver(import_verify.ImportVerifyMixin, ceph.CephBackupDriver):
         :raises Problem: naming what is wrong; the volume must not be used
         :raises BackupRestoreCancel: the backup's status was changed
         """
+        conf = CONF[options.GROUP]
         names = naming.names_of(backup, backup.id)
         target = self.db.volume_get(self.context, volume_id)
+        if not conf.verify_on_restore:
+            names.digest = names.meta_sum = None
+        elif names.digest is None:
+            LOG.warning('The content of backup %s is not compared while it '
+                        'is restored: its row has no digest.', backup.id)
+        restoring.limit(volume_file, conf.timeout)
+        writer = restoring.Writer(volume_file, volume_is_new, conf.readers,
+                                  self._go_on(backup, volume_id))
         with self._pool(names.pool) as pool:
-            place = finding.look(pool, names).place
-            with pool.image(place.image, place.snapshot) as image:
-                size = pool.call(f'image {place.image}', image.size)
-                if size > target.size << 30:
-                    raise errors.WrongLength(
-                        f'image {place.image} has {size} bytes, more than '
-                        f'volume {volume_id}', place.image, backup.id)
-                restoring.write(pool, place, image, size, backup,
-                                volume_id, volume_file, volume_is_new)
-        volume_file.flush()
-        # A file of librbd has no number to sync by, and needs none.
-        with contextlib.suppress(OSError):
-            os.fsync(volume_file.fileno())
-        # Cinder looks for it in the pool of the configuration.
-        self._ceph_backup_pool = names.pool
-        self._restore_metadata(backup, volume_id)
+            seen = finding.look(pool, names)
+            if seen.size > target.size << 30:
+                raise errors.WrongLength(
+                    f'image {seen.place.image} has {seen.size} bytes, more '
+                    f'than volume {volume_id}', seen.place.image, backup.id)
+            with pool.image(seen.place.image, seen.place.snapshot) as image:
+                writer.write(pool, image, seen.place, seen.size,
+                             names.digest)
+        if seen.meta is not None:
+            self._put_metadata(seen.meta, volume_id)
+
+    def _put_metadata(self, metadata: bytes, volume_id: str) -> None:
+        try:
+            self.put_metadata(volume_id, metadata.decode())
+        except exception.BackupMetadataUnsupportedVersion:
+            message = 'Metadata restore failed due to incompatible version.'
+            LOG.error(message)
+            raise exception.BackupOperationError(message) from None
+
+    @staticmethod
+    def _go_on(backup: Any, volume_id: str) -> Callable[[], None]:
+        """What ends a restore that is not wanted any more."""
+        asked = time.monotonic()
+
+        def go_on() -> None:
+            nonlocal asked
+            if time.monotonic() < asked + 1:
+                return
+            asked = time.monotonic()
+            with backup.as_read_deleted():
+                backup.refresh()
+            if backup.status != fields.BackupStatus.RESTORING:
+                raise exception.BackupRestoreCancel(back_id=backup.id,
+                                                    vol_id=volume_id)
+
+        return go_on
 
     # Delete
 

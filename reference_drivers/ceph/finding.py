@@ -21,11 +21,16 @@ from reference_drivers.verification import errors
 
 @dataclasses.dataclass
 class Seen:
-    """A backup as it was found."""
+    """A backup as it was found.
+
+    :ivar meta: its object with metadata, None without one
+    :ivar snapshots: all that its image has
+    """
 
     place: naming.Place
     size: int
-    meta: str | None
+    meta: bytes | None
+    snapshots: list[str]
 
 
 def locate(pool: pools.Pool, names: naming.Names) -> naming.Place:
@@ -35,7 +40,7 @@ def locate(pool: pools.Pool, names: naming.Names) -> naming.Place:
     :raises Extra: more than one snapshot
     """
     if names.base is None:
-        image = names.shared if names.of_snapshot else names.own
+        image = names.copy
         try:
             with pool.image(image) as opened:
                 found = pool.snapshots(opened, image)
@@ -76,10 +81,16 @@ def look(pool: pools.Pool, names: naming.Names) -> Seen:
     """
     place = locate(pool, names)
     with pool.image(place.image, place.snapshot) as image:
-        size = pool.call(f'image {place.image}', image.size)
-    meta = pool.meta(names)
-    if names.of_snapshot and meta is None and place.snapshot is None:
-        # The image's name does not say which backup's it is; this does.
+        size = pool.size(image, place.image)
+        snapshots = pool.snapshots(image, place.image)
+    meta = pool.read_meta(names)
+    if meta is None and (names.meta_sum or (
+            # The image's name does not say which backup's it is; this does.
+            names.of_snapshot and place.snapshot is None)):
         raise errors.Missing(f'object {names.meta} is missing', names.meta,
                              names.backup_id)
-    return Seen(place, size, meta)
+    if names.meta_sum and names.meta_sum != naming.meta_sum(meta or b''):
+        raise errors.WrongContent(
+            f'object {names.meta} is not what it was', names.meta,
+            names.backup_id)
+    return Seen(place, size, meta, snapshots)

@@ -12,12 +12,23 @@
 
 """What a backup in Ceph is called, and what cannot be one's name."""
 
+import base64
 import dataclasses
+import hashlib
 import json
 import re
 from typing import Any
 
 from reference_drivers.verification import errors
+
+PARTS = 8
+PART_LENGTH = 13
+_LETTERS = '[0-9A-Za-z_-]'
+DIGEST = re.compile(r'(sha256:[0-9a-f]{64}|parts:'
+                    rf'{_LETTERS}{{{PARTS * PART_LENGTH}}})\Z')
+"""A digest of a content, of either form; see :mod:`.digest`."""
+
+_META = re.compile(rf'{_LETTERS}{{12}}\Z')
 
 _ID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 
@@ -42,13 +53,21 @@ class Place:
 
 @dataclasses.dataclass
 class Names:
-    """What names a backup on the storage: its row, or its record."""
+    """What names a backup on the storage: its row, or its record.
+
+    :ivar base: the image that has a snapshot for this backup, None if the
+        backup is a full copy, or so old that its row names no image
+    :ivar digest: of the content, where it is known
+    :ivar meta_sum: of the object with metadata, where it is known
+    """
 
     backup_id: str
     volume_id: str
     pool: str
     base: str | None
     of_snapshot: bool
+    digest: str | None = None
+    meta_sum: str | None = None
 
     @property
     def own(self) -> str:
@@ -59,6 +78,11 @@ class Names:
     def shared(self) -> str:
         """The image that backups of snapshots and old backups share."""
         return f'volume-{self.volume_id}.backup.base'
+
+    @property
+    def copy(self) -> str:
+        """The image of a full copy, as Cinder's driver names it."""
+        return self.shared if self.of_snapshot else self.own
 
     @property
     def meta(self) -> str:
@@ -82,22 +106,62 @@ class Names:
                 f'{self.volume_id}', self.base, self.backup_id)
 
 
-def base_of(service_metadata: Any, backup_id: str) -> str | None:
-    """The base image that a row names, None if it names none.
+@dataclasses.dataclass
+class Kept:
+    """What ``service_metadata`` of a row keeps, as JSON.
 
-    :raises BadLocation: it is not what Cinder's driver writes
+    Cinder's driver writes and reads only ``base``, and nothing for a full
+    copy. What is added here means the same to it.
+
+    :ivar base: the image
+    :ivar digest: of the content, where it is known
+    :ivar meta: sum of the object with metadata, where it is known
+    :ivar copy: the image is a copy for this backup alone, without snapshot
+    """
+
+    base: str
+    digest: str | None = None
+    meta: str | None = None
+    copy: bool = False
+
+    def dump(self) -> str:
+        """As it is written: it fits into the 255 characters of the row."""
+        values: dict[str, Any] = {'base': self.base}
+        if self.digest:
+            values['digest'] = self.digest
+        if self.meta:
+            values['meta'] = self.meta
+        if self.copy:
+            values['copy'] = True
+        return json.dumps(values, separators=(',', ':'))
+
+
+def kept(service_metadata: Any, backup_id: str) -> Kept | None:
+    """What a row's service_metadata says, None if it says nothing.
+
+    :raises BadLocation: it is not what a driver for Ceph writes
     """
     if service_metadata is None:
         return None
     try:
-        base = json.loads(service_metadata)['base']
-    except (KeyError, TypeError, ValueError):
-        base = None
-    if not isinstance(base, str):
+        values = json.loads(service_metadata)
+        found = Kept(values['base'], values.get('digest'),
+                     values.get('meta'), values.get('copy', False))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        found = None
+    if found is None or not isinstance(found.base, str):
         raise errors.BadLocation(
             f'service_metadata {str(service_metadata)[:100]!r} names no '
             'image', 'service_metadata', backup_id)
-    return base
+    if not isinstance(found.copy, bool) or any(
+            value is not None and
+            not (isinstance(value, str) and form.match(value))
+            for value, form in ((found.digest, DIGEST),
+                                (found.meta, _META))):
+        raise errors.BadLocation(
+            f'service_metadata {str(service_metadata)[:150]!r} has no digest '
+            'that is one', 'service_metadata', backup_id)
+    return found
 
 
 def names_of(values: Any, backup_id: str) -> Names:
@@ -106,12 +170,25 @@ def names_of(values: Any, backup_id: str) -> Names:
     :param values: with ``get``
     :raises BadLocation: it cannot be a backup's
     """
+    row = kept(values.get('service_metadata'), backup_id)
     names = Names(backup_id, str(values.get('volume_id')),
-                  values.get('container'),
-                  base_of(values.get('service_metadata'), backup_id),
-                  values.get('snapshot_id') is not None)
+                  values.get('container'), None,
+                  values.get('snapshot_id') is not None,
+                  row.digest if row else None, row.meta if row else None)
+    if row and row.copy and row.base != names.copy:
+        raise errors.BadLocation(
+            f'image {row.base[:120]!r} is not the copy of backup '
+            f'{backup_id}', row.base, backup_id)
+    if row and not row.copy:
+        names.base = row.base
     names.check()
     return names
+
+
+def meta_sum(data: bytes) -> str:
+    """The sum of an object with metadata, short enough for a row."""
+    return base64.urlsafe_b64encode(
+        hashlib.sha256(data).digest()).decode()[:12]
 
 
 def own_snapshots(found: list[str], backup_id: str) -> list[str]:

@@ -12,10 +12,15 @@
 
 """A pool of Ceph, where no request waits for ever."""
 
+import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
-import hashlib
+import errno
+import itertools
+import queue
+import threading
 from typing import Any
 
 from reference_drivers.ceph import names as naming
@@ -24,6 +29,8 @@ from reference_drivers.verification import running
 
 BLOCK = 4 << 20
 """As much as is read at once: the size of RBD's objects by default."""
+
+_SLICE = 1024 * BLOCK
 
 
 class Pool:
@@ -85,17 +92,18 @@ class Pool:
             return running.within(self.timeout + 1, what, function, *args)
         except (self.rados.ObjectNotFound, self.rbd.ImageNotFound) as err:
             raise errors.Missing(f'{what} is missing', what) from err
-        except (self.rados.TimedOut, self.rbd.Timeout) as err:
-            raise errors.TimedOut(
-                f'the storage did not answer within {self.timeout:g} s: '
-                f'{what}', what) from err
         except (self.rados.Error, self.rbd.Error) as err:
-            # librbd has no class for some errors of librados.
-            if getattr(err, 'errno', None) == 110:
+            if self.is_timeout(err):
                 raise errors.TimedOut(
                     f'the storage did not answer within {self.timeout:g} s: '
                     f'{what}', what) from err
             raise errors.Unreadable(f'{what}: {err}', what) from err
+
+    def is_timeout(self, err: Exception) -> bool:
+        """Whether an error says that the cluster did not answer in time."""
+        # librbd has no class for some errors of librados.
+        return (isinstance(err, (self.rados.TimedOut, self.rbd.Timeout)) or
+                abs(getattr(err, 'errno', None) or 0) == errno.ETIMEDOUT)
 
     @contextlib.contextmanager
     def image(self, name: str, snapshot: str | None = None,
@@ -116,21 +124,24 @@ class Pool:
         found = self.call(f'image {name}', lambda: list(image.list_snaps()))
         return [one['name'] for one in found]
 
-    def meta(self, names: naming.Names) -> str | None:
-        """The digest of a backup's object with metadata."""
+    def read_meta(self, names: naming.Names) -> bytes | None:
+        """A backup's object with the metadata of its volume."""
         def read() -> bytes:
             size, _ = self.ioctx.stat(names.meta)
             return self.ioctx.read(names.meta, size)
 
         try:
-            data = self.call(f'object {names.meta}', read)
+            return self.call(f'object {names.meta}', read)
         except errors.Missing:
             return None
-        return f'sha256:{hashlib.sha256(data).hexdigest()}'
+
+    def size(self, image: Any, name: str) -> int:
+        """Bytes of an image."""
+        return self.call(f'image {name}', image.size)
 
     def blocks(self, image: Any, name: str) -> list[int]:
         """The blocks that may have data, by their offsets."""
-        size = self.call(f'image {name}', image.size)
+        size = self.size(image, name)
         found: set[int] = set()
 
         def add(offset: int, length: int, exists: bool) -> None:
@@ -138,12 +149,61 @@ class Pool:
                 found.update(range(offset // BLOCK,
                                    -(-(offset + length) // BLOCK)))
 
-        # Of whole objects: with an object map that costs no request.
-        self.call(f'image {name}', lambda: image.diff_iterate(
-            0, size, None, add, True, True))
+        # Of whole objects: with an object map that costs no request, and
+        # without one a request for each, so many do not have to be done in
+        # the time of one.
+        for start in range(0, size, _SLICE):
+            self.call(f'image {name} from {start}', image.diff_iterate,
+                      start, min(_SLICE, size - start), None, add, True, True)
         return sorted(number * BLOCK for number in found)
 
-    def read(self, image: Any, name: str, offset: int, size: int) -> bytes:
-        """Read one block."""
-        return self.call(f'image {name} at {offset}', image.read, offset,
-                         min(BLOCK, size - offset))
+    def each(self, image: Any, name: str, offsets: Iterable[int], size: int,
+             readers: int, use: Callable[[bytes], Any]
+             ) -> Iterator[tuple[int, Any]]:
+        """Read blocks, several at the same time.
+
+        :param offsets: the blocks
+        :param size: bytes of the image
+        :param readers: how many are read at a time; no more are kept
+        :param use: what to make of each, while others are read
+        :returns: offset and what was made, in the order of the offsets
+        :raises Problem: a block cannot be read
+        """
+        def read(offset: int) -> Any:
+            data = image.read(offset, min(BLOCK, size - offset))
+            return use(data)
+
+        running_: collections.deque[tuple[int, queue.Queue]] = (
+            collections.deque())
+
+        def begin(offset: int) -> None:
+            answer: queue.Queue = queue.Queue()
+
+            def run() -> None:
+                try:
+                    answer.put((self.call(f'image {name} at {offset}', read,
+                                          offset), None))
+                except BaseException as err:
+                    answer.put((None, err))
+
+            threading.Thread(target=run, daemon=True,
+                             name=f'read {name}').start()
+            running_.append((offset, answer))
+
+        left = iter(offsets)
+        try:
+            for offset in itertools.islice(left, readers):
+                begin(offset)
+            while running_:
+                offset, answer = running_[0]
+                made, err = answer.get()
+                running_.popleft()
+                if err is not None:
+                    raise err
+                for following in itertools.islice(left, 1):
+                    begin(following)
+                yield offset, made
+        finally:
+            # Nothing reads any more when the image is closed.
+            for _, answer in running_:
+                answer.get()

@@ -24,6 +24,7 @@ import uuid
 from cinder import exception
 from cinder import objects
 from cinder.objects import fields
+import fixtures
 from oslo_serialization import base64
 import testtools
 
@@ -49,6 +50,7 @@ from os_brick.initiator import linuxrbd  # noqa: E402
 
 from reference_drivers import ceph  # noqa: E402
 from reference_drivers import options  # noqa: E402
+from reference_drivers.ceph import restoring  # noqa: E402
 from reference_drivers.contract import base  # noqa: E402
 from reference_drivers.contract import environment  # noqa: E402
 
@@ -105,6 +107,10 @@ class Environment(environment.Environment):
     def image(self, volume_id):
         return rbd.Image(self.volumes, f'volume-{volume_id}')
 
+    def in_tree(self):
+        """Let Cinder's own driver do what follows."""
+        self.manager.service = cinder_ceph.CephBackupDriver
+
     def write_volume(self, volume_id, content):
         if not self.as_images:
             with open(self.path(volume_id), 'ab'):
@@ -138,9 +144,13 @@ class Environment(environment.Environment):
     def device(self, volume_id):
         if not self.as_images:
             return open(self.path(volume_id), 'rb')
+        # As os-brick's connector does it.
+        client = linuxrbd.RBDClient(self.cluster.user, 'volumes',
+                                    conffile=str(self.cluster.conf),
+                                    rados=rados, rbd=rbd)
+        volume = linuxrbd.RBDVolume(client, f'volume-{volume_id}')
         return linuxrbd.RBDVolumeIOWrapper(linuxrbd.RBDImageMetadata(
-            self.image(volume_id), 'volumes', self.cluster.user,
-            str(self.cluster.conf)))
+            volume, 'volumes', self.cluster.user, str(self.cluster.conf)))
 
     @contextlib.contextmanager
     def _attached(self):
@@ -249,6 +259,11 @@ class CephCase(testtools.TestCase):
         return {**record, 'backup_url': base64.encode_as_text(
             json.dumps(fields_))}
 
+    @contextlib.contextmanager
+    def logged(self):
+        with fixtures.FakeLogger('reference_drivers') as log:
+            yield log
+
     def level(self, level):
         self.cinder.configure(**{f'{options.GROUP}__level': level})
 
@@ -264,6 +279,26 @@ class CephCase(testtools.TestCase):
         self.assertIn(part, row.fail_reason, name)
         self.assertIn(row.fail_reason, str(err))
         self.cinder.lose_row(backup.id)
+
+    def restore_refused(self, backup, part, name):
+        """Damaged after its import, to a new volume and an old one."""
+        if name == 'parent_missing':
+            # A snapshot has all that a restore needs.
+            return
+        # No volume in Ceph can be made or opened while it does not answer.
+        with mock.patch.object(self.cinder, 'as_images', self.as_images and
+                               not name.startswith('cluster')):
+            # Zeros of a gibibyte take their time in a file.
+            old = ([self.cinder.create_volume({0: b'old'})]
+                   if self.as_images else [])
+            for volume in (None, *old):
+                start = time.monotonic()
+                err = self.assertRaises(exception.InvalidBackup,
+                                        self.cinder.restore, backup.id,
+                                        volume)
+                self.assertIn('more than volume' if name == 'image_resized'
+                              else part, str(err), name)
+                self.assertLess(time.monotonic() - start, 6, name)
 
     def assert_restores(self, backup, content):
         self.assertEqual(True, blocks(content) ==
@@ -422,6 +457,10 @@ class CephCase(testtools.TestCase):
                     else:
                         self.refused(record, backup, part, name)
                     self.assertLess(time.monotonic() - start, 6, name)
+                self.level('record')
+                self.imports(record, name)
+                self.restore_refused(backup, part, name)
+                self.cinder.lose_row(backup.id)
             self.imports(record, name)
         self.assert_restores(backup, content)
 
@@ -446,8 +485,8 @@ class ImagesTest(CephCase):
                 self.cinder.lose_row(backups[number].id)
             for number in order:
                 self.imports(records[number])
-                for field in ('volume_id', 'parent_id', 'container',
-                              'service_metadata', 'size', 'snapshot_id'):
+                for field in ('volume_id', 'parent_id', 'container', 'size',
+                              'snapshot_id'):
                     self.assertEqual(
                         backups[number][field],
                         self.cinder.backup(backups[number].id)[field])
@@ -485,7 +524,9 @@ class ImagesTest(CephCase):
         before = self.everything()
         self.cinder.delete(full.id)
         self.assertIn(image, rbd.RBD().list(self.cinder.backups))
-        self.assertEqual(1, len(before - self.everything()))
+        self.assertEqual({f'backup.{full.id}.meta'},
+                         {one[0] for one in before} -
+                         {one[0] for one in self.everything()})
 
     def test_delete_in_any_order(self):
         """The image goes with the last snapshot in it."""
@@ -578,16 +619,26 @@ class ImagesTest(CephCase):
         self.imports(record)
 
     def test_record_without_digest(self):
-        """It proves presence, and says so when content is asked for."""
+        """An undamaged backup imports; an option is stricter."""
         backup, = self.chain(self.contents()[:1])
         self.cinder.configure(**{f'{options.GROUP}__ceph_digest_limit': 0})
         record = self.cinder.export(backup)
         self.assertIsNone(self.info(record)['digest'])
         self.cinder.lose_row(backup.id)
         self.level('content')
-        self.refused(record, backup, 'ceph_digest_limit')
+        with self.logged() as log:
+            self.imports(record)
+        self.assertIn('verified at level presence only', log.output)
+        self.assertIn(f'rbd:backups/{self.place(backup)[0]}@', log.output)
+        # Nothing to compare with is no reason not to restore.
+        with self.logged() as log:
+            self.assert_restores(backup, self.contents()[0])
+        self.assertIn('is not compared while it is restored', log.output)
+        self.cinder.lose_row(backup.id)
         self.cinder.configure(
-            **{f'{options.GROUP}__without_driver_info': 'accept'})
+            **{f'{options.GROUP}__ceph_without_digest': 'refuse'})
+        self.refused(record, backup, 'ceph_without_digest')
+        self.level('presence')
         self.imports(record)
 
 
@@ -598,7 +649,9 @@ class FilesTest(CephCase):
         """As for images, and the size of the image."""
         content = self.contents()[1]
         backup, = self.chain([content])
-        self.assertIsNone(backup.service_metadata)
+        kept = json.loads(backup.service_metadata)
+        self.assertEqual(self.place(backup)[0], kept['base'])
+        self.assertLessEqual(len(backup.service_metadata), 255)
         self.each_damage({
             **self.common,
             'image_resized': ('presence', 'and not image_size'),
@@ -653,6 +706,159 @@ class FilesTest(CephCase):
         self.cinder.lose_row(backup.id)
         self.level('content')
         self.imports(record)
+
+
+class DigestTest(CephCase):
+    """What the digest in the row is good for."""
+
+    as_images = True
+
+    def copies(self):
+        """Full copies: of a file, and of a snapshot."""
+        with mock.patch.object(self.cinder, 'as_images', False):
+            content = {0: base.noise(100_000), 5 * BLOCK: base.noise(BLOCK)}
+            found = []
+            for snapshot_id in (None, str(uuid.uuid4())):
+                volume = self.cinder.create_volume(content)
+                found.append(self.cinder.create_backup(
+                    volume, snapshot_id=snapshot_id))
+        return found, content
+
+    def test_a_copy_has_it_from_the_backup(self):
+        """Damage that is done before the export is found too."""
+        (backup, _), content = self.copies()
+        self.cinder.configure(**{f'{options.GROUP}__ceph_digest_limit': 0})
+        record = self.cinder.export(backup)
+        self.assertEqual(json.loads(backup.service_metadata)['digest'],
+                         self.info(record)['digest'])
+        self.assert_restores(backup, content)
+        with self.byte_changed(backup, None):
+            record = self.cinder.export(backup)
+            self.restore_refused(backup, 'content of rbd:', 'byte_changed')
+            self.cinder.lose_row(backup.id)
+            self.level('content')
+            self.refused(record, backup, 'content of rbd:')
+        self.imports(record)
+        # It is the same as what an export computes.
+        row = self.cinder.backup(backup.id)
+        row.service_metadata = None
+        row.save()
+        self.cinder.configure(**{f'{options.GROUP}__ceph_digest_limit': 8})
+        self.assertEqual(self.info(record)['digest'],
+                         self.info(self.cinder.export(row))['digest'])
+
+    def test_cinders_driver_ignores_it(self):
+        """It restores and deletes; and what it has made, this one can."""
+        before = rbd.RBD().list(self.cinder.backups)
+        copies, content = self.copies()
+        backup, = self.chain([content])
+        backups = [*copies, backup]
+        for one in backups:
+            record = self.cinder.export(one)
+            self.cinder.lose_row(one.id)
+            self.imports(record)
+            row = self.cinder.backup(one.id)
+            self.assertIn('"digest"', row.service_metadata)
+            self.assertLessEqual(len(row.service_metadata), 255)
+        service = self.cinder.manager.service
+        self.cinder.in_tree()
+        for one in backups:
+            self.assertEqual(True, blocks(content) ==
+                             self.cinder.restore(one.id))
+            self.cinder.delete(one.id)
+        self.assertEqual(before, rbd.RBD().list(self.cinder.backups))
+        copies, content = self.copies()
+        backup, = self.chain([content])
+        self.cinder.manager.service = service
+        for one in (*copies, backup):
+            self.assertNotIn('digest', one.service_metadata or '')
+            record = self.cinder.export(one)
+            self.cinder.lose_row(one.id)
+            self.level('content')
+            self.imports(record)
+            self.assertEqual(True, blocks(content) ==
+                             self.cinder.restore(one.id))
+            self.cinder.delete(one.id)
+        self.assertEqual(before, rbd.RBD().list(self.cinder.backups))
+
+    def test_wrong_bytes_are_restored_only_when_asked_for(self):
+        """verify_on_restore is what compares."""
+        backup, = self.chain(self.contents()[:1])
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.imports(record)
+        with self.byte_changed(backup, None), \
+                self.meta_missing(backup, None):
+            self.cinder.configure(
+                **{f'{options.GROUP}__verify_on_restore': False})
+            self.assertEqual(3, len(self.cinder.restore(backup.id)))
+
+    def test_parts_and_budget(self):
+        """Each part reads a share; all parts together find it."""
+        content = {number * BLOCK: base.noise(2000, number)
+                   for number in range(16)}
+        backup, = self.chain([content])
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.level('content')
+        for parts in (1, 3, 8, 11):
+            self.cinder.configure(**{f'{options.GROUP}__parts': parts})
+            found = 0
+            for part in range(1, parts + 1):
+                self.cinder.configure(**{f'{options.GROUP}__part': part})
+                with self.byte_changed(backup, None):
+                    try:
+                        self.imports(record)
+                    except exception.InvalidBackup:
+                        found += 1
+                self.cinder.lose_row(backup.id)
+                self.imports(record)
+                self.cinder.lose_row(backup.id)
+            # Beyond eight some read the same.
+            self.assertEqual(1, found, parts)
+
+    def test_rows_with_another_digest(self):
+        """One that contradicts driver_info is refused."""
+        backup, = self.chain(self.contents()[:1])
+        base_ = json.loads(backup.service_metadata)['base']
+        record = self.cinder.export(backup)
+        digest = self.info(record)['digest']
+        for values in ({'digest': 'parts:' + 'x' * 104}, {'digest': 7},
+                       {'digest': 'x'}, {'meta': 'x' * 12}, {'meta': 'x'},
+                       {'copy': True}, {'copy': 'yes'}):
+            self.cinder.lose_row(backup.id)
+            self.refused(self.edited(record, service_metadata=json.dumps(
+                {'base': base_, 'digest': digest, **values})), backup, '')
+        self.imports(record)
+
+    def test_a_cluster_that_hangs_in_a_restore(self):
+        """Reading, or writing to a volume in it, ends in an error."""
+        content = {number * BLOCK: base.noise(BLOCK, number)
+                   for number in range(12)}
+        backup, = self.chain([content])
+        put = restoring.Writer._put
+        for as_images in (True, False):
+            pauses = []
+
+            def hang(writer, pool, offset, data, pauses=pauses):
+                if offset == 3 * BLOCK:
+                    pauses.append(offset)
+                    self.cluster.pause()
+                put(writer, pool, offset, data)
+
+            self.cinder.as_images = as_images
+            start = time.monotonic()
+            try:
+                with mock.patch.object(restoring.Writer, '_put', hang):
+                    err = self.assertRaises(exception.InvalidBackup,
+                                            self.cinder.restore, backup.id)
+                self.assertLess(time.monotonic() - start, 20)
+            finally:
+                self.cluster.resume()
+            self.assertIn('did not answer within 2 s', str(err))
+            self.assertEqual([3 * BLOCK], pauses)
+            self.cinder.as_images = True
+            self.assertEqual(12, len(self.cinder.restore(backup.id)))
 
 
 class OldRecordsTest(CephCase):
