@@ -12,6 +12,7 @@
 
 """The profiles of the local cloud."""
 
+import configparser
 import dataclasses
 import fcntl
 import importlib
@@ -25,6 +26,7 @@ from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import ceph_packages
 from local_cloud import exceptions
+from local_cloud import keystone
 from local_cloud import services
 from local_cloud import state as cloud_state
 from local_cloud import volumes
@@ -149,6 +151,21 @@ class ProfilesTest(testtools.TestCase):
                          ['.cpython-27.so'])):
             self.assertIn('make the virtualenv with /usr/bin/python3',
                           ceph_packages.missing_for_cinder())
+
+
+class KeystoneTest(testtools.TestCase):
+
+    def test_all_keys_are_the_clouds_own(self):
+        """Not below /etc, which is the machine's and wants root."""
+        with tempfile.TemporaryDirectory() as directory:
+            state = cloud_state.State(directory)
+            state.create()
+            state.record['debug'] = False
+            keystone.configure(state)
+            parser = configparser.RawConfigParser()
+            parser.read(state.config('keystone'))
+        for section in ('fernet_tokens', 'fernet_receipts', 'credential'):
+            self.assertIn(directory, parser[section]['key_repository'])
 
 
 class LockTest(testtools.TestCase):
