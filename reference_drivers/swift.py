@@ -28,12 +28,10 @@ from reference_drivers.verification import store as stores
 CONF = cfg.CONF
 
 _PAGE = 10000
-_OBJECT = re.compile(r'(.*_backup_[0-9a-f-]{36})(-[0-9]+|_metadata|'
-                     r'_sha256file)\Z')
 _MD5 = re.compile(r'[0-9a-f]{32}\Z')
 
 
-class SwiftStore(stores.Store):
+class SwiftStore(stores.FlatStore):
     """Containers of an account of Swift."""
 
     def clone(self) -> 'SwiftStore':
@@ -41,6 +39,10 @@ class SwiftStore(stores.Store):
         driver = type(self.driver)(self.driver.context)
         if not hasattr(driver, 'conn'):
             driver.initialize()
+        # Or each reader would ask Keystone for a token of its own. One that
+        # has expired is replaced by the connection itself.
+        driver.conn.url = self.driver.conn.url
+        driver.conn.token = self.driver.conn.token
         return type(self)(driver)
 
     def close(self) -> None:
@@ -87,40 +89,16 @@ class SwiftStore(stores.Store):
             if close is not None:
                 close()
 
-    def locate(self, backup_id: str, volume_id: str | None = None
-               ) -> tuple[str, str] | None:
-        # volume_<V>/<time>/az_<az>_backup_<B>-00001: walked as directories,
-        # so that no more than one object of a backup is ever listed.
-        container = self.driver.backup_default_container
-        volumes = ([f'volume_{volume_id}/'] if volume_id else
-                   self._directories(container, 'volume_'))
-        for volume in volumes:
-            for moment in self._directories(container, volume):
-                for prefix in self._backups(container, moment):
-                    if prefix.endswith(f'_backup_{backup_id}'):
-                        return container, prefix
-        return None
+    def directories(self, container: str, prefix: str) -> Iterator[str]:
+        for one in self._pages(container, prefix=prefix, delimiter='/'):
+            if 'subdir' in one:
+                yield one['subdir']
 
-    def _backups(self, container: str, moment: str) -> Iterator[str]:
-        """The prefixes of the backups that were begun in one second."""
-        marker = ''
-        while True:
-            _, page = self.driver.conn.get_container(
-                container, prefix=moment, marker=marker, limit=1,
-                headers=self.driver._headers())
-            if not page:
-                return
-            name = page[0]['name']
-            found = _OBJECT.match(name)
-            if found:
-                yield found[1]
-            # After all objects of this backup.
-            marker = f'{found[1]}~' if found else name
-
-    def _directories(self, container: str, prefix: str) -> list[str]:
-        return [one['subdir'] for one in
-                self._pages(container, prefix=prefix, delimiter='/')
-                if 'subdir' in one]
+    def first(self, container: str, prefix: str, after: str) -> str | None:
+        _, page = self.driver.conn.get_container(
+            container, prefix=prefix, marker=after, limit=1,
+            headers=self.driver._headers())
+        return page[0]['name'] if page else None
 
 
 @interface.backupdriver

@@ -50,11 +50,15 @@ class Contract:
 
     def setUp(self) -> None:
         super().setUp()  # type: ignore[misc]
-        self.cinder: Any = environment.Environment(self.driver, {
-            self.chunk_option: self.chunk, self.block_option: self.block,
-            **self.options})
+        self.cinder: Any = self.make_environment()
         self.useFixture(self.cinder)  # type: ignore[attr-defined]
         self.objects = self.make_objects()
+
+    def make_environment(self) -> environment.Environment:
+        """Cinder, with the volumes that the driver is to back up."""
+        return environment.Environment(self.driver, {
+            self.chunk_option: self.chunk, self.block_option: self.block,
+            **self.options})
 
     def make_objects(self) -> stores.ObjectStore:
         """The store, to damage it."""
@@ -109,8 +113,9 @@ class Contract:
         self.assertEqual(  # type: ignore[attr-defined]
             content == restored, True, 'the old volume has another content')
 
-    def snapshot(self, *backups: Any) -> dict[tuple[str, str], bytes]:
+    def snapshot(self, *backups: Any) -> dict[tuple[str, str], Any]:
         """All objects in the containers of some backups."""
-        return {(one.container, name): self.objects.read(one.container, name)
-                for one in backups
-                for name in self.objects.list(one.container)}
+        return {(container, name): content
+                for container in {one.container for one in backups}
+                for name, content in
+                self.objects.contents(container).items()}

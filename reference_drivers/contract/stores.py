@@ -13,6 +13,7 @@
 """How a test damages a real store."""
 
 import os
+from typing import Any
 
 
 class ObjectStore:
@@ -37,6 +38,15 @@ class ObjectStore:
     def delete(self, container: str, name: str) -> None:
         """Remove an object."""
         raise NotImplementedError
+
+    def contents(self, container: str) -> dict[str, Any]:
+        """All objects of a container, each with what stands for its bytes.
+
+        :returns: the bytes by name; a store that lists checksums may return
+            these, and spare the tests most of their requests
+        """
+        return {name: self.read(container, name)
+                for name in self.list(container)}
 
 
 class DirectoryStore(ObjectStore):

@@ -29,6 +29,8 @@ PIECE = 1024 * 1024
 # Names have up to 255 bytes in the row, and control characters in none.
 _LONGEST = 255
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
+_OBJECT = re.compile(r'(.*_backup_[0-9a-f-]{36})(-[0-9]+|_metadata|'
+                     r'_sha256file)\Z')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +170,53 @@ class Store:
                 if isinstance(response, dict) else None)
         return (code in ('404', 'NoSuchKey', 'NoSuchBucket') or
                 getattr(err, 'http_status', None) == 404)
+
+
+class FlatStore(Store):
+    """A store without directories, such as Swift, S3 or Google's.
+
+    Cinder's drivers for these name objects
+    ``volume_<volume>/<time>/az_<zone>_backup_<backup>-00001``, so that a
+    backup is found by its id where a subclass can list in two more ways.
+    """
+
+    def directories(self, container: str, prefix: str) -> Iterator[str]:
+        """What follows a prefix up to the next slash, each once.
+
+        :returns: the prefix with what follows it and the slash
+        """
+        raise NotImplementedError
+
+    def first(self, container: str, prefix: str, after: str) -> str | None:
+        """The first object with a prefix whose name is above another.
+
+        :returns: its name, None if there is none
+        """
+        raise NotImplementedError
+
+    def locate(self, backup_id: str, volume_id: str | None = None
+               ) -> tuple[str, str] | None:
+        # Walked as directories, so that no more than one object of a
+        # backup is ever listed.
+        container = self.driver.backup_default_container
+        volumes = ([f'volume_{volume_id}/'] if volume_id else
+                   self.directories(container, 'volume_'))
+        for volume in volumes:
+            for moment in self.directories(container, volume):
+                for prefix in self._backups(container, moment):
+                    if prefix.endswith(f'_backup_{backup_id}'):
+                        return container, prefix
+        return None
+
+    def _backups(self, container: str, moment: str) -> Iterator[str]:
+        """The prefixes of the backups that were begun in one second."""
+        after = ''
+        while name := self.first(container, moment, after):
+            found = _OBJECT.match(name)
+            if found:
+                yield found[1]
+            # After all objects of this backup.
+            after = f'{found[1]}~' if found else name
 
 
 class PosixStore(Store):

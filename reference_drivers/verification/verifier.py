@@ -190,6 +190,9 @@ class Verifier:
             seen.add(current.backup_id)
             link = self._read(current, child)
             report.chain.append(link)
+            # First: what the metadata says of the chunks is not worth a
+            # look if it is not the metadata that was exported.
+            yield from self._compare_digest(current, link)
             yield from presence.check_link(link)
             yield from self._compare(current, link)
             if child is not None:
@@ -238,6 +241,15 @@ class Verifier:
             found = Target(parent_id, *place)
         return found
 
+    @staticmethod
+    def _compare_digest(target: Target, link: layout.Link
+                        ) -> Iterator[errors.Problem]:
+        if target.digest is not None and target.digest != link.digest:
+            yield errors.WrongContent(
+                f'objects {link.prefix}_metadata or _sha256file are not '
+                'what they were at export', link.metadata_name,
+                link.backup_id)
+
     def _compare(self, target: Target, link: layout.Link
                  ) -> Iterator[errors.Problem]:
         """Compare the storage with what is known from elsewhere."""
@@ -256,11 +268,6 @@ class Verifier:
         if target.size is not None:
             yield from presence.check_size(link, target.size,
                                            target.of_snapshot)
-        if target.digest is not None and target.digest != link.digest:
-            yield errors.WrongContent(
-                f'objects {link.prefix}_metadata or _sha256file are not '
-                'what they were at export', link.metadata_name,
-                link.backup_id)
         yield from self._compare_lengths(target, link)
 
     def _compare_lengths(self, target: Target, link: layout.Link

@@ -559,7 +559,7 @@ class DamageTest(Case):
             report = verifier.Verifier(self.store).verify(
                 self.target(self.full, digest=link.digest), all_problems=True)
             if report.chain:
-                self.assertIn('at export', str(report.problems[-1]))
+                self.assertIn('at export', str(report.problems[0]))
             os.rename(self.root + '/keep', path)
         self.assert_good(self.full, known={'digest': link.digest})
 

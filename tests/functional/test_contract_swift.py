@@ -1,0 +1,219 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The contract, for Swift: real servers, and Keystone's authentication."""
+
+import contextlib
+import time
+from unittest import mock
+import uuid
+
+from cinder import exception
+import requests
+
+import swiftclient
+import testtools
+
+from local_cloud import daemons
+from local_cloud import fixture
+from local_cloud import keystone
+from local_cloud import settings
+from local_cloud import swift as local_swift
+from reference_drivers import options
+from reference_drivers import swift
+from reference_drivers.contract import base
+from reference_drivers.contract import stores
+from reference_drivers.contract import trust
+
+
+class SwiftStore(stores.ObjectStore):
+    """The containers of the administrator's project."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def _listing(self, container, prefix=''):
+        try:
+            return self.connection.get_container(
+                container, prefix=prefix, full_listing=True)[1]
+        except swiftclient.ClientException as err:
+            if err.http_status != 404:
+                raise
+            return []
+
+    def list(self, container, prefix=''):
+        return sorted(one['name'] for one in self._listing(container,
+                                                           prefix))
+
+    def contents(self, container):
+        return {one['name']: (one['bytes'], one['hash'])
+                for one in self._listing(container)}
+
+    def read(self, container, name):
+        return self.connection.get_object(container, name)[1]
+
+    def write(self, container, name, data):
+        self.connection.put_object(container, name, data)
+
+    def delete(self, container, name):
+        self.connection.delete_object(container, name)
+
+
+class Swift:
+    """One Swift and one Keystone for all tests of a class."""
+
+    driver = 'reference_drivers.swift.SwiftBackupDriver'
+    chunk_option = 'backup_swift_object_size'
+    block_option = 'backup_swift_block_size'
+    lists_checksums = True
+    many = 200
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.local = fixture.LocalCloud(
+            'swift', without=('cinder-volume', 'cinder-backup'))
+        cls.local.setUp()
+        cls.addClassCleanup(cls.local.cleanUp)
+        state = cls.local.state
+        cls.options = {
+            'backup_swift_enable_progress_timer': False,
+            'backup_swift_auth': 'single_user',
+            'backup_swift_auth_version': '3',
+            'backup_swift_auth_url': settings.url(state, 'keystone') + '/v3',
+            'backup_swift_user': settings.ADMIN_USER,
+            'backup_swift_key': state.record['passwords'][
+                settings.ADMIN_USER],
+            'backup_swift_project': settings.ADMIN_PROJECT,
+            'backup_swift_user_domain': 'Default',
+            'backup_swift_project_domain': 'Default',
+        }
+
+    def setUp(self):
+        # A container for each test, or each would look at more objects.
+        self.options = {**self.options,
+                        'backup_swift_container': uuid.uuid4().hex}
+        super().setUp()
+
+    def make_objects(self):
+        connection = swiftclient.Connection(
+            self.options['backup_swift_auth_url'],
+            self.options['backup_swift_user'],
+            self.options['backup_swift_key'], auth_version='3',
+            os_options={'project_name': settings.ADMIN_PROJECT,
+                        'user_domain_name': 'Default',
+                        'project_domain_name': 'Default'})
+        self.addCleanup(connection.close)
+        return SwiftStore(connection)
+
+
+class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):
+    pass
+
+
+class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
+    """How often Swift is asked, and what happens when it does not answer."""
+
+    timeout = 3
+
+    def setUp(self):
+        super().setUp()
+        self.cinder.configure(backup_compression_algorithm='none')
+
+    @contextlib.contextmanager
+    def hanging(self, name):
+        """A server that keeps its port open and answers nothing."""
+        process = daemons.alive(self.local.state, name)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    @contextlib.contextmanager
+    def stopped(self, name):
+        self.local.cloud.stop(name)
+        try:
+            yield
+        finally:
+            self.local.cloud.up('swift', without=(
+                'cinder-volume', 'cinder-backup'))
+
+    def _ends(self, begin):
+        # Of a machine that is shared; without a limit it hangs for ever.
+        self.assertLess(time.monotonic() - begin, 20 * self.timeout)
+
+    def _no_answer(self, broken, name, *reasons):
+        content = base.text(2 * self.chunk)
+        backup, = self.chain(content)
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.cinder.configure(**{f'{options.GROUP}__timeout': self.timeout})
+        for level in ('presence', 'content'):
+            self.cinder.configure(**{f'{options.GROUP}__level': level})
+            begin = time.monotonic()
+            with broken(name):
+                self.assertRaises(exception.InvalidBackup,
+                                  self.cinder.import_record, record)
+                self._ends(begin)
+            row = self.cinder.backup(backup.id)
+            self.assertEqual('error', row.status)
+            self.assertEqual(True, any(one in row.fail_reason
+                                       for one in reasons), row.fail_reason)
+            self.cinder.lose_row(backup.id)
+        self.assertEqual('available',
+                         self.cinder.import_record(record).status)
+        begin = time.monotonic()
+        with broken(name):
+            self.assertRaises(exception.InvalidBackup, self.cinder.restore,
+                              backup.id)
+            self._ends(begin)
+        self.assert_restores(backup, content)
+
+    def test_swift_hangs(self):
+        """An error within the time-out; undone, all is well."""
+        self._no_answer(self.hanging, local_swift.NAME, 'did not answer')
+
+    def test_keystone_hangs(self):
+        """Who asks Swift has to ask Keystone first."""
+        self._no_answer(self.hanging, keystone.NAME, 'did not answer')
+
+    def test_swift_is_stopped(self):
+        """The client asks again and again, until the time is over."""
+        self._no_answer(self.stopped, local_swift.NAME, 'did not answer')
+
+    def _requests(self, backup):
+        """How many requests a verification of presence takes, and which."""
+        asked = []
+        real = requests.Session.request
+
+        def request(session, method, url, **kwargs):
+            asked.append(f'{method} {url}')
+            return real(session, method, url, **kwargs)
+
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        with mock.patch.object(requests.Session, 'request', request):
+            self.cinder.import_record(record)
+        return asked
+
+    def test_requests_do_not_grow_with_the_chunks(self):
+        """But for the pages of the listing."""
+        self.cinder.configure(backup_swift_object_size=self.block)
+        small, = self.chain(base.text(2 * self.block))
+        large, = self.chain(base.text(60 * self.block))
+        few, many = self._requests(small), self._requests(large)
+        self.assertEqual(len(few), len(many), many)
+        self.assertLess(len(many), 8)
+        with mock.patch.object(swift, '_PAGE', 20):
+            # Of 60 chunks, metadata and hashes: three full pages more.
+            self.assertEqual(len(many) + 3, len(self._requests(large)))
