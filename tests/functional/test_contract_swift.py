@@ -19,7 +19,6 @@ import uuid
 
 from cinder import exception
 import requests
-
 import swiftclient
 import testtools
 
