@@ -43,6 +43,8 @@ class Profile:
         with the remedy; empty if nothing
     :ivar volumes: a key of ``volumes.BACKENDS``, where no other is asked
         for
+    :ivar incremental_of: the back ends of whose volumes it makes incremental
+        backups
     """
 
     driver: str
@@ -52,6 +54,7 @@ class Profile:
     extra: str = ''
     missing: Callable[[], str] = str
     volumes: str = 'files'
+    incremental_of: tuple[str, ...] = ('files', 'rbd')
 
 
 def _posix(state: cloud_state.State) -> dict[str, Any]:
@@ -82,7 +85,9 @@ def _ceph(state: cloud_state.State) -> dict[str, Any]:
 
 def _on_ceph(driver: str) -> Profile:
     return Profile(driver, _ceph, services=(ceph,),
-                   missing=ceph.missing_for_cinder, volumes='rbd')
+                   missing=ceph.missing_for_cinder, volumes='rbd',
+                   # By RBD's own differences; of all else it copies the whole.
+                   incremental_of=('rbd',))
 
 
 #: By name: the reference drivers, and those of Cinder that they extend and
@@ -114,9 +119,18 @@ def cinder_options(state: cloud_state.State) -> dict[str, Any]:
     return {'backup_driver': profile.driver, **profile.options(state)}
 
 
+def _volumes(state: cloud_state.State) -> str:
+    return state.record.get('volumes', of(state).volumes)
+
+
 def volume_backend(state: cloud_state.State) -> volumes.Backend:
     """Where the volumes of a cloud are."""
-    return volumes.BACKENDS[state.record.get('volumes', of(state).volumes)]
+    return volumes.BACKENDS[_volumes(state)]
+
+
+def incremental(state: cloud_state.State) -> bool:
+    """Whether a cloud makes incremental backups of its volumes."""
+    return _volumes(state) in of(state).incremental_of
 
 
 def services(state: cloud_state.State) -> tuple[types.ModuleType, ...]:

@@ -126,8 +126,10 @@ class Cluster:
             if new:
                 self._make()
             self._spawn('mon', ['ceph-mon', '-f', '-i', 'a'])
-            if new:
-                self._client(self._first_commands(), None)
+            # After a kill the monitor takes the old OSD for alive, and clients
+            # wait for its answer until they lose patience.
+            self._client(self._first_commands() if new else
+                         [{'prefix': 'osd down', 'ids': ['0']}], None)
             self._spawn('osd', ['ceph-osd', '-f', '-i', '0'])
             self._client([], list(self.pools))
         except BaseException:
@@ -249,7 +251,7 @@ class Cluster:
             'bluestore_block_db_size': 0,
             'osd_memory_target': 1 << 30,
             # Else memstore does not save what it has when it is stopped.
-            'osd_fast_shutdown': False,
+            'osd_fast_shutdown': self.store == 'bluestore',
             'osd_pool_default_size': 1,
             'osd_pool_default_min_size': 1,
             'osd_pool_default_pg_num': 4,
@@ -354,4 +356,7 @@ class Cluster:
 
     def _write_record(self, record: dict[str, Any]) -> None:
         if self.directory.exists():
-            self._record.write_text(json.dumps(record))
+            # A kill leaves the old or the new one, not half of it.
+            new = self._record.with_suffix('.new')
+            new.write_text(json.dumps(record))
+            os.replace(new, self._record)

@@ -126,4 +126,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'poll_interval': '0.1',
             **volumes.tempest_options(state),
         },
+        'cinder_backup_recovery_feature_enabled': {
+            'incremental': backups.incremental(state),
+        },
     })

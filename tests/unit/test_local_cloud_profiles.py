@@ -122,6 +122,13 @@ class ProfilesTest(testtools.TestCase):
         self.assertEqual(['keystone', 'glance', 'swift', 'ceph', 'cinder'],
                          self._services())
 
+    def test_who_makes_incremental_backups(self):
+        for backup, volumes, makes in (
+                ('ceph', 'rbd', True), ('ceph', 'files', False),
+                ('swift', 'files', True), ('swift', 'rbd', True)):
+            self.state.record.update(backup=backup, volumes=volumes)
+            self.assertEqual(makes, backups.incremental(self.state))
+
     def test_only_clients_of_rbd_volumes_get_the_bindings(self):
         self.state.record.update(backup='ceph', volumes='rbd')
         backend = backups.volume_backend(self.state)
