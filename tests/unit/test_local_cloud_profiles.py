@@ -123,10 +123,10 @@ class ProfilesTest(testtools.TestCase):
                          self._services())
 
     def test_who_makes_incremental_backups(self):
-        for backup, volumes, makes in (
+        for backup, source, makes in (
                 ('ceph', 'rbd', True), ('ceph', 'files', False),
                 ('swift', 'files', True), ('swift', 'rbd', True)):
-            self.state.record.update(backup=backup, volumes=volumes)
+            self.state.record.update(backup=backup, volumes=source)
             self.assertEqual(makes, backups.incremental(self.state))
 
     def test_only_clients_of_rbd_volumes_get_the_bindings(self):
