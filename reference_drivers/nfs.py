@@ -18,11 +18,16 @@ import urllib.parse
 
 from cinder import interface
 from cinder.backup.drivers import nfs
+from oslo_config import cfg
 
 from reference_drivers import default
 from reference_drivers import hooks
+from reference_drivers import options
 from reference_drivers.verification import errors
+from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
+
+CONF = cfg.CONF
 
 _ESCAPE = re.compile(r'\\([0-7]{3})')
 
@@ -80,6 +85,38 @@ class NFSBackupDriver(default.ConfinedMixin, hooks.VerifyMixin,
     """Backups on an NFS share, with records that can be trusted."""
 
     store_kind = 'nfs'
+
+    def _init_backup_repo_path(self) -> str | None:
+        """Mount the share, where it is not mounted yet.
+
+        Cinder's manager makes a driver for each request, and the first that
+        one does is to look at the directory or to mount it: with a server
+        that does not answer neither ends, and no request would.
+
+        :returns: the directory
+        :raises TimedOut: the server has not answered in time
+        :raises Unreadable: the share cannot be looked at
+        """
+        share = self.backup_share
+        if share is None:
+            return super()._init_backup_repo_path()
+        timeout = CONF[options.GROUP].timeout
+        try:
+            # Not by the thread of Cinder: under eventlet it is the only one.
+            running.within(timeout, f'share {share}', self._look, share)
+            return running.waiting(timeout, f'share {share}',
+                                   super()._init_backup_repo_path)
+        except OSError as err:
+            raise errors.Unreadable(
+                f'share {share} cannot be used: {err}', share) from err
+
+    def _look(self, share: str) -> None:
+        client = nfs.remotefs_brick.RemoteFsClient(
+            'nfs', self._root_helper,
+            nfs_mount_point_base=self.backup_mount_point_base,
+            nfs_mount_options=self.mount_options)
+        # Yes and no are both an answer.
+        os.path.exists(client.get_mount_point(share))
 
     def get_store(self) -> NFSStore:
         return NFSStore(self)

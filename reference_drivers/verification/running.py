@@ -53,11 +53,25 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
     :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
+    return waiting(seconds, what, native, function, *args)
+
+
+def waiting(seconds: float | None, what: str, function: Callable[..., Any],
+            *args: Any) -> Any:
+    """The same, for a function that waits as the other threads here do.
+
+    One that starts a program, and may log, under eventlet as well.
+
+    :param seconds: how long to wait, None for ever
+    :param what: what is asked of the store, for the message
+    :returns: what the function returns
+    :raises TimedOut: it has not returned in time
+    """
     answers: queue.Queue = queue.Queue()
 
     def run() -> None:
         try:
-            answers.put((native(function, *args), None))
+            answers.put((function(*args), None))
         except BaseException as err:
             answers.put((None, err))
 

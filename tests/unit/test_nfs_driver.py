@@ -12,7 +12,9 @@
 
 """The NFS driver, where a file says what is mounted."""
 
+import errno
 import os
+import threading
 from unittest import mock
 
 from cinder import exception
@@ -117,6 +119,25 @@ class NFSTest(testtools.TestCase):
         self.mount(f'100 99 0:52 / {path} rw - tmpfs none rw\n')
         self.assertEqual(('tmpfs', 'none'),
                          self.cinder.driver().get_store().mounted())
+
+    def test_server_that_does_not_answer(self):
+        """Neither looking at the directory nor mounting it ever ends."""
+        goes_on = threading.Event()
+        self.addCleanup(goes_on.set)
+        self.cinder.configure(backup_import_verify__timeout=0.1)
+        for target, name in ((remotefs.RemoteFsClient, 'mount'),
+                             (os.path, 'exists')):
+            with mock.patch.object(target, name,
+                                   lambda *args: goes_on.wait(60)):
+                err = self.assertRaises(errors.TimedOut, self.cinder.driver)
+                self.assertIn(SHARE, str(err))
+
+    def test_handle_that_is_stale(self):
+        stale = OSError(errno.ESTALE, 'Stale file handle')
+        with mock.patch('cinder.utils.get_file_gid', side_effect=stale):
+            err = self.assertRaises(errors.Unreadable, self.cinder.driver)
+        self.assertIn(f'share {SHARE} cannot be used', str(err))
+        self.assertIn('Stale', str(err))
 
     def test_slash_at_the_end_of_a_share(self):
         self.mount(share=SHARE + '/')

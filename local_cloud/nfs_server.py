@@ -1,0 +1,319 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""An NFSv4 server in one directory: nfs-ganesha, without the kernel's.
+
+It needs neither rpcbind nor a free port 2049, and listens on the loopback
+interface only. Its clients are the kernel's: ``mount -t nfs``.
+"""
+
+from collections.abc import Sequence
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+from typing import Any
+
+import psutil
+
+from local_cloud import daemons
+from local_cloud import exceptions
+
+PACKAGES = ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common')
+"""Debian's packages with all that is needed here."""
+
+HOST = '127.0.0.1'
+#: The module of the kernel with the client.
+CLIENT_MODULE = 'nfsv4'
+
+_SERVER = 'ganesha.nfsd'
+_MOUNT = 'mount.nfs'
+_SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'
+_FILESYSTEMS = '/proc/filesystems'
+_STATUS = '/proc/self/status'
+# Mounting, and opening by handle, as the server does.
+_CAPABILITIES = (1 << 21) | (1 << 2)
+_READY_TIMEOUT = 60
+_GRACE = 10
+
+# Delegations of directories are new in the client, and listing a directory
+# of a server that has none fails with EREMOTEIO while they are on.
+_DELEGATIONS = pathlib.Path(
+    '/sys/module/nfsv4/parameters/directory_delegations')
+
+_CONFIGURATION = """\
+NFS_CORE_PARAM {{
+    NFS_Protocols = 4;
+    NFS_Port = {port};
+    Bind_addr = {host};
+    Enable_NLM = false;
+    Enable_RQUOTA = false;
+}}
+NFSv4 {{
+    # Nobody comes back from before a start to claim what was locked.
+    Graceless = true;
+    RecoveryBackend = fs;
+    RecoveryRoot = "{directory}/recovery";
+    Only_Numeric_Owners = true;
+}}
+LOG {{
+    Default_Log_Level = EVENT;
+}}
+"""
+
+_EXPORT = """\
+EXPORT {{
+    Export_Id = {number};
+    Path = "{path}";
+    Pseudo = "/{name}";
+    Access_Type = RW;
+    Squash = No_Root_Squash;
+    SecType = sys;
+    Protocols = 4;
+    Transports = TCP;
+    FSAL {{
+        Name = VFS;
+    }}
+}}
+"""
+
+
+def missing() -> str:
+    """What keeps a server from being started and mounted here.
+
+    :returns: a sentence with the packages, empty if nothing is missing
+    """
+    lacking = [name for name in (_SERVER, _MOUNT) if _which(name) is None]
+    if shutil.which(_SERVER) and not list(
+            pathlib.Path('/usr/lib').glob('**/ganesha/libfsalvfs.so')):
+        lacking.append('libfsalvfs.so')
+    if not lacking:
+        return ''
+    return (f'The NFS server and client are not installed '
+            f'({", ".join(lacking)} not found). On Debian: apt-get install '
+            f'--no-install-recommends {" ".join(PACKAGES)}')
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(
+        name, path=f'{os.environ.get("PATH", "")}:{_SYSTEM_PATH}')
+
+
+def cannot_mount() -> str:
+    """Why no share can be mounted by this process.
+
+    :returns: the reason, for a sentence; empty if one can be mounted
+    """
+    with open(_STATUS) as stream:
+        effective = next(int(line.split()[1], 16) for line in stream
+                         if line.startswith('CapEff:'))
+    if effective & _CAPABILITIES != _CAPABILITIES:
+        return 'mounting takes root'
+    if not _has_client():
+        # Asking for it loads it where it is a module.
+        subprocess.run([_which('modprobe') or 'false', CLIENT_MODULE],
+                       stdin=subprocess.DEVNULL, capture_output=True)
+    return '' if _has_client() else 'this kernel has no NFS client'
+
+
+def _has_client() -> bool:
+    with open(_FILESYSTEMS) as stream:
+        return any(line.split()[-1:] == ['nfs4'] for line in stream)
+
+
+def _port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return listener.getsockname()[1]
+
+
+def write_configuration(directory: pathlib.Path, port: int,
+                        shares: Sequence[str]) -> pathlib.Path:
+    """Make what a server needs: its configuration, its shares' directories.
+
+    :param directory: of the server
+    :param port: where it is to listen
+    :param shares: names of the shares
+    :returns: the configuration's path
+    """
+    for name in ('recovery', 'shares', *(f'shares/{one}' for one in shares)):
+        (directory / name).mkdir(mode=0o770, parents=True, exist_ok=True)
+    path = directory / 'ganesha.conf'
+    path.write_text(_CONFIGURATION.format(
+        port=port, host=HOST, directory=directory) + ''.join(
+            _EXPORT.format(number=number, name=name,
+                           path=directory / 'shares' / name)
+            for number, name in enumerate(shares, 1)))
+    return path
+
+
+def server_command(directory: pathlib.Path) -> list[str]:
+    """The program that serves what a directory has."""
+    return [_which(_SERVER) or _SERVER, '-F', '-L', '/dev/stderr',
+            '-f', str(directory / 'ganesha.conf'),
+            '-p', str(directory / 'ganesha.pid')]
+
+
+def mount_options(port: int) -> str:
+    """What a client has to be told to mount a share of a server here."""
+    version = '4.2'
+    with contextlib.suppress(OSError):
+        if _DELEGATIONS.read_text().strip() == 'Y':
+            version = '4.0'
+    return f'vers={version},proto=tcp,port={port}'
+
+
+def answers(port: int) -> bool | str:
+    """Whether a server answers a call, or what happened instead.
+
+    It is the call of its protocol that does nothing.
+    """
+    call = b''.join(word.to_bytes(4, 'big') for word in (
+        1 << 31 | 40,            # the last fragment, and its length
+        0x4e465334, 0, 2,        # transaction, call, version of RPC
+        100003, 4, 0,            # NFS, version 4, NULL
+        0, 0, 0, 0))             # no credentials, no verifier
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as client:
+            client.sendall(call)
+            answer = client.recv(28, socket.MSG_WAITALL)
+    except OSError as error:
+        return str(error)
+    # Replied, accepted, done.
+    return (answer[4:12] == call[4:8] + b'\0\0\0\1' and
+            answer[-4:] == bytes(4)) or f'it answered {answer!r}'
+
+
+class Server:
+    """One server for tests.
+
+    :param directory: what is all its own; made by :meth:`start`. It must be
+        on a file system that can be exported, as ext4 and tmpfs can.
+    :param shares: names of its shares
+    """
+
+    def __init__(self, directory: str | os.PathLike,
+                 shares: Sequence[str] = ('backups',)):
+        self.directory = pathlib.Path(directory)
+        self.shares = tuple(shares)
+        self.port = 0
+        self._record = self.directory / 'process.json'
+        self._child: subprocess.Popen | None = None
+
+    def __enter__(self) -> 'Server':
+        self.start()
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        self.stop()
+
+    @property
+    def mount_options(self) -> str:
+        """What a client has to be told."""
+        return mount_options(self.port)
+
+    def source(self, share: str) -> str:
+        """A share, as a client mounts it."""
+        return f'{HOST}:/{share}'
+
+    def path(self, share: str) -> pathlib.Path:
+        """The directory that is a share, for damage behind the server."""
+        return self.directory / 'shares' / share
+
+    def start(self) -> None:
+        """Start it, a new one or the one that was stopped, on its port.
+
+        :raises MissingPackage: naming the packages
+        :raises ServiceFailed: with the end of its log
+        """
+        if missing():
+            raise exceptions.MissingPackage(missing())
+        new = not self.port
+        if new:
+            self.port = _port()
+            write_configuration(self.directory, self.port, self.shares)
+        try:
+            self._spawn()
+            self._wait_until_ready()
+        except BaseException:
+            self.stop(keep=not new)
+            raise
+
+    def stop(self, keep: bool = False) -> None:
+        """Stop it by its pid, and remove its directory.
+
+        :param keep: leave the directory, to start it again
+        :raises ServiceFailed: it does not even end after a kill
+        """
+        process = self.process()
+        if process is not None:
+            daemons.stop([process], _GRACE)
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+        self._record.unlink(missing_ok=True)
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def process(self) -> psutil.Process | None:
+        """The running server, or None.
+
+        Also one that another program has started here.
+        """
+        try:
+            return daemons.recorded(json.loads(self._record.read_text()))
+        except FileNotFoundError:
+            return None
+
+    def pause(self) -> None:
+        """Let it hang: it keeps its port open and answers nothing."""
+        process = self.process()
+        if process is not None:
+            process.suspend()
+
+    def resume(self) -> None:
+        """Undo :meth:`pause` and wait until it answers again."""
+        process = self.process()
+        if process is not None:
+            process.resume()
+        self._wait_until_ready()
+
+    def _spawn(self) -> None:
+        with open(self.directory / 'log', 'ab') as log:
+            self._child = subprocess.Popen(
+                server_command(self.directory), cwd=self.directory,
+                stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, start_new_session=True)
+        self._record.write_text(
+            json.dumps(daemons.entry_of(self._child.pid)))
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _READY_TIMEOUT
+        while (answer := answers(self.port)) is not True:
+            ended = self.process() is None
+            if ended or time.monotonic() > deadline:
+                why = ('it ended' if ended else
+                       f'not within {_READY_TIMEOUT} s: {answer}')
+                raise exceptions.ServiceFailed(
+                    f'The NFS server did not become ready, {why}. The end '
+                    f'of its log:\n{self._tail()}')
+            time.sleep(0.03)
+
+    def _tail(self) -> str:
+        path = self.directory / 'log'
+        if not path.exists():
+            return '(no log was written)'
+        return '\n'.join(path.read_text(errors='replace').splitlines()[-15:])

@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The reference driver for NFS: a real server, and the kernel's own client.
+
+Where this kernel has no client, or these tests are not root's, they run in a
+guest; each says on standard error which of the two it was.
+"""
+
+import os
+
+import fixtures
+import psutil
+import testtools
+
+from local_cloud import nfs_server
+from tests import nfs_guest
+
+_CASES = 'tests.functional.nfs_cases'
+
+
+class NFSTest(nfs_guest.InnerCase):
+    """One guest for each of these, since it takes long to start there."""
+
+    def test_contract(self):
+        ran = self.run_inner(f'{_CASES}.NFSContractTest')
+        self.assertIn(f'{_CASES}.NFSContractTest.'
+                      f'test_every_damage_of_plain_chunks', ran)
+
+    def test_damage_to_the_share(self):
+        ran = self.run_inner(f'{_CASES}.NFSDamageTest')
+        self.assertIn(f'{_CASES}.NFSDamageTest.test_server_that_hangs', ran)
+
+
+class ServerTest(testtools.TestCase):
+    """The server alone; it needs no client of this kernel."""
+
+    def setUp(self):
+        super().setUp()
+        nfs_guest.need(nfs_server.missing())
+        if os.geteuid() != 0:
+            nfs_guest.need('the NFS server opens files by their handles, '
+                           'which takes root')
+        self.server = nfs_server.Server(
+            os.path.join(self.useFixture(fixtures.TempDir()).path, 's'))
+        self.server.start()
+        self.addCleanup(self.server.stop)
+
+    def test_listens_on_loopback_only(self):
+        found = {(c.laddr.ip, c.laddr.port) for c in
+                 self.server.process().net_connections('inet')
+                 if c.type.name == 'SOCK_DGRAM' or
+                 c.status == psutil.CONN_LISTEN}
+        self.assertEqual({('::ffff:127.0.0.1', self.server.port)}, found)
+
+    def test_pause_and_restart(self):
+        port = self.server.port
+        self.server.pause()
+        self.assertEqual('timed out', nfs_server.answers(port))
+        self.server.resume()
+        self.assertIs(True, nfs_server.answers(port))
+        self.server.pause()
+        self.server.stop(keep=True)
+        self.assertIn('refused', nfs_server.answers(port))
+        self.assertIsNone(self.server.process())
+        self.server.start()
+        self.assertIs(True, nfs_server.answers(port))
+        self.server.stop()
+        self.assertFalse(self.server.directory.exists())
+
+
+class InnerTest(testtools.TestCase):
+    """A failure inside is one outside."""
+
+    def result_of(self, name):
+        """What the outer test makes of an inner one."""
+
+        class Outer(nfs_guest.InnerCase):
+
+            def test(self):
+                self.run_inner(f'tests.broken_cases.{name}', timeout=120)
+
+        result = testtools.TestResult()
+        Outer('test').run(result)
+        self.assertEqual(1, result.testsRun)
+        return result
+
+    def test_all_that_can_go_wrong(self):
+        result = self.result_of('BrokenTests')
+        (_, text), = result.failures
+        for words in ('BrokenTests.test_a_fails', 'what was wrong inside',
+                      'BrokenTests.test_a_is_skipped', 'a reason to skip',
+                      'BrokenTests.test_ends_the_process', 'inprogress'):
+            self.assertIn(words, text)
+
+    def test_no_test_or_no_module(self):
+        for name in ('NoTests', 'NoSuchTests'):
+            result = self.result_of(name)
+            self.assertEqual(1, len(result.failures + result.errors))
