@@ -23,6 +23,8 @@ import types
 from typing import Any
 
 from local_cloud import ceph
+from local_cloud import nfs
+from local_cloud import nfs_server
 from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud import swift
@@ -41,6 +43,9 @@ class Profile:
     :ivar extra: the extra of this project that brings these modules
     :ivar missing: says in a sentence what else this machine lacks for it,
         with the remedy; empty if nothing
+    :ivar cannot_run: says why the cloud cannot run on this kernel or as this
+        user, though it could in a guest; empty if it can
+    :ivar launcher: what Cinder's process is started with
     :ivar volumes: a key of ``volumes.BACKENDS``, where no other is asked
         for
     :ivar incremental_of: the back ends of whose volumes it makes incremental
@@ -53,6 +58,8 @@ class Profile:
     modules: tuple[str, ...] = ()
     extra: str = ''
     missing: Callable[[], str] = str
+    cannot_run: Callable[[], str] = str
+    launcher: tuple[str, ...] = ()
     volumes: str = 'files'
     incremental_of: tuple[str, ...] = ('files', 'rbd')
 
@@ -90,17 +97,24 @@ def _on_ceph(driver: str) -> Profile:
                    incremental_of=('rbd',))
 
 
+def _on_nfs(driver: str) -> Profile:
+    return Profile(driver, nfs.options, services=(nfs,), missing=nfs.missing,
+                   cannot_run=nfs_server.cannot_mount, launcher=nfs.LAUNCHER)
+
+
 #: By name: the reference drivers, and those of Cinder that they extend and
 #: that have no hooks for an import.
 PROFILES = {
     'default': Profile(
         'reference_drivers.default.DefaultBackupDriver', _posix),
     'swift': _on_swift('reference_drivers.swift.SwiftBackupDriver'),
+    'nfs': _on_nfs('reference_drivers.nfs.NFSBackupDriver'),
     'ceph': _on_ceph('reference_drivers.ceph.CephBackupDriver'),
     'in-tree-posix': Profile(
         'cinder.backup.drivers.posix.PosixBackupDriver', _posix),
     'in-tree-swift': _on_swift(
         'cinder.backup.drivers.swift.SwiftBackupDriver'),
+    'in-tree-nfs': _on_nfs('cinder.backup.drivers.nfs.NFSBackupDriver'),
     'in-tree-ceph': _on_ceph('cinder.backup.drivers.ceph.CephBackupDriver'),
 }
 

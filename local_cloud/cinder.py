@@ -95,7 +95,8 @@ def bootstrap_command(state: cloud_state.State) -> list[str]:
 def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
     """The program that serves the API and runs the services."""
     descriptor, = descriptors
-    return [sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
+    return [*backups.of(state).launcher,
+            sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
             str(state.config(NAME)),
             str(settings.packaged_file(NAME, 'api-paste.ini')),
             str(descriptor),

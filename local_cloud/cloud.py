@@ -58,6 +58,7 @@ class Cloud:
             started is stopped again and its logs are kept
         """
         services.check_packages(backup, volumes)
+        services.check_kernel(backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():

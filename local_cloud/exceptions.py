@@ -21,6 +21,10 @@ class InvalidState(LocalCloudError):
     """The state directory cannot be used as it is."""
 
 
+class NeedsGuest(LocalCloudError):
+    """The cloud cannot run on this kernel, but in a guest on this machine."""
+
+
 class ServiceFailed(LocalCloudError):
     """A service died or never answered; quotes the end of its log."""
 

@@ -213,7 +213,7 @@ class _Pumps:
     def drain(self) -> None:
         """Wait for the rest of what the ended process has written."""
         for thread in self._threads:
-            thread.join(_GRACE)
+            thread.join(10)
 
 
 class _Control:
@@ -344,6 +344,7 @@ class _Guest:
                     ask.write(b'%d\n' % number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_GRACE)
+                self._end(process)
                 pumps.drain()
                 if control.status is None:
                     raise

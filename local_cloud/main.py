@@ -29,12 +29,15 @@ from local_cloud import clients
 from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
+from local_cloud import guest
 from local_cloud import known
+from local_cloud import services
 from local_cloud import signals
 from local_cloud import state as cloud_state
 from local_cloud import volumes
 
 EXIT_ERROR = 3
+EXIT_NEEDS_GUEST = 4
 
 _DESCRIPTION = """\
 A real Keystone, Glance and Cinder on this machine: no root, no message
@@ -43,7 +46,8 @@ broker, loopback only. Everything of a cloud is in its state directory.
 
 _EPILOG = """\
 exit status: 0 done; 1 status: something is not ready; 3 an error, said in
-one line; 128 + N ended by signal N, and what was being started is gone; run:
+one line; 4 up: this kernel or user cannot have such a cloud, but "run" can, in
+a guest; 128 + N ended by signal N, and what was being started is gone; run:
 the command's own. After a kill, "list" finds what is left.
 """
 
@@ -96,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument('--debug', action='store_true',
                           help='let the services log everything')
     starting.add_argument(
-        '--timeout', type=_seconds, default=60, metavar='SECONDS',
+        '--timeout', type=_seconds, metavar='SECONDS',
+        default=300 if os.environ.get(guest.ENVIRONMENT) else 60,
         help='how long a service may take to be ready (default: %(default)s)')
 
     verbs.add_parser('up', parents=[starting],
@@ -130,19 +135,39 @@ def _parser() -> argparse.ArgumentParser:
                      help='copy the logs there before the cloud goes')
     run.add_argument('command', nargs=argparse.REMAINDER,
                      help='-- COMMAND [ARGUMENT ...]')
+    inside = verbs.add_parser(
+        'guest', help='run a command, that starts clouds, in User-Mode Linux')
+    inside.add_argument('--visible', type=pathlib.Path, metavar='DIRECTORY',
+                        action='append', default=[],
+                        help='where what it writes stays, beside the current '
+                             'directory; may be repeated')
+    inside.add_argument('command', nargs=argparse.REMAINDER,
+                        help='-- COMMAND [ARGUMENT ...]')
     return parser
 
 
-def _run(arguments: argparse.Namespace, say: console.Console) -> int:
+def _command(arguments: argparse.Namespace) -> list[str]:
     command = arguments.command
     if command[:1] == ['--']:
         command = command[1:]
     if not command:
         raise exceptions.LocalCloudError(
-            'run needs a command: run -- COMMAND [ARGUMENT ...]')
+            f'{arguments.verb} needs a command: {arguments.verb} -- COMMAND '
+            f'[ARGUMENT ...]')
     if shutil.which(command[0]) is None:
         raise exceptions.LocalCloudError(
             f'{command[0]}: there is no such command')
+    return command
+
+
+def _run(arguments: argparse.Namespace, say: console.Console) -> int:
+    command = _command(arguments)
+    services.check_packages(arguments.backup, arguments.volumes)
+    if why := backups.PROFILES[arguments.backup].cannot_run():
+        from local_cloud import rerun  # looks for installed services
+        return rerun.run([sys.executable, '-m', 'local_cloud',
+                          *arguments.words], say, why,
+                         [arguments.keep_logs] if arguments.keep_logs else [])
     temporary = None
     if arguments.state_dir is None:
         temporary = cloud_state.Temporary('run')
@@ -270,6 +295,10 @@ def _act(arguments: argparse.Namespace) -> int:
     say = console.Console(quiet=arguments.quiet)
     if arguments.verb == 'run':
         return _run(arguments, say)
+    if arguments.verb == 'guest':
+        from local_cloud import rerun  # looks for installed services
+        return rerun.run(_command(arguments), say, 'as asked for',
+                         arguments.visible)
     if arguments.verb == 'list':
         return _list()
     if arguments.verb == 'down' and arguments.abandoned:
@@ -305,11 +334,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
+        arguments.words = list(sys.argv[1:] if argv is None else argv)
         with signals.heard():
             return _act(arguments)
     except exceptions.LocalCloudError as error:
         print(f'error: {error}', file=sys.stderr)
-        return EXIT_ERROR
+        return (EXIT_NEEDS_GUEST if isinstance(error, exceptions.NeedsGuest)
+                else EXIT_ERROR)
     except signals.Ended as ended:
         print(f'ended: {ended}', file=sys.stderr)
         return ended.status

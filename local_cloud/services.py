@@ -85,5 +85,19 @@ def check_packages(backup: str = 'default',
             f'project with its extra: pip install '
             f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")
     backend = all_volumes.BACKENDS[volumes or profile.volumes]
+    # First what could be installed: a guest needs it, too.
     if lacking := profile.missing() or backend.missing():
         raise exceptions.MissingPackage(lacking)
+
+
+def check_kernel(backup: str) -> None:
+    """Say what keeps a cloud from running here and not in a guest.
+
+    :param backup: the profile of the backup driver
+    :raises NeedsGuest: naming the command for it
+    """
+    if why := backups.PROFILES[backup].cannot_run():
+        raise exceptions.NeedsGuest(
+            f'--backup {backup} does not run here: {why}. In User-Mode Linux '
+            f'it does, as long as one command runs: cinder-backup-local-'
+            f'cloud run --backup {backup} -- COMMAND')

@@ -88,6 +88,18 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
         template's passwords
     :raises ServiceFailed: if a service cannot make its schema
     """
+    make(state, say, copy=True)
+    _set_endpoints(state)
+
+
+def make(state: cloud_state.State, say: console.Console,
+         copy: bool = False) -> None:
+    """Make the template where there is none for these versions.
+
+    :param state: a cloud, as a part of which it is made
+    :param copy: copy it into that cloud, too
+    :raises ServiceFailed: if a service cannot make its schema
+    """
     place = home()
     if place is None:
         say.say('no directory to keep a template in: every start makes its '
@@ -105,8 +117,8 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
             with say.step('making the template: schemas, users, catalogue'):
                 _make(directory, state)
             _prune(place)
-        _copy(directory, state)
-    _set_endpoints(state)
+        if copy:
+            _copy(directory, state)
 
 
 def _prune(place: pathlib.Path) -> None:

@@ -24,10 +24,23 @@ from typing import Any
 
 # By this variable the local cloud finds what belongs to a cloud, to stop it.
 _MARK = 'LOCAL_CLOUD_ID'
+# What "up" exits with where a cloud can only run in a guest.
+_NEEDS_GUEST = 4
 
 
 class CloudError(Exception):
     """The local cloud did not do what it was asked."""
+
+
+class NeedsGuest(Exception):
+    """The cloud runs only on another kernel, which the local cloud has.
+
+    :param command: runs a command there; that follows it
+    """
+
+    def __init__(self, command: list[str]):
+        super().__init__('this cloud needs a kernel of its own')
+        self.command = command
 
 
 class LocalCloud:
@@ -58,6 +71,7 @@ class LocalCloud:
         self.temporary = self._root / 'tmp'
         self.temporary.mkdir()
         self.directory = self._root / 'cloud'
+        self._program = program
         self._command = [*program, '--state-dir', str(self.directory)]
 
     def up(self, backup: str) -> dict[str, str]:
@@ -66,12 +80,15 @@ class LocalCloud:
         :param backup: the backup driver's profile
         :returns: the environment for clients and tests
         :raises CloudError: if it does not start
+        :raises NeedsGuest: if it does not start on this kernel
         """
         try:
             code = subprocess.call([*self._command, 'up', '--backup', backup])
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)
+        if code == _NEEDS_GUEST:
+            raise NeedsGuest([*self._program, 'guest'])
         if code != 0:
             raise CloudError(f'the local cloud did not start (exit status '
                              f'{code}), see above')

@@ -38,6 +38,9 @@ skipped, filtered or interrupted; 3 the kit, its set-up or its configuration
 is wrong.
 """
 
+# This one, also where it is called "__main__".
+_MODULE = 'cinder_backup_recovery_tests.certification.main'
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are those of a bad configuration."""
@@ -200,6 +203,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(number, _terminate)
     try:
         return _local(arguments)
+    except local_cloud.NeedsGuest as needed:
+        print('starting over on a kernel that can run it', flush=True)
+        again = [*needed.command, '--visible', str(arguments.report_dir),
+                 '--', sys.executable, '-m', _MODULE,
+                 *(sys.argv[1:] if argv is None else argv)]
     except (local_cloud.CloudError, runner.RunError, report.ReportError
             ) as error:
         print(f'error: {error}', file=sys.stderr)
@@ -218,6 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    # Instead of this process, whose signals and exit status it has then.
+    os.execvp(again[0], again)  # noqa: S606
 
 
 if __name__ == '__main__':

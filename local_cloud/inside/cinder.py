@@ -68,6 +68,10 @@ def _configure(configuration: str):
     config.set_middleware_defaults()
     priv_context.init(root_helper=shlex.split(utils.get_root_helper()))
     os_brick.setup(cfg.CONF)
+    if os.geteuid() == 0:
+        # It mounts. Root needs no helper for that, and no sudo for a helper.
+        from os_brick import privileged
+        privileged.default.set_client_mode(False)
     coordination.COORDINATOR.start()
     rpc.init(cfg.CONF)
     return cfg.CONF

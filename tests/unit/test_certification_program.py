@@ -45,6 +45,8 @@ if verb == 'up':
     if os.environ.get('CLOUD_FAILS') == verb:
         print('error: no port', file=sys.stderr)
         sys.exit(3)
+    if os.environ.get('CLOUD_FAILS') == 'up here':
+        sys.exit(4)
     (directory / 'logs').mkdir(parents=True)
     (directory / 'logs' / 'cinder.log').write_text('a line')
 elif os.environ.get('CLOUD_FAILS') == verb:
@@ -448,6 +450,27 @@ class ProgramTest(SuiteTestCase):
         if os.environ['CLOUD_FAILS'] != 'down':
             self.assertEqual([], list(self.temporary.glob('local-cloud-*')))
         return outcome
+
+    def test_cloud_that_needs_another_kernel(self):
+        """Nothing is left here, and all begins again there."""
+        self.useFixture(fixtures.EnvironmentVariable('CLOUD_FAILS',
+                                                     'up here'))
+        before = signal.getsignal(signal.SIGTERM)
+        with mock.patch('os.execvp', side_effect=SystemExit(0)) as execute:
+            code, _, err = self.program(
+                'local', '--report-dir', self.report, '--backup', 'nfs',
+                '--local-cloud-command', self.command)
+            # It would inherit what is ignored.
+            self.assertIs(before, signal.getsignal(signal.SIGTERM))
+        self.assertEqual((0, ''), (code, err))
+        self.assertEqual([], list(self.temporary.glob('local-cloud-*')))
+        (program, words), _ = execute.call_args
+        self.assertEqual(sys.executable, program)
+        self.assertEqual([
+            *self.command.split(), 'guest', '--visible', str(self.report),
+            '--', sys.executable, '-m', main.__name__, 'local',
+            '--report-dir', str(self.report), '--backup', 'nfs',
+            '--local-cloud-command', self.command], words)
 
     def document(self):
         return json.loads((self.report / 'results.json').read_text())

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Run a program again in a guest, where its cloud can run."""
+
+from collections.abc import Sequence
+import pathlib
+
+from local_cloud import console
+from local_cloud import exceptions
+from local_cloud import guest
+from local_cloud import nfs_server
+from local_cloud import state as cloud_state
+from local_cloud import template
+
+# For all services, and for the volumes and backups of the command.
+_MEMORY = 4096
+
+
+def run(command: Sequence[str], say: console.Console, why: str,
+        visible: Sequence[pathlib.Path] = ()) -> int:
+    """Run a command that starts a cloud.
+
+    :param command: program and arguments
+    :param say: where progress goes
+    :param why: the reason, for that
+    :param visible: directories where what it writes stays, made if need be;
+        the current one is always one of them
+    :returns: its exit status
+    :raises LocalCloudError: there is no guest, or it broke down
+    """
+    if guest.missing():
+        raise exceptions.MissingPackage(guest.missing())
+    here = pathlib.Path.cwd()
+    places = [] if here == here.parent else [here]
+    for place in visible:
+        place.mkdir(parents=True, exist_ok=True)
+        if not place.resolve().is_relative_to(here):
+            places.append(place.resolve())
+    _make_template(say)
+    say.say(f'running in User-Mode Linux: {why}')
+    return guest.run(command, visible=places, memory=_MEMORY,
+                     modules=[nfs_server.CLIENT_MODULE])
+
+
+def _make_template(say: console.Console) -> None:
+    """Make what takes longest in the guest, and would be forgotten there."""
+    temporary = cloud_state.Temporary('template')
+    state = cloud_state.State(temporary.cloud)
+    try:
+        state.create()
+        template.make(state, say)
+    finally:
+        if state.remains:
+            state.remove()
+        temporary.remove()

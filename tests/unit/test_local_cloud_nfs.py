@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether a cloud with NFS can run here, and what is said when not."""
+
+import contextlib
+import io
+import pathlib
+from unittest import mock
+
+import fixtures
+import testtools
+
+from local_cloud import backups
+from local_cloud import exceptions
+from local_cloud import guest
+from local_cloud import main
+from local_cloud import nfs
+from local_cloud import nfs_server
+from local_cloud import rerun
+
+
+class KernelTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        self.kernel('nodev\tnfs\nnodev\tnfs4\n')
+        self.rights('000001ffffffffff')
+        run = mock.patch('subprocess.run')
+        self.run_program = run.start()
+        self.addCleanup(run.stop)
+
+    def kernel(self, filesystems):
+        path = self.directory / 'filesystems'
+        path.write_text('nodev\tproc\n\text4\n' + filesystems)
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.nfs_server._FILESYSTEMS', str(path)))
+
+    def rights(self, effective):
+        path = self.directory / 'status'
+        path.write_text(f'Name:\tx\nCapPrm:\t0\nCapEff:\t{effective}\n')
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.nfs_server._STATUS', str(path)))
+
+    def test_client(self):
+        self.assertEqual('', nfs_server.cannot_mount())
+        self.run_program.assert_not_called()
+
+    def test_client_that_is_a_module(self):
+        self.kernel('')
+
+        def load(command, **kwargs):
+            self.assertEqual('nfsv4', command[-1])
+            self.kernel('nodev\tnfs4\n')
+
+        self.run_program.side_effect = load
+        self.assertEqual('', nfs_server.cannot_mount())
+
+    def test_no_client(self):
+        self.kernel('nodev\tnfsd\n')
+        self.assertEqual('this kernel has no NFS client',
+                         nfs_server.cannot_mount())
+
+    def test_no_rights(self):
+        # A container's root has neither all of them nor none.
+        for effective in ('0000000000000000', '00000000a80425fb'):
+            self.rights(effective)
+            self.assertEqual('mounting takes root',
+                             nfs_server.cannot_mount())
+
+    def test_directories_that_have_delegations(self):
+        path = self.directory / 'delegations'
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.nfs_server._DELEGATIONS', path))
+        for text, version in ((None, '4.2'), ('Y\n', '4.0'), ('N\n', '4.2')):
+            if text:
+                path.write_text(text)
+            self.assertEqual(f'vers={version},proto=tcp,port=7',
+                             nfs_server.mount_options(7))
+
+
+class ProfileTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.EnvironmentVariable(
+            'LOCAL_CLOUD_STATE_DIR',
+            self.useFixture(fixtures.TempDir()).join('cloud')))
+        profile = mock.Mock(wraps=backups.PROFILES['nfs'], modules=(),
+                            volumes='files')
+        profile.missing.return_value = ''
+        profile.missing.side_effect = None
+        profile.cannot_run = lambda: 'this kernel has no NFS client'
+        self.profile = profile
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.backups.PROFILES',
+            {**backups.PROFILES, 'nfs': profile}))
+
+    def program(self, *arguments):
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            code = main.main(arguments)
+        return code, err.getvalue()
+
+    def test_up_names_what_works(self):
+        code, err = self.program('up', '--backup', 'nfs')
+        self.assertEqual(main.EXIT_NEEDS_GUEST, code)
+        self.assertIn('this kernel has no NFS client', err)
+        self.assertIn('cinder-backup-local-cloud run --backup nfs', err)
+        self.assertEqual(1, len(err.splitlines()))
+
+    def test_run_begins_again_in_a_guest(self):
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.rerun._make_template', lambda say: None))
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.guest.missing', str))
+        here = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MonkeyPatch(
+            'pathlib.Path.cwd', lambda *args: pathlib.Path(here)))
+        logs = pathlib.Path(self.useFixture(fixtures.TempDir()).join('logs'))
+        words = ['run', '--backup', 'nfs', '--keep-logs', str(logs), '--',
+                 'sh', '-c', 'exit 7']
+        with mock.patch.object(guest, 'run', return_value=7) as run:
+            code, err = self.program(*words)
+        self.assertEqual(7, code)
+        self.assertIn('User-Mode Linux: this kernel has no NFS client', err)
+        (command,), options = run.call_args
+        self.assertEqual(words, list(command[-len(words):]))
+        self.assertEqual([pathlib.Path(here), logs.resolve()],
+                         options['visible'])
+        self.assertTrue(logs.is_dir())
+        self.assertIn('nfsv4', options['modules'])
+
+    def test_packages_of_a_guest(self):
+        """Named where there is no other way, and nowhere else."""
+        lacking = 'User-Mode Linux is not installed'
+        self.useFixture(fixtures.MonkeyPatch('local_cloud.guest.missing',
+                                             lambda: lacking))
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.nfs_server.missing', str))
+        for why, expected in (('no client', lacking), ('', '')):
+            self.useFixture(fixtures.MonkeyPatch(
+                'local_cloud.nfs_server.cannot_mount', lambda why=why: why))
+            self.assertEqual(expected, nfs.missing())
+        self.assertRaises(exceptions.MissingPackage, rerun.run, ['true'],
+                          None, '')
+
+    def test_packages(self):
+        self.useFixture(fixtures.MonkeyPatch('shutil.which',
+                                             lambda *args, **kwargs: None))
+        self.assertIn('apt-get install --no-install-recommends nfs-ganesha '
+                      'nfs-ganesha-vfs nfs-common', nfs_server.missing())
+        self.assertIn('user-mode-linux', guest.missing())
