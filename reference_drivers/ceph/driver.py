@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 import contextlib
+import json
 import time
 from typing import Any
 
@@ -116,8 +117,15 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
                 content = names.digest or self._digest(pool, seen.place)
         except errors.Problem as err:
             raise self._clipped(err) from err
-        return driver_infos.make(backup, names, seen, content,
-                                 self._parents(backup, seen))
+        record = driver_infos.make(backup, names, seen, content,
+                                   self._parents(backup, seen))
+        if names.base is not None:
+            # What an import has added to the row of a chain's backup is in
+            # driver_info. In the fields it would make of an imported backup
+            # another record than that which it was imported from. The object
+            # is the request's own; nothing saves it.
+            backup.service_metadata = json.dumps({'base': names.base})
+        return record
 
     @staticmethod
     def _digest(pool: pools.Pool, place: naming.Place) -> str | None:
