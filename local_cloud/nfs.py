@@ -50,6 +50,9 @@ def options(state: cloud_state.State) -> dict[str, Any]:
         'backup_mount_options': nfs_server.mount_options(
             state.record['ports'][NAME]),
         'backup_mount_point_base': state.data / 'mounts',
+        # A chunk is held in memory, which is scarce in a guest and slow to
+        # get: one of a GiB took so long there that its restore timed out.
+        'backup_file_size': 64 << 20,
     }
 
 

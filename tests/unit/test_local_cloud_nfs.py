@@ -21,12 +21,14 @@ import fixtures
 import testtools
 
 from local_cloud import backups
+from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import guest
 from local_cloud import main
 from local_cloud import nfs
 from local_cloud import nfs_server
 from local_cloud import rerun
+from local_cloud import state as cloud_state
 
 
 class KernelTest(testtools.TestCase):
@@ -88,6 +90,25 @@ class KernelTest(testtools.TestCase):
                 path.write_text(text)
             self.assertEqual(f'vers={version},proto=tcp,port=7',
                              nfs_server.mount_options(7))
+
+
+class StopTest(testtools.TestCase):
+
+    def test_cinder_ends_before_the_server_of_its_mount(self):
+        """Or its kernel would wait for that server."""
+        state = cloud_state.State(self.useFixture(fixtures.TempDir()).path)
+        state.create()
+        cinder = daemons.spawn(state, 'cinder', ['sleep', '600'])
+        daemons.spawn(state, 'nfs', [
+            'sh', '-c', f'trap "kill -0 {cinder.pid} && echo alive; '
+                        f'echo ended; exit" TERM; echo begun; '
+                        f'sleep 600 & wait'])
+        daemons.wait_until(
+            state, 'nfs', lambda: 'begun' in daemons.tail(state, 'nfs'), 30)
+        self.assertEqual(3, daemons.stop_all(state))
+        said = daemons.tail(state, 'nfs')
+        self.assertIn('ended', said)
+        self.assertNotIn('alive', said)
 
 
 class ProfileTest(testtools.TestCase):
