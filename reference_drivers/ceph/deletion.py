@@ -41,12 +41,15 @@ def images(backup: Any, names: naming.Names) -> list[str]:
 
 def delete_from(pool: pools.Pool, names: naming.Names, name: str) -> None:
     """Delete a backup's snapshot, and the image that is its own."""
-    with pool.image(name, read_only=False) as image:
+    # To open it for more leaves a trace on an image that may be another's.
+    with pool.image(name) as image:
         found = pool.snapshots(image, name)
-        own = naming.own_snapshots(found, names.backup_id)
-        for one in own:
-            pool.call(f'snapshot {one}', image.remove_snap, one)
-        rest = len(found) - len(own)
+    own = naming.own_snapshots(found, names.backup_id)
+    if own:
+        with pool.image(name, read_only=False) as image:
+            for one in own:
+                pool.call(f'snapshot {one}', image.remove_snap, one)
+    rest = len(found) - len(own)
     # Who is left in it, or whose it is, decides about the image.
     mine = bool(own) or name == names.own or (
         name == names.shared and names.of_snapshot and

@@ -38,12 +38,17 @@ from reference_drivers.verification import running
 _ZEROS = bytes(pools.BLOCK)
 
 
+def is_zero(data: bytes) -> bool:
+    """Whether a block has nothing but zeros."""
+    return data == (_ZEROS if len(data) == pools.BLOCK else bytes(len(data)))
+
+
 def block_sum(data: bytes) -> bytes | None:
     """The sum of one block.
 
     :returns: its SHA-256, None if it is all zeros
     """
-    if data == (_ZEROS if len(data) == pools.BLOCK else bytes(len(data))):
+    if is_zero(data):
         return None
     return hashlib.sha256(data).digest()
 

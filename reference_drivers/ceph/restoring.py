@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import os
+import stat
 from typing import Any
 
 from reference_drivers.ceph import digest as digests
@@ -58,6 +59,12 @@ class Writer:
         self._new = volume_is_new
         self._readers = readers
         self._go_on = should_go_on
+        # A file of librbd has no number to sync by, and needs none.
+        self._number: int | None = None
+        with contextlib.suppress(OSError):
+            self._number = volume_file.fileno()
+        self._regular = (self._number is not None and
+                         stat.S_ISREG(os.fstat(self._number).st_mode))
 
     def write(self, pool: pools.Pool, image: Any, place: naming.Place,
               size: int, wanted: str | None) -> None:
@@ -71,26 +78,32 @@ class Writer:
         found = digests.Digest(size)
         for offset, data, block in self._blocks(pool, image, place, size,
                                                 wanted is not None):
-            if data is None:
-                self._zeros(pool, offset, min(pools.BLOCK, size - offset))
-            else:
+            if data is not None:
                 found.add(offset, block)
                 self._put(pool, offset, data)
+            elif not self._new:
+                self._zeros(pool, offset, min(pools.BLOCK, size - offset))
             self._go_on()
         if wanted is not None and found.differs(wanted):
             raise errors.WrongContent(
                 f'the content of {place.url} differs from its digest',
                 place.image)
+        if self._regular and not self._new and self._length() < size:
+            self._file.truncate(size)
         self._file.flush()
-        # A file of librbd has no number to sync by, and needs none.
-        with contextlib.suppress(OSError):
-            os.fsync(self._file.fileno())
+        if self._number is not None:
+            running.native(os.fsync, self._number)
 
     def _blocks(self, pool: pools.Pool, image: Any, place: naming.Place,
                 size: int, sums: bool
                 ) -> Iterator[tuple[int, bytes | None, bytes | None]]:
-        """All blocks to write, in order; None for zeros."""
-        def use(data: bytes) -> tuple[bytes, bytes | None]:
+        """All blocks in order, with their sums; None for zeros.
+
+        Not those that are holes, where the volume is new.
+        """
+        def use(data: bytes) -> tuple[bytes | None, bytes | None]:
+            if digests.is_zero(data):
+                return None, None
             return data, digests.block_sum(data) if sums else None
 
         present = pool.blocks(image, place.image)
@@ -110,10 +123,18 @@ class Writer:
         # An image of RBD need not be filled to read as zeros. What is less
         # than a block may be too small for its granularity.
         volume = getattr(self._file, 'rbd_image', None)
+        if self._regular and offset >= self._length():
+            # Cinder opens a regular file so that it is empty. What is
+            # beyond its end need not be filled either.
+            return
         if volume is not None and length == pools.BLOCK:
             self._call(pool, offset, volume.discard, offset, length)
         else:
             self._put(pool, offset, bytes(length))
+
+    def _length(self) -> int:
+        self._file.flush()
+        return os.fstat(self._file.fileno()).st_size
 
     def _put(self, pool: pools.Pool, offset: int, data: bytes) -> None:
         self._file.seek(offset)

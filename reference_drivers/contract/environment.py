@@ -136,7 +136,7 @@ class Environment(fixtures.Fixture):
         made = backup_manager.BackupManager(host=CONF.host)
         made.is_initialized = True
         made._attach_device = self._attach
-        made._detach_device = lambda *args, **kwargs: None
+        made._detach_device = self._detach
         made.volume_rpcapi = mock.Mock(spec=made.volume_rpcapi)
         made.volume_rpcapi.secure_file_operations_enabled.return_value = True
         return made
@@ -153,7 +153,24 @@ class Environment(fixtures.Fixture):
 
     def _attach(self, context: Any, volume: Any, properties: Any,
                 **kwargs: Any) -> dict[str, Any]:
-        return {'device': {'path': self.path(volume.id)}, 'conn': {}}
+        return {'device': {'path': self.attached(volume.id)}, 'conn': {}}
+
+    def _detach(self, context: Any, attach_info: dict[str, Any],
+                *args: Any, **kwargs: Any) -> None:
+        device = attach_info['device']['path']
+        if not isinstance(device, str):
+            device.close()
+
+    def attached(self, volume_id: str) -> Any:
+        """What a connector gives the manager for a volume.
+
+        :returns: a path, or a device that is open already
+        """
+        return self.path(volume_id)
+
+    def device(self, volume_id: str) -> Any:
+        """What a driver reads when it backs a volume up."""
+        return open(self.path(volume_id), 'rb')
 
     def create_volume(self, content: bytes = b'', size: int = 1,
                       status: str = 'available') -> Any:
@@ -213,9 +230,15 @@ class Environment(fixtures.Fixture):
             **{'display_name': 'contract', 'display_description': None,
                **values})
         backup.create()
-        with open(self.path(volume.id), 'rb') as stream:
-            self.driver().backup(backup, stream)
-        backup.status = fields.BackupStatus.AVAILABLE
+        with self.device(volume.id) as stream:
+            try:
+                updates = self.driver().backup(backup, stream)
+            except Exception:
+                backup.status = fields.BackupStatus.ERROR
+                backup.save()
+                raise
+        backup.update({**(updates or {}),
+                       'status': fields.BackupStatus.AVAILABLE})
         backup.save()
         if parent:
             parent.refresh()

@@ -1,0 +1,247 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Volumes of one GiB, as sparse files or as images of RBD.
+
+For drivers that are not chunked, and for such that take a volume in Ceph
+another way than a file. It needs the modules ``rados`` and ``rbd``.
+"""
+
+import contextlib
+import hashlib
+import os
+from typing import Any
+
+from os_brick.initiator import linuxrbd
+from oslo_utils import importutils
+
+from reference_drivers.contract import environment
+from reference_drivers.contract import stores
+
+rados: Any = importutils.try_import('rados')
+rbd: Any = importutils.try_import('rbd')
+
+GIB = 1 << 30
+BLOCK = 4 << 20
+_FILE = 10 * BLOCK
+
+Content = bytes | dict[int, bytes]
+
+
+def extents(content: Content) -> dict[int, bytes]:
+    """A content as extents by their offsets."""
+    return {0: content} if isinstance(content, bytes) else content
+
+
+def blocks(content: Content) -> dict[int, bytes]:
+    """The blocks of a volume that are not zero."""
+    found: dict[int, bytearray] = {}
+    for offset, data in extents(content).items():
+        for start in range(offset // BLOCK * BLOCK, offset + len(data),
+                           BLOCK):
+            block = found.setdefault(start, bytearray(BLOCK))
+            low = max(start, offset)
+            high = min(start + BLOCK, offset + len(data))
+            block[low - start:high - start] = data[low - offset:
+                                                   high - offset]
+    return {start: bytes(block) for start, block in sorted(found.items())
+            if block.count(0) != BLOCK}
+
+
+class Environment(environment.Environment):
+    """Cinder whose volumes are sparse files, or images in a pool.
+
+    :param conf: path of the cluster's ceph.conf, with a key of client.admin
+    :param user: the user of volume and backup drivers
+    :param as_images: whether volumes are images
+    :param pools: of the volumes, and of the backups
+    """
+
+    def __init__(self, driver: str, options: dict[Any, Any], conf: str,
+                 user: str, as_images: bool,
+                 pools: tuple[str, str] = ('volumes', 'backups')):
+        super().__init__(driver, options)
+        self.conf = conf
+        self.user = user
+        self.as_images = as_images
+        self.pools = pools
+        self._written: dict[str, int] = {}
+
+    def _setUp(self) -> None:
+        super()._setUp()
+        self.client = rados.Rados(conffile=self.conf, name='client.admin')
+        self.client.connect()
+        self.addCleanup(self.client.shutdown)
+        self.volumes, self.backups = (self.client.open_ioctx(one)
+                                      for one in self.pools)
+        for ioctx in (self.volumes, self.backups):
+            self.addCleanup(ioctx.close)
+            # A full copy fills its image, and a pool in memory is small.
+            self.addCleanup(self._remove_images, ioctx)
+
+    def _remove_images(self, ioctx: Any) -> None:
+        """Remove the volumes made here, and the images of their backups."""
+        for name in rbd.RBD().list(ioctx):
+            if name[len('volume-'):][:36] not in self._written:
+                continue
+            with rbd.Image(ioctx, name) as image:
+                for one in list(image.list_snaps()):
+                    image.remove_snap(one['name'])
+            rbd.RBD().remove(ioctx, name)
+
+    def image(self, volume_id: str) -> Any:
+        """A volume's image, open."""
+        return rbd.Image(self.volumes, f'volume-{volume_id}')
+
+    def write_volume(self, volume_id: str, content: Content) -> None:
+        data = extents(content)
+        before = self._written.get(volume_id)
+        self._written[volume_id] = max(
+            (offset + len(one) for offset, one in data.items()), default=0)
+        if not self.as_images:
+            # A device ends where it ends, and zeros are copied.
+            with open(self.path(volume_id), 'wb') as stream:
+                stream.truncate(max(_FILE, self._written[volume_id]))
+                for offset, one in data.items():
+                    stream.seek(offset)
+                    stream.write(one)
+            return
+        with contextlib.suppress(rbd.ImageExists):
+            rbd.RBD().create(self.volumes, f'volume-{volume_id}', GIB)
+        with self.image(volume_id) as image:
+            # What the volume had before is gone, as with a file.
+            if before:
+                image.discard(0, GIB)
+            for offset, one in data.items():
+                image.write(one, offset)
+
+    def read_blocks(self, volume_id: str) -> dict[int, bytes]:
+        """The blocks of a volume that are not zero."""
+        found = {}
+        with contextlib.ExitStack() as stack:
+            if self.as_images:
+                image = stack.enter_context(self.image(volume_id))
+                read, starts = image.read, self._of_image(image)
+            else:
+                stream = stack.enter_context(open(self.path(volume_id),
+                                                  'rb'))
+                starts = self._of_file(stream.fileno())
+
+                def read(start: int, length: int) -> bytes:
+                    stream.seek(start)
+                    return stream.read(length)
+
+            for start in starts:
+                data = read(start, min(BLOCK, GIB - start))
+                if data.count(0) != len(data):
+                    found[start] = data.ljust(BLOCK, b'\0')
+        return found
+
+    @staticmethod
+    def _of_image(image: Any) -> list[int]:
+        """Where an image may have data."""
+        starts: set[int] = set()
+
+        def add(offset: int, length: int, exists: bool) -> None:
+            starts.update(range(offset // BLOCK * BLOCK, offset + length,
+                                BLOCK))
+
+        image.diff_iterate(0, image.size(), None, add, True, True)
+        return sorted(starts)
+
+    @staticmethod
+    def _of_file(number: int) -> list[int]:
+        """Where a file may have data."""
+        starts: set[int] = set()
+        end = 0
+        while True:
+            try:
+                begin = os.lseek(number, end, os.SEEK_DATA)
+            except OSError:
+                return sorted(starts)
+            end = os.lseek(number, begin, os.SEEK_HOLE)
+            starts.update(range(begin // BLOCK * BLOCK, end, BLOCK))
+
+    def read_volume(self, volume_id: str) -> bytes:
+        """A volume to its last byte that is not zero.
+
+        And at least as much as was written to it last.
+        """
+        found = self.read_blocks(volume_id)
+        parts = [found.get(start, bytes(BLOCK)) for start in
+                 range(0, max(found, default=-BLOCK) + BLOCK, BLOCK)]
+        data = b''.join(parts).rstrip(b'\0')
+        return data.ljust(self._written.get(volume_id, 0), b'\0')
+
+    def device(self, volume_id: str) -> Any:
+        if not self.as_images:
+            return super().device(volume_id)
+        # As os-brick's connector does it.
+        client = linuxrbd.RBDClient(self.user, self.pools[0],
+                                    conffile=self.conf, rados=rados, rbd=rbd)
+        volume = linuxrbd.RBDVolume(client, f'volume-{volume_id}')
+        return linuxrbd.RBDVolumeIOWrapper(linuxrbd.RBDImageMetadata(
+            volume, self.pools[0], self.user, self.conf))
+
+    def attached(self, volume_id: str) -> Any:
+        if not self.as_images:
+            return super().attached(volume_id)
+        return self.device(volume_id)
+
+
+class RadosStore(stores.ObjectStore):
+    """The objects of a pool; a container is a pool.
+
+    :param client: a connected client of rados
+    """
+
+    def __init__(self, client: Any):
+        self.client = client
+
+    def of_image(self, container: str, image: str) -> list[str]:
+        """Names of an image's own objects."""
+        with self.client.open_ioctx(container) as ioctx:
+            if image not in rbd.RBD().list(ioctx):
+                return []
+            with rbd.Image(ioctx, image, read_only=True) as opened:
+                number = opened.id()
+        return [name for name in self.list(container)
+                if name.split('.')[1:2] == [number]]
+
+    def list(self, container: str, prefix: str = '') -> list[str]:
+        with self.client.open_ioctx(container) as ioctx:
+            return sorted(one.key for one in ioctx.list_objects()
+                          if one.key.startswith(prefix))
+
+    def read(self, container: str, name: str) -> bytes:
+        with self.client.open_ioctx(container) as ioctx:
+            return ioctx.read(name, ioctx.stat(name)[0])
+
+    def write(self, container: str, name: str, data: bytes) -> None:
+        with self.client.open_ioctx(container) as ioctx:
+            ioctx.write_full(name, data)
+
+    def delete(self, container: str, name: str) -> None:
+        with self.client.open_ioctx(container) as ioctx:
+            ioctx.remove_object(name)
+
+    def contents(self, container: str) -> dict[str, Any]:
+        """Time of the last change and sum of the data, of each object."""
+        found = {}
+        with self.client.open_ioctx(container) as ioctx:
+            for one in ioctx.list_objects():
+                # Of some only a snapshot's clone is left.
+                with contextlib.suppress(rados.ObjectNotFound):
+                    size, when = ioctx.stat(one.key)
+                    found[one.key] = (when, hashlib.sha256(
+                        ioctx.read(one.key, size)).hexdigest())
+        return found

@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests on a real Ceph cluster share."""
+
+import os
+import sys
+import tempfile
+
+import testtools
+
+from local_cloud import ceph as local_ceph
+from local_cloud import exceptions as cloud_exceptions
+
+_MISSING = local_ceph.missing()
+if not _MISSING:
+    # Once they are imported, nobody looks for their files any more.
+    with tempfile.TemporaryDirectory() as _directory:
+        try:
+            sys.path.insert(0, local_ceph.link_bindings(_directory))
+            import rados
+            import rbd
+        except cloud_exceptions.MissingPackage as err:
+            _MISSING = str(err)
+        finally:
+            if sys.path[0] == _directory:
+                del sys.path[0]
+
+from cinder.backup.drivers import ceph as cinder_ceph  # noqa: E402
+from os_brick.initiator import linuxrbd  # noqa: E402
+
+from reference_drivers.contract import images  # noqa: E402
+
+
+def need_ceph():
+    """Skip where Ceph is not installed, unless it has to be."""
+    if _MISSING:
+        if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
+            raise AssertionError(_MISSING)
+        raise testtools.TestCase.skipException(_MISSING)
+    # Another test may have imported these before there were bindings.
+    for module in (linuxrbd, cinder_ceph, images):
+        module.rados, module.rbd = rados, rbd
+
+
+class ClusterCase(testtools.TestCase):
+    """Has a cluster for all tests of the class."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if _MISSING:
+            return
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.cluster = local_ceph.Cluster(os.path.join(directory.name, 'ceph'))
+        cls.cluster.start()
+        cls.addClassCleanup(cls.cluster.stop)
+
+    def setUp(self):
+        need_ceph()
+        super().setUp()
