@@ -122,6 +122,9 @@ class Cluster:
         if ceph_packages.missing():
             raise exceptions.MissingPackage(ceph_packages.missing())
         new = not self.conf.exists()
+        # A killed daemon keeps its port and its files until its last thread
+        # has ended, which takes a while on a busy machine.
+        self._stop_daemons()
         try:
             if new:
                 self._make()
@@ -142,6 +145,12 @@ class Cluster:
         :param keep: leave the directory, to start it again
         :raises ServiceFailed: a daemon does not even end after a kill
         """
+        self._stop_daemons()
+        self._write_record({})
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _stop_daemons(self) -> None:
         # The OSD first: it tells the monitor that it goes.
         for name in _DAEMONS:
             process = self.process(name)
@@ -150,9 +159,6 @@ class Cluster:
             child = self._children.pop(name, None)
             if child is not None:
                 child.wait()
-        self._write_record({})
-        if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
 
     def process(self, name: str) -> psutil.Process | None:
         """The running daemon ``mon`` or ``osd``, or None.

@@ -84,13 +84,18 @@ def entry_of(pid: int) -> dict[str, Any]:
 
 
 def recorded(entry: Mapping[str, Any] | None) -> psutil.Process | None:
-    """The running process that a record tells of, or None."""
+    """The running process that a record tells of, or None.
+
+    One whose first thread is a zombie still has its ports and its locks as
+    long as another thread of it has not ended.
+    """
     if not entry:
         return None
     try:
         process = psutil.Process(entry['pid'])
         if (process.create_time() == entry['started'] and
-                process.status() != psutil.STATUS_ZOMBIE):
+                (process.status() != psutil.STATUS_ZOMBIE or
+                 process.num_threads() > 1)):
             return process
     except psutil.NoSuchProcess:
         pass

@@ -64,7 +64,10 @@ def main() -> None:
         except signals.Ended:
             pass
         except exceptions.LocalCloudError as error:
-            sys.exit(str(error))
+            # The end of a log is what people are shown: the reason after the
+            # logs of the daemons, not before.
+            reason, *logs = str(error).splitlines()
+            sys.exit('\n'.join([*logs, reason]))
         finally:
             with signals.ignored():
                 if cluster.directory.exists():

@@ -20,11 +20,13 @@ import os
 import tempfile
 from unittest import mock
 
+import psutil
 import testtools
 
 from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import ceph_packages
+from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import keystone
 from local_cloud import services
@@ -173,6 +175,20 @@ class KeystoneTest(testtools.TestCase):
             parser.read(state.config('keystone'))
         for section in ('fernet_tokens', 'fernet_receipts', 'credential'):
             self.assertIn(directory, parser[section]['key_repository'])
+
+
+class RecordedTest(testtools.TestCase):
+
+    def test_zombie_with_a_thread_is_not_gone(self):
+        """It has its port and its locks still."""
+        for threads, gone in ((2, False), (1, True)):
+            process = mock.Mock()
+            process.create_time.return_value = 1.5
+            process.status.return_value = psutil.STATUS_ZOMBIE
+            process.num_threads.return_value = threads
+            with mock.patch.object(psutil, 'Process', return_value=process):
+                found = daemons.recorded({'pid': 1, 'started': 1.5})
+            self.assertEqual(gone, found is None)
 
 
 class LockTest(testtools.TestCase):
