@@ -22,6 +22,7 @@ import subunit
 import testtools
 from testtools import content
 
+from local_cloud import exceptions
 from local_cloud import guest
 from local_cloud import nfs_server
 
@@ -55,7 +56,7 @@ class _Results(testtools.StreamToDict):
 class InnerCase(testtools.TestCase):
     """A test that runs others, and fails when one of them does."""
 
-    def run_inner(self, *names, timeout=600):
+    def run_inner(self, *names, timeout=1500):
         """Run test cases where a share can be mounted.
 
         :param names: of modules, classes or tests
@@ -78,6 +79,9 @@ class InnerCase(testtools.TestCase):
         errors = []
         try:
             status = run(command, writer, errors, timeout)
+        except (exceptions.ServiceFailed, subprocess.TimeoutExpired) as err:
+            # What the tests said until then is wanted, too.
+            status = str(err)
         finally:
             os.close(writer)
             thread.join()
