@@ -148,7 +148,17 @@ def write_configuration(directory: pathlib.Path, port: int,
     :param port: where it is to listen
     :param shares: names of the shares
     :returns: the configuration's path
+    :raises InvalidState: what is there cannot be exported
     """
+    directory.mkdir(mode=0o770, parents=True, exist_ok=True)
+    kind = subprocess.run(['stat', '-f', '-c', '%T', str(directory)],
+                          capture_output=True, text=True).stdout.strip()
+    if kind == 'overlayfs':
+        # The server would start all the same, and have no share.
+        raise exceptions.InvalidState(
+            f'{directory} is on an overlay, which no NFS server can export; '
+            f'choose a directory on ext4, xfs or tmpfs (--state-dir, or '
+            f'TMPDIR for "run").')
     for name in ('recovery', 'shares', *(f'shares/{one}' for one in shares)):
         (directory / name).mkdir(mode=0o770, parents=True, exist_ok=True)
     path = directory / 'ganesha.conf'

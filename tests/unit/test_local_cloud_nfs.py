@@ -81,6 +81,18 @@ class KernelTest(testtools.TestCase):
             self.assertEqual('mounting takes root',
                              nfs_server.cannot_mount())
 
+    def test_overlay(self):
+        for kind in ('tmpfs', 'ext2/ext3', 'overlayfs'):
+            self.run_program.return_value.stdout = f'{kind}\n'
+            make = (nfs_server.write_configuration, self.directory / 's', 7,
+                    ['one'])
+            if kind == 'overlayfs':
+                err = self.assertRaises(exceptions.InvalidState, *make)
+                self.assertIn('--state-dir', str(err))
+            else:
+                self.assertIn('Pseudo = "/one"',
+                              make[0](*make[1:]).read_text())
+
     def test_directories_that_have_delegations(self):
         path = self.directory / 'delegations'
         self.useFixture(fixtures.MonkeyPatch(
