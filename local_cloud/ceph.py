@@ -90,6 +90,15 @@ def environment(state: cloud_state.State) -> dict[str, str]:
     return {}
 
 
+def end_remains(state: cloud_state.State) -> None:
+    """End the daemons of a cluster whose process was killed.
+
+    The kernel kills them too, but a monitor with many threads listens until
+    the last one has ended, which takes a while on a busy machine.
+    """
+    cluster(state).stop(keep=True)
+
+
 def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
     """The program that starts both daemons and waits for their end."""
     descriptor, = descriptors

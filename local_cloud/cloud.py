@@ -145,9 +145,11 @@ class Cloud:
         A port that was only looked up could be another program's by the time
         a service wants it; a bound socket is inherited and cannot be taken.
         """
-        names = [name for service in services.of(self.state)
-                 if not daemons.alive(self.state, service.NAME)
-                 for name in service.SOCKETS]
+        dead = [service for service in services.of(self.state)
+                if not daemons.alive(self.state, service.NAME)]
+        for service in dead:
+            services.end_remains(self.state, service)
+        names = [name for service in dead for name in service.SOCKETS]
         for name in names:
             port = self.state.record['ports'].get(name, 0)
             try:

@@ -17,7 +17,8 @@ before it starts and whose descriptors it inherits; ``configure``, which
 writes its configuration once; ``environment``, variables that its process
 gets; ``serve_command``, that process; ``ready``, which asks it over its own
 protocol. One that is not a Python package behind HTTP also has ``address``,
-what people are told of where it is, and ``version``.
+what people are told of where it is, and ``version``. One that starts others
+has ``end_remains``, which ends what a kill of it has left.
 """
 
 from importlib import metadata
@@ -58,6 +59,15 @@ def address(state: cloud_state.State, service: types.ModuleType) -> str:
     if hasattr(service, 'address'):
         return service.address(state)
     return settings.url(state, service.NAME)
+
+
+def end_remains(state: cloud_state.State, service: types.ModuleType) -> None:
+    """End what is left of a service that was killed.
+
+    What still ends has the ports that the next start wants to bind.
+    """
+    if hasattr(service, 'end_remains'):
+        service.end_remains(state)
 
 
 def version(service: types.ModuleType) -> str:

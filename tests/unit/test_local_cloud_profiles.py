@@ -16,7 +16,10 @@ import configparser
 import dataclasses
 import fcntl
 import importlib
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from unittest import mock
 
@@ -26,6 +29,7 @@ import testtools
 from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import ceph_packages
+from local_cloud import cloud
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import keystone
@@ -189,6 +193,37 @@ class RecordedTest(testtools.TestCase):
             with mock.patch.object(psutil, 'Process', return_value=process):
                 found = daemons.recorded({'pid': 1, 'started': 1.5})
             self.assertEqual(gone, found is None)
+
+
+class RemainsTest(testtools.TestCase):
+
+    def test_a_killed_cluster_gives_its_port_back(self):
+        """Before the next start binds it."""
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        state = cloud_state.State(directory.name)
+        state.create()
+        state.record['backup'] = 'ceph'
+        monitor = subprocess.Popen(
+            [sys.executable, '-c', 'import socket, time\n'
+             'listener = socket.create_server(("127.0.0.1", 0))\n'
+             'print(listener.getsockname()[1], flush=True)\n'
+             'time.sleep(60)'], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(monitor.stdout.close)
+        self.addCleanup(monitor.wait)
+        self.addCleanup(monitor.kill)
+        state.record['ports'][ceph.NAME] = port = int(
+            monitor.stdout.readline())
+        ceph.directory(state).mkdir(parents=True)
+        (ceph.directory(state) / 'processes.json').write_text(
+            json.dumps({'mon': daemons.entry_of(monitor.pid)}))
+        sockets = {}
+        try:
+            cloud.Cloud(state)._listen(sockets)
+            self.assertEqual(port, sockets[ceph.NAME].getsockname()[1])
+        finally:
+            for one in sockets.values():
+                one.close()
 
 
 class LockTest(testtools.TestCase):
