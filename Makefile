@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV ?= .venv
 TOX := $(VENV)/bin/tox
 
-.PHONY: help certify test lint clean
+.PHONY: help certify test lint benchmark clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
 	@echo 'make test      test the kit itself, against real services'
 	@echo 'make lint      check style and types'
+	@echo 'make benchmark time verification against plain reading and restores'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)
@@ -22,6 +23,9 @@ test: $(TOX)
 
 lint: $(TOX)
 	$(TOX) -q -e pep8
+
+benchmark: $(TOX)
+	$(TOX) -q -e benchmark -- $(BENCHMARK_ARGS)
 
 $(TOX):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

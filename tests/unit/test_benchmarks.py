@@ -1,0 +1,219 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The benchmarks' arithmetic and command line; nothing is timed."""
+
+import contextlib
+import io
+import json
+import os
+from unittest import mock
+
+import fixtures
+import testtools
+
+from benchmarks import results
+from benchmarks import steps
+from benchmarks import verification
+
+MIB = results.MIB
+
+
+def series(*seconds):
+    return results.Series(list(seconds), [one / 2 for one in seconds])
+
+
+def backup(**values):
+    return results.Backup(**{
+        'compression': 'none', 'size': 100 * MIB, 'chunk': 10 * MIB,
+        'chunks': 10, 'stored': 100 * MIB, 'readers': 2, 'memory': 5 * MIB,
+        'steps': {results.PLAIN: series(0.8, 1.6, 0.8),
+                  results.PRESENCE: series(0.001, 0.001, 0.001),
+                  results.CONTENT: series(1.0, 2.0, 1.0),
+                  results.REFERENCE: series(4.0, 9.0, 4.0),
+                  results.IN_TREE: series(3.0, 6.0, 3.0)}, **values})
+
+
+def listing(chunks, listings=1, reads=2):
+    return results.Listing(chunks, [0.5, 0.7, 0.6], listings, reads, MIB)
+
+
+class RatioTest(testtools.TestCase):
+    """A wrong ratio would show a slow verification as a fast one."""
+
+    def test_within_a_round(self):
+        """A round in which others took the machine changes nothing."""
+        # The quotient of the medians would be 0.3.
+        self.assertEqual(2, results.ratio(series(2, 20, 3),
+                                          series(1, 10, 10)))
+
+    def test_above_one_is_faster(self):
+        self.assertEqual(4, results.ratio(series(4), series(1)))
+
+    def test_rounds_that_are_missing(self):
+        self.assertRaises(ValueError, results.ratio, series(1, 2), series(1))
+
+
+class VerdictTest(testtools.TestCase):
+    def verdicts(self, one, listings=()):
+        return [(made.measured, made.met)
+                for made in results.verdicts([one], listings)]
+
+    def test_met(self):
+        self.assertEqual([('0.80', True), ('3.00', True), ('0.25', True)],
+                         self.verdicts(backup()))
+
+    def test_missed(self):
+        one = backup(memory=21 * MIB)
+        one.steps[results.CONTENT] = series(1.1, 2.2, 1.1)
+        self.assertEqual([('0.73', False), ('2.73', False), ('1.05', False)],
+                         self.verdicts(one))
+
+    def test_what_is_shown_is_what_is_judged(self):
+        one = backup()
+        one.steps[results.PLAIN] = series(0.796, 1.592, 0.796)
+        self.assertEqual(('0.80', True), self.verdicts(one)[0])
+
+    def test_calls_of_presence(self):
+        self.assertEqual(('3, 3', True), self.verdicts(
+            backup(), [listing(10), listing(1000)])[-1])
+        self.assertEqual(('3, 1001', False), self.verdicts(
+            backup(), [listing(10), listing(1000, reads=1000)])[-1])
+
+
+class TableTest(testtools.TestCase):
+    def test_steps(self):
+        lines = results.steps_table(backup()).splitlines()
+        self.assertEqual(['L2', '1.000', '1.000', '2.000', '0.500', '100'],
+                         lines[5].split())
+        self.assertEqual(['L1', '0.001', '0.001', '0.001', '0.001', '-'],
+                         lines[4].split())
+        self.assertEqual(1, len({len(lines[one]) for one in (0, 2, -1)}))
+
+    def test_ratios(self):
+        self.assertEqual(['none', '0.80', '3.00', '0.75', '5.0'],
+                         results.ratios_table([backup()]).splitlines()[3]
+                         .split())
+
+    def test_listings(self):
+        self.assertEqual(['10,000', '0.6000', '1', '2', '1.00'],
+                         results.listings_table([listing(10000)])
+                         .splitlines()[3].split())
+
+    def test_json(self):
+        made = json.loads(json.dumps(results.to_dict(
+            [backup()], [listing(10)], machine={'cores': 2})))
+        self.assertEqual({'cores': 2}, made['machine'])
+        self.assertEqual(0.8, made['backups'][0]['ratios']['L2 / plain'])
+        self.assertEqual([0.8, 1.6, 0.8],
+                         made['backups'][0]['steps']['plain']['seconds'])
+        self.assertEqual(4, len(made['verdicts']))
+
+
+class ProgramTest(testtools.TestCase):
+    """What a user gets wrong is told at once, and nothing stays behind."""
+
+    def setUp(self):
+        super().setUp()
+        self.room = self.useFixture(fixtures.TempDir()).path
+
+    def run_program(self, *argv):
+        with (contextlib.redirect_stderr(io.StringIO()) as errors,
+              contextlib.redirect_stdout(io.StringIO())):
+            code = verification.main(['--directory', self.room, *argv])
+        self.assertEqual([], os.listdir(self.room))
+        return code, errors.getvalue()
+
+    def test_arguments(self):
+        for argv, reason in (
+                (['--size', '0'], 'from 1 to 8192'),
+                (['--size', '9000'], 'from 1 to 8192'),
+                (['--size', 'much'], 'is not a number'),
+                (['--chunk', '32769'], 'multiple of 32768'),
+                (['--listed', '100001'], 'from 1 to 100000'),
+                (['--compression', 'lzma'], 'invalid choice'),
+                (['--directory', '/nowhere'], 'name one with --directory'),
+                (['--json', self.room], 'cannot be written')):
+            code, errors = self.run_program(*argv)
+            self.assertEqual(3, code)
+            self.assertIn(reason, errors)
+
+    def test_no_room(self):
+        with mock.patch('shutil.disk_usage') as usage:
+            usage.return_value.free = 100 * MIB
+            code, errors = self.run_program()
+        self.assertEqual(3, code)
+        self.assertIn('100 MiB free', errors)
+        self.assertIn('smaller --size', errors)
+
+    def test_interrupted(self):
+        def interrupt(path, size):
+            self.assertTrue(path.startswith(self.room), path)
+            raise KeyboardInterrupt
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'benchmarks.steps.write_volume', interrupt))
+        self.assertEqual((130, 'interrupted'),
+                         (lambda code, errors: (code, errors.split()[-1]))(
+                             *self.run_program('--size', '1')))
+
+    def test_a_verification_that_reports_a_good_backup(self):
+        """No figure is shown for what is wrong."""
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.content._Blocks._close',
+            mock.Mock(side_effect=ValueError('differs'))))
+        code, errors = self.run_program(
+            '--size', '1', '--chunk', '327680', '--compression', 'none',
+            '--rounds', '1', '--listed')
+        self.assertEqual(3, code)
+        self.assertIn('a good backup is reported', errors)
+
+    def test_a_whole_run(self):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'json')
+        code, errors = self.run_program(
+            '--size', '1', '--chunk', '327680', '--rounds', '1', '--listed',
+            '2', '20', '--json', path)
+        self.assertEqual(0, code, errors)
+        with open(path, encoding='utf-8') as stream:
+            made = json.load(stream)
+        self.assertEqual(['none', 'zlib', 'zstd'],
+                         [one['compression'] for one in made['backups']])
+        self.assertEqual([4] * 3, [one['chunks'] for one in made['backups']])
+        stored = [one['stored'] for one in made['backups']]
+        self.assertGreater(stored[0], MIB)
+        self.assertLess(stored[1], 0.8 * MIB)
+        self.assertEqual([(2, 1, 2), (20, 1, 2)],
+                         [(one['chunks'], one['listings'], one['reads'])
+                          for one in made['listings']])
+
+
+class PlainTest(testtools.TestCase):
+    """What L2 is compared with reads and hashes everything indeed."""
+
+    def test_an_error_in_a_thread(self):
+        self.assertRaises(FileNotFoundError, steps.plain,
+                          ['/nowhere/chunk'], 'none', 2)
+
+    def test_hash(self):
+        import hashlib
+        import zlib
+
+        import zstd
+        content = bytes(range(256)) * 8192
+        wanted = hashlib.sha256(content).hexdigest()
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'a')
+        for name, stored in (('none', content),
+                             ('zlib', zlib.compress(content)),
+                             ('zstd', zstd.compress(content))):
+            with open(path, 'wb') as stream:
+                stream.write(stored)
+            self.assertEqual(wanted, steps._hash(path, name))
