@@ -252,13 +252,7 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         """Write one chunk. Runs in a native thread and must not log."""
         offset = chunk.offset
         sums = CONF[options.GROUP].verify_on_restore
-        parts = content.checked(store, link, chunk, sums)
-        while True:
-            watch.begin()
-            part = next(parts, None)
-            watch.end()
-            if part is None:
-                break
+        for part in content.checked(store, link, chunk, sums, watch):
             # A part may be the whole chunk, where its compression cannot be
             # undone in pieces; a new volume stays sparse all the same.
             for start in range(0, len(part), stores.PIECE):
@@ -312,7 +306,8 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
                       '%(id)s: %(reason)s', {'id': backup.id, 'reason': err})
             return
         for name in names:
-            self.delete_object(container, name)
+            running.within(CONF[options.GROUP].timeout, f'object {name}',
+                           self.delete_object, container, name)
 
     @staticmethod
     def _own_objects(store: stores.Store, backup_id: str, container: str,

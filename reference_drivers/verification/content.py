@@ -170,7 +170,8 @@ class _Md5:
 
 
 def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
-            sums: bool = True) -> Iterator[bytes]:
+            sums: bool = True, watch: running.Watch | None = None
+            ) -> Iterator[bytes]:
     """The bytes of an extent, checked while they are read.
 
     What has been yielded is known to be right only when the iterator has
@@ -181,6 +182,8 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
     :param link: its backup
     :param chunk: the extent
     :param sums: False to check the length only
+    :param watch: told when the store is asked and when it has answered, so
+        that a slow decompression does not pass for a store that hangs
     :returns: the bytes of the volume, decompressed, in pieces
     :raises Problem: naming the object
     """
@@ -202,7 +205,8 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
         meter = (_Blocks(link.hashes, chunk)
                  if link.hashes is not None and aligned else _Md5(chunk))
     length = 0
-    for part in _parts(store, link, chunk, stream, wrong):
+    for part in _parts(store, link, chunk, stream, wrong,
+                       watch or running.Watch()):
         length += len(part)
         if length > chunk.length:
             raise errors.WrongLength(
@@ -226,8 +230,8 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
 
 
 def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
-           stream: Any, wrong: Callable[[Any], errors.Problem]
-           ) -> Iterator[bytes]:
+           stream: Any, wrong: Callable[[Any], errors.Problem],
+           watch: running.Watch) -> Iterator[bytes]:
     """Decompressed pieces; tells errors of the store from bad content."""
     def decompressed(parts: Iterator[bytes]) -> Iterator[bytes]:
         try:
@@ -239,9 +243,12 @@ def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
     pieces = iter(store.pieces(link.container, chunk.name,
                                link.extra_metadata))
     while True:
+        watch.begin()
         try:
             piece = next(pieces)
+            watch.end()
         except StopIteration:
+            watch.end()
             break
         except errors.Problem:
             raise
@@ -328,6 +335,8 @@ class Readers:
         try:
             for _ in jobs:
                 chunk, problem = self._next(done, states)
+                if chunk is None:
+                    raise problem
                 read += chunk.length
                 self._progress(read, total)
                 if time.monotonic() - last > 30:
@@ -355,8 +364,9 @@ class Readers:
             if self._timeout is None:
                 continue
             for state in states:
-                if (state.name is not None and
-                        time.monotonic() - state.since > self._timeout):
+                since = state.since
+                if (since is not None and
+                        time.monotonic() - since > self._timeout):
                     raise errors.TimedOut(
                         'the storage did not answer within '
                         f'{self._timeout:g} s: object {state.name}',
@@ -364,14 +374,24 @@ class Readers:
 
     def _read(self, state: '_State', waiting: queue.Queue,
               done: queue.Queue) -> None:
-        store = self._store.clone()
+        state.name = 'of another connection'
+        state.begin()
+        try:
+            store = self._store.clone()
+        except Exception as err:
+            # Or nobody would read what this reader should have read.
+            done.put((None, errors.Unreadable(
+                f'the storage cannot be read: {err!r}')))
+            return
+        finally:
+            state.since = None
         try:
             while not self._stop.is_set():
                 try:
                     link, chunk = waiting.get_nowait()
                 except queue.Empty:
                     return
-                state.begin(chunk.name)
+                state.name = chunk.name
                 problem: Exception | None = None
                 try:
                     running.native(self._check, store, link, chunk, state)
@@ -381,7 +401,7 @@ class Readers:
                     problem = errors.Unreadable(
                         f'object {chunk.name} cannot be verified: {err!r}',
                         chunk.name, link.backup_id)
-                state.name = None
+                state.since = None
                 done.put((chunk, problem))
         finally:
             if store is not self._store:
@@ -389,19 +409,12 @@ class Readers:
 
     def _check(self, store: stores.Store, link: layout.Link,
                chunk: layout.Chunk, state: '_State') -> None:
-        for _ in checked(store, link, chunk):
-            state.since = time.monotonic()
+        for _ in checked(store, link, chunk, watch=state):
             if self._stop.is_set():
                 return
 
 
-class _State:
+class _State(running.Watch):
     """What one reader is waiting for, and since when."""
 
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self.since = 0.0
-
-    def begin(self, name: str) -> None:
-        self.since = time.monotonic()
-        self.name = name
+    name = ''

@@ -20,9 +20,11 @@ from unittest import mock
 from cinder import exception
 import testtools
 
+from reference_drivers import default
 from reference_drivers import hooks
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
+from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import store as stores
 
@@ -125,6 +127,37 @@ class HooksTest(testtools.TestCase):
         with mock.patch.object(driver, 'put_metadata'):
             driver.restore(row, 'x', target, False)
         self.assertEqual(base.text(300000), target.getvalue())
+
+    def test_chunk_that_decompresses_slowly_is_no_store_that_hangs(self):
+        self.cinder.import_record(self.record)
+        self.cinder.configure(backup_import_verify__timeout=0.2,
+                              backup_import_verify__level='content')
+        real = content._Zlib.finish
+
+        def finish(stream):
+            time.sleep(0.5)
+            return real(stream)
+
+        with mock.patch.object(content._Zlib, 'finish', finish):
+            self.assertEqual(base.text(300000),
+                             self.cinder.restore(self.backup.id))
+            self.cinder.lose_row(self.backup.id)
+            imported = self.cinder.import_record(self.record)
+        self.assertEqual('available', imported.status)
+
+    def test_store_that_hangs_in_a_delete(self):
+        self.cinder.import_record(self.record)
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        self.cinder.configure(backup_import_verify__timeout=0.3)
+        with mock.patch.object(default.DefaultBackupDriver, 'delete_object',
+                               lambda *args: gate.wait(60)):
+            err = self.assertRaises(errors.TimedOut, self.cinder.delete,
+                                    self.backup.id)
+        self.assertIn('within 0.3 s: object', str(err))
+        # The row is kept, and with it the knowledge of what is left.
+        self.assertEqual('error',
+                         self.cinder.backup(self.backup.id).status)
 
     def test_verification_stops_with_the_backup(self):
         real = stores.PosixStore.pieces

@@ -21,6 +21,7 @@ import shutil
 import threading
 import time
 import tracemalloc
+from unittest import mock
 import uuid
 import zlib
 
@@ -777,6 +778,28 @@ class CostTest(Case):
                                     timeout=0.3)
             self.assertIn('within 0.3 s', str(err))
             self.assertLess(time.monotonic() - begin, 10)
+
+    def test_reader_that_gets_no_connection(self):
+        full, = self.chain(text(4 * CHUNK))
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+
+        def refuse():
+            raise OSError(111, 'Connection refused')
+
+        def hang():
+            gate.wait(60)
+            return self.store
+
+        for clone, wrong, what in (
+                (refuse, errors.Unreadable, 'Connection refused'),
+                (hang, errors.TimedOut, 'within 0.3 s')):
+            with mock.patch.object(self.store, 'clone', clone):
+                begin = time.monotonic()
+                err = self.assertRaises(wrong, self.verify, full, 'content',
+                                        timeout=0.3)
+                self.assertIn(what, str(err))
+                self.assertLess(time.monotonic() - begin, 10)
 
     def test_store_that_fails(self):
         full, = self.chain(text(2 * CHUNK))
