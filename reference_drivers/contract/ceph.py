@@ -271,15 +271,13 @@ class CephContract(Damages, records.RecordContract):
 
     def snapshot(self: Any, *backups: Any) -> dict[tuple[str, str], Any]:
         """The backups' own objects; the pool has others that change."""
-        found = {}
         pool = self.cinder.pools[1]
-        contents = self.objects.contents(pool)
-        for one in backups:
-            for name in [*self.objects.of_image(pool, self.named(one)),
-                         f'backup.{one.id}.meta']:
-                if name in contents:
-                    found[pool, name] = contents[name]
-        return found
+        # All of a chain have one image.
+        names = {name for image in {self.named(one) for one in backups}
+                 for name in self.objects.of_image(pool, image)}
+        names |= {f'backup.{one.id}.meta' for one in backups}
+        return {(pool, name): content for name, content in
+                self.objects.contents(pool, names).items()}
 
     def remains(self: Any, backup: Any) -> list[str]:
         pool = self.cinder.pools[1]

@@ -16,6 +16,7 @@ For drivers that are not chunked, and for such that take a volume in Ceph
 another way than a file. It needs the modules ``rados`` and ``rbd``.
 """
 
+from collections.abc import Iterable
 import contextlib
 import hashlib
 import os
@@ -32,7 +33,8 @@ rbd: Any = importutils.try_import('rbd')
 
 GIB = 1 << 30
 BLOCK = 4 << 20
-_FILE = 10 * BLOCK
+#: More than any content here, so that a file ends in zeros.
+_FILE = 4 * BLOCK
 
 Content = bytes | dict[int, bytes]
 
@@ -94,6 +96,11 @@ class Environment(environment.Environment):
             if name[len('volume-'):][:36] not in self._written:
                 continue
             with rbd.Image(ioctx, name) as image:
+                # Of a client that could not give it back; else the cluster
+                # waits half a minute for it.
+                for one in list(image.lock_get_owners()):
+                    image.lock_break(rbd.RBD_LOCK_MODE_EXCLUSIVE,
+                                     one['owner'])
                 for one in list(image.list_snaps()):
                     image.remove_snap(one['name'])
             rbd.RBD().remove(ioctx, name)
@@ -234,14 +241,18 @@ class RadosStore(stores.ObjectStore):
         with self.client.open_ioctx(container) as ioctx:
             ioctx.remove_object(name)
 
-    def contents(self, container: str) -> dict[str, Any]:
-        """Time of the last change and sum of the data, of each object."""
+    def contents(self, container: str, names: Iterable[str] | None = None
+                 ) -> dict[str, Any]:
+        """Time of the last change and sum of the data, of each object.
+
+        :param names: of these objects, as far as they are there
+        """
         found = {}
         with self.client.open_ioctx(container) as ioctx:
-            for one in ioctx.list_objects():
+            for name in self.list(container) if names is None else names:
                 # Of some only a snapshot's clone is left.
                 with contextlib.suppress(rados.ObjectNotFound):
-                    size, when = ioctx.stat(one.key)
-                    found[one.key] = (when, hashlib.sha256(
-                        ioctx.read(one.key, size)).hexdigest())
+                    size, when = ioctx.stat(name)
+                    found[name] = (when, hashlib.sha256(
+                        ioctx.read(name, size)).hexdigest())
         return found

@@ -291,9 +291,14 @@ class FilesTest(CephCase):
         """A copy that is sparser is not damaged."""
         backup, = self.chain([{0: b'x', 3 * BLOCK: b'y'}])
         record = self.cinder.export(backup)
+        zeros = self._data(backup, 1)
+        # They were written.
+        self.assertEqual(BLOCK, self.cinder.backups.stat(zeros)[0])
         image, _ = self.place(backup)
         with self.open(image) as opened:
-            opened.discard(5 * BLOCK, BLOCK)
+            opened.discard(BLOCK, BLOCK)
+        self.assertRaises(images.rados.ObjectNotFound,
+                          self.cinder.backups.stat, zeros)
         self.cinder.lose_row(backup.id)
         self.level('content')
         self.imports(record)
