@@ -84,14 +84,16 @@ class _Zstd:
     def __init__(self) -> None:
         import zstd
         self._decompress = zstd.decompress
-        self._body = bytearray()
+        # It takes bytes and nothing else: joined once, and not copied at all
+        # where the store gives the object in one piece.
+        self._pieces: list[bytes] = []
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        self._body += piece
+        self._pieces.append(piece)
         yield b''
 
     def finish(self) -> Iterator[bytes]:
-        body, self._body = bytes(self._body), bytearray()
+        body, self._pieces = b''.join(self._pieces), []
         yield self._decompress(body)
 
 

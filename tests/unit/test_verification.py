@@ -25,6 +25,7 @@ from unittest import mock
 import uuid
 import zlib
 
+import fixtures
 import testtools
 
 from reference_drivers.contract import environment
@@ -171,6 +172,16 @@ class NoFalseAlarmTest(Case):
                 used = [next(iter(one.values()))['compression']
                         for one in json.load(stream)['objects']]
             self.assertEqual(['none', algorithm, 'none'], used)
+            self.assert_good(full)
+
+    def test_objects_of_many_pieces(self):
+        """An object is larger than what is read of it at once."""
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.store.PIECE', 1000))
+        for algorithm in ('none', 'zlib', 'bz2', 'zstd'):
+            self.cinder.configure(backup_compression_algorithm=algorithm)
+            full, = self.chain(text(CHUNK))
+            self.assertLess(2000, os.path.getsize(self.path(full, '-00001')))
             self.assert_good(full)
 
     def test_every_size(self):
