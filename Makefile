@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV ?= .venv
 TOX := $(VENV)/bin/tox
 
-.PHONY: help certify test lint benchmark clean
+.PHONY: help certify test releases lint benchmark clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
 	@echo 'make test      test the kit itself, against real services'
+	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo 'make lint      check style and types'
 	@echo 'make benchmark time verification against plain reading and restores'
 	@echo 'make clean     remove what these have made'
@@ -20,6 +21,9 @@ certify: $(TOX)
 test: $(TOX)
 	tools/debian-packages.sh test
 	$(TOX) -q -e py3 -- $(TEST_ARGS)
+
+releases: $(TOX)
+	$(TOX) -q -e eventlet,cinder-2025.1
 
 lint: $(TOX)
 	$(TOX) -q -e pep8

@@ -379,7 +379,7 @@ class Readers:
         state.name = 'of another connection'
         state.begin()
         try:
-            store = self._store.clone()
+            store = running.native(self._store.clone)
         except Exception as err:
             # Or nobody would read what this reader should have read.
             done.put((None, errors.Unreadable(

@@ -13,11 +13,11 @@
 """The hooks where the contract does not reach."""
 
 import io
-import threading
 import time
 from unittest import mock
 
 from cinder import exception
+from eventlet import patcher
 import testtools
 
 from reference_drivers import default
@@ -27,6 +27,10 @@ from reference_drivers.contract import environment
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import store as stores
+
+# Of the native threads that a driver's requests run in, also where eventlet
+# has patched the module.
+Event = patcher.original('threading').Event
 
 
 class HooksTest(testtools.TestCase):
@@ -66,7 +70,7 @@ class HooksTest(testtools.TestCase):
             self.assertEqual('name', clipped.name)
 
     def test_store_that_hangs(self):
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
         self.cinder.configure(backup_import_verify__timeout=0.3)
         for name in ('entries', 'pieces', 'check_available',
@@ -82,7 +86,7 @@ class HooksTest(testtools.TestCase):
     def test_store_that_hangs_in_a_restore(self):
         self.cinder.import_record(self.record)
         self.cinder.configure(backup_import_verify__timeout=0.3)
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
         real = stores.PosixStore.pieces
 
@@ -147,7 +151,7 @@ class HooksTest(testtools.TestCase):
 
     def test_store_that_hangs_in_a_delete(self):
         self.cinder.import_record(self.record)
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
         self.cinder.configure(backup_import_verify__timeout=0.3)
         with mock.patch.object(default.DefaultBackupDriver, 'delete_object',

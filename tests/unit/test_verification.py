@@ -18,13 +18,13 @@ import json
 import os
 import random
 import shutil
-import threading
 import time
 import tracemalloc
 from unittest import mock
 import uuid
 import zlib
 
+from eventlet import patcher
 import fixtures
 import testtools
 
@@ -39,6 +39,10 @@ from reference_drivers.verification import verifier
 BLOCK = 32768
 CHUNK = 4 * BLOCK
 POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
+
+# Of the native threads that a driver's requests run in, also where eventlet
+# has patched the module.
+Event = patcher.original('threading').Event
 
 
 def noise(length, seed=1):
@@ -754,7 +758,7 @@ class CostTest(Case):
 
     def test_stop_while_reading(self):
         full, = self.chain(text(4 * CHUNK))
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
         real = self.store.pieces
 
@@ -772,7 +776,7 @@ class CostTest(Case):
 
     def test_store_that_hangs(self):
         full, = self.chain(text(4 * CHUNK))
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
         real = self.store.pieces
         for hanging, level in (('_metadata', 'presence'),
@@ -792,7 +796,7 @@ class CostTest(Case):
 
     def test_reader_that_gets_no_connection(self):
         full, = self.chain(text(4 * CHUNK))
-        gate = threading.Event()
+        gate = Event()
         self.addCleanup(gate.set)
 
         def refuse():
