@@ -20,9 +20,16 @@ from typing import Any
 
 MIB = 1024 * 1024
 
+#: Bytes of the volume that have a SHA-256 of their own.
+BLOCK = 32768
+
 #: Names of the steps.
 PLAIN, PRESENCE, CONTENT = 'plain', 'L1', 'L2'
 REFERENCE, IN_TREE = 'restore, reference', 'restore, in-tree'
+
+
+class Failed(Exception):
+    """The benchmark cannot go on; nothing that it would say is true."""
 
 
 @dataclasses.dataclass
@@ -178,8 +185,8 @@ def steps_table(one: Backup) -> str:
 def ratios_table(backups: Sequence[Backup]) -> str:
     """The ratios within the run, and the memory of L2."""
     return table(
-        ['compression', 'L2 / plain', 'L2 / in-tree restore',
-         'reference / in-tree restore', 'L2 peak MiB'],
+        ['compression', 'L2 to plain', 'L2 to in-tree', 'reference to in-tree',
+         'L2 peak MiB'],
         [[one.compression, f'{one.ratio(PLAIN, CONTENT):.2f}',
           f'{one.ratio(IN_TREE, CONTENT):.2f}',
           f'{one.ratio(IN_TREE, REFERENCE):.2f}',

@@ -32,12 +32,8 @@ from reference_drivers.contract import base
 from reference_drivers.contract import environment
 from reference_drivers.verification import store as stores
 
-BLOCK = 32768
+BLOCK = results.BLOCK
 GIB = 1024 ** 3
-
-
-class Failed(Exception):
-    """The benchmark cannot go on; nothing that it would say is true."""
 
 
 def write_volume(path: str, size: int) -> None:
@@ -154,8 +150,8 @@ class OneBackup:
         self.in_tree = posix.PosixBackupDriver(cinder.context)
         link = self._verify('presence').chain[0]
         if {one.compression for one in link.chunks} - {compression}:
-            raise Failed('a chunk became no smaller by compression; take '
-                         'larger chunks')
+            raise results.Failed('a chunk became no smaller by compression; '
+                                 'take larger chunks')
         directory = self.driver.get_store().directory(link.container)
         self.paths = [os.path.join(directory, one.name)
                       for one in link.chunks]
@@ -165,7 +161,8 @@ class OneBackup:
     def _verify(self, level: str) -> Any:
         report = self.driver.verify(self.backup, level, readers=self.readers)
         if not report.ok:
-            raise Failed(f'a good backup is reported: {report.problems[0]}')
+            raise results.Failed('a good backup is reported: '
+                                 f'{report.problems[0]}')
         return report
 
     def _presence(self) -> None:
@@ -174,7 +171,7 @@ class OneBackup:
     def _content(self) -> None:
         report = self._verify('content')
         if report.read != report.total:
-            raise Failed('level content has not read everything')
+            raise results.Failed('level content has not read everything')
 
     def _restore(self, driver: Any) -> None:
         # As the manager does: to a device that is cut to zero by that.
@@ -225,7 +222,7 @@ class OneBackup:
     def _compare(self, name: str) -> None:
         restored = self.cinder.path(self.target.id)
         if not filecmp.cmp(self._source(), restored, shallow=False):
-            raise Failed(f'{name} has restored another content')
+            raise results.Failed(f'{name} has restored another content')
 
     def remove(self) -> None:
         """Make room for the next one."""
@@ -276,9 +273,10 @@ def measure_listing(cinder: environment.Environment, count: int,
     def verify() -> None:
         report = driver.verify(backup, 'presence')
         if not report.ok:
-            raise Failed(f'a good backup is reported: {report.problems[0]}')
+            raise results.Failed('a good backup is reported: '
+                                 f'{report.problems[0]}')
         if len(report.chain[0].chunks) != count:
-            raise Failed('level presence has not seen every chunk')
+            raise results.Failed('level presence has not seen every chunk')
 
     memory = peak(verify)
     listings, reads = store.listings, store.reads

@@ -37,11 +37,7 @@ import sys
 import tempfile
 from typing import Any
 
-import fixtures
-
 from benchmarks import results
-from benchmarks import steps
-from reference_drivers.contract import environment
 
 MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 
@@ -81,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--size', type=_whole(1, _SIZE_MOST), default=256,
                       metavar='MIB', help='of the volume (%(default)s)')
     made.add_argument('--chunk', default=50 * MIB, metavar='BYTES',
-                      type=_whole(steps.BLOCK, _CHUNK_MOST, steps.BLOCK),
+                      type=_whole(results.BLOCK, _CHUNK_MOST, results.BLOCK),
                       help='of the volume in a chunk (%(default)s)')
     made.add_argument('--compression', nargs='+',
                       choices=['none', 'zlib', 'zstd'],
@@ -109,7 +105,7 @@ def check(arguments: Any) -> None:
     """
     directory = arguments.directory or tempfile.gettempdir()
     if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
-        raise steps.Failed(f'{directory} is not a directory that can be '
+        raise results.Failed(f'{directory} is not a directory that can be '
                            'written to; name one with --directory')
     # Volume, backup and restored volume; tiny files have 4 KiB each, and
     # their metadata less than half a KiB.
@@ -117,14 +113,14 @@ def check(arguments: Any) -> None:
     need = 3.1 * arguments.size * MIB + listed * 5 * 1024 + 16 * MIB
     free = shutil.disk_usage(directory).free
     if free < need:
-        raise steps.Failed(
+        raise results.Failed(
             f'{directory} has {free / MIB:.0f} MiB free, {need / MIB:.0f} '
             'are needed; take a smaller --size, or another --directory')
     if arguments.json:
         parent = os.path.dirname(os.path.abspath(arguments.json))
         if (os.path.isdir(arguments.json) or not os.path.isdir(parent) or
                 not os.access(parent, os.W_OK)):
-            raise steps.Failed(f'{arguments.json} cannot be written; name '
+            raise results.Failed(f'{arguments.json} cannot be written; name '
                                'a file in a directory that is there')
 
 
@@ -167,7 +163,12 @@ def measure(arguments: Any) -> dict[str, Any]:
     :param arguments: of :func:`parser`
     :returns: all of it, for JSON
     """
-    def say(text: str = '') -> None:
+    # Cinder takes seconds, in which nobody should wait for --help, or get
+    # a stack trace for an interruption.
+    from benchmarks import steps
+    from reference_drivers.contract import environment
+
+    def say(text: str) -> None:
         print(text, flush=True)
 
     def progress(text: str) -> None:
@@ -227,10 +228,13 @@ def main(argv: list[str] | None = None) -> int:
         check(arguments)
         # All temporary files of the run are below this one, so that nothing
         # stays wherever it is interrupted.
-        with (tempfile.TemporaryDirectory(prefix='backup-benchmark-',
-                                          dir=arguments.directory) as room,
-              fixtures.MonkeyPatch('tempfile.tempdir', room)):
-            measured = measure(arguments)
+        with tempfile.TemporaryDirectory(prefix='backup-benchmark-',
+                                         dir=arguments.directory) as room:
+            usual, tempfile.tempdir = tempfile.tempdir, room
+            try:
+                measured = measure(arguments)
+            finally:
+                tempfile.tempdir = usual
         if arguments.json:
             with open(arguments.json, 'w', encoding='utf-8') as stream:
                 json.dump(measured, stream, indent=2)
@@ -238,7 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
         return INTERRUPTED
-    except (steps.Failed, OSError) as err:
+    except (results.Failed, OSError) as err:
         sys.stderr.write(f'error: {err}\n')
         return FAILED
     return MEASURED
