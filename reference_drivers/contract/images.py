@@ -19,7 +19,9 @@ another way than a file. It needs the modules ``rados`` and ``rbd``.
 from collections.abc import Iterable
 import contextlib
 import hashlib
+import json
 import os
+import time
 from typing import Any
 
 from os_brick.initiator import linuxrbd
@@ -33,8 +35,9 @@ rbd: Any = importutils.try_import('rbd')
 
 GIB = 1 << 30
 BLOCK = 4 << 20
-#: More than any content here, so that a file ends in zeros.
-_FILE = 4 * BLOCK
+#: Of a device that is copied as a whole; more than any content has here, so
+#: that it ends in zeros.
+SMALL = 4 * BLOCK
 
 Content = bytes | dict[int, bytes]
 
@@ -96,14 +99,30 @@ class Environment(environment.Environment):
             if name[len('volume-'):][:36] not in self._written:
                 continue
             with rbd.Image(ioctx, name) as image:
-                # Of a client that could not give it back; else the cluster
-                # waits half a minute for it.
-                for one in list(image.lock_get_owners()):
-                    image.lock_break(rbd.RBD_LOCK_MODE_EXCLUSIVE,
-                                     one['owner'])
+                self._end_others(image)
                 for one in list(image.list_snaps()):
                     image.remove_snap(one['name'])
             rbd.RBD().remove(ioctx, name)
+
+    def _end_others(self, image: Any) -> None:
+        """Let the cluster forget clients that could not close an image.
+
+        It waits half a minute for one that went while it did not answer.
+        """
+        own = self.client.get_addrs().rpartition('/')[2]
+        deadline = time.monotonic() + 60
+        while others := [
+                one['addr'] for one in image.watchers_list()
+                if one['addr'].rpartition('/')[2] != own]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f'{others} do not let go of an image')
+            for address in others:
+                code, _, text = self.client.mon_command(json.dumps({
+                    'prefix': 'osd blocklist', 'blocklistop': 'add',
+                    'addr': address}), b'')
+                if code:
+                    raise AssertionError(text)
+            self.client.wait_for_latest_osdmap()
 
     def image(self, volume_id: str) -> Any:
         """A volume's image, open."""
@@ -117,7 +136,7 @@ class Environment(environment.Environment):
         if not self.as_images:
             # A device ends where it ends, and zeros are copied.
             with open(self.path(volume_id), 'wb') as stream:
-                stream.truncate(max(_FILE, self._written[volume_id]))
+                stream.truncate(max(SMALL, self._written[volume_id]))
                 for offset, one in data.items():
                     stream.seek(offset)
                     stream.write(one)
