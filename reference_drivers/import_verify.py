@@ -22,6 +22,7 @@ for chunked drivers, :mod:`reference_drivers.ceph` for another kind.
 from collections.abc import Callable
 from typing import Any
 
+from cinder import coordination
 from cinder.objects import fields
 from cinder.volume import volume_utils
 from oslo_config import cfg
@@ -172,7 +173,13 @@ class ImportVerifyMixin:
     @staticmethod
     def _stop_of(backup: Any) -> Callable[[], str | None]:
         """What tells that an import is not wanted any more."""
+        # A service ends its coordination when it is told to stop, and then
+        # waits for what it still does. Without one there is no telling.
+        service = coordination.COORDINATOR.started
+
         def stop() -> str | None:
+            if service and not coordination.COORDINATOR.started:
+                return 'the service stops'
             with backup.as_read_deleted():
                 backup.refresh()
             if backup.status != fields.BackupStatus.CREATING:

@@ -16,6 +16,7 @@ import io
 import time
 from unittest import mock
 
+from cinder import coordination
 from cinder import exception
 from eventlet import patcher
 import testtools
@@ -162,6 +163,23 @@ class HooksTest(testtools.TestCase):
         # The row is kept, and with it the knowledge of what is left.
         self.assertEqual('error',
                          self.cinder.backup(self.backup.id).status)
+
+    def test_verification_stops_with_the_service(self):
+        real = stores.PosixStore.pieces
+        gate = Event()
+        self.addCleanup(gate.set)
+
+        def pieces(store, container, name, extra_metadata=None):
+            if name.endswith('-00002'):
+                # As Cinder's service does when it is told to stop; it then
+                # waits for the import to end.
+                coordination.COORDINATOR.stop()
+                gate.wait(60)
+            yield from real(store, container, name)
+
+        self.patch('pieces', pieces)
+        row = self.refused('the service stops')
+        self.assertEqual('error', row.status)
 
     def test_verification_stops_with_the_backup(self):
         real = stores.PosixStore.pieces
