@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import os
+import pathlib
 import subprocess
 import time
 from typing import Any
@@ -77,10 +78,25 @@ def entry_of(pid: int) -> dict[str, Any]:
 
     A pid alone is not enough: after a reboot it may be somebody else's.
     """
+    return {'pid': pid, 'started': _started(pid), 'boot': _boot()}
+
+
+def _started(pid: int) -> int | None:
+    """When a process was started, in ticks since the boot.
+
+    The time of day, which psutil gives, is another one for each process as
+    soon as the clock of the machine is set.
+    """
     try:
-        return {'pid': pid, 'started': psutil.Process(pid).create_time()}
-    except psutil.NoSuchProcess:
-        return {'pid': pid, 'started': None}
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # After the name, which may have anything in it.
+    return int(text.rpartition(')')[2].split()[19])
+
+
+def _boot() -> str:
+    return pathlib.Path('/proc/sys/kernel/random/boot_id').read_text().strip()
 
 
 def recorded(entry: Mapping[str, Any] | None) -> psutil.Process | None:
@@ -93,7 +109,8 @@ def recorded(entry: Mapping[str, Any] | None) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(entry['pid'])
-        if (process.create_time() == entry['started'] and
+        if ((_started(process.pid), _boot()) ==
+                (entry['started'], entry.get('boot')) and
                 (process.status() != psutil.STATUS_ZOMBIE or
                  process.num_threads() > 1)):
             return process

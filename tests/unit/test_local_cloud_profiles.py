@@ -187,12 +187,25 @@ class RecordedTest(testtools.TestCase):
         """It has its port and its locks still."""
         for threads, gone in ((2, False), (1, True)):
             process = mock.Mock()
-            process.create_time.return_value = 1.5
+            process.pid = os.getpid()
             process.status.return_value = psutil.STATUS_ZOMBIE
             process.num_threads.return_value = threads
             with mock.patch.object(psutil, 'Process', return_value=process):
-                found = daemons.recorded({'pid': 1, 'started': 1.5})
+                found = daemons.recorded(daemons.entry_of(process.pid))
             self.assertEqual(gone, found is None)
+
+    def test_clock_that_is_set(self):
+        """The processes that ran before are still the same."""
+        entry = daemons.entry_of(os.getpid())
+        with mock.patch.object(psutil._pslinux, 'boot_time',
+                               return_value=psutil.boot_time() + 3):
+            self.assertEqual(os.getpid(), daemons.recorded(entry).pid)
+
+    def test_pid_of_another(self):
+        """Of a process started at another time, or before a reboot."""
+        for change in ({'started': 1}, {'started': None}, {'boot': 'other'}):
+            entry = {**daemons.entry_of(os.getpid()), **change}
+            self.assertIsNone(daemons.recorded(entry))
 
 
 class RemainsTest(testtools.TestCase):
