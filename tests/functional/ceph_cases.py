@@ -62,7 +62,9 @@ class ClusterCase(testtools.TestCase):
             return
         directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(directory.cleanup)
-        cls.cluster = local_ceph.Cluster(os.path.join(directory.name, 'ceph'))
+        # A test run that is killed leaves no daemons.
+        cls.cluster = local_ceph.Cluster(
+            os.path.join(directory.name, 'ceph'), tied=True)
         cls.cluster.start()
         cls.addClassCleanup(cls.cluster.stop)
 
