@@ -95,9 +95,19 @@ class Server:
             listener.bind(('127.0.0.1', 0))
             self.port = listener.getsockname()[1]
 
+    @property
+    def environment(self):
+        # That of the tests may be for their own user alone.
+        return {**os.environ, 'TMPDIR': self.directory}
+
     def run(self, *command):
-        subprocess.run([*self._prefix, *command], check=True, text=True,
-                       capture_output=True, timeout=120, cwd=self.directory)
+        done = subprocess.run(
+            [*self._prefix, *command], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=120, cwd=self.directory,
+            env=self.environment)
+        if done.returncode:
+            raise AssertionError(f'{command[0]} exited with '
+                                 f'{done.returncode}: {done.stdout}')
 
     def start(self, *command, url):
         """Start the server and wait until it answers at a URL."""
@@ -105,7 +115,8 @@ class Server:
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
                 [*self._prefix, *command], stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, cwd=self.directory)
+                stdin=subprocess.DEVNULL, cwd=self.directory,
+                env=self.environment)
         engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         for _ in range(600):
             try:
