@@ -13,6 +13,7 @@
 """The hooks where the contract does not reach."""
 
 import io
+import threading
 import time
 from unittest import mock
 
@@ -166,20 +167,28 @@ class HooksTest(testtools.TestCase):
 
     def test_verification_stops_with_the_service(self):
         real = stores.PosixStore.pieces
-        gate = Event()
+        reading, gate = Event(), Event()
         self.addCleanup(gate.set)
 
         def pieces(store, container, name, extra_metadata=None):
             if name.endswith('-00002'):
-                # As Cinder's service does when it is told to stop; it then
-                # waits for the import to end.
-                coordination.COORDINATOR.stop()
+                reading.set()
                 gate.wait(60)
             yield from real(store, container, name)
 
+        def stop():
+            while not reading.is_set():
+                time.sleep(0.01)
+            # As Cinder's service does when it is told to stop; it then
+            # waits for the import to end.
+            coordination.COORDINATOR.stop()
+
         self.patch('pieces', pieces)
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
         row = self.refused('the service stops')
         self.assertEqual('error', row.status)
+        thread.join()
 
     def test_verification_stops_with_the_backup(self):
         real = stores.PosixStore.pieces
