@@ -46,7 +46,8 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
 
     A read from a hard mounted share whose server is gone never returns and
     cannot be interrupted: its thread is left behind, as a daemon that does
-    not keep the process.
+    not keep the process. Under eventlet it is one of its pool, which the end
+    of the process waits for.
 
     :param seconds: how long to wait, None for ever
     :param what: what is asked of the store, for the message
