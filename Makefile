@@ -23,7 +23,7 @@ test: $(TOX)
 	$(TOX) -q -e py3 -- $(TEST_ARGS)
 
 releases: $(TOX)
-	$(TOX) -q -e eventlet,cinder-2025.1
+	$(TOX) -q -e cinder-2025.1,cinder-2026.2
 
 lint: $(TOX)
 	$(TOX) -q -e pep8
