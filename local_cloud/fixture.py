@@ -14,12 +14,14 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import os
 import pathlib
 
 import fixtures
 
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
+from local_cloud import elsewhere
 from local_cloud import signals
 from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
@@ -30,6 +32,9 @@ class LocalCloud(fixtures.Fixture):
 
     If the tests are killed, ``cinder-backup-local-cloud down --abandoned``
     removes what they left.
+
+    The services are this virtualenv's, or that of the program which the
+    variable ``LOCAL_CLOUD_PROGRAM`` names.
 
     :param backup: the profile of the backup driver
     :param debug: let the services log everything
@@ -58,7 +63,11 @@ class LocalCloud(fixtures.Fixture):
         temporary = cloud_state.Temporary('fixture')
         self.addCleanup(temporary.remove)
         self.state = cloud_state.State(temporary.cloud)
-        self.cloud = local_cloud.Cloud(self.state, timeout=self._timeout)
+        program = os.environ.get(elsewhere.ENVIRONMENT)
+        self.cloud = (
+            elsewhere.Cloud(program, self.state, timeout=self._timeout)
+            if program else
+            local_cloud.Cloud(self.state, timeout=self._timeout))
         self.addCleanup(self._down)
         self.cloud.up(*self._options)
         self.environment = clients.variables(self.state)

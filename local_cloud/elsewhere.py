@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cloud whose services are installed in another virtualenv than this one.
+
+Drivers are tested in releases of Cinder that cannot share a virtualenv with
+the services that the cloud is made of.
+"""
+
+from collections.abc import Sequence
+import os
+import subprocess
+
+from local_cloud import cloud as local_cloud
+from local_cloud import console
+from local_cloud import exceptions
+from local_cloud import state as cloud_state
+
+ENVIRONMENT = 'LOCAL_CLOUD_PROGRAM'
+"""Names the program ``cinder-backup-local-cloud`` of that virtualenv."""
+
+
+class Cloud(local_cloud.Cloud):
+    """A cloud that another virtualenv's program starts and takes down.
+
+    What only looks at the cloud, or stops a service of it, is done here.
+
+    :param program: the path of ``cinder-backup-local-cloud``
+    """
+
+    def __init__(self, program: str, state: cloud_state.State,
+                 say: console.Console | None = None, timeout: float = 60):
+        super().__init__(state, say, timeout)
+        self._program = program
+
+    def up(self, backup: str = 'default', debug: bool = False,
+           without: Sequence[str] = (), volumes: str | None = None) -> None:
+        arguments = ['--backup', backup, '--timeout', str(self.timeout)]
+        if debug:
+            arguments.append('--debug')
+        for service in without:
+            arguments += ['--without', service]
+        if volumes:
+            arguments += ['--volumes', volumes]
+        self._run('up', *arguments)
+        self.state.load()
+
+    def down(self, keep: bool = False) -> None:
+        self._run('down', *(['--keep'] if keep else []))
+
+    def _run(self, verb: str, *arguments: str) -> None:
+        # What is imported here is not for the other virtualenv.
+        variables = {name: value for name, value in os.environ.items()
+                     if name not in ('PYTHONPATH', 'PYTHONHOME')}
+        try:
+            done = subprocess.run(
+                [self._program, '--quiet', '--state-dir',
+                 str(self.state.root), verb, *arguments],
+                env=variables, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        except OSError as error:
+            raise exceptions.MissingPackage(
+                f'{self._program} cannot be run: {error.strerror}. It is the '
+                f'program of the virtualenv with the services of the local '
+                f'cloud; name it by {ENVIRONMENT}.') from error
+        if done.returncode:
+            raise exceptions.ServiceFailed(
+                f'{self._program} {verb} ended with {done.returncode}: '
+                f'{done.stderr.strip()}')
