@@ -326,6 +326,8 @@ class Cluster:
             if process.poll() is None:
                 process.kill()
             process.wait()
+            if process.stdout:
+                process.stdout.close()
         if process.returncode:
             raise exceptions.ServiceFailed(
                 f'Ceph did not become ready: {out.strip()[-500:]}\n'
@@ -334,8 +336,11 @@ class Cluster:
     def _wait(self, process: subprocess.Popen) -> str:
         deadline = time.monotonic() + _READY_TIMEOUT + 20
         while time.monotonic() < deadline:
+            # On eventlet communicate() raises a TimeoutExpired of its own,
+            # which is not this one.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.communicate(timeout=0.5)[0]
+                process.wait(timeout=0.5)
+                return process.stdout.read() if process.stdout else ''
             for name in self._read_record():
                 if self.process(name) is None:
                     return f'{name} ended while it was starting'
