@@ -160,18 +160,29 @@ class CloudApi:
         :param name: the whole name
         :returns: their ids
         """
-        params = {'name': name, 'all_tenants': 1}
-        if kind == VOLUME:
-            found = self.volumes.list_volumes(params=params)['volumes']
-        elif kind == BACKUP:
-            found = self.backups.list_backups(**params)['backups']
-        elif kind == SNAPSHOT:
-            found = self.snapshots.list_snapshots(**params)['snapshots']
-        elif kind == IMAGE:
+        if kind == IMAGE:
             found = self.images.list_images({'name': name})['images']
         else:
-            raise ValueError(f'a {kind} cannot be found by its name')
+            found = self._list(kind, name=name)
         return [one['id'] for one in found if one['name'] == name]
+
+    def list_ids(self, kind: str) -> list[str]:
+        """List the resources of every project.
+
+        :param kind: VOLUME, BACKUP or SNAPSHOT
+        :returns: their ids, of the first thousand or so
+        """
+        return [one['id'] for one in self._list(kind)]
+
+    def _list(self, kind: str, **params: Any) -> list[dict[str, Any]]:
+        params['all_tenants'] = 1
+        if kind == VOLUME:
+            return self.volumes.list_volumes(params=params)['volumes']
+        if kind == BACKUP:
+            return self.backups.list_backups(**params)['backups']
+        if kind == SNAPSHOT:
+            return self.snapshots.list_snapshots(**params)['snapshots']
+        raise ValueError(f'resources of kind {kind} cannot be listed')
 
     def attachments_of(self, volume_id: str) -> list[str]:
         """List the attachments of a volume.

@@ -28,12 +28,59 @@ from cinder_backup_recovery_tests import exceptions
 IMAGE = 'image'
 ATTACHMENT = 'attachment'
 
+# How far a driver looks at the storage on import, the least first.
+PRESENCE = 'presence'
+CONTENT = 'content'
+LEVELS = (PRESENCE, CONTENT)
+
 # The newest microversion whose answers the tests understand: os-reimage.
 MICROVERSION = '3.68'
 
 backup_recovery_group = cfg.OptGroup(
     name='cinder_backup_recovery',
     title='Backup recovery tests: how to connect and what to use')
+
+# How the storage of the backups is reached without Cinder, to damage them.
+BackupStoreOptions: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'backup_store',
+        default='',
+        help="Adapter that reaches the storage of the backups without "
+             "Cinder and damages backups that the tests have made: "
+             "filesystem, swift or rbd, or one that a vendor adds by an "
+             "entry point in cinder_backup_recovery_tests.backup_stores. "
+             "With the empty default every test of damage is skipped, and "
+             "nothing shows that an import refuses a backup that cannot be "
+             "restored."),
+    cfg.StrOpt(
+        'backup_store_path',
+        default='',
+        help="Directory on this machine that holds the containers of the "
+             "backups, for backup_store = filesystem: backup_posix_path of "
+             "cinder.conf, or where the share of the backups is mounted. "
+             "The tests must be allowed to write there."),
+    cfg.StrOpt(
+        'backup_store_ceph_conf',
+        default='/etc/ceph/ceph.conf',
+        help="Configuration of the Ceph cluster that holds the backups, for "
+             "backup_store = rbd."),
+    cfg.StrOpt(
+        'backup_store_ceph_user',
+        default='cinder-backup',
+        help="Ceph user that may write to the pool of the backups, without "
+             "'client.', for backup_store = rbd."),
+    cfg.StrOpt(
+        'backup_store_ceph_keyring',
+        default='',
+        help="Keyring of backup_store_ceph_user. Without it Ceph looks where "
+             "backup_store_ceph_conf says."),
+    cfg.StrOpt(
+        'backup_store_ceph_pool',
+        default='backups',
+        help="Pool of the backups, for backup_store = rbd: backup_ceph_pool "
+             "of cinder.conf. A backup in another pool is not touched, and "
+             "the test fails."),
+]
 
 BackupRecoveryGroup: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -69,6 +116,20 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         min=1,
         help="Seconds after which row_removal_command or "
              "row_exists_command is ended and the test fails."),
+    cfg.StrOpt(
+        'database_loss_command',
+        help="Program that replaces Cinder's database by a new, empty one "
+             "with the schema, starts Cinder's services again and waits "
+             "until they are up, then exits 0. No shell is used. It is run "
+             "only with whole_database_loss, and only where every volume, "
+             "snapshot and backup of the cloud is the tests' own: for a "
+             "cloud that is thrown away."),
+    cfg.IntOpt(
+        'database_loss_timeout',
+        default=300,
+        min=1,
+        help="Seconds after which database_loss_command is ended and the "
+             "test fails."),
     cfg.StrOpt(
         'ledger_dir',
         help="Directory on this machine where everything that the tests "
@@ -167,6 +228,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "for content_access = attachment. The cloud does not tell the "
              "key; without this, os-brick looks for "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
+    *BackupStoreOptions,
 ]
 
 backup_recovery_feature_group = cfg.OptGroup(
@@ -186,6 +248,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         help="Rows of backups may be marked deleted. Otherwise every test "
              "of it is skipped; Cinder imports over such a row by other "
              "code than over a missing one."),
+    cfg.BoolOpt(
+        'whole_database_loss',
+        default=False,
+        help="The whole database of Cinder may be lost, by "
+             "database_loss_command. Otherwise every test of it is "
+             "skipped."),
     cfg.BoolOpt(
         'incremental',
         default=True,
@@ -217,6 +285,18 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         help="The backup driver looks at the storage when a record is "
              "imported, and refuses a backup that cannot be restored. "
              "Otherwise every test of damage at import is skipped."),
+    cfg.StrOpt(
+        'import_verify_level',
+        default=PRESENCE,
+        choices=[
+            (PRESENCE, "whether everything that a restore needs is on the "
+                       "storage with the right length, its parents too"),
+            (CONTENT, "also whether every byte reads back with its "
+                      "checksum"),
+        ],
+        help="How far the driver looks when a record is imported, for "
+             "import_verify. A damage that only a higher level can find is "
+             "left out."),
 ]
 
 
@@ -256,6 +336,11 @@ def problems(conf: Any) -> Iterable[str]:
     if group.row_removal_command and not group.row_exists_command:
         yield ("[cinder_backup_recovery] row_exists_command is not set: "
                "nothing would prove that row_removal_command removes rows")
+    if (conf.cinder_backup_recovery_feature_enabled.whole_database_loss and
+            not group.database_loss_command):
+        yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "
+               "is true, but [cinder_backup_recovery] database_loss_command "
+               "is not set: nothing could lose the database")
     if group.content_access == IMAGE:
         if not conf.service_available.glance:
             yield ("[cinder_backup_recovery] content_access is image, but "

@@ -52,6 +52,10 @@ class RowRemovalCommandFailed(BackupRecoveryError):
     """The operator's command for rows failed, or took too long."""
 
 
+class DatabaseLossFailed(BackupRecoveryError):
+    """The operator's command did not give Cinder an empty database."""
+
+
 class ContentMismatch(BackupRecoveryError):
     """A volume does not hold the bytes that it must hold (level L3)."""
 
@@ -66,3 +70,11 @@ class WaitTimeout(BackupRecoveryError):
 
 class LedgerCorrupt(BackupRecoveryError):
     """A line of the ledger cannot be read; what it owned is not known."""
+
+
+class StoreFailed(BackupRecoveryError):
+    """The storage of the backups does not do what a test asks of it."""
+
+
+class StoreRefused(BackupRecoveryError):
+    """A record names what is not surely its backup's: nothing is touched."""

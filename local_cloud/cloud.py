@@ -219,6 +219,27 @@ class Cloud:
             daemons.stop([process, *process.children(recursive=True)],
                          grace=0)
 
+    def lose_database(self) -> None:
+        """Replace Cinder's database by a new, empty one, for good.
+
+        Volumes, backups, quotas and services are forgotten, as where the
+        database is lost with its host; what is on the storages stays there.
+        Cinder is killed before and started after it.
+
+        :raises LocalCloudError: if there is no cloud that was ready once,
+            or Cinder does not start again
+        """
+        from local_cloud import template  # looks for installed services
+        self.state.load()
+        if not self.state.record.get('made'):
+            raise exceptions.InvalidState(
+                f'The cloud in {self.state.root} never became ready; take it '
+                f'down and start it again.')
+        with self.state.locked():
+            self.stop(cinder.NAME)
+            template.renew_database(self.state, cinder.NAME)
+            self._bring_up(False, set())
+
     def down(self, keep: bool = False) -> None:
         """Stop every process of the cloud and remove its directory.
 

@@ -114,6 +114,10 @@ def _parser() -> argparse.ArgumentParser:
                       help='take down the clouds of "run", of tests and of '
                            'certifications that were killed')
     verbs.add_parser(
+        'lose-database',
+        help="replace Cinder's database by an empty one: it forgets all "
+             "volumes and backups, and their storages keep them")
+    verbs.add_parser(
         'list', help='the clouds of this user, also what killed programs '
                      'have left')
     status = verbs.add_parser(
@@ -318,6 +322,9 @@ def _act(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.verb == 'down':
         cloud.down(arguments.keep)
+        return 0
+    if arguments.verb == 'lose-database':
+        cloud.lose_database()
         return 0
     if arguments.verb == 'status':
         return _status(cloud, arguments.json)

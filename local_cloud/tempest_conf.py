@@ -13,6 +13,8 @@
 """The configuration of Tempest, for our plugin and for upstream's tests."""
 
 import pathlib
+import shlex
+import sys
 
 from local_cloud import backups
 from local_cloud import identity
@@ -118,6 +120,9 @@ def write(state: cloud_state.State, image_id: str) -> None:
         },
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
+            'database_loss_command': shlex.join([
+                sys.executable, '-m', 'local_cloud', '--quiet',
+                '--state-dir', str(state.root), 'lose-database']),
             'ledger_dir': state.ledger,
             'backup_driver': backups.of(state).driver,
             'content_access': 'attachment',
@@ -128,5 +133,6 @@ def write(state: cloud_state.State, image_id: str) -> None:
         },
         'cinder_backup_recovery_feature_enabled': {
             'incremental': backups.incremental(state),
+            'whole_database_loss': 'true',
         },
     })

@@ -92,6 +92,31 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
     _set_endpoints(state)
 
 
+def renew_database(state: cloud_state.State, service: str) -> None:
+    """Replace a database by the one that the service had at first.
+
+    Not by the template's, which is another one after an upgrade.
+
+    :param state: the cloud, in which the service does not run
+    :param service: keystone, glance or cinder
+    :raises InvalidState: the cloud has none, it is of an older version
+    """
+    first = _first(state, service)
+    if not first.exists():
+        raise exceptions.InvalidState(
+            f'The cloud in {state.root} has no empty database to go back to; '
+            f'take it down and start it again.')
+    database = state.database(service)
+    # Its log would be applied to the new one.
+    for path in database.parent.glob(f'{database.name}*'):
+        path.unlink()
+    shutil.copy2(first, database)
+
+
+def _first(state: cloud_state.State, service: str) -> pathlib.Path:
+    return state.data / 'empty' / f'{service}.sqlite'
+
+
 def make(state: cloud_state.State, say: console.Console,
          copy: bool = False) -> None:
     """Make the template where there is none for these versions.
@@ -134,6 +159,9 @@ def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
     for service in _SERVICES:
         shutil.copy2(directory / f'{service.NAME}.sqlite',
                      state.database(service.NAME))
+    first = _first(state, cinder.NAME)
+    first.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy2(state.database(cinder.NAME), first)
     shutil.copytree(directory / 'keystone-keys',
                     state.data / 'keystone-keys', dirs_exist_ok=True)
     state.record['passwords'] = record['passwords']

@@ -31,21 +31,17 @@ words of letters, digits, dashes and underscores.
 
 from collections.abc import Iterable
 from collections.abc import Sequence
-import contextlib
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import uuid
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import programs
 from cinder_backup_recovery_tests.rows import base
 
 _PLACEHOLDER = re.compile(r'\{(\w+)\}')
 _PROJECT = re.compile(r'[\w-]+', re.ASCII)
-_LAST_LINES = 5
 
 
 class CommandRows(base.BackupRows):
@@ -155,42 +151,13 @@ class CommandRows(base.BackupRows):
         return {one: states[one] for one in ids}
 
     def _run(self, command: list[str], ids: list[str], **values: str) -> str:
-        name = shlex.join(command)
-        try:
-            process = subprocess.Popen(
-                _fill(command, ids, values), stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                text=True, errors='replace', start_new_session=True)
-        except OSError as err:
-            raise exceptions.RowRemovalCommandFailed(
-                f'{name} cannot be run: {err.strerror}') from None
-        try:
-            out, err_text = process.communicate(timeout=self._timeout)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise exceptions.RowRemovalCommandFailed(
-                f'{name} took longer than {self._timeout:g} s and was '
-                f'killed; whether rows were lost is not known') from None
-        except BaseException:
-            _kill(process)
-            raise
-        if process.returncode:
-            lines = [line.strip() for line in err_text.splitlines()
-                     if line.strip()]
-            raise exceptions.RowRemovalCommandFailed(
-                f'{name} exited {process.returncode}: '
-                f'{" / ".join(lines[-_LAST_LINES:]) or "no word on stderr"}')
-        return out
+        return programs.run(
+            _fill(command, ids, values), self._timeout, shlex.join(command),
+            exceptions.RowRemovalCommandFailed, 'whether rows were lost')
 
 
 def _split(command: str, allowed: set[str]) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as err:
-        raise exceptions.InvalidConfiguration(
-            f'the command {command!r} cannot be split: {err}') from None
-    if not words:
-        raise exceptions.InvalidConfiguration('the command is empty')
+    words = programs.split(command)
     # Other braces are the operator's own: kubectl's jsonpath has some.
     found = set(_PLACEHOLDER.findall(command))
     if found - allowed:
@@ -217,10 +184,3 @@ def _fill(command: list[str], ids: list[str],
             word = word.replace(f'{{{name}}}', value)
         filled.append(word)
     return filled
-
-
-def _kill(process: 'subprocess.Popen[str]') -> None:
-    # With what it started: a shell's child would hold the pipes open.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()

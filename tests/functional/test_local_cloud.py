@@ -112,6 +112,21 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertIn('keystone ran already', done.stderr)
         self.assertEqual(before, self._pids())
 
+    def test_lost_database(self):
+        before = self._pids()
+        session = identity.Session(self.state)
+        made = session.request('POST', 'cinder', '/types', json={
+            'volume_type': {'name': 'to-be-forgotten'}})['volume_type']
+        done = self.on('lose-database')
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertNotIn(made['id'], [
+            one['id'] for one in session.get('cinder', '/types')[
+                'volume_types']])
+        after = self._pids()
+        self.assertNotEqual(before.pop('cinder'), after.pop('cinder'))
+        self.assertEqual(before, after)
+        self.assertEqual({'ready'}, set(self._states().values()))
+
     def test_loopback_only(self):
         own = {p.pid for p in daemons.all_of(self.state)}
         listening = [c for c in psutil.net_connections('inet')

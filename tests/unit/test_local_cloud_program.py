@@ -39,7 +39,8 @@ from local_cloud import signals
 from local_cloud import state as cloud_state
 from local_cloud import template
 
-VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list')
+VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
+         'lose-database')
 
 
 class LocalCloudTestCase(testtools.TestCase):

@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Programs of the operator's, run without a shell and within a time."""
+
+from collections.abc import Sequence
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+
+from cinder_backup_recovery_tests import exceptions
+
+_LAST_LINES = 5
+
+
+def split(command: str) -> list[str]:
+    """Split a command as a shell would.
+
+    :param command: an option's value
+    :returns: its words, one at least
+    :raises InvalidConfiguration: it cannot be split, or is empty
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as err:
+        raise exceptions.InvalidConfiguration(
+            f'the command {command!r} cannot be split: {err}') from None
+    if not words:
+        raise exceptions.InvalidConfiguration('the command is empty')
+    return words
+
+
+def run(words: Sequence[str], timeout: float, name: str,
+        failure: type[exceptions.BackupRecoveryError],
+        unknown: str) -> str:
+    """Run a program to its end.
+
+    :param words: the program and its arguments
+    :param timeout: seconds after which it is killed, with all it started
+    :param name: how a failure calls it
+    :param failure: what to raise when it fails
+    :param unknown: what nobody knows when it was killed
+    :returns: what it wrote to stdout
+    """
+    try:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors='replace',
+            start_new_session=True)
+    except OSError as err:
+        raise failure(f'{name} cannot be run: {err.strerror}') from None
+    try:
+        out, err_text = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        raise failure(f'{name} took longer than {timeout:g} s and was '
+                      f'killed; {unknown} is not known') from None
+    except BaseException:
+        _kill(process)
+        raise
+    if process.returncode:
+        lines = [line.strip() for line in err_text.splitlines()
+                 if line.strip()]
+        raise failure(
+            f'{name} exited {process.returncode}: '
+            f'{" / ".join(lines[-_LAST_LINES:]) or "no word on stderr"}')
+    return out
+
+
+def _kill(process: 'subprocess.Popen[str]') -> None:
+    # With what it started: a shell's child would hold the pipes open.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Loss of all rows at once: Cinder gets a new, empty database."""
+
+import shlex
+import shutil
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import programs
+
+# What Cinder would forget, and somebody could miss.
+_KINDS = (clients.VOLUME, clients.SNAPSHOT, clients.BACKUP)
+
+
+class WholeDatabase:
+    """The database of a cloud that nobody else uses.
+
+    :param command: the operator's program; split like in a shell, but no
+        shell is used
+    :param api: an administrator's requests
+    :param ledger: says what is the suite's own
+    :param timeout: seconds after which the program is killed
+    :raises InvalidConfiguration: the command cannot be split, or is empty
+    """
+
+    def __init__(self, command: str, api: clients.CloudApi,
+                 ledger: resource_ledger.Ledger, timeout: float = 300
+                 ) -> None:
+        self._command = programs.split(command)
+        self._api = api
+        self._ledger = ledger
+        self._timeout = timeout
+
+    def check(self) -> None:
+        """Prove that the program is there; it is not run.
+
+        :raises InvalidConfiguration: it is not
+        """
+        if shutil.which(self._command[0]) is None:
+            raise exceptions.InvalidConfiguration(
+                f'the program {self._command[0]} is not installed or may '
+                f'not be run')
+
+    def lose(self) -> None:
+        """Lose all rows of Cinder, and prove that they are lost.
+
+        :raises NotInLedger: the cloud has a volume, snapshot or backup that
+            the suite did not create; nothing was lost
+        :raises DatabaseLossFailed: the program failed or took too long, or
+            something is still there after it
+        """
+        for kind in _KINDS:
+            foreign = [one for one in self._api.list_ids(kind)
+                       if not self._ledger.owns(kind, one)]
+            if foreign:
+                raise exceptions.NotInLedger(
+                    f'the cloud has {len(foreign)} of kind {kind} that this '
+                    f'suite did not create, {foreign[0]} among them; the '
+                    f'database of a cloud that others use is not lost')
+        programs.run(self._command, self._timeout, shlex.join(self._command),
+                     exceptions.DatabaseLossFailed,
+                     'whether the database was lost')
+        for kind in _KINDS:
+            left = self._api.list_ids(kind)
+            if left:
+                raise exceptions.DatabaseLossFailed(
+                    f'{shlex.join(self._command)} exited 0, but there is '
+                    f'still {kind} {left[0]}')

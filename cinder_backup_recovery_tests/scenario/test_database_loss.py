@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Recovery where Cinder has lost its whole database."""
+
+from tempest import config
+from tempest.lib import decorators
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.rows import whole
+from cinder_backup_recovery_tests.scenario import base
+
+CONF = config.CONF
+
+
+# Alone: what other tests have would be lost, too.
+@decorators.serial
+class DatabaseLossTest(base.RecoveryScenario):
+    """The database is gone, and every backup with it."""
+
+    needed_features = ('whole_database_loss',)
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Look for the program before anything is created."""
+        super().setup_clients()
+        group = CONF.cinder_backup_recovery
+        cls.database = whole.WholeDatabase(
+            group.database_loss_command, cls.cloud, cls.ledger,
+            group.database_loss_timeout)
+        cls.database.check()
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Back up a volume, with changes in between, and export all."""
+        super().resource_setup()
+        if CONF.cinder_backup_recovery_feature_enabled.incremental:
+            volume_id, cls.backups = cls.make_chain()
+        else:
+            layout = cls.layout(base.OURS)
+            volume_id = cls.class_content.create_volume(layout)
+            cls.backups = [cls.link('full backup', layout,
+                                    cls.make_backup(volume_id))]
+        cls.history = tuple(link.layout for link in cls.backups)
+        # Nobody could remove a volume that Cinder has forgotten.
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    @decorators.idempotent_id('bcb0e79d-e303-4c16-b6af-9677f0c9319d')
+    def test_every_backup_restored_from_its_record(self) -> None:
+        """A new, empty database and the exported records bring all back.
+
+        If it fails, a site that has its records and its backup storage,
+        and nothing else, has lost the volumes of its users.
+        """
+        ids = [link.backup_id for link in self.backups]
+        for link in self.backups:
+            self.addCleanup(self._undo_loss, link.record)
+        with self.story.step('loss of the whole database'):
+            self.database.lose()
+        with self.story.step('no row of it is left, and the API answers 404'):
+            self.assert_lost(ids, rows_base.HARD)
+        self.import_all(self.backups)
+        for link in self.backups:
+            self.restore_and_compare(link, history=self.history)

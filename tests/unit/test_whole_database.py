@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who may lose a whole database, and what it must have done then."""
+
+import os
+import shlex
+import sys
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.rows import whole
+
+OURS = '6d2a0e10-5d4f-4d7a-b53b-8d3c0f7a9e01'
+FOREIGN = '6d2a0e10-5d4f-4d7a-b53b-8d3c0f7a9e02'
+
+
+class Cloud:
+    """Knows resources until the program has made a file."""
+
+    def __init__(self, path, **ids):
+        self.path = path
+        self.ids = ids
+
+    def list_ids(self, kind):
+        return [] if os.path.exists(self.path) else self.ids.get(kind, [])
+
+
+class WholeDatabaseTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        directory = self.useFixture(fixtures.TempDir()).path
+        self.lost = os.path.join(directory, 'lost')
+        self.ledger = ledger.Ledger(os.path.join(directory, 'ledger'))
+        self.addCleanup(self.ledger.close)
+        self.ledger.add(clients.BACKUP, OURS)
+        self.command = shlex.join(
+            [sys.executable, '-c', 'import sys; open(sys.argv[1], "w")',
+             self.lost])
+
+    def _database(self, command=None, **ids):
+        return whole.WholeDatabase(
+            self.command if command is None else command,
+            Cloud(self.lost, **ids), self.ledger, timeout=60)
+
+    def test_own_backups_are_lost(self):
+        database = self._database(backup=[OURS])
+        database.check()
+        database.lose()
+        self.assertTrue(os.path.exists(self.lost))
+
+    def test_nothing_foreign_is_lost(self):
+        for kind in (clients.BACKUP, clients.VOLUME, clients.SNAPSHOT):
+            database = self._database(**{clients.BACKUP: [OURS],
+                                         kind: [OURS, FOREIGN][-2:]})
+            refused = self.assertRaises(exceptions.NotInLedger,
+                                        database.lose)
+            self.assertIn(kind, str(refused))
+            self.assertFalse(os.path.exists(self.lost), kind)
+
+    def test_what_was_not_lost(self):
+        failed = self.assertRaises(exceptions.DatabaseLossFailed,
+                                   self._database('true', backup=[OURS]).lose)
+        self.assertIn(f'still backup {OURS}', str(failed))
+
+    def test_program_that_fails(self):
+        failed = self.assertRaises(
+            exceptions.DatabaseLossFailed,
+            self._database('ls /there/is/no/such/file').lose)
+        self.assertIn('exited 2: ls: ', str(failed))
+
+    def test_program_that_is_not_there(self):
+        refused = self.assertRaises(
+            exceptions.InvalidConfiguration,
+            self._database('there-is-no-such-program --now').check)
+        self.assertIn('there-is-no-such-program is not installed',
+                      str(refused))
+        for command in ('', "'open"):
+            self.assertRaises(exceptions.InvalidConfiguration,
+                              self._database, command)
