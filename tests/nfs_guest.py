@@ -16,17 +16,19 @@ import os
 import pathlib
 import subprocess
 import sys
-import threading
+import tempfile
 
 import subunit
 import testtools
 from testtools import content
 
-from local_cloud import exceptions
 from local_cloud import guest
 from local_cloud import nfs_server
 
 _ROOT = pathlib.Path(__file__).parents[1]
+
+# What a guest may take to say that it ended its tests, and to end.
+_GRACE = 120
 
 
 def need(missing):
@@ -71,45 +73,36 @@ class InnerCase(testtools.TestCase):
         # A terminal and CI's log show it, whether the tests pass or not.
         print(f'{self.id()}: the share is mounted {where}', file=sys.stderr)
         command = [sys.executable, '-m', 'subunit.run', *names]
-        run = self._run_in_guest if why else self._run_here
-        reader, writer = os.pipe()
+        if why:
+            # The guest's program, and not a call of it: on eventlet reading
+            # its pipes would stop this process.
+            command = ['setpriv', '--pdeathsig', 'TERM',
+                       sys.executable, '-m', 'local_cloud.guest',
+                       '--module', nfs_server.CLIENT_MODULE,
+                       '--timeout', str(timeout), '--', *command]
+        with (tempfile.TemporaryFile() as stream,
+              tempfile.TemporaryFile() as errors):
+            try:
+                status = subprocess.run(
+                    command, cwd=_ROOT, stdin=subprocess.DEVNULL,
+                    stdout=stream, stderr=errors,
+                    timeout=timeout + _GRACE).returncode
+            except subprocess.TimeoutExpired as err:
+                # What the tests said until then is wanted, too.
+                status = str(err)
+            stream.seek(0)
+            errors.seek(0)
+            return self._judge(self._read(stream), status,
+                               errors.read().decode(errors='replace'))
+
+    @staticmethod
+    def _read(stream):
         results = _Results()
-        thread = threading.Thread(target=self._read, args=(reader, results))
-        thread.start()
-        errors = []
-        try:
-            status = run(command, writer, errors, timeout)
-        except (exceptions.ServiceFailed, subprocess.TimeoutExpired) as err:
-            # What the tests said until then is wanted, too.
-            status = str(err)
-        finally:
-            os.close(writer)
-            thread.join()
-        return self._judge(results.tests, status,
-                           b''.join(errors).decode(errors='replace'))
-
-    @staticmethod
-    def _read(reader, results):
-        with os.fdopen(reader, 'rb') as stream:
-            results.startTestRun()
-            subunit.ByteStreamToStreamResult(
-                stream, non_subunit_name='stdout').run(results)
-            results.stopTestRun()
-
-    @staticmethod
-    def _run_in_guest(command, writer, errors, timeout):
-        return guest.run(
-            command, modules=[nfs_server.CLIENT_MODULE], timeout=timeout,
-            cwd=_ROOT, stdout=lambda data: os.write(writer, data),
-            stderr=errors.append)
-
-    @staticmethod
-    def _run_here(command, writer, errors, timeout):
-        done = subprocess.run(
-            command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=writer,
-            stderr=subprocess.PIPE, timeout=timeout)
-        errors.append(done.stderr)
-        return done.returncode
+        results.startTestRun()
+        subunit.ByteStreamToStreamResult(
+            stream, non_subunit_name='stdout').run(results)
+        results.stopTestRun()
+        return results.tests
 
     def _judge(self, tests, status, stderr):
         bad = {name: test for name, test in tests.items()
