@@ -15,6 +15,7 @@
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import contextlib
 from typing import Any
 
 from oslo_log import log as logging
@@ -29,6 +30,7 @@ from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import resources as test_resources
@@ -201,6 +203,16 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         return test_resources.Resources(
             cls.cloud, cls.ledger, cls.patience, add_cleanup,
             CONF.cinder_backup_recovery.name_prefix, defaults, story)
+
+    def known_defect(self, name: str, shows: bool = True
+                     ) -> contextlib.AbstractContextManager[None]:
+        """Check what a defect of Cinder breaks that is known by a name.
+
+        :param name: its name, see :mod:`known_defects`
+        :param shows: whether it shows in every cloud that has it
+        """
+        return known_defects.expected(
+            self, CONF.cinder_backup_recovery.known_defects, name, shows)
 
     # Content
 

@@ -24,6 +24,7 @@ from typing import Any
 from oslo_config import cfg
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import known_defects
 
 IMAGE = 'image'
 ATTACHMENT = 'attachment'
@@ -228,6 +229,14 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "for content_access = attachment. The cloud does not tell the "
              "key; without this, os-brick looks for "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
+    cfg.ListOpt(
+        'known_defects',
+        default=[],
+        help="Names of defects of Cinder that this cloud is known to have; "
+             "doc/source/known-defects.rst says which there are. A test that "
+             "meets one of them ends as an expected failure, and is shown as "
+             "one; otherwise it fails. A test fails also when a defect of "
+             "this list does not show any more."),
     *BackupStoreOptions,
 ]
 
@@ -349,6 +358,11 @@ def problems(conf: Any) -> Iterable[str]:
             yield ("[cinder_backup_recovery] content_access is image, but "
                    "[cinder_backup_recovery_feature_enabled] image_upload is "
                    "false: no volume could be read")
+    unknown = set(group.known_defects) - set(known_defects.DEFECTS)
+    if unknown:
+        yield (f"[cinder_backup_recovery] known_defects has "
+               f"{', '.join(sorted(unknown))}, but the known names are "
+               f"{', '.join(sorted(known_defects.DEFECTS))}")
     newest = conf.volume.max_microversion
     try:
         enough = newest and _microversion(newest) >= _microversion(

@@ -97,7 +97,9 @@ class Progress:
               f'{result.status.value:5} {result.name} '
               f'({result.seconds:.1f} s)')
         text = result.story
-        if result.status is not results.Status.PASS and (
+        if result.status is results.Status.KNOWN:
+            text = '\n'.join((result.story, result.defect))
+        elif result.status is not results.Status.PASS and (
                 not result.configuration):
             text = '\n'.join(filter(None, (result.story, result.reason)))
         for line in text.strip('\n').splitlines():

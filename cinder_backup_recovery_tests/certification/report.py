@@ -63,6 +63,9 @@ def write(directory: pathlib.Path, verdict: results.Verdict,
         'machine': {'system': platform.platform(),
                     'python': platform.python_version()},
         **about,
+        'known_defects': [
+            {'defect': what, 'tests': tests}
+            for what, tests in results.known(outcome).items()],
         'tests': [{
             'id': r.test_id, 'status': r.status.value,
             'seconds': round(r.seconds, 2), 'reason': r.reason,
@@ -83,6 +86,9 @@ def write(directory: pathlib.Path, verdict: results.Verdict,
     print('\n' + ', '.join(f'{count} {status.value}'
                            for status, count in counts.items()) +
           f'; {about["seconds"]:.0f} s in all')
+    for what, tests in results.known(outcome).items():
+        print(f'  {what}: {len(tests)} '
+              f'{"test" if len(tests) == 1 else "tests"}')
     for reason in verdict.reasons:
         print(f'  {reason}')
     print(f'{document["verdict"]} (exit status {int(verdict.code)}); '

@@ -26,6 +26,9 @@ class Status(enum.Enum):
     """What one test showed, in the order from best to worst."""
 
     PASS = 'pass'  # noqa: S105
+    # A defect of Cinder that the cloud's configuration declares, which is
+    # no fault of the driver.
+    KNOWN = 'known'
     SKIP = 'skip'
     FAIL = 'fail'
     ERROR = 'error'
@@ -68,6 +71,11 @@ class Result:
         if around:
             return f'{around["scope"].split(".")[-1]} ({around["what"]})'
         return '.'.join(_plain(self.test_id).split('.')[-2:])
+
+    @property
+    def defect(self) -> str:
+        """Which known defect a test met: the reason's first line."""
+        return self.reason.strip().split('\n')[0]
 
     def covers(self, test_id: str) -> bool:
         """Whether this says what came of a test.
@@ -132,6 +140,19 @@ def judge(required: Sequence[str], results: Sequence[Result],
     if incomplete:
         return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete))
     return Verdict(ExitCode.CERTIFIED)
+
+
+def known(results: Sequence[Result]) -> dict[str, list[str]]:
+    """Collect the known defects that the tests have met.
+
+    :param results: what came back
+    :returns: names of tests by what the defect is
+    """
+    found: dict[str, list[str]] = {}
+    for result in results:
+        if result.status is Status.KNOWN:
+            found.setdefault(result.defect, []).append(result.name)
+    return found
 
 
 def _last_line(text: str) -> str:

@@ -32,7 +32,7 @@ from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
 
-PASS, SKIP, FAIL, ERROR = results.Status
+PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 PACKAGE = 'small_suite'
 # Stands in for the program of the local cloud.
 CLOUD = '''\
@@ -99,6 +99,13 @@ class JudgeTest(testtools.TestCase):
     def test_without_a_reason(self):
         self.assertEqual((1, ['B.test_3 failed: no reason was given']),
                          self._judge(result('B.test_3', FAIL)))
+
+    def test_a_known_defect(self):
+        """It is none of the driver's, and it is said."""
+        known = result('B.test_3', KNOWN, 'known defect x: y\nTraceback')
+        self.assertEqual((0, []), self._judge(known))
+        self.assertEqual({'known defect x: y': ['B.test_3']},
+                         results.known([*self.GOOD, known]))
 
     def test_skipped(self):
         self.assertEqual((2, ['B.test_3 was skipped: no Nova']),
@@ -176,7 +183,8 @@ class SuiteTestCase(testtools.TestCase):
     def write(self, text, name='test_x'):
         (self.suite / f'{name}.py').write_text(
             'import os, signal, sys, time\nimport testtools\n'
-            'from cinder_backup_recovery_tests import exceptions\n' +
+            'from cinder_backup_recovery_tests import exceptions\n'
+            'from cinder_backup_recovery_tests import known_defects\n' +
             textwrap.dedent(text))
 
     def environment(self):
@@ -222,12 +230,43 @@ class RunnerTest(SuiteTestCase):
                 @testtools.testcase.unittest.expectedFailure
                 def test_surprise(self):
                     pass
+
+                @testtools.testcase.unittest.expectedFailure
+                def test_excuse(self):
+                    self.fail('not equal')
+
+                def known(self, declared, shows):
+                    with known_defects.expected(
+                            self, declared, 'import-negative-size'):
+                        self.assertFalse(shows)
+
+                def test_declared(self):
+                    self.known(['import-negative-size'], True)
+
+                def test_not_declared(self):
+                    self.known([], True)
+
+                def test_gone(self):
+                    self.known(['import-negative-size'], False)
+
+                def test_cured(self):
+                    self.known([], False)
             ''')
         found = self.run_suite()
         self.assertEqual(
             {'A.test_pass': PASS, 'A.test_fail': FAIL, 'A.test_skip': SKIP,
-             'A.test_error': FAIL, 'A.test_surprise': FAIL},
+             'A.test_error': FAIL, 'A.test_surprise': FAIL,
+             'A.test_excuse': FAIL, 'A.test_declared': KNOWN,
+             'A.test_not_declared': FAIL, 'A.test_gone': FAIL,
+             'A.test_cured': PASS},
             {name: r.status for name, r in found.items()})
+        self.assertThat(found['A.test_declared'].defect,
+                        testtools.matchers.StartsWith(
+                            'known defect import-negative-size: '))
+        self.assertIn('add it to [cinder_backup_recovery] known_defects',
+                      found['A.test_not_declared'].reason)
+        self.assertIn('remove it from [cinder_backup_recovery] known_defects',
+                      found['A.test_gone'].reason)
         self.assertEqual('first\nsecond', found['A.test_pass'].story)
         self.assertEqual('lacks it', found['A.test_skip'].reason)
         self.assertThat(found['A.test_fail'].reason.strip(),
@@ -514,6 +553,28 @@ class ProgramTest(SuiteTestCase):
             self.assertTrue(document[name])
         self.assertEqual('a line', (
             self.report / 'logs' / 'cinder.log').read_text())
+
+    def test_certified_with_a_known_defect(self):
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    with known_defects.expected(
+                            self, ['import-negative-size'],
+                            'import-negative-size'):
+                        self.fail('more quota than before')
+            ''')
+        code, out, err = self.local()
+        self.assertEqual((0, ''), (code, err), out)
+        self.assertIn('[1/1] known A.test_1', out)
+        self.assertIn('\n0 pass, 1 known, 0 skip', out)
+        line = 'known defect import-negative-size: the import of a record'
+        self.assertEqual(2, out.count(line), out)
+        self.assertNotIn('Traceback', out)
+        document = self.document()
+        self.assertEqual('known', document['tests'][0]['status'])
+        defect, = document['known_defects']
+        self.assertEqual(['A.test_1'], defect['tests'])
+        self.assertIn(line, defect['defect'])
 
     def test_failed(self):
         self.write('''

@@ -59,6 +59,11 @@ class CheckTest(testtools.TestCase):
     def test_good(self):
         config.check(make_conf())
 
+    def test_a_defect_that_nobody_knows(self):
+        self.assertIn('known_defects has import-slow, but', self._problem(
+            **{'cinder_backup_recovery.known_defects': [
+                'import-slow', 'import-negative-size']}))
+
     def test_no_ledger(self):
         self.assertIn('ledger_dir is not set', self._problem(
             **{'cinder_backup_recovery.ledger_dir': None}))
