@@ -48,6 +48,16 @@ SETTLED = {
 }
 
 
+def _of_failed_import(view: dict[str, Any]) -> bool:
+    """Whether a backup is but the row that a failed import has left.
+
+    An import fills in where the data is only when it has succeeded.
+
+    :param view: the API's view of it
+    """
+    return 'container' in view and view['container'] is None
+
+
 class Api(waiters.Api, Protocol):
     """What is needed to remove; :class:`clients.CloudApi` is one."""
 
@@ -86,8 +96,9 @@ class Disposal:
     def remove(self, kind: str, resource_id: str) -> str:
         """Remove a resource that the ledger owns, and wait until it is gone.
 
-        The row of a backup may be lost: then its data still lies on the
-        storage, and no request reaches it before the record is imported.
+        The row of a backup may be lost, or be that of an import that failed:
+        then its data still lies on the storage, and no request reaches it
+        before the record is imported.
 
         :param kind: kind of the resource
         :param resource_id: which one
@@ -98,23 +109,32 @@ class Disposal:
         """
         self.ledger.require(kind, [resource_id])
         done = 'removed'
+        record = self._record_of(kind, resource_id)
         try:
-            self._settle(kind, resource_id)
+            view = self._settle(kind, resource_id)
         except lib_exc.NotFound:
-            record = self._record_of(kind, resource_id)
             if record is None:
                 self._cross_out(kind, resource_id)
                 return 'was gone already'
             self._import(resource_id, record)
             done = 'imported again, because its row was lost, and removed'
+        else:
+            if record is not None and _of_failed_import(view):
+                self._delete(kind, resource_id)
+                self._import(resource_id, record)
+                done = ('imported again, because an import of it had failed, '
+                        'and removed')
+        self._delete(kind, resource_id)
+        self._cross_out(kind, resource_id)
+        return done
+
+    def _delete(self, kind: str, resource_id: str) -> None:
         with contextlib.suppress(lib_exc.NotFound):
             self.api.delete(kind, resource_id)
         waiters.wait_for_deletion(
             self.api, kind, resource_id, self.patience,
             timeout=(self.patience.backup if kind == clients.BACKUP
                      else None))
-        self._cross_out(kind, resource_id)
-        return done
 
     def remove_intended(self, entry: resource_ledger.Entry) -> str:
         """Remove what a request made whose answer was never seen.
@@ -173,14 +193,15 @@ class Disposal:
                 f'the stored data of backup {backup_id} could not be freed: '
                 f'{exc}') from None
 
-    def _settle(self, kind: str, resource_id: str) -> None:
+    def _settle(self, kind: str, resource_id: str) -> dict[str, Any]:
         """Bring a resource into a status from which it can be deleted.
 
+        :returns: its fields before
         :raises tempest.lib.exceptions.NotFound: if there is none
         """
-        self.api.show(kind, resource_id)
+        before = self.api.show(kind, resource_id)
         if kind not in SETTLED:
-            return
+            return before
         if kind == clients.VOLUME:
             for attachment_id in self.api.attachments_of(resource_id):
                 self._detach(attachment_id)
@@ -195,11 +216,11 @@ class Disposal:
         except exceptions.ResourceFailed:
             # Gone in the meantime, or in an error status we do not know.
             self.api.show(kind, resource_id)
-            return
+            return before
         except exceptions.WaitTimeout as exc:
             LOG.warning('%s; its status is set to error', exc)
             self.api.reset(kind, resource_id)
-            return
+            return before
         if now['status'] == 'error_deleting' and kind == clients.BACKUP:
             self.api.reset(kind, resource_id)
         if now['status'] == 'deleting':
@@ -210,6 +231,7 @@ class Disposal:
                 LOG.warning('%s; it is deleted once more', exc)
                 self.api.reset(kind, resource_id)
             self.api.show(kind, resource_id)
+        return before
 
     def _detach(self, attachment_id: str) -> None:
         with contextlib.suppress(lib_exc.NotFound):

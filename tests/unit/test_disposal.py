@@ -73,6 +73,29 @@ class RemoveTest(DisposalTestCase):
                          self.cloud.requests)
         self.assertEqual([], self.ledger.entries())
 
+    def test_a_failed_import_is_imported_again_and_deleted(self):
+        """Its row says nothing of the data, which would stay for ever."""
+        for status in ('error', 'creating'):
+            backup_id = self.add(clients.BACKUP, status, container=None)
+            self.disposal.remember_record(
+                backup_id, self.cloud.export_record(backup_id))
+            self.assertIn('imported again', self.disposal.remove(
+                clients.BACKUP, backup_id))
+            self.assertEqual(
+                [('delete', clients.BACKUP, backup_id),
+                 ('import', backup_id),
+                 ('delete', clients.BACKUP, backup_id)],
+                self.cloud.requests[-3:])
+            self.assert_gone(clients.BACKUP, backup_id)
+
+    def test_a_failed_backup_is_not_imported(self):
+        backup_id = self.add(clients.BACKUP, 'error', container='there')
+        self.disposal.remember_record(
+            backup_id, self.cloud.export_record(backup_id))
+        self.disposal.remove(clients.BACKUP, backup_id)
+        self.assertEqual([('delete', clients.BACKUP, backup_id)],
+                         self.cloud.requests)
+
     def test_a_lost_row_that_cannot_be_imported_stays_listed(self):
         self.ledger.add(clients.BACKUP, 'b')
         self.disposal.remember_record('b', self.cloud.export_record('b'))
