@@ -162,17 +162,44 @@ def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
         _signal(process.terminate)
         # One that was stopped takes no request before it goes on.
         _signal(process.resume)
-    _, left = psutil.wait_procs(processes, timeout=grace)
+    left = _wait(processes, grace)
     for process in left:
         _signal(process.kill)
-    _, immortal = psutil.wait_procs(left, timeout=10)
-    immortal = [p for p in immortal if p.is_running() and
-                p.status() != psutil.STATUS_ZOMBIE]
+    immortal = _wait(left, 10)
     if immortal:
         raise exceptions.ServiceFailed(
             f'Process {immortal[0].pid} does not end after a kill; it may '
             f'wait for a disk or a network file system.')
     return len(left)
+
+
+def _wait(processes: Sequence[psutil.Process], timeout: float
+          ) -> list[psutil.Process]:
+    """Wait for the end of processes.
+
+    As psutil does, whose releases since 7.2 cannot on eventlet: they need a
+    poll() that it takes away.
+
+    :returns: those that have not ended in time
+    """
+    deadline = time.monotonic() + timeout
+    left = [process for process in processes if _runs(process)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.01)
+        left = [process for process in left if _runs(process)]
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    with contextlib.suppress(ChildProcessError):
+        # A child stays a zombie until its parent asks for its status.
+        os.waitpid(process.pid, os.WNOHANG)
+    try:
+        return process.is_running() and (
+            process.status() != psutil.STATUS_ZOMBIE or
+            process.num_threads() > 1)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(send) -> None:
