@@ -19,6 +19,7 @@ module has.
 
 from collections.abc import Callable
 import dataclasses
+import pathlib
 import types
 from typing import Any
 
@@ -29,6 +30,14 @@ from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud import swift
 from local_cloud import volumes
+
+# How far a driver verifies on import that can. All that the tests damage is
+# small, so the highest level costs next to nothing.
+_LEVEL = 'content'
+
+
+def _nothing(state: cloud_state.State) -> dict[str, str]:
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +59,11 @@ class Profile:
         for
     :ivar incremental_of: the back ends of whose volumes it makes incremental
         backups
+    :ivar verifies: whether it looks at the storage on import, and says so in
+        a section of ``cinder.conf`` of its own
+    :ivar store: makes what the plugin's section of ``tempest.conf`` says of
+        how a test reaches the backups without Cinder
+    :ivar client_variables: makes what is in the environment of whoever does
     """
 
     driver: str
@@ -62,12 +76,32 @@ class Profile:
     launcher: tuple[str, ...] = ()
     volumes: str = 'files'
     incremental_of: tuple[str, ...] = ('files', 'rbd')
+    verifies: bool = False
+    store: Callable[[cloud_state.State], dict[str, Any]] = _nothing
+    client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
 
 
 def _posix(state: cloud_state.State) -> dict[str, Any]:
-    directory = state.data / 'backups'
+    directory = _directory(state)
     directory.mkdir(mode=0o700, exist_ok=True)
-    return {'backup_posix_path': directory}
+    return {
+        'backup_posix_path': directory,
+        # Several chunks in each backup, as large volumes have, and not a GiB
+        # of memory for one.
+        'backup_file_size': 64 << 20,
+    }
+
+
+def _directory(state: cloud_state.State) -> pathlib.Path:
+    return state.data / 'backups'
+
+
+def _on_directory(driver: str, **values: Any) -> Profile:
+    return Profile(
+        driver, _posix,
+        store=lambda state: {'backup_store': 'filesystem',
+                             'backup_store_path': _directory(state)},
+        **values)
 
 
 def _swift(state: cloud_state.State) -> dict[str, Any]:
@@ -77,9 +111,11 @@ def _swift(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
-def _on_swift(driver: str) -> Profile:
+def _on_swift(driver: str, **values: Any) -> Profile:
     return Profile(driver, _swift, services=(swift,),
-                   modules=('swift', 'swiftclient'), extra='swift')
+                   modules=('swift', 'swiftclient'), extra='swift',
+                   # In the account of the project, which the tests have.
+                   store=lambda state: {'backup_store': 'swift'}, **values)
 
 
 def _ceph(state: cloud_state.State) -> dict[str, Any]:
@@ -90,28 +126,32 @@ def _ceph(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
-def _on_ceph(driver: str) -> Profile:
+def _on_ceph(driver: str, **values: Any) -> Profile:
     return Profile(driver, _ceph, services=(ceph,),
                    missing=ceph.missing_for_cinder, volumes='rbd',
                    # By RBD's own differences; of all else it copies the whole.
-                   incremental_of=('rbd',))
+                   incremental_of=('rbd',), store=ceph.store_options,
+                   client_variables=ceph.client_variables, **values)
 
 
-def _on_nfs(driver: str) -> Profile:
+def _on_nfs(driver: str, **values: Any) -> Profile:
     return Profile(driver, nfs.options, services=(nfs,), missing=nfs.missing,
-                   cannot_run=nfs_server.cannot_mount, launcher=nfs.LAUNCHER)
+                   cannot_run=nfs_server.cannot_mount, launcher=nfs.LAUNCHER,
+                   store=nfs.store_options, **values)
 
 
 #: By name: the reference drivers, and those of Cinder that they extend and
 #: that have no hooks for an import.
 PROFILES = {
-    'default': Profile(
-        'reference_drivers.default.DefaultBackupDriver', _posix),
-    'swift': _on_swift('reference_drivers.swift.SwiftBackupDriver'),
-    'nfs': _on_nfs('reference_drivers.nfs.NFSBackupDriver'),
-    'ceph': _on_ceph('reference_drivers.ceph.CephBackupDriver'),
-    'in-tree-posix': Profile(
-        'cinder.backup.drivers.posix.PosixBackupDriver', _posix),
+    'default': _on_directory(
+        'reference_drivers.default.DefaultBackupDriver', verifies=True),
+    'swift': _on_swift(
+        'reference_drivers.swift.SwiftBackupDriver', verifies=True),
+    'nfs': _on_nfs('reference_drivers.nfs.NFSBackupDriver', verifies=True),
+    'ceph': _on_ceph('reference_drivers.ceph.CephBackupDriver',
+                     verifies=True),
+    'in-tree-posix': _on_directory(
+        'cinder.backup.drivers.posix.PosixBackupDriver'),
     'in-tree-swift': _on_swift(
         'cinder.backup.drivers.swift.SwiftBackupDriver'),
     'in-tree-nfs': _on_nfs('cinder.backup.drivers.nfs.NFSBackupDriver'),
@@ -131,6 +171,33 @@ def cinder_options(state: cloud_state.State) -> dict[str, Any]:
     """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
     profile = of(state)
     return {'backup_driver': profile.driver, **profile.options(state)}
+
+
+def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
+    """The sections of ``cinder.conf`` that only some drivers read."""
+    if not of(state).verifies:
+        return {}
+    return {'backup_import_verify': {'level': _LEVEL}}
+
+
+def tempest_options(state: cloud_state.State) -> dict[str, Any]:
+    """How a test reaches the storage of the backups without Cinder."""
+    return of(state).store(state)
+
+
+def tempest_features(state: cloud_state.State) -> dict[str, Any]:
+    """What the tests may expect of the backup driver."""
+    features: dict[str, Any] = {'incremental': incremental(state),
+                                'import_verify': of(state).verifies}
+    if of(state).verifies:
+        features['import_verify_level'] = _LEVEL
+    return features
+
+
+def client_variables(state: cloud_state.State) -> dict[str, str]:
+    """What is in the environment of whoever uses the storages directly."""
+    return {**of(state).client_variables(state),
+            **volume_backend(state).client_variables(state)}
 
 
 def _volumes(state: cloud_state.State) -> str:

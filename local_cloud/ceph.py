@@ -13,9 +13,11 @@
 """Ceph: one monitor and one OSD, for backups and for volumes."""
 
 import fcntl
+import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 from local_cloud import ceph_cluster
 from local_cloud import exceptions
@@ -115,6 +117,25 @@ def ready(state: cloud_state.State) -> bool | str:
     except exceptions.ServiceFailed as error:
         return str(error).splitlines()[0]
     return True
+
+
+def store_options(state: cloud_state.State) -> dict[str, Any]:
+    """How a test reaches the backups without Cinder."""
+    return {
+        'backup_store': 'rbd',
+        'backup_store_ceph_conf': cluster(state).conf,
+        'backup_store_ceph_user': USER,
+        'backup_store_ceph_keyring': cluster(state).keyring,
+        'backup_store_ceph_pool': BACKUPS,
+    }
+
+
+def client_variables(state: cloud_state.State) -> dict[str, str]:
+    """What lets another program than Cinder import the bindings."""
+    before = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+    own = os.fspath(bindings(state))
+    return {'PYTHONPATH': os.pathsep.join(
+        [own, *(path for path in before if path and path != own)])}
 
 
 def address(state: cloud_state.State) -> str:

@@ -77,6 +77,7 @@ def configure(state: cloud_state.State) -> None:
             'volume_backend_name': backend.name,
             **backend.options(state),
         },
+        **backups.cinder_sections(state),
     })
     (state.data / 'coordination').mkdir(mode=0o700, exist_ok=True)
 

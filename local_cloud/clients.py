@@ -43,7 +43,7 @@ def variables(state: cloud_state.State) -> dict[str, str]:
         'TEMPEST_CONFIG_DIR': str(state.etc),
         'TEMPEST_CONFIG': 'tempest.conf',
         cloud_state.ENVIRONMENT: str(state.root),
-        **backups.volume_backend(state).client_variables(state),
+        **backups.client_variables(state),
     }
 
 

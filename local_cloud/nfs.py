@@ -56,6 +56,14 @@ def options(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
+def store_options(state: cloud_state.State) -> dict[str, Any]:
+    """How a test reaches the backups without Cinder: behind the server."""
+    return {
+        'backup_store': 'filesystem',
+        'backup_store_path': directory(state) / 'shares' / _SHARE,
+    }
+
+
 def configure(state: cloud_state.State) -> None:
     """Write the server's configuration, and make the share."""
     nfs_server.write_configuration(

@@ -130,9 +130,10 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'connector_properties': 'basic',
             'poll_interval': '0.1',
             **volumes.tempest_options(state),
+            **backups.tempest_options(state),
         },
         'cinder_backup_recovery_feature_enabled': {
-            'incremental': backups.incremental(state),
             'whole_database_loss': 'true',
+            **backups.tempest_features(state),
         },
     })

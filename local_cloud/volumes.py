@@ -14,7 +14,6 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
 import types
 from typing import Any
 
@@ -74,18 +73,11 @@ def _rbd_keyring(state: cloud_state.State) -> dict[str, Any]:
     return {'rbd_keyring': ceph.cluster(state).keyring}
 
 
-def _rbd_bindings(state: cloud_state.State) -> dict[str, str]:
-    before = os.environ.get('PYTHONPATH', '').split(os.pathsep)
-    own = os.fspath(ceph.bindings(state))
-    return {'PYTHONPATH': os.pathsep.join(
-        [own, *(path for path in before if path and path != own)])}
-
-
 #: By the name that ``--volumes`` gives them.
 BACKENDS = {
     'files': Backend('sparse', 'local', _files),
     'rbd': Backend('rbd', 'ceph', _rbd, services=(ceph,),
                    tempest_options=_rbd_keyring,
-                   client_variables=_rbd_bindings,
+                   client_variables=ceph.client_variables,
                    missing=ceph.missing_for_cinder),
 }

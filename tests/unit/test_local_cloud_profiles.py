@@ -135,6 +135,39 @@ class ProfilesTest(testtools.TestCase):
             self.state.record.update(backup=backup, volumes=source)
             self.assertEqual(makes, backups.incremental(self.state))
 
+    def test_whose_drivers_verify_an_import(self):
+        for name, profile in backups.PROFILES.items():
+            self.state.record.update(
+                backup=name, ports={'swift': 5, 'nfs': 6})
+            own = profile.driver.startswith('reference_drivers.')
+            self.assertEqual(own, bool(
+                backups.cinder_sections(self.state)), name)
+            features = backups.tempest_features(self.state)
+            self.assertEqual(own, features['import_verify'])
+            # The tests expect what the driver was told.
+            self.assertEqual(
+                backups.cinder_sections(self.state).get(
+                    'backup_import_verify', {}).get('level'),
+                features.get('import_verify_level'))
+
+    def test_how_the_backups_are_reached_without_cinder(self):
+        for name, store in (('default', 'filesystem'), ('swift', 'swift'),
+                            ('nfs', 'filesystem'), ('ceph', 'rbd'),
+                            ('in-tree-posix', 'filesystem')):
+            self.state.record['backup'] = name
+            options = backups.tempest_options(self.state)
+            self.assertEqual(store, options['backup_store'])
+        self.assertEqual(
+            backups.cinder_options(self.state)['backup_posix_path'],
+            options['backup_store_path'])
+
+    def test_who_damages_backups_in_ceph_gets_the_bindings(self):
+        self.state.record.update(backup='ceph', volumes='files')
+        self.assertIn(str(ceph.bindings(self.state)),
+                      backups.client_variables(self.state)['PYTHONPATH'])
+        self.state.record['backup'] = 'default'
+        self.assertEqual({}, backups.client_variables(self.state))
+
     def test_only_clients_of_rbd_volumes_get_the_bindings(self):
         self.state.record.update(backup='ceph', volumes='rbd')
         backend = backups.volume_backend(self.state)

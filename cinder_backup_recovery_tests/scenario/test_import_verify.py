@@ -1,0 +1,391 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Imports of backups that were damaged on their storage.
+
+Each damage is undone, and at the end of each test the same record must
+import. That every byte is right again is shown by a restore once in each
+class and not after each damage, since a restore takes longer than all the
+rest.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tempest import config
+from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests.stores import damaging
+
+CONF = config.CONF
+
+
+class DamageScenario(base.RecoveryScenario):
+    """Base of the tests that damage a backup on its storage."""
+
+    needed_features: tuple[str, ...] = ('import_verify', 'row_loss_hard')
+
+    other: base.Link
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        """Skip where nothing is said of how the storage is reached."""
+        super().skip_checks()
+        if not CONF.cinder_backup_recovery.backup_store:
+            raise cls.skipException(
+                f'{cls.__name__}: [cinder_backup_recovery] backup_store is '
+                f'not set')
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Prove that the storage can be reached, before a volume is made."""
+        super().setup_clients()
+        name = CONF.cinder_backup_recovery.backup_store
+        cls.store = stores.make(CONF, name, lambda: cls.os_project_admin)
+        cls.store.check()
+        cls.damager = damaging.Damager(cls.store, name, cls.ledger,
+                                       cls.project_id)
+
+    @classmethod
+    def make_other(cls) -> None:
+        """Back up a volume of the same size and of another content."""
+        layout = cls.layout(base.FOREIGN)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.other = cls.link('another backup', layout,
+                             cls.make_backup(volume_id))
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    def damages(self, families: Iterable[str], victim: base.Link,
+                of_parent: bool = False) -> list[stores_base.Damage]:
+        """Choose the damages that the cloud's driver must find.
+
+        :param families: what they are to a user
+        :param victim: what is to be damaged
+        :param of_parent: only such as hit the backups that build on it
+        """
+        wanted = [
+            one for one in self.store.damages(
+                stores_base.Backup.from_record(victim.record))
+            if one.family in families and (one.hits_children or
+                                           not of_parent)]
+        levels = recovery_config.LEVELS
+        level = (CONF.cinder_backup_recovery_feature_enabled
+                 .import_verify_level)
+        found = [one for one in wanted
+                 if levels.index(one.level) <= levels.index(level)]
+        if not found:
+            raise self.skipException(
+                'backup_store has no such damage' if not wanted else
+                f'[cinder_backup_recovery_feature_enabled] '
+                f'import_verify_level is {level}')
+        return found
+
+    def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
+        """Damage a backup for a while.
+
+        :param damage: one of its store's
+        :param victim: the backup
+        :returns: a context in which it is damaged
+        """
+        return self.damager.damaged(
+            damage, stores_base.Backup.from_record(victim.record),
+            stores_base.Backup.from_record(self.other.record))
+
+    def lose(self, *links: base.Link) -> None:
+        """Lose the rows of backups, those of failed imports too.
+
+        :param links: the backups
+        """
+        self.rows.lose([link.backup_id for link in links], rows_base.HARD,
+                       project_id=self.project_id)
+
+    def put_right(self, links: Iterable[base.Link]) -> None:
+        """Bring the rows back that a failed test has not.
+
+        Without its row, or with that of a failed import, a backup cannot be
+        removed from its storage.
+
+        :param links: a parent before its children
+        """
+        for link in links:
+            try:
+                view = self.cloud.show(clients.BACKUP, link.backup_id)
+            except lib_exc.NotFound:
+                pass
+            else:
+                if view['status'] == 'available':
+                    continue
+                self.lose(link)
+            self.resources.import_record(link.record)
+
+    def ends(self, link: base.Link) -> dict[str, Any]:
+        """Import a record and wait for what comes of it.
+
+        :param link: the backup
+        :returns: the backup then, available or in an error
+        """
+        self.cloud.import_record(link.record)
+        return waiters.wait_for_status(
+            self.cloud, clients.BACKUP, link.backup_id,
+            ('available', 'error'), self.patience,
+            timeout=self.patience.backup)
+
+    def check_refused(self, link: base.Link, names: Iterable[str]
+                      ) -> str | None:
+        """Import what is damaged.
+
+        :param link: the backup
+        :param names: what of it is damaged, of which the reason must name
+            one
+        :returns: what is wrong with what came of it, None if nothing is
+        """
+        with self.story.step(f'import {link.what} {link.backup_id}'):
+            view = self.ends(link)
+        reason = waiters.reasons(self.cloud, clients.BACKUP, link.backup_id,
+                                 view)
+        if view['status'] != 'error':
+            return f'the import of {link.what} says that it is available'
+        with self.story.step(f'it ends in an error: {reason}'):
+            pass
+        names = list(names)
+        if names and not any(name in reason for name in names):
+            return (f'the import of {link.what} ends in an error that does '
+                    f'not name {" or ".join(names)}: {reason}')
+        return None
+
+    def check_damages(self, families: Iterable[str], victim: base.Link,
+                      imported: list[base.Link]) -> None:
+        """Import a backup with each damage, and then without any.
+
+        All of them are tried, also after one was not found. Each is undone,
+        and seen to be, before the next one.
+
+        :param families: what the damages are to a user
+        :param victim: what is damaged
+        :param imported: what is imported each time, a parent before its
+            children
+        """
+        children = [link for link in imported if link is not victim]
+        self.addCleanup(self.put_right, imported)
+        self.lose(*imported)
+        wrong = []
+        for damage in self.damages(families, victim, bool(children)):
+            with self.damaged(damage, victim) as plan, self.story.step(
+                    f'while {victim.what} has this damage: {damage.name}'):
+                # The newest first: it must not need the row of its parent.
+                for link in reversed(imported):
+                    problem = self.check_refused(link, plan.names)
+                    if problem:
+                        wrong.append(f'{victim.what} with {damage.name}: '
+                                     f'{problem}')
+                self.lose(*imported)
+        with self.story.step('each of them undone, it imports again'):
+            self.put_right(imported)
+        self.assertEqual([], wrong, '; '.join(wrong))
+
+
+class DamagedBackupTest(DamageScenario):
+    """A full backup is damaged on its storage, and imported."""
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make two backups of different contents."""
+        super().resource_setup()
+        layout = cls.layout(base.OURS)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.full = cls.link('full backup', layout,
+                            cls.make_backup(volume_id))
+        cls.make_other()
+
+    @decorators.idempotent_id('113f9649-bfd0-4516-b9f7-36e15d5fe29a')
+    def test_unharmed(self) -> None:
+        """A backup that nothing has happened to is imported.
+
+        If it fails, the driver refuses what it could restore, and after a
+        disaster an administrator takes good backups for lost ones.
+        """
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+
+    @decorators.idempotent_id('180169b0-d9a7-43b4-b8cd-b0f1b676a22a')
+    def test_description_missing(self) -> None:
+        """The import finds that nothing says what the backup consists of.
+
+        If it fails, an administrator deletes the old cloud in the belief
+        that all backups were taken over, and some cannot be restored.
+        """
+        self.check_damages([stores_base.DESCRIPTION_MISSING], self.full,
+                           [self.full])
+
+    @decorators.idempotent_id('8127c8ca-ec2f-4a8a-9711-0a94d4d9b07f')
+    def test_data_missing(self) -> None:
+        """The import finds that data of the backup is gone.
+
+        If it fails, a user learns on the day of the restore that the only
+        backup has a hole.
+        """
+        self.check_damages([stores_base.DATA_MISSING], self.full,
+                           [self.full])
+
+    @decorators.idempotent_id('987c4331-a203-451a-a9d1-64c2f2735749')
+    def test_something_added(self) -> None:
+        """The import finds more than the backup consists of.
+
+        If it fails, it is left to chance which of two states of a volume a
+        user gets back.
+        """
+        self.check_damages([stores_base.EXTRA], self.full, [self.full])
+
+    @decorators.idempotent_id('df5324e3-eb74-48e8-aafa-f4636eb2cf3d')
+    def test_length_changed(self) -> None:
+        """The import finds that part of the backup has another length.
+
+        If it fails, a copy to another site that was cut off counts as a
+        backup.
+        """
+        self.check_damages([stores_base.LENGTH], self.full, [self.full])
+
+    @decorators.idempotent_id('923fa551-329a-4bc1-a2ba-91c4df5cab0a')
+    def test_part_of_another_backup(self) -> None:
+        """The import finds data of another backup in the place of this one's.
+
+        If it fails, a user is given the data of somebody else.
+        """
+        self.check_damages([stores_base.REPLACED], self.full, [self.full])
+
+    @decorators.idempotent_id('7c32b520-b3bc-4717-b7d2-f8fa19b7ac70')
+    def test_bytes_changed(self) -> None:
+        """The import finds that bytes are not those that were backed up.
+
+        If it fails, a bit that a disk has lost ends up in a user's
+        database, and nobody learns of it.
+        """
+        self.check_damages([stores_base.CHANGED], self.full, [self.full])
+
+    @decorators.idempotent_id('487f1c1e-d894-417b-befc-96aaf7cafa13')
+    def test_parts_swapped(self) -> None:
+        """The import finds that two parts of the backup changed places.
+
+        If it fails, a user is given a volume that has all of its data, in
+        the wrong places.
+        """
+        self.check_damages([stores_base.SWAPPED], self.full, [self.full])
+
+    @decorators.idempotent_id('91ed46e6-126e-4233-ae00-a517882c7753')
+    def test_damaged_after_import(self) -> None:
+        """A restore never gives wrong bytes and says that all is well.
+
+        If it fails, a user is given a volume that is not the one that was
+        backed up, and works on with it.
+        """
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        wrong = []
+        for damage in self.store.damages(
+                stores_base.Backup.from_record(self.full.record)):
+            if not damage.ruins_restore:
+                continue
+            with self.damaged(damage, self.full):
+                try:
+                    volume_id = self.resources.restore(self.full.backup_id)
+                except exceptions.ResourceFailed as exc:
+                    with self.story.step(f'with {damage.name}: {exc}'):
+                        pass
+                else:
+                    wrong.append(self._wrongly_restored(damage, volume_id))
+            waiters.wait_for_status(
+                self.cloud, clients.BACKUP, self.full.backup_id, 'available',
+                self.patience, timeout=self.patience.restore)
+        self.restore_and_compare(self.full, history=(self.other.layout,))
+        self.assertEqual([], wrong, '; '.join(wrong))
+
+    def _wrongly_restored(self, damage: stores_base.Damage,
+                          volume_id: str) -> str:
+        """Say what a restore gave that should have ended in an error."""
+        try:
+            self.assert_content(volume_id, self.full.layout, 'it',
+                                (self.other.layout,))
+        except exceptions.ContentMismatch as exc:
+            return (f'with {damage.name} the restored volume is available '
+                    f'and wrong: {exc}')
+        return (f'with {damage.name} the restored volume is right: does '
+                f'[cinder_backup_recovery] backup_store reach the backups '
+                f'of this cloud?')
+
+
+class DamagedParentTest(DamageScenario):
+    """What an incremental backup builds on is damaged."""
+
+    needed_features = (*DamageScenario.needed_features, 'incremental')
+    rewrites_content = True
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a chain of two, and another backup."""
+        super().resource_setup()
+        first = cls.layout(base.OURS).overwrite(16 * base.MIB, base.MIB)
+        second = first.overwrite(16 * base.MIB, base.MIB // 2)
+        volume_id = cls.class_content.create_volume(first)
+        full_id = cls.make_backup(volume_id)
+        cls.class_content.rewrite(volume_id, second, since=first.generation)
+        child_id = cls.make_backup(volume_id, incremental=True)
+        cls.chain = [
+            cls.link('full backup', first, full_id),
+            cls.link('incremental backup', second, child_id)]
+        cls.make_other()
+
+    @decorators.idempotent_id('f31accf7-b0f0-4e16-baa6-7a353158049d')
+    def test_unharmed_in_both_orders(self) -> None:
+        """A chain that nothing has happened to is imported, either end first.
+
+        If it fails, it depends on the order in which an administrator
+        imports whether good backups are taken for lost ones.
+        """
+        self.addCleanup(self.put_right, self.chain)
+        for order in (list(reversed(self.chain)), self.chain):
+            self.lose(*self.chain)
+            for link in order:
+                self.resources.import_record(link.record)
+        self.restore_and_compare(
+            self.chain[-1], history=(self.chain[0].layout,))
+
+    @decorators.idempotent_id('76db0a98-7560-4676-b02e-269a661e4c60')
+    def test_parent_missing(self) -> None:
+        """The import of a child finds that its parent is gone.
+
+        If it fails, an incremental backup counts as one, and can never be
+        restored.
+        """
+        self.check_damages([stores_base.DESCRIPTION_MISSING,
+                            stores_base.DATA_MISSING],
+                           self.chain[0], self.chain)
+
+    @decorators.idempotent_id('40f4e4b8-392b-40a7-87f3-ebe882b86bbf')
+    def test_parent_damaged(self) -> None:
+        """The import of a child finds that its parent is not whole.
+
+        If it fails, a user is given a volume whose unchanged blocks are
+        wrong: most of it, where little changes from day to day.
+        """
+        self.check_damages([stores_base.LENGTH, stores_base.REPLACED,
+                            stores_base.CHANGED, stores_base.SWAPPED],
+                           self.chain[0], self.chain)

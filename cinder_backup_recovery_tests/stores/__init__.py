@@ -1,0 +1,54 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Damage backups on their storage, by an adapter for each kind of storage."""
+
+from collections.abc import Callable
+import importlib.metadata
+from typing import Any
+
+from stevedore import driver
+from stevedore import exception
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.stores import base
+
+NAMESPACE = 'cinder_backup_recovery_tests.backup_stores'
+"""The group of entry points that adapters are found by."""
+
+
+def make(conf: Any, name: str, manager: Callable[[], Any]
+         ) -> base.BackupStore:
+    """Make an adapter.
+
+    :param conf: Tempest's configuration
+    :param name: of its entry point
+    :param manager: makes Tempest's clients of a user of the project that
+        owns the backups, where the storage wants one
+    :raises InvalidConfiguration: there is no such adapter, it cannot be
+        imported, or an option of it is missing
+    """
+    def failed(_: Any, entry_point: Any, error: BaseException) -> None:
+        raise exceptions.InvalidConfiguration(
+            f'[cinder_backup_recovery] backup_store = {name}: '
+            f'{entry_point.value} cannot be imported: {error}')
+
+    try:
+        found = driver.DriverManager(
+            NAMESPACE, name, on_load_failure_callback=failed)
+    except exception.NoMatches:
+        known = importlib.metadata.entry_points(group=NAMESPACE).names
+        raise exceptions.InvalidConfiguration(
+            f'[cinder_backup_recovery] backup_store = {name} is none of '
+            f'{", ".join(sorted(known))}') from None
+    adapter: Any = found.driver
+    return adapter.from_config(conf, manager)

@@ -1,0 +1,177 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""A storage of backups, reached without Cinder and without its driver.
+
+An adapter knows two things: what belongs to a backup, and how it is changed.
+From these it makes damages. It only *plans* them; they are done and undone
+by :mod:`.damaging`, which keeps what was there on disk first, so that a
+clean-up can undo what a killed run has done.
+"""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import record as backup_record
+
+PRESENCE = config.PRESENCE
+CONTENT = config.CONTENT
+
+# What a damage is to whoever needs the backup. There is a test for each, and
+# an adapter should have a damage for each.
+DESCRIPTION_MISSING = 'description missing'
+"""What says of what the backup consists is gone."""
+DATA_MISSING = 'data missing'
+EXTRA = 'something added'
+LENGTH = 'length changed'
+REPLACED = 'part of another backup'
+CHANGED = 'bytes changed'
+SWAPPED = 'parts swapped'
+
+FAMILIES = (DESCRIPTION_MISSING, DATA_MISSING, EXTRA, LENGTH, REPLACED,
+            CHANGED, SWAPPED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """Something that can happen to a backup on its storage.
+
+    :ivar name: what it is, in a few words
+    :ivar family: one of :data:`FAMILIES`
+    :ivar level: the lowest level that must find it, PRESENCE or CONTENT
+    :ivar hits_children: whether a backup that builds on the damaged one
+        cannot be restored either
+    :ivar ruins_restore: whether no restore can give the right bytes
+    """
+
+    name: str
+    family: str
+    level: str = PRESENCE
+    hits_children: bool = True
+    ruins_restore: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """What the record of a backup says of its place on the storage."""
+
+    id: str
+    volume_id: str
+    container: str | None
+    service_metadata: str | None
+    parent_id: str | None
+    driver_info: Any
+
+    @classmethod
+    def from_record(cls, record: backup_record.BackupRecord) -> 'Backup':
+        """Take what an adapter needs.
+
+        :param record: as exported
+        """
+        fields = record.fields
+        return cls(fields['id'], fields['volume_id'], fields.get('container'),
+                   fields.get('service_metadata'), fields.get('parent_id'),
+                   fields.get('driver_info'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One step of a damage: something gets another state.
+
+    :ivar kind: what it is, in the adapter's own words
+    :ivar where: which one, in words that fit into JSON
+    :ivar state: what it becomes: bytes, or None for gone, or a bool
+    """
+
+    kind: str
+    where: tuple[str, ...]
+    state: bytes | bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a damage is done to one backup.
+
+    :ivar changes: the steps in their order
+    :ivar names: texts of which the reason of a failure must have one, so
+        that an administrator knows what is damaged; any will do when empty
+    """
+
+    changes: Sequence[Change]
+    names: Sequence[str] = ()
+
+
+class BackupStore(abc.ABC):
+    """One storage. An adapter of a vendor implements this."""
+
+    @classmethod
+    @abc.abstractmethod
+    def from_config(cls, conf: Any, manager: Callable[[], Any]
+                    ) -> 'BackupStore':
+        """Make the adapter that a configuration describes.
+
+        :param conf: Tempest's configuration
+        :param manager: makes Tempest's clients of a user of the project
+            that owns the backups, where the storage wants one
+        :raises InvalidConfiguration: if an option or a module is missing
+        """
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Prove that the storage can be reached, before anything is made.
+
+        :raises BackupRecoveryError: saying why not, in one line
+        """
+
+    @abc.abstractmethod
+    def damages(self, backup: Backup) -> Sequence[Damage]:
+        """Say what can be done to a backup.
+
+        :param backup: one that is whole
+        """
+
+    @abc.abstractmethod
+    def plan(self, damage: Damage, backup: Backup, other: Backup) -> Plan:
+        """Find out how a damage is done, without changing anything.
+
+        :param damage: one of :meth:`damages`
+        :param backup: what is to be damaged
+        :param other: another backup, of another content
+        :raises StoreRefused: the record names what may not be its backup's
+        :raises StoreFailed: the storage does not hold what it should
+        """
+
+    @abc.abstractmethod
+    def state(self, kind: str, where: Sequence[str]) -> bytes | bool | None:
+        """Look what something is now.
+
+        :param kind: see :class:`Change`
+        :param where: see :class:`Change`
+        :returns: what :meth:`change` would be given to make it this
+        """
+
+    @abc.abstractmethod
+    def change(self, kind: str, where: Sequence[str],
+               state: bytes | bool | None) -> None:
+        """Give something a state; it may have it already.
+
+        :param kind: see :class:`Change`
+        :param where: see :class:`Change`; after a kill it is read from the
+            ledger's file, so it is checked here again
+        :param state: see :class:`Change`
+        :raises StoreRefused: it is not where backups are
+        """

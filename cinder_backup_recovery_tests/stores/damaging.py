@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Do a damage, and undo it whatever happens in between.
+
+What was there is kept in files beside the ledger, and the ledger says how it
+is put back, before anything is changed.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import hashlib
+import os
+from typing import Any
+import uuid
+
+from oslo_log import log as logging
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.stores import base
+
+LOG = logging.getLogger(__name__)
+
+KIND = 'damage'
+"""The kind of the ledger's changes that :func:`put_back` undoes."""
+
+_KEPT = 'kept'
+
+
+class Damager:
+    """Damages backups of the suite, and no others."""
+
+    def __init__(self, store: base.BackupStore, store_name: str,
+                 ledger: resource_ledger.Ledger, project_id: str) -> None:
+        """Take what is needed.
+
+        :param store: where the backups are
+        :param store_name: how a clean-up finds the same adapter
+        :param ledger: what may be touched
+        :param project_id: the project that owns the backups
+        """
+        self.store = store
+        self.ledger = ledger
+        self._store_name = store_name
+        self._project_id = project_id
+
+    @contextlib.contextmanager
+    def damaged(self, damage: base.Damage, backup: base.Backup,
+                other: base.Backup) -> Iterator[base.Plan]:
+        """Damage a backup for a while.
+
+        :param damage: what is done to it
+        :param backup: the backup
+        :param other: another backup, of another content
+        :returns: a context in which it is damaged
+        :raises NotInLedger: the suite has not made both backups
+        :raises StoreRefused: the record names what may not be its backup's
+        """
+        self.ledger.require(clients.BACKUP, [backup.id, other.id])
+        plan = self.store.plan(damage, backup, other)
+        key = f'{backup.id} {damage.name} {uuid.uuid4().hex[:8]}'
+        steps = [self._keep(one) for one in plan.changes]
+        self.ledger.note(
+            KIND, key,
+            {'store': self._store_name, 'project_id': self._project_id,
+             'steps': steps},
+            damage.name)
+        try:
+            for step in plan.changes:
+                self.store.change(step.kind, step.where, step.state)
+            yield plan
+        finally:
+            for one in self.ledger.changes(KIND):
+                if one.key == key:
+                    put_back(self.ledger, self.store, one)
+
+    def _keep(self, change: base.Change) -> dict[str, Any]:
+        state = self.store.state(change.kind, change.where)
+        if state == change.state:
+            raise exceptions.StoreFailed(
+                f'nothing would be damaged: {change.kind} '
+                f'{"/".join(change.where)} is so already')
+        step: dict[str, Any] = {'kind': change.kind,
+                                'where': list(change.where)}
+        if isinstance(state, bytes):
+            return {**step, 'file': self._save(state),
+                    'sha256': hashlib.sha256(state).hexdigest()}
+        return {**step, 'state': state}
+
+    def _save(self, data: bytes) -> str:
+        directory = os.path.join(self.ledger.directory, _KEPT)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        name = uuid.uuid4().hex
+        number = os.open(os.path.join(directory, name),
+                         os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(number, 'wb') as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        return name
+
+
+def put_back(ledger: resource_ledger.Ledger, store: base.BackupStore,
+             change: resource_ledger.Change) -> None:
+    """Undo a damage, also one that was done only in part.
+
+    :param ledger: what says how
+    :param store: where the backup is
+    :param change: one of the ledger's, of :data:`KIND`
+    :raises StoreFailed: what was kept cannot be read, or not be written
+    """
+    files = []
+    for step in reversed(change.before['steps']):
+        state = step.get('state')
+        if 'file' in step:
+            # Only what this wrote, whatever the ledger's file says.
+            path = os.path.join(ledger.directory, _KEPT,
+                                os.path.basename(step['file']))
+            state = _load(path, step['sha256'])
+            files.append(path)
+        store.change(step['kind'], step['where'], state)
+        if store.state(step['kind'], step['where']) != state:
+            raise exceptions.StoreFailed(
+                f'{step["kind"]} {"/".join(step["where"])} could not be put '
+                f'back: it does not read as it was written')
+    ledger.restored(change.kind, change.key)
+    for path in files:
+        os.remove(path)
+
+
+def _load(path: str, checksum: str) -> bytes:
+    try:
+        with open(path, 'rb') as stream:
+            data = stream.read()
+    except OSError as exc:
+        raise exceptions.StoreFailed(
+            f'what was kept for putting a damage back cannot be read: '
+            f'{path}: {exc.strerror}') from None
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise exceptions.StoreFailed(
+            f'what was kept for putting a damage back was changed: {path}')
+    return data

@@ -1,0 +1,322 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The adapters that damage backups, and how a damage is undone."""
+
+import json
+import os
+import uuid
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.stores import base
+from cinder_backup_recovery_tests.stores import damaging
+from cinder_backup_recovery_tests.stores import filesystem
+from cinder_backup_recovery_tests.stores import rbd
+
+
+class _Conf:
+    """What an adapter reads of Tempest's configuration."""
+
+    def __init__(self, **options):
+        self.cinder_backup_recovery = self
+        self.__dict__.update(options)
+
+
+class MakeTest(testtools.TestCase):
+
+    def test_by_its_entry_point(self):
+        path = self.useFixture(fixtures.TempDir()).path
+        store = stores.make(_Conf(backup_store_path=path), 'filesystem',
+                            self.fail)
+        store.check()
+        self.assertIsInstance(store, filesystem.FilesystemStore)
+
+    def test_unknown(self):
+        error = self.assertRaises(exceptions.InvalidConfiguration,
+                                  stores.make, _Conf(), 'tape', self.fail)
+        self.assertEqual('[cinder_backup_recovery] backup_store = tape is '
+                         'none of filesystem, rbd, swift', str(error))
+
+    def test_path_missing(self):
+        error = self.assertRaises(
+            exceptions.InvalidConfiguration, stores.make,
+            _Conf(backup_store_path=''), 'filesystem', self.fail)
+        self.assertIn('backup_store_path is not set', str(error))
+
+    def test_no_directory(self):
+        store = filesystem.FilesystemStore('/no/such/directory')
+        error = self.assertRaises(exceptions.InvalidConfiguration,
+                                  store.check)
+        self.assertIn('/no/such/directory is no directory', str(error))
+
+
+class DirectoryCase(testtools.TestCase):
+    """Two backups of several chunks, as Cinder's POSIX driver has them."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.useFixture(fixtures.TempDir()).path
+        self.store = filesystem.FilesystemStore(self.root)
+        self.ledger = ledger.Ledger(self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(self.ledger.close)
+        self.damager = damaging.Damager(self.store, 'filesystem',
+                                        self.ledger, 'project')
+        self.backup = self.make([b'one', b'\0' * 9, b'two', b'\0' * 9])
+        self.other = self.make([b'uno', b'\0' * 9, b'due', b'\0' * 9])
+
+    def make(self, chunks, owned=True):
+        backup_id = str(uuid.uuid4())
+        container = f'{backup_id[:2]}/{backup_id[2:4]}/{backup_id}'
+        prefix = f'volume_{uuid.uuid4()}_20261122_backup_{backup_id}'
+        os.makedirs(os.path.join(self.root, container))
+        parts = {f'-{number:05d}': data
+                 for number, data in enumerate(chunks, 1)}
+        parts['_metadata'] = json.dumps({'id': backup_id}).encode()
+        parts['_sha256file'] = json.dumps({'sha256': backup_id}).encode()
+        for end, data in parts.items():
+            with open(os.path.join(self.root, container, prefix + end),
+                      'wb') as stream:
+                stream.write(data)
+        if owned:
+            self.ledger.add(clients.BACKUP, backup_id)
+        return base.Backup(backup_id, '', container, prefix, None, {})
+
+    def snapshot(self, backup):
+        directory = os.path.join(self.root, backup.container)
+        found = {}
+        for name in os.listdir(directory):
+            with open(os.path.join(directory, name), 'rb') as stream:
+                found[name[len(backup.service_metadata):]] = stream.read()
+        return found
+
+    def kept(self):
+        return os.listdir(os.path.join(self.ledger.directory, 'kept'))
+
+
+class DamagingTest(DirectoryCase):
+
+    def setUp(self):
+        super().setUp()
+        self.contexts = []
+
+    def test_each_damage_is_done_and_undone(self):
+        before = self.snapshot(self.backup)
+        theirs = self.snapshot(self.other)
+        expected = {
+            'metadata missing': {'_metadata': None},
+            'checksums missing': {'_sha256file': None},
+            'chunk missing': {'-00003': None},
+            'everything missing': dict.fromkeys(before),
+            'chunk too many': {'-00005': b'two'},
+            'chunk cut off': {'-00003': b'tw'},
+            'chunk longer': {'-00003': b'two\0'},
+            'chunk empty': {'-00003': b''},
+            'metadata of another': {'_metadata': theirs['_metadata']},
+            'checksums of another': {'_sha256file': theirs['_sha256file']},
+            'chunk of another': {'-00003': b'due'},
+            'metadata changed': {},
+            'checksums changed': {},
+            'chunk changed': {'-00003': b'tvo'},
+            'chunks swapped': {'-00003': before['-00004'],
+                               '-00004': before['-00003']},
+        }
+        damages = self.store.damages(self.backup)
+        self.assertEqual(set(expected), {one.name for one in damages})
+        self.assertEqual(set(base.FAMILIES), {one.family for one in damages})
+        for damage in damages:
+            with self.damager.damaged(damage, self.backup,
+                                      self.other) as plan:
+                now = self.snapshot(self.backup)
+                self.assertNotEqual(before, now, damage.name)
+                wanted = {**before, **expected[damage.name]}
+                if expected[damage.name]:
+                    self.assertEqual(
+                        {name: data for name, data in wanted.items()
+                         if data is not None}, now, damage.name)
+                self.assertEqual(1, len(self.ledger.changes(damaging.KIND)))
+            if damage.name != 'everything missing':
+                changed = {name for name in {*before, *now}
+                           if before.get(name) != now.get(name)}
+                self.assertEqual(changed, set(plan.names), damage.name)
+            self.assertEqual(before, self.snapshot(self.backup), damage.name)
+            self.assertEqual(theirs, self.snapshot(self.other), damage.name)
+            self.assertEqual([], self.ledger.changes(), damage.name)
+            self.assertEqual([], self.kept())
+
+    def test_halves_of_a_single_chunk(self):
+        backup = self.make([b'123456789'])
+        damage = self.damage('chunks swapped')
+        with self.damager.damaged(damage, backup, self.other):
+            self.assertEqual(b'567812349', self.snapshot(backup)['-00001'])
+
+    def damage(self, name):
+        return next(one for one in self.store.damages(self.backup)
+                    if one.name == name)
+
+    def test_undone_after_a_failure(self):
+        before = self.snapshot(self.backup)
+        with testtools.ExpectedException(ZeroDivisionError):
+            with self.damager.damaged(self.damage('chunk missing'),
+                                      self.backup, self.other):
+                raise ZeroDivisionError
+        self.assertEqual(before, self.snapshot(self.backup))
+
+    def test_undone_by_the_ledger_alone_after_a_kill(self):
+        for name in ('everything missing', 'chunk too many',
+                     'chunks swapped'):
+            before = self.snapshot(self.backup)
+            context = self.damager.damaged(self.damage(name), self.backup,
+                                           self.other)
+            context.__enter__()
+            # It never ends in this process.
+            self.contexts.append(context)
+            # As another process finds it, which knows only the directory.
+            found = ledger.Ledger(self.ledger.directory)
+            self.addCleanup(found.close)
+            change, = found.changes()
+            self.assertEqual('project', change.before['project_id'])
+            self.assertIn(self.backup.id, change.key)
+            damaging.put_back(
+                found, filesystem.FilesystemStore(self.root), change)
+            self.assertEqual(before, self.snapshot(self.backup), name)
+            self.assertEqual([], found.changes())
+            self.assertEqual([], self.kept())
+
+    def test_kept_data_that_was_changed_is_not_written(self):
+        with testtools.ExpectedException(exceptions.StoreFailed,
+                                         '.*was changed.*'):
+            with self.damager.damaged(self.damage('chunk missing'),
+                                      self.backup, self.other):
+                name, = self.kept()
+                with open(os.path.join(self.ledger.directory, 'kept', name),
+                          'wb') as stream:
+                    stream.write(b'other')
+        self.assertNotIn('-00003', self.snapshot(self.backup))
+        self.assertEqual(1, len(self.ledger.changes()))
+
+    def test_only_what_the_suite_has_made(self):
+        foreign = self.make([b'theirs'], owned=False)
+        before = self.snapshot(foreign)
+        for backup, other in ((foreign, self.other), (self.backup, foreign)):
+            with testtools.ExpectedException(exceptions.NotInLedger):
+                with self.damager.damaged(self.damage('chunk of another'),
+                                          backup, other):
+                    self.fail('it was damaged')
+        self.assertEqual(before, self.snapshot(foreign))
+
+    def test_nothing_to_damage(self):
+        with testtools.ExpectedException(exceptions.StoreFailed,
+                                         '.*hold the same'):
+            with self.damager.damaged(self.damage('metadata of another'),
+                                      self.backup, self.backup):
+                self.fail('it was damaged')
+
+    def test_storage_of_another_cloud(self):
+        for name in os.listdir(
+                os.path.join(self.root, self.backup.container)):
+            os.remove(os.path.join(self.root, self.backup.container, name))
+        with testtools.ExpectedException(exceptions.StoreFailed,
+                                         'nothing begins with .*'):
+            with self.damager.damaged(self.damage('chunk missing'),
+                                      self.backup, self.other):
+                self.fail('it was damaged')
+
+
+class HostileRecordTest(DirectoryCase):
+
+    def test_names_that_lead_elsewhere(self):
+        outside = self.useFixture(fixtures.TempDir()).path
+        os.symlink(outside, os.path.join(self.root, 'link'))
+        own = self.backup.id
+        for container, prefix in (
+                (None, self.backup.service_metadata),
+                (self.backup.container, None),
+                (self.backup.container, ''),
+                (self.backup.container, 'volume_'),
+                (self.other.container, self.other.service_metadata),
+                (self.backup.container, '../' + own),
+                (self.backup.container, 'a/' + own),
+                ('..', own), ('../..', own), ('/etc', own), ('.', own),
+                ('link', own), ('a//b', own), ('a\0b', own)):
+            hostile = base.Backup(own, '', container, prefix, None, {})
+            for damage in self.store.damages(self.backup):
+                context = self.damager.damaged(damage, hostile, self.other)
+                self.assertRaises(
+                    (exceptions.StoreRefused, exceptions.StoreFailed),
+                    context.__enter__)
+        self.assertEqual([], self.ledger.changes())
+
+    def test_ledger_that_leads_elsewhere(self):
+        outside = os.path.join(
+            self.useFixture(fixtures.TempDir()).path, 'precious')
+        for where in (('..', outside), ('/', outside),
+                      (os.path.dirname(outside), 'precious'),
+                      ('../' * 20 + os.path.dirname(outside), 'precious')):
+            self.assertRaises(exceptions.StoreRefused, self.store.change,
+                              'object', where, b'lost')
+        self.assertFalse(os.path.exists(outside))
+
+
+class RbdNamesTest(testtools.TestCase):
+    """What a record may name in Ceph; the rest is shown on a cluster."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = rbd.RbdStore('/etc/ceph/ceph.conf', 'user', '',
+                                  'backups')
+        self.ids = [str(uuid.uuid4()) for _ in range(3)]
+
+    def image(self, **fields):
+        backup_id, volume_id, _ = self.ids
+        return self.store._image(base.Backup(**{
+            'id': backup_id, 'volume_id': volume_id, 'container': 'backups',
+            'service_metadata': None, 'parent_id': None, 'driver_info': {},
+            **fields}))
+
+    def test_image(self):
+        backup_id, volume_id, first = self.ids
+        self.assertEqual(f'volume-{volume_id}.backup.{backup_id}',
+                         self.image())
+        for end in (first, 'base'):
+            name = f'volume-{volume_id}.backup.{end}'
+            self.assertEqual(name, self.image(
+                service_metadata=json.dumps({'base': name})))
+
+    def test_hostile(self):
+        backup_id, volume_id, other_id = self.ids
+        for fields in (
+                {'container': 'volumes'}, {'container': None},
+                {'service_metadata': '[]'}, {'service_metadata': 'x'},
+                {'service_metadata': '{}'},
+                *({'service_metadata': json.dumps({'base': name})}
+                  for name in (None, 7, '', f'volume-{volume_id}',
+                               f'volume-{other_id}.backup.{backup_id}',
+                               f'volume-{volume_id}.backup.base@x'))):
+            self.assertRaises(exceptions.StoreRefused, self.image, **fields)
+
+    def test_ledger_that_leads_elsewhere(self):
+        backup_id, volume_id, _ = self.ids
+        image = f'volume-{volume_id}.backup.{backup_id}'
+        for kind, where in (
+                ('object', ['rbd_directory']), ('object', ['rbd_header.1']),
+                ('object', [image]), ('object', []),
+                (rbd.IMAGE, [image]), (rbd.IMAGE, [image, 'volume-x']),
+                (rbd.SNAPSHOT, [image, 'snapshot', 'other']),
+                (rbd.SIZE, [image, '0', '-1']), ('pool', ['backups'])):
+            self.assertRaises(exceptions.StoreRefused, self.store.change,
+                              kind, where, None)
