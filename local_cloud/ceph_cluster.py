@@ -18,7 +18,6 @@ on free ports, with cephx. Nothing is replicated: it is for tests.
 
 import base64
 from collections.abc import Sequence
-import contextlib
 import json
 import os
 import pathlib
@@ -334,17 +333,17 @@ class Cluster:
                 f'{self._tails()}')
 
     def _wait(self, process: subprocess.Popen) -> str:
+        # Not with a time-out of subprocess: on eventlet its TimeoutExpired
+        # may be another class than the one that is known here.
         deadline = time.monotonic() + _READY_TIMEOUT + 20
-        while time.monotonic() < deadline:
-            # On eventlet communicate() raises a TimeoutExpired of its own,
-            # which is not this one.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.5)
-                return process.stdout.read() if process.stdout else ''
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                return 'it did not answer'
             for name in self._read_record():
                 if self.process(name) is None:
                     return f'{name} ended while it was starting'
-        return 'it did not answer'
+            time.sleep(0.1)
+        return process.stdout.read() if process.stdout else ''
 
     def _log(self, name: str, kind: str) -> pathlib.Path:
         return self._logs / f'ceph-{name}.{kind}'
