@@ -42,6 +42,8 @@ from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.stores import damaging
+from cinder_backup_recovery_tests.stores import repair
 
 CLEAN = 0
 LEFT_OVER = 1
@@ -83,7 +85,9 @@ class Cleanup:
 
     def __init__(self, dispose: disposal.Disposal, accounts: Any,
                  set_quota: Callable[[str, str, Any], None],
-                 say: Callable[[str], None], dry_run: bool = False) -> None:
+                 say: Callable[[str], None], dry_run: bool = False, *,
+                 repair: Callable[[resource_ledger.Change], None] | None = None
+                 ) -> None:
         """Take what is needed.
 
         :param dispose: removes one resource
@@ -91,11 +95,13 @@ class Cleanup:
         :param set_quota: sets the limit of a project and resource
         :param say: tells a person
         :param dry_run: only tell
+        :param repair: undoes a damage on the storage of the backups
         """
         self.dispose = dispose
         self.ledger = dispose.ledger
         self.accounts = accounts
         self.set_quota = set_quota
+        self.repair = repair
         self.say = say
         self.dry_run = dry_run
 
@@ -108,7 +114,8 @@ class Cleanup:
         for change in reversed(self.ledger.changes()):
             failed += not self._do(
                 f'{change.kind} {change.key}',
-                f'would be set back to {change.before}',
+                ('would be undone' if change.kind == damaging.KIND else
+                 f'would be set back to {change.before}'),
                 functools.partial(self._put_back, change))
         for kind in disposal.ORDER:
             # Made last, removed first: children before their parents.
@@ -157,6 +164,9 @@ class Cleanup:
         return done
 
     def _put_back(self, change: resource_ledger.Change) -> str:
+        if change.kind == damaging.KIND and self.repair:
+            self.repair(change)
+            return 'undone'
         if change.kind != 'quota':
             raise exceptions.BackupRecoveryError(
                 f'nobody knows how to set a {change.kind}: set it to '
@@ -242,7 +252,8 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
             lambda project_id, resource, limit:
                 manager.volume_quotas_client_latest.update_quota_set(
                     project_id, **{resource: limit}),
-            say, arguments.dry_run).run()
+            say, arguments.dry_run,
+            repair=repair.Repair(config.CONF, manager, ledger)).run()
     if failed:
         say(f'{failed} left')
         return LEFT_OVER

@@ -65,7 +65,7 @@ class SwiftStore(chunked.ChunkedStore):
         :raises InvalidConfiguration: if not
         """
         try:
-            self._account_client.list_account_metadata()
+            self._account_client.list_account_containers({'limit': 1})
         except (lib_exc.TempestException,
                 urllib3.exceptions.HTTPError) as exc:
             raise exceptions.InvalidConfiguration(

@@ -14,19 +14,24 @@
 
 import json
 import os
+from unittest import mock
 import uuid
 
 import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.stores import base
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import filesystem
 from cinder_backup_recovery_tests.stores import rbd
+from cinder_backup_recovery_tests.stores import repair
+from tests.unit import fake_cloud
 
 
 class _Conf:
@@ -235,6 +240,48 @@ class DamagingTest(DirectoryCase):
             with self.damager.damaged(self.damage('chunk missing'),
                                       self.backup, self.other):
                 self.fail('it was damaged')
+
+
+class CleanupTest(DirectoryCase):
+
+    def run_it(self, dry_run=False):
+        self.lines = []
+        self.cloud = fake_cloud.FakeCloud()
+        for backup in (self.backup, self.other):
+            self.cloud.add(clients.BACKUP, id=backup.id)
+        return cleanup.Cleanup(
+            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            mock.Mock(), mock.Mock(), self.lines.append, dry_run,
+            repair=repair.Repair(
+                _Conf(backup_store_path=self.root), None, self.ledger)).run()
+
+    def test_damage_of_a_killed_run(self):
+        before = self.snapshot(self.backup)
+        context = self.damager.damaged(
+            self.store.damages(self.backup)[0], self.backup, self.other)
+        context.__enter__()
+        self.assertEqual(0, self.run_it(dry_run=True))
+        self.assertRegex(self.lines[0], f'^damage {self.backup.id} metadata '
+                                        'missing .* would be undone$')
+        self.assertNotEqual(before, self.snapshot(self.backup))
+        self.assertEqual(0, self.run_it(), self.lines)
+        # Before the backup is deleted: Cinder may need all of it for that.
+        self.assertRegex(self.lines[0], 'undone$')
+        self.assertEqual(before, self.snapshot(self.backup))
+        self.assertEqual([], self.ledger.changes())
+        context.__exit__(None, None, None)
+
+    def test_storage_that_cannot_be_reached(self):
+        context = self.damager.damaged(
+            self.store.damages(self.backup)[0], self.backup, self.other)
+        context.__enter__()
+        root, self.root = self.root, ''
+        self.assertEqual(1, self.run_it())
+        self.assertRegex(self.lines[0],
+                         'LEFT: .*backup_store_path is not set')
+        self.root = root
+        self.assertEqual(0, self.run_it(), self.lines)
+        context.__exit__(None, None, None)
 
 
 class HostileRecordTest(DirectoryCase):
