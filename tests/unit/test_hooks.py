@@ -63,6 +63,34 @@ class HooksTest(testtools.TestCase):
             self.assertIn(word, str(err))
         return row
 
+    def while_reading(self, end, function, goes_on=True):
+        """Call a function while the store is about to read an object.
+
+        From a thread of its own: the native one that reads must not use the
+        database, or whatever else has a lock that eventlet made green.
+        """
+        real = stores.PosixStore.pieces
+        reading, gate = Event(), Event()
+        self.addCleanup(gate.set)
+
+        def pieces(store, container, name, extra_metadata=None):
+            if name.endswith(end):
+                reading.set()
+                gate.wait(60)
+            yield from real(store, container, name)
+
+        def call():
+            while not reading.is_set():
+                time.sleep(0.01)
+            function()
+            if goes_on:
+                gate.set()
+
+        self.patch('pieces', pieces)
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        return thread
+
     def test_reason_fits_into_the_row(self):
         for length in (100, 200, 254, 255, 256, 1000):
             err = errors.Missing('x' * length, 'name', 'id')
@@ -166,43 +194,23 @@ class HooksTest(testtools.TestCase):
                          self.cinder.backup(self.backup.id).status)
 
     def test_verification_stops_with_the_service(self):
-        real = stores.PosixStore.pieces
-        reading, gate = Event(), Event()
-        self.addCleanup(gate.set)
-
-        def pieces(store, container, name, extra_metadata=None):
-            if name.endswith('-00002'):
-                reading.set()
-                gate.wait(60)
-            yield from real(store, container, name)
-
-        def stop():
-            while not reading.is_set():
-                time.sleep(0.01)
-            # As Cinder's service does when it is told to stop; it then
-            # waits for the import to end.
-            coordination.COORDINATOR.stop()
-
-        self.patch('pieces', pieces)
-        thread = threading.Thread(target=stop, daemon=True)
-        thread.start()
+        # As Cinder's service does when it is told to stop; it then waits for
+        # the import to end.
+        thread = self.while_reading(
+            '-00002', lambda: coordination.COORDINATOR.stop(), goes_on=False)
         row = self.refused('the service stops')
         self.assertEqual('error', row.status)
         thread.join()
 
     def test_verification_stops_with_the_backup(self):
-        real = stores.PosixStore.pieces
-        backup_id = self.backup.id
+        def delete():
+            row = self.cinder.backup(self.backup.id)
+            row.status = 'deleting'
+            row.save()
 
-        def pieces(store, container, name, extra_metadata=None):
-            if name.endswith('_sha256file'):
-                row = self.cinder.backup(backup_id)
-                row.status = 'deleting'
-                row.save()
-            yield from real(store, container, name)
-
-        self.patch('pieces', pieces)
+        thread = self.while_reading('_sha256file', delete)
         self.refused('was stopped: the backup became deleting')
+        thread.join()
 
     def test_a_good_import_leaves_nothing_behind(self):
         imported = self.cinder.import_record(self.record)

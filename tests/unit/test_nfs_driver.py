@@ -18,6 +18,7 @@ import threading
 from unittest import mock
 
 from cinder import exception
+from eventlet import patcher
 from os_brick.remotefs import remotefs
 import testtools
 
@@ -122,13 +123,16 @@ class NFSTest(testtools.TestCase):
 
     def test_server_that_does_not_answer(self):
         """Neither looking at the directory nor mounting it ever ends."""
-        goes_on = threading.Event()
-        self.addCleanup(goes_on.set)
         self.cinder.configure(backup_import_verify__timeout=0.1)
-        for target, name in ((remotefs.RemoteFsClient, 'mount'),
-                             (os.path, 'exists')):
+        # A program is started by a thread like this one, which eventlet may
+        # have made a green one, and files are looked at by a native one.
+        for target, name, module in (
+                (remotefs.RemoteFsClient, 'mount', threading),
+                (os.path, 'exists', patcher.original('threading'))):
+            goes_on = module.Event()
+            self.addCleanup(goes_on.set)
             with mock.patch.object(target, name,
-                                   lambda *args: goes_on.wait(60)):
+                                   lambda *args, on=goes_on: on.wait(60)):
                 err = self.assertRaises(errors.TimedOut, self.cinder.driver)
                 self.assertIn(SHARE, str(err))
 
