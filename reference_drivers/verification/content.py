@@ -327,16 +327,15 @@ class Readers:
         for job in jobs:
             waiting.put(job)
         done: queue.Queue = queue.Queue()
-        states = [_State() for _ in range(min(self._number, len(jobs)))]
-        for state in states:
+        for _ in range(min(self._number, len(jobs))):
             threading.Thread(target=self._read, daemon=True,
-                             args=(state, waiting, done)).start()
+                             args=(waiting, done)).start()
         total = sum(chunk.length for _, chunk in jobs)
         read = 0
         last = time.monotonic()
         try:
             for _ in jobs:
-                chunk, problem = self._next(done, states)
+                chunk, problem = self._next(done)
                 if chunk is None:
                     raise problem
                 read += chunk.length
@@ -350,7 +349,7 @@ class Readers:
         finally:
             self._stop.set()
 
-    def _next(self, done: queue.Queue, states: list['_State']) -> Any:
+    def _next(self, done: queue.Queue) -> Any:
         last_asked = -1.0
         while True:
             if time.monotonic() - last_asked >= 1:
@@ -360,63 +359,48 @@ class Readers:
                     raise errors.Stopped(
                         f'the verification was stopped: {reason}')
             try:
-                return done.get(timeout=min(1, self._timeout or 1))
+                return done.get(timeout=1)
             except queue.Empty:
                 pass
-            if self._timeout is None:
-                continue
-            for state in states:
-                since = state.since
-                if (since is not None and
-                        time.monotonic() - since > self._timeout):
-                    raise errors.TimedOut(
-                        'the storage did not answer within '
-                        f'{self._timeout:g} s: object {state.name}',
-                        state.name)
 
-    def _read(self, state: '_State', waiting: queue.Queue,
-              done: queue.Queue) -> None:
-        state.name = 'of another connection'
-        state.begin()
+    def _read(self, waiting: queue.Queue, done: queue.Queue) -> None:
         try:
-            store = running.native(self._store.clone)
+            store = running.within(self._timeout, 'another connection',
+                                   self._store.clone)
+        except errors.Problem as err:
+            done.put((None, err))
+            return
         except Exception as err:
             # Or nobody would read what this reader should have read.
             done.put((None, errors.Unreadable(
                 f'the storage cannot be read: {err!r}')))
             return
-        finally:
-            state.since = None
-        try:
-            while not self._stop.is_set():
-                try:
-                    link, chunk = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                state.name = chunk.name
-                problem: Exception | None = None
-                try:
-                    running.native(self._check, store, link, chunk, state)
-                except errors.Problem as err:
-                    problem = err
-                except Exception as err:
-                    problem = errors.Unreadable(
-                        f'object {chunk.name} cannot be verified: {err!r}',
-                        chunk.name, link.backup_id)
-                state.since = None
-                done.put((chunk, problem))
-        finally:
-            if store is not self._store:
-                store.close()
+        while not self._stop.is_set():
+            try:
+                link, chunk = waiting.get_nowait()
+            except queue.Empty:
+                break
+            problem: Exception | None = None
+            try:
+                running.watched(self._timeout, f'object {chunk.name}',
+                                self._check, store, link, chunk)
+            except errors.TimedOut as err:
+                # The store is left to the request that it does not answer.
+                done.put((None, errors.TimedOut(err.what, chunk.name,
+                                                link.backup_id)))
+                return
+            except errors.Problem as err:
+                problem = err
+            except Exception as err:
+                problem = errors.Unreadable(
+                    f'object {chunk.name} cannot be verified: {err!r}',
+                    chunk.name, link.backup_id)
+            done.put((chunk, problem))
+        if store is not self._store:
+            store.close()
 
-    def _check(self, store: stores.Store, link: layout.Link,
-               chunk: layout.Chunk, state: '_State') -> None:
-        for _ in checked(store, link, chunk, watch=state):
+    def _check(self, watch: running.Watch, store: stores.Store,
+               link: layout.Link, chunk: layout.Chunk) -> None:
+        for _ in checked(store, link, chunk, watch=watch):
             if self._stop.is_set():
                 return
-
-
-class _State(running.Watch):
-    """What one reader is waiting for, and since when."""
-
-    name = ''

@@ -14,12 +14,12 @@
 
 from collections.abc import Callable
 import queue
-import sys
 import threading
 import time
 from typing import Any
 
 from reference_drivers.verification import errors
+from reference_drivers.verification import threads
 
 
 def native(function: Callable[..., Any], *args: Any) -> Any:
@@ -31,37 +31,40 @@ def native(function: Callable[..., Any], *args: Any) -> Any:
 
     :returns: what the function returns
     """
-    eventlet = sys.modules.get('eventlet')
-    if eventlet is not None:
-        from eventlet import patcher
-        from eventlet import tpool
-        if patcher.is_monkey_patched('thread'):
-            return tpool.execute(function, *args)
-    return function(*args)
+    if not threads.green() or threads.outside():
+        return function(*args)
+    with threads.Request(function, *args) as request:
+        request.wait()
+        return request.result()
 
 
 def within(seconds: float | None, what: str, function: Callable[..., Any],
            *args: Any) -> Any:
-    """Call a function, but wait only so long for it.
+    """Call a function in a native thread, but wait only so long for it.
 
     A read from a hard mounted share whose server is gone never returns and
     cannot be interrupted: its thread is left behind, as a daemon that does
-    not keep the process. Under eventlet it is one of its pool, which the end
-    of the process waits for.
+    not keep the process and takes nobody's place. Under eventlet the
+    function must not log.
 
     :param seconds: how long to wait, None for ever
     :param what: what is asked of the store, for the message
     :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
-    return waiting(seconds, what, native, function, *args)
+    with threads.Request(function, *args) as request:
+        if not request.wait(seconds):
+            raise errors.TimedOut(
+                f'the storage did not answer within {seconds:g} s: {what}',
+                what)
+        return request.result()
 
 
 def waiting(seconds: float | None, what: str, function: Callable[..., Any],
             *args: Any) -> Any:
-    """The same, for a function that waits as the other threads here do.
+    """The same, in a thread like the others here: a green one of eventlet.
 
-    One that starts a program, and may log, under eventlet as well.
+    For a function that starts a program, and may log, under eventlet too.
 
     :param seconds: how long to wait, None for ever
     :param what: what is asked of the store, for the message
@@ -120,28 +123,18 @@ def watched(seconds: float | None, what: str,
     :returns: what the function returns
     :raises TimedOut: the store has not answered in time
     """
-    answers: queue.Queue = queue.Queue()
     watch = Watch()
-
-    def run() -> None:
+    with threads.Request(function, watch, *args) as request:
         try:
-            answers.put((native(function, watch, *args), None))
-        except BaseException as err:
-            answers.put((None, err))
-
-    threading.Thread(target=run, daemon=True, name=f'read {what}').start()
-    while True:
-        try:
-            value, err = answers.get(timeout=min(1, seconds or 1))
-        except queue.Empty:
-            since = watch.since
-            if (seconds is None or since is None or
-                    time.monotonic() - since <= seconds):
-                continue
+            while not request.wait(min(1, seconds or 1)):
+                since = watch.since
+                if (seconds is not None and since is not None and
+                        time.monotonic() - since > seconds):
+                    raise errors.TimedOut(
+                        f'the storage did not answer within {seconds:g} s: '
+                        f'{what}', what)
+        except BaseException:
+            # Also if this thread is ended otherwise.
             watch.abandoned = True
-            raise errors.TimedOut(
-                f'the storage did not answer within {seconds:g} s: {what}',
-                what) from None
-        if err is not None:
-            raise err
-        return value
+            raise
+        return request.result()
