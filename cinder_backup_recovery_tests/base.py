@@ -195,13 +195,16 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         self.content = access.make(CONF, self.resources)
 
     @classmethod
-    def _make_resources(cls, add_cleanup: Any, story: recovery_story.Story
+    def _make_resources(cls, add_cleanup: Any, story: recovery_story.Story,
+                        cloud: clients.CloudApi | None = None,
+                        ledger: resource_ledger.Ledger | None = None
                         ) -> test_resources.Resources:
         defaults = {}
         if CONF.volume.volume_type:
             defaults['volume_type'] = CONF.volume.volume_type
         return test_resources.Resources(
-            cls.cloud, cls.ledger, cls.patience, add_cleanup,
+            cloud or cls.cloud, ledger or cls.ledger, cls.patience,
+            add_cleanup,
             CONF.cinder_backup_recovery.name_prefix, defaults, story)
 
     def known_defect(self, name: str, shows: bool = True
@@ -248,7 +251,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def assert_content(self, volume_id: str,
                        expected: content_layout.Layout, what: str,
-                       history: Iterable[content_layout.Layout] = ()
+                       history: Iterable[content_layout.Layout] = (),
+                       content: access.VolumeContent | None = None
                        ) -> None:
         """Compare every byte of a volume with what it must hold (L3).
 
@@ -256,11 +260,12 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :param expected: what it must hold
         :param what: how a failure calls the volume
         :param history: older contents, by which a failure is named
+        :param content: reads it, where another than the test's must
         :raises ContentMismatch: saying where and what the difference is
         """
         with self.story.step(f'each of the {expected.size_bytes} bytes of '
                              f'volume {volume_id} is the original one'):
-            with self.content.read(volume_id) as stream:
+            with (content or self.content).read(volume_id) as stream:
                 comparison = compare.compare(expected, stream, history)
             comparison.raise_if_different(f'{what} (volume {volume_id})')
 

@@ -83,19 +83,24 @@ class AttachmentsClient(attachments_client.AttachmentsClient):
 class CloudApi:
     """Requests to one cloud, with the rights of one manager of clients."""
 
-    def __init__(self, manager: clients.Manager) -> None:
+    def __init__(self, manager: clients.Manager,
+                 region: str | None = None) -> None:
         """Take the clients.
 
         :param manager: Tempest's manager of a user's clients
+        :param region: of the Cinder that is asked; the configured one when
+            None
         """
+        where = {'region': region} if region else {}
+        volume = manager.volume_v3
         self.project_id: str = manager.credentials.project_id
-        self.volumes = manager.volumes_client_latest
-        self.backups = manager.backups_client_latest
-        self.snapshots = manager.snapshots_client_latest
+        self.volumes = volume.VolumesClient(**where)
+        self.backups = volume.BackupsClient(**where)
+        self.snapshots = volume.SnapshotsClient(**where)
         self.images: Any = getattr(manager, 'image_client_v2', None)
-        self.user_messages = manager.volume_messages_client_latest
+        self.user_messages = volume.MessagesClient(**where)
         self.attachments = AttachmentsClient(
-            manager.auth_provider, **_volume_client_config())
+            manager.auth_provider, **{**_volume_client_config(), **where})
 
     def show(self, kind: str, resource_id: str) -> dict[str, Any]:
         """Ask for a resource.

@@ -132,6 +132,12 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         help="Seconds after which database_loss_command is ended and the "
              "test fails."),
     cfg.StrOpt(
+        'second_region',
+        default='',
+        help="Region with another Cinder, of the same Keystone and on the "
+             "same storage of backups, to which backups are shipped. Its "
+             "volumes must be reached as those of [volume] region are."),
+    cfg.StrOpt(
         'ledger_dir',
         help="Directory on this machine where everything that the tests "
              "create is recorded the moment it is created. Row removal "
@@ -264,6 +270,18 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "database_loss_command. Otherwise every test of it is "
              "skipped."),
     cfg.BoolOpt(
+        'second_region',
+        default=False,
+        help="There is another Cinder that can read the storage of the "
+             "backups. Otherwise every test of shipping is skipped."),
+    cfg.BoolOpt(
+        'other_project',
+        default=True,
+        help="What one project has backed up can be read by the others, once "
+             "its record is imported there. Otherwise the tests of that are "
+             "skipped. With Swift it depends: backup_swift_auth = per_user "
+             "keeps backups in the account of their project."),
+    cfg.BoolOpt(
         'incremental',
         default=True,
         help="The backup driver makes incremental backups. Otherwise every "
@@ -350,6 +368,10 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "
                "is true, but [cinder_backup_recovery] database_loss_command "
                "is not set: nothing could lose the database")
+    if (conf.cinder_backup_recovery_feature_enabled.second_region and
+            not group.second_region):
+        yield ("[cinder_backup_recovery_feature_enabled] second_region is "
+               "true, but [cinder_backup_recovery] second_region names none")
     if group.content_access == IMAGE:
         if not conf.service_available.glance:
             yield ("[cinder_backup_recovery] content_access is image, but "

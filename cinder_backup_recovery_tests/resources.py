@@ -308,6 +308,18 @@ class Resources:
                     f'accepted, but there is no such backup') from None
             return self.wait_for_backup(backup_id)
 
+    def adopt(self, record: backup_record.BackupRecord) -> None:
+        """Take over a backup that another site has made, before its import.
+
+        From then on it is this site's to remove, with its stored data.
+
+        :param record: what was exported there
+        """
+        backup_id = record.fields['id']
+        self.ledger.add(clients.BACKUP, backup_id)
+        self.disposal.remember_record(backup_id, record)
+        self._add_cleanup(self.remove, clients.BACKUP, backup_id)
+
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:
         """Wait until a backup is available, after its creation or import.
 

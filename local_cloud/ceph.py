@@ -22,6 +22,7 @@ from typing import Any
 from local_cloud import ceph_cluster
 from local_cloud import exceptions
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud.ceph_cluster import Cluster
 from local_cloud.ceph_packages import link_bindings
@@ -61,7 +62,10 @@ def cluster(state: cloud_state.State, port: int | None = None) -> Cluster:
 
     :param port: of the monitor, where it is to be made or started
     """
-    return Cluster(directory(state), (VOLUMES, BACKUPS), 'bluestore',
+    pools = [VOLUMES, BACKUPS]
+    if state.record.get('second_region'):
+        pools.append(VOLUMES + sites.SECOND.suffix)
+    return Cluster(directory(state), pools, 'bluestore',
                    _CAPACITY, port, logs=state.logs, tied=True)
 
 

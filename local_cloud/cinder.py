@@ -20,27 +20,29 @@ from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import identity
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
-NAME = 'cinder'
+NAME = sites.FIRST.name
 #: The ports that it listens on, by name.
 SOCKETS = (NAME,)
 
 SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
 
-def configure(state: cloud_state.State) -> None:
+def configure(state: cloud_state.State,
+              site: sites.Site = sites.FIRST) -> None:
     """Write Cinder's configuration."""
-    directories = {name: state.data / name for name in
-                   ('conversion', 'cinder-state')}
+    directories = {name: state.data / f'{name}{site.suffix}' for name in
+                   ('conversion', 'cinder-state', 'coordination')}
     for directory in directories.values():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     backend = backups.volume_backend(state)
-    settings.write(state.config(NAME), {
+    settings.write(state.config(site.name), {
         'DEFAULT': {
             'debug': state.record['debug'],
             'use_stderr': 'true',
-            'host': 'local',
+            'host': site.host,
             'my_ip': settings.HOST,
             'transport_url': 'fake://',
             'auth_strategy': 'keystone',
@@ -66,20 +68,20 @@ def configure(state: cloud_state.State) -> None:
             'backup_workers': 1,
             'backup_use_same_host': 'true',
             'osapi_volume_listen': settings.HOST,
-            'osapi_volume_listen_port': state.record['ports'][NAME],
+            'osapi_volume_listen_port': state.record['ports'][site.name],
         },
-        'database': settings.database(state, NAME),
+        'database': settings.database(state, site.name),
         'keystone_authtoken': settings.auth_token(state, NAME),
         'oslo_concurrency': {'lock_path': state.locks},
-        'coordination': {'backend_url': f'file://{state.data}/coordination'},
+        'coordination': {
+            'backend_url': f'file://{directories["coordination"]}'},
         'oslo_messaging_notifications': {'driver': 'noop'},
         backend.name: {
             'volume_backend_name': backend.name,
-            **backend.options(state),
+            **backend.options(state, site),
         },
         **backups.cinder_sections(state),
     })
-    (state.data / 'coordination').mkdir(mode=0o700, exist_ok=True)
 
 
 def environment(state: cloud_state.State) -> dict[str, str]:
@@ -93,12 +95,13 @@ def bootstrap_command(state: cloud_state.State) -> list[str]:
             str(state.config(NAME))]
 
 
-def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
+def serve_command(state: cloud_state.State, *descriptors: int,
+                  site: sites.Site = sites.FIRST) -> list[str]:
     """The program that serves the API and runs the services."""
     descriptor, = descriptors
     return [*backups.of(state).launcher,
             sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
-            str(state.config(NAME)),
+            str(state.config(site.name)),
             str(settings.packaged_file(NAME, 'api-paste.ini')),
             str(descriptor),
             *(['--ceph', str(state.root)]
@@ -106,20 +109,22 @@ def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
             *state.record['cinder_services']]
 
 
-def ready(state: cloud_state.State) -> bool | str:
+def ready(state: cloud_state.State,
+          site: sites.Site = sites.FIRST) -> bool | str:
     """Whether all services are up and the scheduler knows the back end.
 
     Asked of the public API, as an operator would.
     """
     try:
         session = identity.Session(state, timeout=5)
-        services = session.get('cinder', '/os-services')['services']
+        services = session.get(site.name, '/os-services')['services']
         up = {s['binary'] for s in services if s['state'] == 'up'}
         missing = set(state.record['cinder_services']) - up
         if missing:
             return f'not up: {", ".join(sorted(missing))}'
         if {'cinder-scheduler', 'cinder-volume'} <= up:
-            pools = session.get('cinder', '/scheduler-stats/get_pools')
+            pools = session.get(
+                site.name, '/scheduler-stats/get_pools')
             if not pools['pools']:
                 return 'the scheduler has no report of the volume service yet'
     except requests.RequestException as error:

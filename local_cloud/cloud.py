@@ -25,8 +25,10 @@ from local_cloud import console
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import identity
+from local_cloud import second_cinder
 from local_cloud import services
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
 
@@ -46,7 +48,8 @@ class Cloud:
         self.timeout = timeout
 
     def up(self, backup: str = 'default', debug: bool = False,
-           without: Sequence[str] = (), volumes: str | None = None) -> None:
+           without: Sequence[str] = (), volumes: str | None = None,
+           second_region: bool = False) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
@@ -54,6 +57,7 @@ class Cloud:
         :param without: services of Cinder that are not to run, for tests of
             what happens then
         :param volumes: the back end of the volumes, else the profile's own
+        :param second_region: have another Cinder, see :mod:`sites`
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
@@ -62,7 +66,8 @@ class Cloud:
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
-            new = self._prepare(backup, debug, without, volumes)
+            new = self._prepare(backup, debug, without, volumes,
+                                second_region)
             started: set[str] = set()
             try:
                 self._bring_up(new, started)
@@ -81,7 +86,7 @@ class Cloud:
                      f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
 
     def _prepare(self, backup: str, debug: bool, without: Sequence[str],
-                 volumes: str | None) -> bool:
+                 volumes: str | None, second_region: bool) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -90,7 +95,7 @@ class Cloud:
             self.state.load()
             if self.state.record.get('made'):
                 self._refuse_other_options(backup, debug, without,
-                                           volumes)
+                                           volumes, second_region)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
             # One that never became ready the first time holds nothing of
@@ -99,15 +104,15 @@ class Cloud:
             self.state.clear()
         self.state.create()
         self.state.record.update(
-            backup=backup, debug=debug,
+            backup=backup, debug=debug, second_region=second_region,
             volumes=volumes or backups.PROFILES[backup].volumes,
             cinder_services=[
                 s for s in cinder.SERVICES if s not in without])
         return True
 
     def _refuse_other_options(self, backup: str, debug: bool,
-                              without: Sequence[str],
-                              volumes: str | None) -> None:
+                              without: Sequence[str], volumes: str | None,
+                              second_region: bool) -> None:
         record = self.state.record
         left_out = set(cinder.SERVICES) - set(record['cinder_services'])
         for option, wanted, has in (
@@ -115,6 +120,8 @@ class Cloud:
                  record['backup']),
                 ('--volumes', volumes, record.get('volumes', 'files')),
                 ('--debug', debug, record['debug']),
+                ('--second-region', second_region,
+                 record.get('second_region', False)),
                 ('--without', set(without), left_out)):
             if wanted and wanted != has:
                 raise exceptions.InvalidState(
@@ -200,6 +207,9 @@ class Cloud:
             for name in services.in_catalogue(self.state):
                 with self.say.step(f'user and endpoints of {name}'):
                     identity.add(self.state, name)
+            if second_cinder.wanted(self.state):
+                with self.say.step('endpoints of the second region'):
+                    identity.add_region(self.state, sites.SECOND)
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
                     self.state)

@@ -43,7 +43,8 @@ class Cloud(local_cloud.Cloud):
         self._program = program
 
     def up(self, backup: str = 'default', debug: bool = False,
-           without: Sequence[str] = (), volumes: str | None = None) -> None:
+           without: Sequence[str] = (), volumes: str | None = None,
+           second_region: bool = False) -> None:
         arguments = ['--backup', backup, '--timeout', str(self.timeout)]
         if debug:
             arguments.append('--debug')
@@ -51,6 +52,8 @@ class Cloud(local_cloud.Cloud):
             arguments += ['--without', service]
         if volumes:
             arguments += ['--volumes', volumes]
+        if second_region:
+            arguments.append('--second-region')
         self._run('up', *arguments)
         self.state.load()
 

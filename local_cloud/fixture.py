@@ -41,6 +41,7 @@ class LocalCloud(fixtures.Fixture):
     :param without: services of Cinder that are not to run
     :param timeout: seconds that each service has to become ready
     :param volumes: the back end of the volumes, else the profile's own
+    :param second_region: have another Cinder in a region of its own
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -54,9 +55,9 @@ class LocalCloud(fixtures.Fixture):
 
     def __init__(self, backup: str = 'default', debug: bool = False,
                  without: Sequence[str] = (), timeout: float = 60,
-                 volumes: str | None = None):
+                 volumes: str | None = None, second_region: bool = False):
         super().__init__()
-        self._options = (backup, debug, without, volumes)
+        self._options = (backup, debug, without, volumes, second_region)
         self._timeout = timeout
 
     def _setUp(self) -> None:

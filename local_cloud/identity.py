@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
 
@@ -54,7 +55,7 @@ class Session:
     def _root(self, service: str) -> str:
         if service == 'keystone':
             return self._keystone + '/v3'
-        if service == 'cinder':
+        if service in (site.name for site in (sites.FIRST, sites.SECOND)):
             return (settings.endpoint(self._state, service) +
                     f'/{self.project_id}')
         return settings.endpoint(self._state, service) % {
@@ -128,10 +129,29 @@ def _add_service(session: Session, name: str, kind: str, url: str) -> None:
     service = session.request(
         'POST', 'keystone', '/services',
         json={'service': {'name': name, 'type': kind}})['service']
+    _add_endpoints(session, service['id'], settings.REGION, url)
+
+
+def add_region(state: cloud_state.State, site: sites.Site) -> None:
+    """Add the endpoints of Cinder in another region.
+
+    :param site: that Cinder
+    """
+    session = Session(state)
+    session.request('POST', 'keystone', '/regions',
+                    json={'region': {'id': site.region}})
+    kind = settings.OTHER_REGION[site.name][0]
+    service, = session.get('keystone', f'/services?type={kind}')['services']
+    _add_endpoints(session, service['id'], site.region,
+                   settings.endpoint(state, site.name))
+
+
+def _add_endpoints(session: Session, service_id: str, region: str,
+                   url: str) -> None:
     for interface in ('public', 'internal', 'admin'):
         session.request(
             'POST', 'keystone', '/endpoints',
-            json={'endpoint': {'service_id': service['id'],
+            json={'endpoint': {'service_id': service_id,
                                'interface': interface,
-                               'region_id': settings.REGION,
+                               'region_id': region,
                                'url': url}})

@@ -97,6 +97,10 @@ def _parser() -> argparse.ArgumentParser:
         default=[], metavar='SERVICE',
         help='leave this service of Cinder out; may be repeated '
              '(%(choices)s)')
+    starting.add_argument(
+        '--second-region', action='store_true',
+        help='have another Cinder, in a region of its own: with a database '
+             'and volumes of its own, on the same storage of backups')
     starting.add_argument('--debug', action='store_true',
                           help='let the services log everything')
     starting.add_argument(
@@ -187,7 +191,7 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
         cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes)
+                 arguments.volumes, arguments.second_region)
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -317,7 +321,7 @@ def _act(arguments: argparse.Namespace) -> int:
     cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
     if arguments.verb == 'up':
         cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes)
+                 arguments.volumes, arguments.second_region)
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':

@@ -30,6 +30,7 @@ from local_cloud import cinder
 from local_cloud import exceptions
 from local_cloud import glance
 from local_cloud import keystone
+from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud import volumes as all_volumes
@@ -43,7 +44,8 @@ def of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
 
     They start at the same time.
     """
-    return keystone, glance, *backups.services(state), cinder
+    return (keystone, glance, *backups.services(state), cinder,
+            *([second_cinder] if second_cinder.wanted(state) else []))
 
 
 def in_catalogue(state: cloud_state.State) -> list[str]:

@@ -19,9 +19,10 @@ import secrets
 import sys
 from typing import Any
 
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
-REGION = 'RegionOne'
+REGION = sites.FIRST.region
 HOST = '127.0.0.1'
 ADMIN_USER = 'admin'
 ADMIN_PROJECT = 'admin'
@@ -38,6 +39,10 @@ CATALOGUE = {
 #: The same, of what only some profiles have.
 OPTIONAL_CATALOGUE = {
     'swift': ('object-store', '/v1/AUTH_%(project_id)s'),
+}
+#: The same, of what has its endpoint in another region.
+OTHER_REGION = {
+    sites.SECOND.name: CATALOGUE[sites.FIRST.name],
 }
 
 
@@ -62,7 +67,7 @@ def url(state: cloud_state.State, service: str) -> str:
 def endpoint(state: cloud_state.State, service: str) -> str:
     """What the catalogue says of a service."""
     return url(state, service) + {
-        **CATALOGUE, **OPTIONAL_CATALOGUE}[service][1]
+        **CATALOGUE, **OPTIONAL_CATALOGUE, **OTHER_REGION}[service][1]
 
 
 def database_url(state: cloud_state.State, service: str) -> str:

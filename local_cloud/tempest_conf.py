@@ -18,7 +18,9 @@ import sys
 
 from local_cloud import backups
 from local_cloud import identity
+from local_cloud import second_cinder
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
 IMAGE_NAME = 'local-cloud-test-image'
@@ -55,6 +57,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
     password = state.record['passwords'][settings.ADMIN_USER]
     keystone = settings.endpoint(state, 'keystone')
     volumes = backups.volume_backend(state)
+    second = ({'second_region': sites.SECOND.region}
+              if second_cinder.wanted(state) else {})
     settings.write(path(state), {
         'DEFAULT': {
             'log_file': state.logs / 'tempest.log',
@@ -131,9 +135,11 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'poll_interval': '0.1',
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
+            **second,
         },
         'cinder_backup_recovery_feature_enabled': {
             'whole_database_loss': 'true',
+            'second_region': bool(second),
             **backups.tempest_features(state),
         },
     })

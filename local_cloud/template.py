@@ -36,6 +36,7 @@ from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import glance
 from local_cloud import keystone
+from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import state as cloud_state
 
@@ -159,6 +160,9 @@ def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
     for service in _SERVICES:
         shutil.copy2(directory / f'{service.NAME}.sqlite',
                      state.database(service.NAME))
+    if second_cinder.wanted(state):
+        shutil.copy2(directory / f'{cinder.NAME}.sqlite',
+                     state.database(second_cinder.NAME))
     first = _first(state, cinder.NAME)
     first.parent.mkdir(mode=0o700, exist_ok=True)
     shutil.copy2(state.database(cinder.NAME), first)

@@ -18,6 +18,7 @@ import types
 from typing import Any
 
 from local_cloud import ceph
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
 
@@ -32,7 +33,7 @@ class Backend:
     :ivar name: its section in ``cinder.conf``, which is its
         ``volume_backend_name`` too
     :ivar protocol: the storage protocol that its driver reports
-    :ivar options: makes the options of that section for a cloud
+    :ivar options: makes the options of that section for a Cinder of a cloud
     :ivar services: the modules of services that it needs
     :ivar tempest_options: makes what the plugin's section of
         ``tempest.conf`` says of it
@@ -44,15 +45,15 @@ class Backend:
 
     name: str
     protocol: str
-    options: Callable[[cloud_state.State], dict[str, Any]]
+    options: Callable[[cloud_state.State, sites.Site], dict[str, Any]]
     services: tuple[types.ModuleType, ...] = ()
     tempest_options: Callable[[cloud_state.State], dict[str, Any]] = _nothing
     client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
     missing: Callable[[], str] = str
 
 
-def _files(state: cloud_state.State) -> dict[str, Any]:
-    directory = state.data / 'volumes'
+def _files(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
+    directory = state.data / f'volumes{site.suffix}'
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {
         'volume_driver': 'local_cloud.inside.volume_driver.SparseFileDriver',
@@ -60,12 +61,12 @@ def _files(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
-def _rbd(state: cloud_state.State) -> dict[str, Any]:
+def _rbd(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
         'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
         'rbd_ceph_conf': ceph.cluster(state).conf,
         'rbd_user': ceph.USER,
-        'rbd_pool': ceph.VOLUMES,
+        'rbd_pool': ceph.VOLUMES + site.suffix,
     }
 
 

@@ -83,7 +83,8 @@ class LocalCloud:
         :raises NeedsGuest: if it does not start on this kernel
         """
         try:
-            code = subprocess.call([*self._command, 'up', '--backup', backup])
+            code = subprocess.call([*self._command, 'up', '--backup', backup,
+                                    '--second-region'])
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)

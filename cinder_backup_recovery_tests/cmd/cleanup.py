@@ -41,6 +41,7 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import repair
@@ -85,7 +86,8 @@ class Cleanup:
 
     def __init__(self, dispose: disposal.Disposal, accounts: Any,
                  set_quota: Callable[[str, str, Any], None],
-                 say: Callable[[str], None], dry_run: bool = False, *,
+                 say: Callable[[str], None], dry_run: bool = False,
+                 others: Sequence[disposal.Disposal] = (), *,
                  repair: Callable[[resource_ledger.Change], None] | None = None
                  ) -> None:
         """Take what is needed.
@@ -95,6 +97,7 @@ class Cleanup:
         :param set_quota: sets the limit of a project and resource
         :param say: tells a person
         :param dry_run: only tell
+        :param others: remove one resource of another region each
         :param repair: undoes a damage on the storage of the backups
         """
         self.dispose = dispose
@@ -104,6 +107,7 @@ class Cleanup:
         self.repair = repair
         self.say = say
         self.dry_run = dry_run
+        self.others = others
 
     def run(self) -> int:
         """Remove everything, what hangs on something else first.
@@ -117,12 +121,13 @@ class Cleanup:
                 ('would be undone' if change.kind == damaging.KIND else
                  f'would be set back to {change.before}'),
                 functools.partial(self._put_back, change))
-        for kind in disposal.ORDER:
-            # Made last, removed first: children before their parents.
-            for entry in reversed(self.ledger.entries(kind)):
-                failed += not self._do(
-                    self._title(entry), 'would be removed',
-                    functools.partial(self._remove, entry))
+        for dispose in (*self.others, self.dispose):
+            for kind in disposal.ORDER:
+                # Made last, removed first: children before their parents.
+                for entry in reversed(dispose.ledger.entries(kind)):
+                    failed += not self._do(
+                        self._title(entry), 'would be removed',
+                        functools.partial(self._remove, dispose, entry))
         for kind in (clients.USER, clients.PROJECT):
             for entry in reversed(self.ledger.entries(kind)):
                 failed += not self._do(
@@ -148,10 +153,12 @@ class Cleanup:
         self.say(f'{title} {done}')
         return True
 
-    def _remove(self, entry: resource_ledger.Entry) -> str:
+    @staticmethod
+    def _remove(dispose: disposal.Disposal,
+                entry: resource_ledger.Entry) -> str:
         if entry.resource_id is None:
-            return self.dispose.remove_intended(entry)
-        return self.dispose.remove(entry.kind, entry.resource_id)
+            return dispose.remove_intended(entry)
+        return dispose.remove(entry.kind, entry.resource_id)
 
     def _remove_account(self, entry: resource_ledger.Entry) -> str:
         assert entry.resource_id is not None  # noqa: S101 always added
@@ -233,7 +240,8 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
         say(f'a line of the ledger was cut short, most likely by the kill: '
             f'{torn}')
     if not ledger.changes() and not any(
-            entry.kind != disposal.RECORD for entry in ledger.entries()):
+            not entry.kind.startswith(disposal.RECORD)
+            for entry in ledger.entries()):
         say('nothing is left')
         return CLEAN
     try:
@@ -252,7 +260,12 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
             lambda project_id, resource, limit:
                 manager.volume_quotas_client_latest.update_quota_set(
                     project_id, **{resource: limit}),
-            say, arguments.dry_run,
+            say, arguments.dry_run, [
+                disposal.Disposal(
+                    clients.CloudApi(manager, region),
+                    regions.RegionLedger(ledger, region),
+                    waiters.Patience.from_config(config.CONF))
+                for region in regions.named_in(ledger)],
             repair=repair.Repair(config.CONF, manager, ledger)).run()
     if failed:
         say(f'{failed} left')

@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument('descriptor', type=int)
     arguments = parser.parse_args()
     state = cloud_state.State(arguments.root)
+    state.load()
     with _reserve(arguments.descriptor) as kept, \
             open(ceph.ready_file(state), 'w') as ready:
         cluster = ceph.cluster(state, kept.getsockname()[1])

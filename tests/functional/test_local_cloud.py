@@ -33,10 +33,11 @@ from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import fixture
 from local_cloud import identity
+from local_cloud import settings
 from local_cloud import state as cloud_state
 from tests import cloud_cases
 
-SERVICES = ('keystone', 'glance', 'cinder')
+SERVICES = ('keystone', 'glance', 'cinder', 'cinder-two')
 MEMORY = 600 * 1024 ** 2
 
 
@@ -46,7 +47,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.local = fixture.LocalCloud(debug=True)
+        cls.local = fixture.LocalCloud(debug=True, second_region=True)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
         cls.cloud = cls.local.cloud
@@ -126,6 +127,25 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertNotEqual(before.pop('cinder'), after.pop('cinder'))
         self.assertEqual(before, after)
         self.assertEqual({'ready'}, set(self._states().values()))
+
+    def test_second_region_is_another_site(self):
+        session = identity.Session(self.state)
+        made = session.request('POST', 'cinder-two', '/types', json={
+            'volume_type': {'name': 'of-the-second'}})['volume_type']
+        self.assertNotIn(made['id'], [
+            one['id'] for one in session.get('cinder', '/types')[
+                'volume_types']])
+        hosts = {name: {one['host'] for one in session.get(
+            name, '/os-services')['services']}
+            for name in ('cinder', 'cinder-two')}
+        self.assertEqual({'cinder': {'local', 'local@sparse'},
+                          'cinder-two': {'second', 'second@sparse'}}, hosts)
+        endpoints = session.get('keystone', '/endpoints')['endpoints']
+        self.assertEqual(
+            {'RegionOne', 'RegionTwo'},
+            {one['region_id'] for one in endpoints
+             if one['url'] in (settings.endpoint(self.state, name)
+                               for name in hosts)})
 
     def test_loopback_only(self):
         own = {p.pid for p in daemons.all_of(self.state)}
@@ -329,9 +349,9 @@ class LocalCloudTest(cloud_cases.CloudCase):
                 lambda: {v['status'] for v in session.get(
                     'cinder', '/volumes/detail')['volumes']
                     if v['id'] in volumes} == {'available'}, 'volumes')
-        for name in SERVICES:
-            self.assertIsNone(re.search('database is locked', self.state.log(
-                name).read_text(errors='replace')))
+        for log in self.state.logs.glob('*.log'):
+            self.assertIsNone(re.search('database is locked',
+                                        log.read_text(errors='replace')))
 
     @staticmethod
     def _delete_all(session):

@@ -20,6 +20,7 @@ import testtools
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests.cmd import cleanup
 from tests.unit import fake_cloud
 
@@ -36,11 +37,11 @@ class CleanupTest(testtools.TestCase):
         self.quotas = []
         self.lines = []
 
-    def run_it(self, dry_run=False):
+    def run_it(self, dry_run=False, others=()):
         return cleanup.Cleanup(
             disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
             self.accounts, lambda *args: self.quotas.append(args),
-            self.lines.append, dry_run).run()
+            self.lines.append, dry_run, others).run()
 
     def add(self, kind, **kwargs):
         resource_id = self.cloud.add(kind, **kwargs)
@@ -63,6 +64,19 @@ class CleanupTest(testtools.TestCase):
         self.assertEqual([], self.ledger.entries())
         self.assertEqual({}, self.cloud.resources)
         self.assertIn(f'backup {child_id} (backup-name) removed', self.lines)
+
+    def test_other_region(self):
+        there = fake_cloud.FakeCloud()
+        ledger_there = regions.RegionLedger(self.ledger, 'RegionTwo')
+        self.addCleanup(ledger_there.close)
+        # An id that both regions know, and that each has to remove.
+        backup_id = self.add(clients.BACKUP)
+        there.add(clients.BACKUP, id=backup_id)
+        ledger_there.add(clients.BACKUP, backup_id)
+        self.assertEqual(0, self.run_it(others=[disposal.Disposal(
+            there, ledger_there, fake_cloud.PATIENCE)]))
+        self.assertEqual(({}, {}), (self.cloud.resources, there.resources))
+        self.assertEqual([], self.ledger.entries())
 
     def test_what_is_not_listed_stays(self):
         foreign = self.cloud.add(clients.VOLUME, name='volume-name')

@@ -296,7 +296,7 @@ class RecordTest(LocalCloudTestCase):
         self.make(made=True, backup='default', debug=False,
                   cinder_services=['cinder-volume'])
         for options in (('--debug',), ('--without', 'cinder-volume'),
-                        ('--volumes', 'rbd')):
+                        ('--volumes', 'rbd'), ('--second-region',)):
             self.assert_error(f'made with another {options[0]}',
                               self.on('up', *options))
 

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The ledger of another region, in which ids may be those of the first.
+
+A backup that is shipped has one id at both sites. So that a clean-up knows
+which Cinder to ask, a resource of another region is recorded under its kind
+and the region, ``backup@RegionTwo``, in the one ledger of the run.
+"""
+
+from typing import Any
+
+from cinder_backup_recovery_tests import ledger as resource_ledger
+
+_MARK = '@'
+
+
+def named_in(ledger: resource_ledger.Ledger) -> list[str]:
+    """List the regions of which something may be left.
+
+    :param ledger: of a run
+    :returns: their names
+    """
+    return sorted({entry.kind.partition(_MARK)[2]
+                   for entry in ledger.entries() if _MARK in entry.kind})
+
+
+class RegionLedger(resource_ledger.Ledger):
+    """What was created in one other region, under the plain kinds.
+
+    :param ledger: of the run
+    :param region: name of the region
+    """
+
+    def __init__(self, ledger: resource_ledger.Ledger, region: str) -> None:
+        super().__init__(ledger.directory)
+        self._suffix = _MARK + region
+
+    def _append(self, event: dict[str, Any]) -> None:
+        if 'kind' in event:
+            event = {**event, 'kind': event['kind'] + self._suffix}
+        super()._append(event)
+
+    def _events(self, torn: list[str] | None = None) -> list[dict[str, Any]]:
+        found = []
+        tokens = set()
+        for event in super()._events(torn):
+            if 'kind' not in event:
+                # Of a request that was recorded before, by its token.
+                if event['token'] in tokens:
+                    found.append(event)
+            elif event['kind'].endswith(self._suffix):
+                tokens.add(event.get('token'))
+                found.append({**event, 'kind': event['kind'].removesuffix(
+                    self._suffix)})
+        return found

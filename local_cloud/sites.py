@@ -1,0 +1,40 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Cinders of a cloud: one for each region.
+
+A second one has a database, volumes and services of its own, and shares
+Keystone, Glance and the storage of the backups with the first: two sites, of
+which one restores what the other has backed up.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """One Cinder.
+
+    :ivar name: of the service: its process, its port, its log
+    :ivar region: where the catalogue has it
+    :ivar host: what it calls itself in its database
+    :ivar suffix: of the directories and pools that are its own
+    """
+
+    name: str
+    region: str
+    host: str
+    suffix: str
+
+
+FIRST = Site('cinder', 'RegionOne', 'local', '')
+SECOND = Site('cinder-two', 'RegionTwo', 'second', '-two')
