@@ -187,8 +187,12 @@ def tempest_options(state: cloud_state.State) -> dict[str, Any]:
 
 def tempest_features(state: cloud_state.State) -> dict[str, Any]:
     """What the tests may expect of the backup driver."""
-    features: dict[str, Any] = {'incremental': incremental(state),
-                                'import_verify': of(state).verifies}
+    features: dict[str, Any] = {
+        'incremental': incremental(state),
+        'import_verify': of(state).verifies,
+        # With per_user, Swift keeps backups in the account of their project.
+        'other_project': swift not in of(state).services,
+    }
     if of(state).verifies:
         features['import_verify_level'] = _LEVEL
     return features
