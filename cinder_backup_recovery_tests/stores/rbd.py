@@ -48,12 +48,13 @@ EXTRA_SNAPSHOT = 'snapshot'
 """Where is the image and the name, the state whether it is there."""
 
 _ID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
-_IMAGE = re.compile(rf'volume-{_ID}\.backup\.(?:base|{_ID})(?:\.aside)?')
-_SNAPSHOT = re.compile(rf'backup\.{_ID}\.snap\.[0-9.]+(?:\.aside)?')
+_IMAGE = re.compile(rf'(?:aside\.)?volume-{_ID}\.backup\.(?:base|{_ID})')
+_SNAPSHOT = re.compile(rf'(?:aside\.)?backup\.{_ID}\.snap\.[0-9.]+')
 _OBJECTS = re.compile(rf'backup\.{_ID}\.meta|'
                       r'rbd_data\.[0-9a-f.]+\.[0-9a-f]{16}')
 _NUMBER = re.compile(r'[0-9]{1,18}')
-_ASIDE = '.aside'
+# In front: drivers look for what begins as a backup's names do.
+_ASIDE = 'aside.'
 # Seconds, so that a cluster that hangs does not hang the tests.
 _TIMES = {'client_mount_timeout': '30', 'rados_mon_op_timeout': '30',
           'rados_osd_op_timeout': '60'}
@@ -273,7 +274,7 @@ class RbdStore(base.BackupStore):
                 f'image {image} has no snapshot of backup {backup.id}')
         if how == 'missing':
             return base.Plan(
-                [base.Change(SNAPSHOT, (image, snapshot, snapshot + _ASIDE),
+                [base.Change(SNAPSHOT, (image, snapshot, _ASIDE + snapshot),
                              True)], (image, backup.id))
         # Later than the first, so that the newest is not the right one.
         start, _, end = snapshot.rpartition('.')
@@ -289,7 +290,7 @@ class RbdStore(base.BackupStore):
                 larger = size + opened.stat()['obj_size']
             return base.Plan([base.Change(
                 SIZE, (image, str(size), str(larger)), True)], (image,))
-        changes = [base.Change(IMAGE, (image, image + _ASIDE), True)]
+        changes = [base.Change(IMAGE, (image, _ASIDE + image), True)]
         if how == 'of another':
             changes.append(base.Change(IMAGE, (self._image(other), image),
                                        True))
