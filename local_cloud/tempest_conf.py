@@ -17,6 +17,7 @@ import shlex
 import sys
 
 from local_cloud import backups
+from local_cloud import cinder_defects
 from local_cloud import identity
 from local_cloud import second_cinder
 from local_cloud import settings
@@ -133,6 +134,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'connector_ip': settings.HOST,
             'connector_properties': 'basic',
             'poll_interval': '0.1',
+            'known_defects': ','.join(cinder_defects.names()),
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
             **second,

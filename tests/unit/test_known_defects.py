@@ -16,6 +16,7 @@ import re
 import testtools
 
 from cinder_backup_recovery_tests import known_defects
+from local_cloud import cinder_defects
 
 _PAGE = (pathlib.Path(__file__).parents[2] / 'doc' / 'source' /
          'known-defects.rst')
@@ -33,6 +34,14 @@ class KnownDefectsTest(testtools.TestCase):
             self.assertIn(defect.number.lower(), text, name)
             for release in defect.releases.split(', '):
                 self.assertIn(release, text, name)
+
+    def test_local_cloud(self):
+        """It declares what was seen in the release that it runs."""
+        for number, release in ((29, '2026.2'),):
+            self.assertEqual(
+                sorted(name for name, defect in known_defects.DEFECTS.items()
+                       if release in defect.releases.split(', ')),
+                sorted(cinder_defects.OF_RELEASE[number]))
 
     def test_a_name_that_is_none(self):
         self.assertRaises(

@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Defects that releases of Cinder are known to have.
+
+The names are those of the Tempest plugin's option ``known_defects``; its
+documentation says what they mean.
+"""
+
+from importlib import metadata
+
+#: By the first number of Cinder's version.
+OF_RELEASE = {
+    # 2026.2
+    29: (
+        'import-deep-json',
+        'import-failed-keeps-quota',
+        'import-id-not-uuid',
+        'import-id-without-text',
+        'import-keeps-fail-reason',
+        'import-negative-size',
+        'import-stays-creating',
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The defects of the release that is installed here."""
+    release = int(metadata.version('cinder').split('.')[0])
+    return OF_RELEASE.get(release, ())
