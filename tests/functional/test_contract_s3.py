@@ -12,12 +12,17 @@
 
 """The documentation's example, on the S3 API of a real Swift."""
 
+import os
 import pathlib
 import sys
 
 import fixtures
 import testtools
 
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import record
+from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests.stores import damaging
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
@@ -28,6 +33,7 @@ _EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
 # Where the driver is found by its name, as in a vendor's virtualenv.
 sys.path.append(str(_EXAMPLES))
 
+import s3_store  # noqa: E402
 import test_verified_s3 as example  # noqa: E402
 
 
@@ -61,6 +67,30 @@ class OnSwift:
 
 class VerifiedS3Test(OnSwift, example.VerifiedS3Test):
     many = 200
+
+    def test_store_adapter_damages_and_undoes(self):
+        """The example of an adapter, on backups of a real driver."""
+        (_, _, top), _, (_, _, other) = self._backups()
+        store = s3_store.S3Store(
+            endpoint_url=os.environ['S3_ENDPOINT_URL'],
+            aws_access_key_id=os.environ['S3_ACCESS_KEY'],
+            aws_secret_access_key=os.environ['S3_SECRET_KEY'])
+        store.check()
+        own = ledger.Ledger(self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(own.close)
+        damager = damaging.Damager(store, 's3', own, 'project')
+        backup, its_other = (
+            stores_base.Backup.from_record(record.BackupRecord.from_api(
+                self.cinder.export(one))) for one in (top, other))
+        for one in (backup, its_other):
+            own.add('backup', one.id)
+        before = self.objects.contents(top.container)
+        for damage in store.damages(backup):
+            with damager.damaged(damage, backup, its_other):
+                self.assertNotEqual(
+                    before, self.objects.contents(top.container), damage)
+            self.assertEqual(
+                before, self.objects.contents(top.container), damage)
 
 
 class InTreeS3Test(OnSwift, example.S3, recovery.RecoveryContract,
