@@ -29,6 +29,7 @@ from reference_drivers.verification import layout
 from reference_drivers.verification import presence
 from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
+from reference_drivers.verification import threads
 
 LOG = logging.getLogger(__name__)
 
@@ -79,7 +80,14 @@ class _Bz2:
 
 
 class _Zstd:
-    """The same for zstd, whose module knows only the whole object."""
+    """The same for zstd, whose module knows only the whole object.
+
+    The object and its content are in memory together, so this is done for
+    one reader at a time; the others hold one of the two.
+    """
+
+    # Not one that eventlet made green: native threads wait for it.
+    _one = threads.native('threading').Lock()
 
     def __init__(self) -> None:
         import zstd
@@ -93,8 +101,11 @@ class _Zstd:
         yield b''
 
     def finish(self) -> Iterator[bytes]:
-        body, self._pieces = b''.join(self._pieces), []
-        yield self._decompress(body)
+        with self._one:
+            body, self._pieces = b''.join(self._pieces), []
+            whole = self._decompress(body)
+            del body
+        yield whole
 
 
 class _Plain:
@@ -258,6 +269,8 @@ def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
             raise presence.read_error(store, err, chunk.name,
                                       link.backup_id) from err
         yield from decompressed(stream.feed(piece))
+        # It may be the whole object, which is not needed any more.
+        del piece
     yield from decompressed(stream.finish())
 
 
@@ -295,7 +308,8 @@ class Readers:
     """Reads and checks chunks with a few readers at a time.
 
     Each reader holds one piece of a chunk where the store reads in pieces,
-    and one chunk where it does not; no more is read ahead.
+    and one chunk where it does not; no more is read ahead. Of zstd each holds
+    one chunk, and one of them the stored object too.
 
     :param store: where the chunks are
     :param number: how many read at a time

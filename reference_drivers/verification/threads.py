@@ -41,8 +41,12 @@ def green() -> bool:
     return patcher is not None and patcher.is_monkey_patched('thread')
 
 
-def _native(module: str) -> Any:
-    """A module as it was before eventlet patched it, if it did."""
+def native(module: str) -> Any:
+    """A module as it was before eventlet patched it, if it did.
+
+    :param module: its name
+    :returns: the module, whose locks are those of native threads
+    """
     return patcher.original(module) if green() else (
         importlib.import_module(module))
 
@@ -53,7 +57,7 @@ def outside() -> bool:
     There a function may block, and must not do what switches green threads.
     """
     return (tpool is not None and
-            _native('threading').current_thread() in tpool._threads)
+            native('threading').current_thread() in tpool._threads)
 
 
 class Request:
@@ -127,7 +131,7 @@ class _Event:
     """Wakes a native thread from another one."""
 
     def __init__(self) -> None:
-        self._event = _native('threading').Event()
+        self._event = native('threading').Event()
         self.set = self._event.set
         self.wait = self._event.wait
 
@@ -163,7 +167,7 @@ class _Pipe:
         # A byte, since a process that was forked meanwhile keeps the pipe
         # open, and not by what eventlet made of write().
         with contextlib.suppress(BrokenPipeError):
-            _native('os').write(end, b'.')
+            native('os').write(end, b'.')
         os.close(end)
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -189,8 +193,8 @@ class _Worker:
     """A native thread for one request after the other."""
 
     def __init__(self) -> None:
-        self.requests = _native('queue').SimpleQueue()
-        self.thread = _native('threading').Thread(
+        self.requests = native('queue').SimpleQueue()
+        self.thread = native('threading').Thread(
             target=self._run, daemon=True, name='request to the storage')
         _workers.add(self)
         if green():
