@@ -92,6 +92,7 @@ class CloudApi:
             None
         """
         where = {'region': region} if region else {}
+        self.region = region
         volume = manager.volume_v3
         self.project_id: str = manager.credentials.project_id
         self.volumes = volume.VolumesClient(**where)

@@ -61,6 +61,8 @@ def _of_failed_import(view: dict[str, Any]) -> bool:
 class Api(waiters.Api, Protocol):
     """What is needed to remove; :class:`clients.CloudApi` is one."""
 
+    region: str | None
+
     def delete(self, kind: str, resource_id: str) -> None:
         """Ask for the deletion of a resource."""
 
@@ -159,6 +161,19 @@ class Disposal:
                 self.ledger.add(entry.kind, resource_id, entry.name)
             done = self.remove(entry.kind, resource_id)
         return done
+
+    def project_of(self, backup_id: str) -> str | None:
+        """Find out to which project a backup belongs, or did.
+
+        :param backup_id: the backup
+        :returns: the project, None where nothing says it
+        """
+        try:
+            view = self.api.show(clients.BACKUP, backup_id)
+        except lib_exc.NotFound:
+            record = self._record_of(clients.BACKUP, backup_id)
+            return record.fields.get('project_id') if record else None
+        return view.get('os-backup-project-attr:project_id')
 
     def remember_record(self, backup_id: str,
                         record: backup_record.BackupRecord) -> None:

@@ -41,6 +41,7 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.stores import damaging
@@ -88,8 +89,10 @@ class Cleanup:
                  set_quota: Callable[[str, str, Any], None],
                  say: Callable[[str], None], dry_run: bool = False,
                  others: Sequence[disposal.Disposal] = (), *,
-                 repair: Callable[[resource_ledger.Change], None] | None = None
-                 ) -> None:
+                 repair: Callable[[resource_ledger.Change],
+                                  None] | None = None,
+                 within: Callable[[disposal.Disposal, str],
+                                  disposal.Disposal] | None = None) -> None:
         """Take what is needed.
 
         :param dispose: removes one resource
@@ -99,12 +102,14 @@ class Cleanup:
         :param dry_run: only tell
         :param others: remove one resource of another region each
         :param repair: undoes a damage on the storage of the backups
+        :param within: makes a disposal whose requests are of a project
         """
         self.dispose = dispose
         self.ledger = dispose.ledger
         self.accounts = accounts
         self.set_quota = set_quota
         self.repair = repair
+        self.within = within
         self.say = say
         self.dry_run = dry_run
         self.others = others
@@ -153,11 +158,20 @@ class Cleanup:
         self.say(f'{title} {done}')
         return True
 
-    @staticmethod
-    def _remove(dispose: disposal.Disposal,
+    def _remove(self, dispose: disposal.Disposal,
                 entry: resource_ledger.Entry) -> str:
         if entry.resource_id is None:
             return dispose.remove_intended(entry)
+        if entry.kind == clients.BACKUP:
+            for change in self.ledger.changes(damaging.KIND):
+                # Its storage could not be freed, and nothing would be left
+                # that says where it is.
+                if entry.resource_id in change.before['backup_ids']:
+                    raise exceptions.BackupRecoveryError(
+                        f'{change.kind} {change.key} was not undone')
+            project_id = dispose.project_of(entry.resource_id)
+            if self.within and project_id:
+                dispose = self.within(dispose, project_id)
         return dispose.remove(entry.kind, entry.resource_id)
 
     def _remove_account(self, entry: resource_ledger.Entry) -> str:
@@ -252,7 +266,15 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
                       f'of [auth]: {one_line(exc)}') from None
     fixture = api_microversion_fixture.APIMicroversionFixture(
         volume_microversion=recovery_config.MICROVERSION)
-    with fixture:
+    with fixture, membership.Membership(
+            config.CONF.identity.admin_role, manager) as members:
+        def within(dispose: disposal.Disposal, project_id: str
+                   ) -> disposal.Disposal:
+            return disposal.Disposal(
+                clients.CloudApi(members.manager(project_id),
+                                 dispose.api.region),
+                dispose.ledger, dispose.patience)
+
         failed = Cleanup(
             disposal.Disposal(clients.CloudApi(manager), ledger,
                               waiters.Patience.from_config(config.CONF)),
@@ -266,7 +288,8 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
                     regions.RegionLedger(ledger, region),
                     waiters.Patience.from_config(config.CONF))
                 for region in regions.named_in(ledger)],
-            repair=repair.Repair(config.CONF, manager, ledger)).run()
+            repair=repair.Repair(config.CONF, members, ledger),
+            within=within).run()
     if failed:
         say(f'{failed} left')
         return LEFT_OVER

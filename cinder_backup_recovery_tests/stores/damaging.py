@@ -75,7 +75,7 @@ class Damager:
         self.ledger.note(
             KIND, key,
             {'store': self._store_name, 'project_id': self._project_id,
-             'steps': steps},
+             'backup_ids': [backup.id, other.id], 'steps': steps},
             damage.name)
         try:
             for step in plan.changes:

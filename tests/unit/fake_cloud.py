@@ -38,6 +38,7 @@ class FakeCloud:
         self.files = {}
         self.refuse = {}
         self.project_id = 'the-project'
+        self.region = None
         self._ids = (f'{number:08d}-0000-4000-8000-000000000000'
                      for number in itertools.count(1))
         self.volumes = SimpleNamespace(

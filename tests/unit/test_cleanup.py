@@ -20,6 +20,7 @@ import testtools
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests.cmd import cleanup
 from tests.unit import fake_cloud
@@ -144,6 +145,31 @@ class CleanupTest(testtools.TestCase):
         self.assertEqual(1, self.run_it())
         self.assertIn('rain', self.lines[0])
         self.assertEqual(1, len(self.ledger.changes()))
+
+    def test_backups_are_removed_by_a_member_of_their_project(self):
+        """Or Swift is asked for them in the administrator's account."""
+        live = self.add(clients.BACKUP, **{
+            'os-backup-project-attr:project_id': 'p1'})
+        lost = self.add(clients.BACKUP)
+        del self.cloud.resources[clients.BACKUP, lost]
+        self.ledger.add(
+            disposal.RECORD, lost, backup_service='s',
+            backup_url=backup_record.encode({'id': lost,
+                                             'project_id': 'p2'}))
+        projects = []
+
+        def within(dispose, project_id):
+            projects.append(project_id)
+            return dispose
+
+        self.cloud.import_record = lambda record: self.cloud.add(
+            clients.BACKUP, id=lost)
+        cleanup.Cleanup(
+            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            self.accounts, None, self.lines.append, within=within).run()
+        self.assertEqual(['p2', 'p1'], projects)
+        self.assertEqual([], self.ledger.entries(), self.lines)
+        self.assertNotIn((clients.BACKUP, live), self.cloud.resources)
 
     def test_accounts_go_last(self):
         self.ledger.add(clients.PROJECT, 'p')

@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Take part in the projects of a run whose own users nobody can be any more.
+
+The password of a user that Tempest has made dies with the run. What lies in
+an account of the project's, as backups in Swift can, is reached only by a
+user of that project.
+"""
+
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from tempest import clients
+from tempest.common import credentials_factory
+from tempest.lib import exceptions as lib_exc
+
+
+class Membership:
+    """Makes the administrator a member of projects for a while."""
+
+    def __init__(self, admin_role: str, manager: Any) -> None:
+        """Take what is needed.
+
+        :param admin_role: the name of the role that is taken
+        :param manager: the administrator's manager of clients
+        """
+        self._admin_role = admin_role
+        self._manager = manager
+        self._managers: dict[str, Any] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> 'Membership':
+        """Begin; :meth:`manager` may be used until the end."""
+        return self
+
+    def __exit__(self, *args: Any) -> None:
+        """Leave all projects."""
+        self._managers.clear()
+        self._stack.close()
+
+    def manager(self, project_id: str) -> Any:
+        """Make clients whose requests are of a project.
+
+        :param project_id: the project
+        :returns: a manager of clients, the same one each time
+        :raises tempest.lib.exceptions.TempestException: the administrator
+            cannot take part in it
+        """
+        if project_id == self._manager.credentials.project_id:
+            return self._manager
+        if project_id not in self._managers:
+            self._managers[project_id] = self._stack.enter_context(
+                self._joined(project_id))
+        return self._managers[project_id]
+
+    @contextlib.contextmanager
+    def _joined(self, project_id: str) -> Iterator[Any]:
+        roles = self._manager.roles_v3_client
+        own = self._manager.credentials
+        role_id = next(
+            (one['id'] for one in roles.list_roles()['roles']
+             if one['name'] == self._admin_role), None)
+        where = (project_id, own.user_id, role_id)
+        joined = False
+        try:
+            roles.check_user_role_existence_on_project(*where)
+        except lib_exc.NotFound:
+            roles.create_user_role_on_project(*where)
+            joined = True
+        try:
+            yield clients.Manager(credentials_factory.get_credentials(
+                identity_version='v3', username=own.username,
+                password=own.password, project_id=project_id,
+                user_domain_name=own.user_domain_name))
+        finally:
+            if joined:
+                # With its project the role is gone already.
+                with contextlib.suppress(lib_exc.NotFound):
+                    roles.delete_role_from_user_on_project(*where)
