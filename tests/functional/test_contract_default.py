@@ -12,29 +12,14 @@
 
 """The contract, for a directory."""
 
-import functools
 import os
-import unittest
 
 import testtools
 
 from reference_drivers.contract import recovery
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust
-
-# Defects of a release of Cinder that its own driver is known to have, by the
-# configuration of the test run.
-_KNOWN = os.environ.get('CBRT_KNOWN_DEFECTS', '').split(',')
-
-
-def known_defect(name, test):
-    """A test that must fail where a defect is known, and pass elsewhere."""
-    @functools.wraps(test)
-    def run(self):
-        # A function of this class alone: others inherit the test as well.
-        test(self)
-
-    return unittest.expectedFailure(run) if name in _KNOWN else run
+from tests.functional import zeros_cases
 
 
 class Directory:
@@ -50,18 +35,8 @@ class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):
     many = 100_000
 
 
-class PosixRecoveryTest(Directory, recovery.RecoveryContract,
-                        testtools.TestCase):
+class PosixRecoveryTest(Directory, zeros_cases.ZerosOfIncremental,
+                        recovery.RecoveryContract, testtools.TestCase):
     """Cinder's own driver, whose records say nothing of the storage."""
 
     driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
-
-    # A restore to a new volume skips zeros, also those that an incremental
-    # backup has where its parent has data: the data stays. In releases
-    # before 2026.2; the reference drivers do not have it in any.
-    test_every_generation_of_a_chain = known_defect(
-        'zeros-of-incremental',
-        recovery.RecoveryContract.test_every_generation_of_a_chain)
-    test_any_rows_lost_and_imported_in_any_order = known_defect(
-        'zeros-of-incremental', recovery.RecoveryContract.
-        test_any_rows_lost_and_imported_in_any_order)

@@ -27,6 +27,7 @@ from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
 from reference_drivers.contract import recovery
+from tests.functional import zeros_cases
 
 _EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
 
@@ -93,8 +94,8 @@ class VerifiedS3Test(OnSwift, example.VerifiedS3Test):
                 before, self.objects.contents(top.container), damage)
 
 
-class InTreeS3Test(OnSwift, example.S3, recovery.RecoveryContract,
-                   testtools.TestCase):
+class InTreeS3Test(OnSwift, example.S3, zeros_cases.ZerosOfIncremental,
+                   recovery.RecoveryContract, testtools.TestCase):
     """Cinder's own driver, whose records say nothing of the storage."""
 
     driver = 'cinder.backup.drivers.s3.S3BackupDriver'
