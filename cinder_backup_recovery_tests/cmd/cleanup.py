@@ -126,6 +126,8 @@ class Cleanup:
                 ('would be undone' if change.kind == damaging.KIND else
                  f'would be set back to {change.before}'),
                 functools.partial(self._put_back, change))
+        if not self.dry_run:
+            damaging.forget(self.ledger)
         for dispose in (*self.others, self.dispose):
             for kind in disposal.ORDER:
                 # Made last, removed first: children before their parents.

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import contextlib
 import hashlib
 import os
+import shutil
 from typing import Any
 import uuid
 
@@ -138,6 +139,16 @@ def put_back(ledger: resource_ledger.Ledger, store: base.BackupStore,
     ledger.restored(change.kind, change.key)
     for path in files:
         os.remove(path)
+
+
+def forget(ledger: resource_ledger.Ledger) -> None:
+    """Remove what was kept for damages that a kill has prevented.
+
+    :param ledger: of a run that has ended
+    """
+    if ledger.changes(KIND):
+        return
+    shutil.rmtree(os.path.join(ledger.directory, _KEPT), ignore_errors=True)
 
 
 def _load(path: str, checksum: str) -> bytes:

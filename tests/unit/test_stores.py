@@ -271,11 +271,22 @@ class CleanupTest(DirectoryCase):
         self.assertEqual([], self.ledger.changes())
         context.__exit__(None, None, None)
 
+    def test_killed_before_anything_was_damaged(self):
+        with mock.patch.object(self.ledger, 'note', side_effect=OSError):
+            context = self.damager.damaged(
+                self.store.damages(self.backup)[0], self.backup, self.other)
+            self.assertRaises(OSError, context.__enter__)
+        self.assertEqual(1, len(self.kept()))
+        self.assertEqual(0, self.run_it())
+        self.assertFalse(os.path.exists(
+            os.path.join(self.ledger.directory, 'kept')))
+
     def test_storage_that_cannot_be_reached(self):
         context = self.damager.damaged(
             self.store.damages(self.backup)[0], self.backup, self.other)
         context.__enter__()
         root, self.root = self.root, ''
+        kept = self.kept()
         # Both, since data of the other one may be in its place.
         self.assertEqual(3, self.run_it())
         self.assertRegex(self.lines[0],
@@ -284,6 +295,7 @@ class CleanupTest(DirectoryCase):
             self.assertRegex(line, '^backup .* is LEFT: damage .* was not '
                                    'undone')
         self.assertEqual(2, len(self.ledger.entries(clients.BACKUP)))
+        self.assertEqual(kept, self.kept())
         self.root = root
         self.assertEqual(0, self.run_it(), self.lines)
         context.__exit__(None, None, None)
