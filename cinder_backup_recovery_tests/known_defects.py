@@ -64,6 +64,10 @@ DEFECTS = {
         'the import of a record whose id is not a UUID is accepted, and makes '
         'a row that no request can name if there is a slash in the id',
         None, '2026.2'),
+    'import-twice-at-once': Defect(
+        'of two imports of the same record at the same time one is answered '
+        'with 500, and takes away the row that the other one has made',
+        None, '2026.2'),
     'import-stays-creating': Defect(
         'the import of a record with a field of the wrong type leaves the '
         'backup in status creating for ever, without a reason',

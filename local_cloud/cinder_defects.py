@@ -29,6 +29,7 @@ OF_RELEASE = {
         'import-keeps-fail-reason',
         'import-negative-size',
         'import-stays-creating',
+        'import-twice-at-once',
     ),
 }
 

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Base of the tests that import in the place of a backup without a row."""
+
+from tempest import config
+
+from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.rows import base as rows_base
+
+CONF = config.CONF
+
+
+class LostBackupTest(base.BackupRecoveryTest):
+    """Base: one backup for the class, whose row each test finds lost."""
+
+    needed_features = ('row_loss_hard',)
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a backup, export its record and lose its row."""
+        super().resource_setup()
+        cls.content_before = cls.layout(seed=1)
+        cls.volume_id = cls.class_content.create_volume(cls.content_before)
+        cls.backup_id = cls.make_backup()
+        cls.record = cls.class_resources.export_record(cls.backup_id)
+        cls.check_driver(cls.record)
+        cls.view = cls.cloud.show(clients.BACKUP, cls.backup_id)
+        cls.lose(cls.backup_id)
+
+    def setUp(self) -> None:
+        """Lose the row again, however the test ends."""
+        super().setUp()
+        self.addCleanup(self._lose_again)
+
+    def _lose_again(self) -> None:
+        # One that was deleted is no loss: its data is gone, too.
+        if self.ledger.owns(clients.BACKUP, self.backup_id):
+            self.lose(self.backup_id)
+
+    @classmethod
+    def make_backup(cls) -> str:
+        """Back the volume of the class up.
+
+        :returns: id of the backup
+        """
+        return cls.class_resources.create_backup(
+            cls.volume_id, description='a description to be kept',
+            metadata={'kept': 'until the disaster'})['id']
+
+    @classmethod
+    def lose(cls, backup_id: str) -> None:
+        """Lose a row that an import has made.
+
+        Not by a request: Cinder would have the driver delete what a wrong
+        row says that the backup is.
+
+        :param backup_id: the backup
+        """
+        if cls.rows.exists([backup_id])[backup_id] == rows_base.LIVE:
+            cls.rows.lose([backup_id], rows_base.HARD,
+                          project_id=cls.project_id)
+
+    def remove_failed_import(self) -> None:
+        """Delete a row in error by a request, as an administrator would."""
+        self.cloud.delete(clients.BACKUP, self.backup_id)
+        waiters.wait_for_deletion(self.cloud, clients.BACKUP, self.backup_id,
+                                  self.patience)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the driver looks at the storage on import."""
+        return CONF.cinder_backup_recovery_feature_enabled.import_verify
+
+    @staticmethod
+    def is_declared(defect: str) -> bool:
+        """Whether the configuration names a defect.
+
+        :param defect: its name
+        """
+        return defect in CONF.cinder_backup_recovery.known_defects

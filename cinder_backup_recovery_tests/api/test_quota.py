@@ -1,0 +1,262 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What an import takes of a project's quota, and many imports at once."""
+
+from collections.abc import Callable
+from concurrent import futures
+import functools
+import threading
+from typing import Any
+import uuid
+
+from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.api import lost_backup
+from cinder_backup_recovery_tests.rows import base as rows_base
+
+# Cinder counts backups, and the gigabytes of their volumes.
+COUNTED = ('backups', 'backup_gigabytes')
+UNLIMITED = dict.fromkeys(COUNTED, -1)
+
+
+class QuotaTest(lost_backup.LostBackupTest):
+    """The quota of the test's own project.
+
+    No other test runs in that project at the same time: Tempest makes it
+    for this class, or keeps it for it, so that the rest may go on.
+    """
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Take the client of quotas, too."""
+        super().setup_clients()
+        cls.quotas = cls.os_project_admin.volume_quotas_client_latest
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Lift the limits, but for the tests that set one."""
+        super().resource_setup()
+        shown = cls.quotas.show_quota_set(cls.project_id)['quota_set']
+        cls.addClassResourceCleanup(
+            cls.quotas.update_quota_set, cls.project_id,
+            **{name: shown[name] for name in COUNTED})
+        cls.limit(**UNLIMITED)
+
+    def used(self) -> dict[str, int]:
+        """Ask what the project has used of its quota."""
+        shown = self.quotas.show_quota_set(
+            self.project_id, params={'usage': True})['quota_set']
+        self.assertEqual(
+            dict.fromkeys(COUNTED, 0),
+            {name: shown[name]['reserved'] for name in COUNTED},
+            'something of the quota is reserved while nothing goes on')
+        return {name: shown[name]['in_use'] for name in COUNTED}
+
+    @classmethod
+    def limit(cls, **limits: int) -> None:
+        """Set limits of the project.
+
+        :param limits: for each name what it may use, -1 for no limit
+        """
+        cls.quotas.update_quota_set(cls.project_id, **limits)
+
+    def more(self, before: dict[str, int], backups: int, gigabytes: int
+             ) -> dict[str, int]:
+        """Add to what was used.
+
+        :param before: what :meth:`used` said
+        :param backups: how many more
+        :param gigabytes: how much more
+        """
+        return {'backups': before['backups'] + backups,
+                'backup_gigabytes': before['backup_gigabytes'] + gigabytes}
+
+    @decorators.idempotent_id('5b7c6ce6-c7ba-4d07-b915-ff702c3d4653')
+    def test_import_takes_and_deletion_gives_back(self) -> None:
+        """An imported backup counts like any other one.
+
+        If it fails, a project has more backups than it may have, or is told
+        that it has too many when it has none (LP 1783525).
+        """
+        # One of its own: it is deleted with its data.
+        size = self.view['size']
+        backup_id = self.resources.create_backup(self.volume_id)['id']
+        record = self.resources.export_record(backup_id)
+        with_it = self.used()
+        self.lose_rows([record])
+        without = self.used()
+        self.assertEqual(with_it, self.more(without, 1, size))
+        self.resources.import_record(record)
+        self.assertEqual(with_it, self.used())
+        self.resources.remove(clients.BACKUP, backup_id)
+        self.assertEqual(without, self.used())
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('6c8d7df7-d8cb-4e18-8a26-00813d4e5764')
+    def test_import_over_quota(self) -> None:
+        """An import over the quota is refused, and leaves nothing.
+
+        If it fails, the quota is no limit to whoever has records, or a
+        refused import makes the next one impossible.
+        """
+        self.addCleanup(self.limit, **UNLIMITED)
+        before = self.used()
+        size = self.view['size']
+        for limits in ({'backups': before['backups']},
+                       {'backup_gigabytes':
+                        before['backup_gigabytes'] + size - 1}):
+            self.limit(**limits)
+            self.assertRaises(lib_exc.OverLimit, self.cloud.import_record,
+                              self.record)
+            self.assertNotIn(rows_base.LIVE,
+                             self.rows.exists([self.backup_id]).values())
+            self.assertEqual(before, self.used())
+            self.limit(backups=before['backups'] + 1,
+                       backup_gigabytes=before['backup_gigabytes'] + size)
+        self.resources.import_record(self.record)
+        self.assertEqual(self.more(before, 1, size), self.used())
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('7d9e8e08-e9dc-4f29-9b37-11924e5f6875')
+    def test_failed_import_gives_back(self) -> None:
+        """What a failed import has taken is given back with its row.
+
+        If it fails, a project that has tried bad records cannot make
+        backups any more, and nobody sees what for.
+        """
+        before = self.used()
+        self.cloud.import_record(
+            self.record.edited(container=backup_record.DROP))
+        waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
+                                ('error',), self.patience)
+        self.remove_failed_import()
+        with self.known_defect('import-failed-keeps-quota'):
+            self.assertEqual(before, self.used())
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('8eaf9f19-faed-4a3a-ac48-22a35f607986')
+    def test_negative_size_gives_nothing(self) -> None:
+        """A record with a negative size does not enlarge the quota.
+
+        If it fails, whoever writes records has as much room for backups as
+        the storage has, and others have none.
+        """
+        before = self.used()
+        try:
+            self.cloud.import_record(self.record.edited(size=-1))
+        except lib_exc.BadRequest:
+            pass
+        else:
+            waiters.wait_for_status(
+                self.cloud, clients.BACKUP, self.backup_id,
+                ('error', 'available'), self.patience)
+        with self.known_defect('import-negative-size'):
+            self.assertGreaterEqual(self.used()['backup_gigabytes'],
+                                    before['backup_gigabytes'])
+
+    @decorators.idempotent_id('9fb0a02a-0bfe-4b4b-bd59-33b46a718a97')
+    def test_twenty_imports_at_once(self) -> None:
+        """Twenty different records can be imported at the same time.
+
+        If it fails, whoever imports a cloud's records by a script loses
+        some of them, or finds them under the ids of others.
+        """
+        # Twenty backups would take minutes.
+        records = [self.record_of_nobody() for _ in range(20)]
+        answers = self.at_once([
+            functools.partial(self.cloud.import_record, record)
+            for record in records])
+        self.assertEqual([record.fields['id'] for record in records],
+                         [answer['id'] for answer in answers])
+        for record in records:
+            self.assert_as_it_says(record)
+
+    def record_of_nobody(self) -> backup_record.BackupRecord:
+        """Make a record that says of no data that it is its own.
+
+        :returns: the record, whose id is listed and whose row will be lost
+        """
+        backup_id = str(uuid.uuid4())
+        self.ledger.add(clients.BACKUP, backup_id)
+        self.addCleanup(self.ledger.gone, clients.BACKUP, backup_id)
+        self.addCleanup(self.lose, backup_id)
+        return self.record.edited(
+            id=backup_id, volume_id=str(uuid.uuid4()), container=None,
+            service_metadata=None, object_count=0)
+
+    def assert_as_it_says(self, record: backup_record.BackupRecord) -> None:
+        """Wait for the import of such a record, and see what it became.
+
+        A driver that looks at the storage finds nothing there.
+
+        :param record: one of :meth:`record_of_nobody`
+        """
+        view = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, record.fields['id'],
+            ('available', 'error'), self.patience)
+        if view['status'] == 'error':
+            self.assertTrue(view['fail_reason'])
+            return
+        self.assertFalse(self.verifies, 'a backup without data was imported')
+        self.assertEqual(record.fields['volume_id'], view['volume_id'])
+
+    @decorators.idempotent_id('a0c1b13b-1c0f-4c5c-8e6a-44c57b829ba8')
+    def test_same_record_at_once(self) -> None:
+        """Of two imports of one record at the same time, one wins.
+
+        If it fails, two administrators who work on the same disaster lose a
+        backup to each other, or find it half made.
+        """
+        for _ in range(3):
+            with self.known_defect('import-twice-at-once', shows=False):
+                self._import_twice()
+
+    def _import_twice(self) -> None:
+        record = self.record_of_nobody()
+        backup_id = record.fields['id']
+
+        def attempt() -> Any:
+            try:
+                return self.cloud.import_record(record)['id']
+            except lib_exc.BadRequest:
+                return 'refused'
+            except lib_exc.ServerFault as exc:
+                return f'broke Cinder: {" ".join(str(exc).split())[:300]}'
+
+        self.assertEqual(sorted([backup_id, 'refused']),
+                         sorted(self.at_once([attempt, attempt])))
+        # The loser may have taken away the row that the winner made.
+        self.assertEqual({backup_id: rows_base.LIVE},
+                         self.rows.exists([backup_id]))
+        self.assert_as_it_says(record)
+
+    @staticmethod
+    def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+        """Call functions at the same time.
+
+        :param calls: the functions
+        :returns: what they returned, in the same order
+        """
+        barrier = threading.Barrier(len(calls))
+
+        def wait_and(call: Callable[[], Any]) -> Any:
+            barrier.wait()
+            return call()
+
+        with futures.ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(wait_and, calls))
