@@ -56,6 +56,10 @@ TIMES = ('created_at', 'data_timestamp')
 RECORDED = ('parent_id', 'service', 'service_metadata', 'temp_volume_id',
             'temp_snapshot_id', 'encryption_key_id')
 
+# Where drivers cut a volume, unless they are configured otherwise: blocks of
+# checksums, objects of RBD, of Swift's driver, and of the local cloud's.
+_BOUNDARIES = (32 << 10, 1 << 20, 4 << 20, 50 << 20, 64 << 20)
+
 GONE = {rows_base.HARD: rows_base.ABSENT,
         rows_base.SOFT: rows_base.SOFT_DELETED}
 
@@ -225,7 +229,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
         :param seed: another one makes other data
         """
-        return content_layout.Layout.scattered(seed, cls.size_bytes)
+        return content_layout.Layout.scattered(seed, cls.size_bytes,
+                                               _BOUNDARIES)
 
     @classmethod
     def foreign_layout(cls, seed: int) -> content_layout.Layout:

@@ -26,6 +26,7 @@ stamp says what went wrong:
 from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
+import itertools
 from typing import Any
 from typing import BinaryIO
 from typing import NamedTuple
@@ -158,6 +159,34 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
         findings.add(offset, surplus, LONGER, 'are too many'
                      + (' (all zeros)' if surplus_is_zeros else ''))
     return findings.result(offset + surplus)
+
+
+def compare_two(first: layouts.Layout, whole: layouts.Layout,
+                stream: BinaryIO | Iterable[bytes],
+                block_size: int = _BLOCK) -> Comparison:
+    """Compare a stream that begins with one layout and goes on with another.
+
+    As a volume does onto which the backup of a smaller one was restored.
+
+    :param first: what it must begin with, a multiple of the block size
+    :param whole: what it must hold from there to its end
+    :param stream: a binary file, or its content in pieces of any size
+    :param block_size: bytes to compare at once, a multiple of 512
+    :returns: the outcome
+    :raises ValueError: the size of ``first`` is no multiple of the block size
+    """
+    count, rest = divmod(first.size_bytes, block_size)
+    if rest:
+        raise ValueError(f'{first.size_bytes} is not a multiple of '
+                         f'{block_size}')
+    blocks = _blocks(stream, block_size)
+    begin = compare(first, itertools.islice(blocks, count),
+                    block_size=block_size)
+    # Before the seam nothing is looked at again: it is taken to be right.
+    end = compare(whole, itertools.chain(
+        itertools.islice(whole.blocks(block_size), count), blocks),
+        block_size=block_size)
+    return end if begin.ok else begin
 
 
 class _Verdict(NamedTuple):

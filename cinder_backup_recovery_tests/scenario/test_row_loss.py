@@ -13,10 +13,15 @@
 
 """Recovery of backups whose rows are gone from Cinder's database."""
 
+import itertools
+
 from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 
@@ -115,6 +120,77 @@ class ChainRowLossTest(base.RecoveryScenario):
         self.import_all(self.chain)
         self.restore_and_compare(self.chain[-1], onto=target_id,
                                  history=(*self.history, foreign))
+
+    @decorators.idempotent_id('91198c02-2efa-4060-a7ac-7786b2d9aa84')
+    def test_any_rows_of_a_chain_lost(self) -> None:
+        """Whichever backups lose their rows, each comes back as it was.
+
+        Imported with the children first, and with the parents first. If it
+        fails, a chain of which only some backups were lost falls apart, or
+        an administrator has to know in which order records are imported.
+        """
+        numbers = range(len(self.chain))
+        subsets = [[self.chain[number] for number in chosen]
+                   for size in range(1, len(self.chain) + 1)
+                   for chosen in itertools.combinations(numbers, size)]
+        for lost in subsets:
+            orders = [lost[::-1], lost] if len(lost) > 1 else [lost]
+            for order in orders:
+                self.lose_rows([link.record for link in lost])
+                self.import_all(order)
+                for link in self.chain:
+                    self.assert_same_backup(link.view, self.cloud.show(
+                        clients.BACKUP, link.backup_id))
+        # All of it was imported, from the newest to the oldest.
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain[::-1])
+        self.restore_and_compare(self.chain[-1], history=self.history)
+
+    @decorators.idempotent_id('6227a996-d647-49bc-ab4f-f00ffa7b6b77')
+    def test_child_without_its_parents(self) -> None:
+        """An incremental backup alone is never restored as if it were whole.
+
+        If it fails, whoever imports the newest record only is given a volume
+        with most of its content missing, and is told that all is well.
+        """
+        newest = self.chain[-1]
+        self.lose_rows([link.record for link in self.chain])
+        self.resources.import_record(newest.record)
+        with self.story.step('its restore ends in an error'):
+            refused = self.assertRaises(
+                (exceptions.ResourceFailed, lib_exc.RestClientException),
+                self.resources.restore, newest.backup_id)
+        with self.story.step(f'which says: {refused}'):
+            pass
+        waiters.wait_for_status(
+            self.cloud, clients.BACKUP, newest.backup_id, 'available',
+            self.patience, timeout=self.patience.restore)
+        self.import_all(self.chain[:-1])
+        self.restore_and_compare(newest, history=self.history)
+
+    @decorators.idempotent_id('8fdce990-9f30-447a-a155-9a8067832856')
+    def test_chain_goes_on(self) -> None:
+        """The next incremental backup builds on the imported ones.
+
+        If it fails, nightly backups after a recovery fail, or save the
+        changes against something else than the volume's last backup.
+        """
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain)
+        newest = self.chain[-1].layout
+        layout = newest.overwrite(17 * base.MIB, base.MIB // 4).zero(
+            16 * base.MIB, 4096)
+        self.content.rewrite(self.volume_id, layout, since=newest.generation)
+        # The next test starts from what the last link holds.
+        self.addCleanup(self.content.rewrite, self.volume_id, newest,
+                        since=0)
+        backup = self.resources.create_backup(self.volume_id,
+                                              incremental=True)
+        self.assertIs(True, backup['is_incremental'])
+        grown = self.link('backup after the recovery', layout, backup['id'])
+        self.assertEqual(self.chain[-1].backup_id,
+                         grown.record.fields['parent_id'])
+        self.restore_and_compare(grown, history=self.history)
 
 
 class ChainAndSourceLossTest(base.RecoveryScenario):

@@ -51,6 +51,28 @@ class CompareTest(testtools.TestCase):
             outcome.raise_if_different('the volume')
         self.assertEqual(f'{SIZE} bytes are as expected', str(outcome))
 
+    def _compare_two(self, *pieces):
+        larger = layout.Layout(0xdef, 2 * SIZE).overwrite(0, 2 * SIZE)
+        data = bytearray(self.data + larger.read(SIZE, SIZE))
+        for offset in pieces:
+            data[offset] ^= 1
+        return compare.compare_two(self.layout, larger, io.BytesIO(data),
+                                   65536)
+
+    def test_two_in_one_stream(self):
+        self.assertTrue(self._compare_two().ok)
+        for offset in (0, SIZE - 1, SIZE, 2 * SIZE - 1):
+            difference, = self._compare_two(offset).differences
+            self.assertEqual(offset // 512 * 512, difference.offset)
+        self.assertEqual(
+            [compare.TRUNCATED],
+            [one.kind for one in compare.compare_two(
+                self.layout, self.layout.resized(2 * SIZE),
+                io.BytesIO(bytes(self.data)), 65536).differences])
+        self.assertRaises(ValueError, compare.compare_two,
+                          self.layout, self.layout, io.BytesIO(b''),
+                          3 * 65536)
+
     def test_stream_in_pieces_of_any_size(self):
         rng = random.Random(4)
         pieces = []

@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Volumes of every kind of content, recovered after the loss of their rows."""
+
+from tempest.lib import decorators
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.scenario import base
+
+
+class TextVolumeTest(base.RecoveryScenario):
+    """Content that compresses well, restored to volumes of other kinds."""
+
+    needed_features = ('row_loss_hard',)
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume of text, back it up and export the record."""
+        super().resource_setup()
+        layout = content_layout.Layout(
+            seed=base.OURS, size_bytes=cls.size_bytes,
+            extents=cls.layout(base.OURS).extents, fill=content_layout.TEXT)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.full = cls.link('full backup', layout,
+                            cls.make_backup(volume_id))
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    @decorators.idempotent_id('207d1496-b9de-4eb4-9b0d-91296716b9db')
+    @features.needs('restore_to_existing_volume')
+    def test_restored_onto_larger_volume(self) -> None:
+        """A restore onto a larger volume writes nothing behind its end.
+
+        If it fails, a user who restores into a volume that has grown since
+        loses what is behind the old end, or gets other bytes than were
+        backed up before it.
+        """
+        foreign = self.foreign_layout(base.FOREIGN)
+        larger = foreign.resized(self.size_bytes + access.GIB).overwrite(
+            self.size_bytes, base.MIB)
+        target_id = self.content.create_volume(larger)
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        self.resources.restore(self.full.backup_id, target_id)
+        with self.story.step(f'each of the {larger.size_bytes} bytes of '
+                             f'volume {target_id} is the right one'):
+            with self.content.read(target_id) as stream:
+                comparison = compare.compare_two(self.full.layout, larger,
+                                                 stream)
+            comparison.raise_if_different(
+                f'larger volume {target_id}, onto which backup '
+                f'{self.full.backup_id} was restored')
+
+    @decorators.idempotent_id('4bef6e73-373e-4fbf-ba26-a4eae9d774f0')
+    def test_volume_created_from_backup(self) -> None:
+        """A new volume is made of an imported backup in one request.
+
+        If it fails, users who create volumes from backups, as Horizon and
+        orchestration do, cannot use what was recovered.
+        """
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        volume_id = self.resources.create_volume(
+            size=self.size_bytes // access.GIB,
+            backup_id=self.full.backup_id)['id']
+        self.assert_content(
+            volume_id, self.full.layout,
+            f'{self.full.what} {self.full.backup_id}, made into a volume')
+
+
+class EmptyVolumeTest(base.RecoveryScenario):
+    """A volume to which nothing was ever written."""
+
+    needed_features = ('row_loss_hard', 'restore_to_existing_volume')
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        layout = content_layout.Layout(base.OURS, cls.size_bytes)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.full = cls.link('backup of an empty volume', layout,
+                            cls.make_backup(volume_id))
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    @decorators.idempotent_id('754bb83e-1e41-49c2-b3a2-bc15bc02f4f7')
+    def test_zeros_restored_onto_existing_volume(self) -> None:
+        """Zeros are content, too.
+
+        If it fails, a user who restores an empty volume finds what somebody
+        else has written.
+        """
+        foreign = self.foreign_layout(base.FOREIGN)
+        target_id = self.content.create_volume(foreign)
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        self.restore_and_compare(self.full, onto=target_id,
+                                 history=(foreign,))
+
+
+class SnapshotBackupTest(base.RecoveryScenario):
+    """A backup of a snapshot, and a volume that has gone on since."""
+
+    needed_features = ('row_loss_hard',)
+    rewrites_content = True
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Back up a snapshot of a volume, then remove both."""
+        super().resource_setup()
+        layout = cls.layout(base.OURS)
+        volume_id = cls.class_content.create_volume(layout)
+        snapshot_id = cls.class_resources.create_snapshot(volume_id)['id']
+        cls.later = layout.overwrite(0, base.MIB).zero(
+            cls.size_bytes - base.MIB, base.MIB)
+        cls.class_content.rewrite(volume_id, cls.later,
+                                  since=layout.generation)
+        cls.backup = cls.link(
+            'backup of a snapshot', layout,
+            cls.make_backup(volume_id, snapshot_id=snapshot_id))
+        cls.class_resources.remove(clients.SNAPSHOT, snapshot_id)
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    @decorators.idempotent_id('a7799e50-2fd2-43fc-873e-11dd2e37b162')
+    def test_restored_as_it_was_at_the_snapshot(self) -> None:
+        """A recovered backup of a snapshot holds the snapshot's moment.
+
+        If it fails, users who back up a consistent moment of a volume in use
+        are given a mixture of that moment and of later ones.
+        """
+        self.lose_rows([self.backup.record])
+        self.import_all([self.backup])
+        self.restore_and_compare(self.backup, history=(self.later,))
