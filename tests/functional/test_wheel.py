@@ -81,6 +81,15 @@ class PluginAloneTest(testtools.TestCase):
             self.assertIn(f'cinder_backup_recovery_tests.{room}.test_',
                           listed)
 
+    def test_store_adapters_need_no_storage_to_be_imported(self):
+        listed = self.run_program(
+            self.bin / 'python', '-c',
+            'from importlib import metadata; print(*sorted('
+            'one.load().__name__ for one in metadata.entry_points('
+            'group="cinder_backup_recovery_tests.backup_stores")))')
+        self.assertEqual('FilesystemStore RbdStore SwiftStore',
+                         listed.strip())
+
     def test_programs_say_how_to_be_used(self):
         for name in ('cinder-backup-lose-rows', 'cinder-backup-certify',
                      'cinder-backup-recovery-cleanup'):
