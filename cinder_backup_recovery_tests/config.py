@@ -235,6 +235,13 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "for content_access = attachment. The cloud does not tell the "
              "key; without this, os-brick looks for "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
+    cfg.StrOpt(
+        'openstack_command',
+        default='',
+        help="How python-openstackclient is called on this machine, for "
+             "instance 'openstack' or the path of it. The account comes to "
+             "it by variables. With the empty default the test of its "
+             "commands for records is skipped."),
     cfg.ListOpt(
         'known_defects',
         default=[],

@@ -84,6 +84,11 @@ DEFECTS = {
         'what a failed import has taken of the quota of backup gigabytes is '
         'never given back, also when the backup is deleted',
         None, '2026.2'),
+    # Not of Cinder, but of what its users import with.
+    'openstack-import-sent-to-export': Defect(
+        'openstack volume backup record import sends its request to the path '
+        'of the export (openstacksdk 4.22.0), and imports nothing',
+        None, '2026.2'),
 }
 
 _SYMPTOMS = (AssertionError, exceptions.ContentMismatch,

@@ -30,6 +30,8 @@ OF_RELEASE = {
         'import-negative-size',
         'import-stays-creating',
         'import-twice-at-once',
+        # Of the client that was released with it.
+        'openstack-import-sent-to-export',
     ),
 }
 

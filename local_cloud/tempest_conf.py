@@ -134,6 +134,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'connector_ip': settings.HOST,
             'connector_properties': 'basic',
             'poll_interval': '0.1',
+            'openstack_command': shlex.join([
+                sys.executable, '-m', 'openstackclient.shell']),
             'known_defects': ','.join(cinder_defects.names()),
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
