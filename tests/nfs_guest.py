@@ -50,6 +50,18 @@ def _in_guest(command, timeout):
             '--timeout', str(timeout), '--', *command]
 
 
+def _call(command, timeout=None, **files):
+    """As subprocess's, but the command may remove what it has made."""
+    process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.DEVNULL,
+                               **files)
+    try:
+        return process.wait(timeout)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
 class _Results(testtools.StreamToDict):
     """What became of each inner test, from a stream of subunit."""
 
@@ -86,10 +98,8 @@ class InnerCase(testtools.TestCase):
         with (tempfile.TemporaryFile() as stream,
               tempfile.TemporaryFile() as errors):
             try:
-                status = subprocess.run(
-                    command, cwd=_ROOT, stdin=subprocess.DEVNULL,
-                    stdout=stream, stderr=errors,
-                    timeout=timeout + _GRACE).returncode
+                status = _call(command, timeout + _GRACE,
+                               stdout=stream, stderr=errors)
             except subprocess.TimeoutExpired as err:
                 # What the tests said until then is wanted, too.
                 status = str(err)
@@ -135,7 +145,7 @@ def main(names):
     command = [sys.executable, '-m', 'unittest', '-v', *names]
     if nfs_server.cannot_mount():
         command = _in_guest(command, 3600)
-    return subprocess.call(command, cwd=_ROOT, stdin=subprocess.DEVNULL)
+    return _call(command)
 
 
 if __name__ == '__main__':
