@@ -1,0 +1,245 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Which backups are exported, by whom, and how they are described."""
+
+from concurrent import futures
+import time
+import uuid
+
+from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.api import lost_backup
+from cinder_backup_recovery_tests.rows import base as rows_base
+
+# Names and descriptions: of many scripts, empty, and as long as can be. Not
+# beyond the basic plane: Cinder takes no such description, and not every
+# database such a name.
+NAMES = (
+    ('Sauvegarde — 備份 — резервная копия',
+     'δεν χάθηκε τίποτα, سطر "quoted" \\ \'\' & <tag>'),
+    ('', ''),
+    ('n' * 255, 'ä' * 255),
+)
+
+
+class ExportTest(lost_backup.LostBackupTest):
+    """Exports by all kinds of users, of all kinds of backups."""
+
+    credentials = ['project_admin', 'project_member', 'project_reader',
+                   'project_alt_admin', 'project_alt_member']
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Wrap the clients of the others, too."""
+        super().setup_clients()
+        cls.others = {
+            name: clients.CloudApi(getattr(cls, f'os_{name}'))
+            for name in cls.credentials if name != 'project_admin'}
+
+    def have_it(self) -> None:
+        """Bring the backup back, for the tests that want it there."""
+        self.resources.import_record(self.record)
+
+    def assert_described(self, record: backup_record.BackupRecord,
+                         **also: object) -> None:
+        """Compare a record with what the API shows of its backup.
+
+        :param record: the record
+        :param also: what else its fields must be
+        """
+        self.assertEqual([], backup_record.check(record))
+        fields = record.fields
+        shown = self.cloud.show(clients.BACKUP, fields['id'])
+        expected = {
+            'display_name': shown['name'],
+            'display_description': shown['description'],
+            'volume_id': shown['volume_id'],
+            'snapshot_id': shown['snapshot_id'],
+            'size': shown['size'],
+            'object_count': shown['object_count'],
+            'container': shown['container'],
+            'metadata': shown['metadata'],
+            'status': shown['status'],
+            'project_id': shown['os-backup-project-attr:project_id'],
+            **also,
+        }
+        self.assertEqual(
+            expected, {name: fields.get(name) for name in expected})
+        self.assertIs(shown['is_incremental'], bool(fields['parent_id']))
+
+    @decorators.idempotent_id('f5b6a680-6154-4ba1-83df-991acad7e0fd')
+    def test_names(self) -> None:
+        """A name and a description survive, whatever they are made of.
+
+        If it fails, users find their backups under names that are not
+        theirs, or an old name of a backup that was renamed.
+        """
+        self.have_it()
+        for name, description in NAMES:
+            self.cloud.backups.update_backup(
+                self.backup_id, name=name, description=description)
+            before = self.cloud.show(clients.BACKUP, self.backup_id)
+            self.assertEqual((name, description),
+                             (before['name'], before['description']))
+            record = self.resources.export_record(self.backup_id)
+            self.assert_described(record, display_name=name,
+                                  display_description=description)
+            self.lose(self.backup_id)
+            self.resources.import_record(record)
+            self.assert_recovered(before, record)
+
+    @decorators.idempotent_id('a6c7b791-7265-4cb2-94e0-aa2bdbe8f10e')
+    @features.needs('incremental')
+    def test_incremental_and_while_creating(self) -> None:
+        """A record names the backup that an incremental one builds on.
+
+        If it fails, a chain cannot be put together again; or a record was
+        exported of a backup that nobody can restore yet.
+        """
+        self.have_it()
+        name = self.resources.name('backup')
+        with futures.ThreadPoolExecutor(1) as pool:
+            made = pool.submit(self.resources.create_backup, self.volume_id,
+                               name=name, incremental=True)
+            self._export_while_creating(name, made)
+            child = made.result()
+        record = self.resources.export_record(child['id'])
+        self.assert_described(record, parent_id=self.backup_id)
+        self.resources.remove(clients.BACKUP, child['id'])
+
+    def _export_while_creating(self, name: str, made: futures.Future) -> None:
+        while not made.done():
+            time.sleep(self.patience.interval)
+            for backup_id in self.cloud.find(clients.BACKUP, name):
+                try:
+                    self.cloud.export_record(backup_id)
+                except lib_exc.BadRequest:
+                    # Whatever it was by then: it was not exported too early.
+                    continue
+                status = self.cloud.show(clients.BACKUP, backup_id)['status']
+                self.assertEqual('available', status)
+
+    @decorators.idempotent_id('b7d8c8a2-8376-4dc3-a5f1-bb3cecf9021f')
+    def test_of_snapshot(self) -> None:
+        """A record names the snapshot that a backup was made of.
+
+        If it fails, an import verify cannot know what it looks at, and the
+        backup is refused or taken for one of the volume.
+        """
+        snapshot_id = self.resources.create_snapshot(self.volume_id)['id']
+        backup = self.resources.create_backup(
+            self.volume_id, snapshot_id=snapshot_id)
+        record = self.resources.export_record(backup['id'])
+        self.assert_described(record, snapshot_id=snapshot_id)
+        self.lose_rows([record])
+        self.resources.import_record(record)
+        self.assert_recovered(backup, record)
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('c8e9d9b3-9487-4ed4-b6a2-cc4dfd0a1320')
+    def test_in_error(self) -> None:
+        """A backup in error is not exported.
+
+        If it fails, an administrator keeps the record of a backup of which
+        Cinder itself says that it is not to be relied upon.
+        """
+        self.have_it()
+        self.cloud.reset(clients.BACKUP, self.backup_id)
+        # The manager does it, after the answer.
+        waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
+                                ('error',), self.patience)
+        refused = self.assertRaises(
+            lib_exc.BadRequest, self.cloud.export_record, self.backup_id)
+        self.assertIn('available', str(refused))
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('d9faeac4-a598-4fe5-87b3-dd5e0e1b2431')
+    def test_unknown(self) -> None:
+        """A backup that is not there is not found.
+
+        If it fails, a mistyped id gives a record of something.
+        """
+        for backup_id in (str(uuid.uuid4()), 'no-such-backup'):
+            self.assertRaises(lib_exc.NotFound, self.cloud.export_record,
+                              backup_id)
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('ea0bfbd5-b6a9-40f6-98c4-ee6f1f2c3542')
+    def test_refused_to_others(self) -> None:
+        """Records are for administrators only.
+
+        If it fails, a user reads where the data of others lies, or makes
+        backups of it that are the own ones.
+        """
+        personas = ('project_member', 'project_reader', 'project_alt_member')
+        self.have_it()
+        for persona in personas:
+            # Of another project one does not even learn that it is there.
+            self.assertRaises(
+                (lib_exc.Forbidden, lib_exc.NotFound),
+                self.others[persona].export_record, self.backup_id)
+        self.lose(self.backup_id)
+        for persona in personas:
+            self.assertRaises(lib_exc.Forbidden,
+                              self.others[persona].import_record, self.record)
+        self.assertNotIn(rows_base.LIVE,
+                         self.rows.exists([self.backup_id]).values())
+
+    @decorators.idempotent_id('fb1c0ce6-c7ba-41a7-a9d5-ff702b3d4653')
+    @features.needs('other_project')
+    def test_into_another_project(self) -> None:
+        """An imported backup belongs to the project that imported it.
+
+        If it fails, whoever recovers a lost cloud for somebody else cannot
+        hand the backups over, or takes them away from their owners.
+        """
+        self.have_it()
+        other = self.others['project_alt_admin']
+        self.assert_described(other.export_record(self.backup_id))
+        self.lose(self.backup_id)
+        other.import_record(self.record)
+        self.addCleanup(self._lose_of, other)
+        after = self.resources.wait_for_backup(self.backup_id)
+        self.assertEqual(other.project_id,
+                         after['os-backup-project-attr:project_id'])
+        owner = 'os-backup-project-attr:project_id'
+        self.assert_same_backup({**self.view, owner: other.project_id}, after)
+
+    def _lose_of(self, other: clients.CloudApi) -> None:
+        if (self.rows.exists([self.backup_id])[self.backup_id] ==
+                rows_base.LIVE):
+            self.rows.lose([self.backup_id], rows_base.HARD,
+                           project_id=other.project_id)
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('0c2d1df7-d8cb-42b8-bae6-00813c4e5764')
+    def test_unknown_service(self) -> None:
+        """A record of a driver that no host runs says so.
+
+        If it fails, an administrator waits for a backup that nobody
+        imports, or gets one that no host can restore.
+        """
+        service = 'cinder.backup.drivers.none.NoBackupDriver'
+        self.cloud.import_record(
+            self.record.edited(backup_service=service))
+        view = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.backup_id,
+            ('error', 'available'), self.patience)
+        self.assertEqual('error', view['status'])
+        self.assertIn(service, view['fail_reason'])
