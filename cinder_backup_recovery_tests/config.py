@@ -132,6 +132,21 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         help="Seconds after which database_loss_command is ended and the "
              "test fails."),
     cfg.StrOpt(
+        'service_kill_command',
+        help="Program that kills cinder-backup as a crash would, with "
+             "SIGKILL, and exits 0. No shell is used. It is run only with "
+             "service_kill, while no other test of this run is under way."),
+    cfg.StrOpt(
+        'service_start_command',
+        help="Program that starts cinder-backup, waits until it is up and "
+             "exits 0, also where it runs already. No shell is used."),
+    cfg.IntOpt(
+        'service_timeout',
+        default=300,
+        min=1,
+        help="Seconds after which either program is ended and the test "
+             "fails."),
+    cfg.StrOpt(
         'second_region',
         default='',
         help="Region with another Cinder, of the same Keystone and on the "
@@ -277,6 +292,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "database_loss_command. Otherwise every test of it is "
              "skipped."),
     cfg.BoolOpt(
+        'service_kill',
+        default=False,
+        help="cinder-backup may be killed and started again, by "
+             "service_kill_command and service_start_command. Otherwise "
+             "every test of it is skipped."),
+    cfg.BoolOpt(
         'second_region',
         default=False,
         help="There is another Cinder that can read the storage of the "
@@ -285,9 +306,10 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         'other_project',
         default=True,
         help="What one project has backed up can be read by the others, once "
-             "its record is imported there. Otherwise the tests of that are "
-             "skipped. With Swift it depends: backup_swift_auth = per_user "
-             "keeps backups in the account of their project."),
+             "its record is imported there. Otherwise the tests ask that it "
+             "is refused, and harmed by nobody. With Swift it depends: "
+             "backup_swift_auth = per_user keeps backups in the account of "
+             "their project."),
     cfg.BoolOpt(
         'incremental',
         default=True,
@@ -375,6 +397,12 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "
                "is true, but [cinder_backup_recovery] database_loss_command "
                "is not set: nothing could lose the database")
+    if (conf.cinder_backup_recovery_feature_enabled.service_kill and
+            not (group.service_kill_command and
+                 group.service_start_command)):
+        yield ("[cinder_backup_recovery_feature_enabled] service_kill is "
+               "true, but [cinder_backup_recovery] service_kill_command and "
+               "service_start_command are not both set")
     if (conf.cinder_backup_recovery_feature_enabled.second_region and
             not group.second_region):
         yield ("[cinder_backup_recovery_feature_enabled] second_region is "

@@ -56,6 +56,10 @@ class DatabaseLossFailed(BackupRecoveryError):
     """The operator's command did not give Cinder an empty database."""
 
 
+class ServiceCommandFailed(BackupRecoveryError):
+    """The operator's command for cinder-backup failed, or took too long."""
+
+
 class ContentMismatch(BackupRecoveryError):
     """A volume does not hold the bytes that it must hold (level L3)."""
 

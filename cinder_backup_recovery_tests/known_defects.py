@@ -72,6 +72,10 @@ DEFECTS = {
         'the import of a record with a field of the wrong type leaves the '
         'backup in status creating for ever, without a reason',
         None, '2026.2'),
+    'import-killed-stays-creating': Defect(
+        'a backup whose import was interrupted by the death of cinder-backup '
+        'stays in status creating for ever',
+        None, '2026.2'),
     'import-keeps-fail-reason': Defect(
         'a backup that is imported after a failed import of it was deleted '
         'is available and still says why the other one failed',

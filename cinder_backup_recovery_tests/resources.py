@@ -257,13 +257,7 @@ class Resources:
         target = f'onto volume {volume_id}' if volume_id else 'to a new volume'
         with self.story.step(f'restore backup {backup_id} {target}'):
             if volume_id is None:
-                name = self.name('restored')
-                volume_id = self._register(
-                    clients.VOLUME, name,
-                    lambda: self.api.backups.restore_backup(
-                        backup_id, name=name)['restore']['volume_id'],
-                    # Cinder makes the volume before it can refuse.
-                    refusal_is_clean=False)
+                volume_id = self.begin_restore(backup_id)
             else:
                 self.ledger.require(clients.VOLUME, [volume_id])
                 self.api.backups.restore_backup(backup_id, volume_id=volume_id)
@@ -276,6 +270,20 @@ class Resources:
                 self.api, clients.BACKUP, backup_id, 'available',
                 self.patience, timeout=self.patience.restore)
         return volume_id
+
+    def begin_restore(self, backup_id: str) -> str:
+        """Ask for a restore to a new volume, without waiting for it.
+
+        :param backup_id: the backup
+        :returns: id of the new volume
+        """
+        name = self.name('restored')
+        return self._register(
+            clients.VOLUME, name,
+            lambda: self.api.backups.restore_backup(
+                backup_id, name=name)['restore']['volume_id'],
+            # Cinder makes the volume before it can refuse.
+            refusal_is_clean=False)
 
     def export_record(self, backup_id: str) -> backup_record.BackupRecord:
         """Export the record of a backup, and keep it for the clean-up.

@@ -27,6 +27,7 @@ OF_RELEASE = {
         'import-id-not-uuid',
         'import-id-without-text',
         'import-keeps-fail-reason',
+        'import-killed-stays-creating',
         'import-negative-size',
         'import-stays-creating',
         'import-twice-at-once',

@@ -229,6 +229,20 @@ class Cloud:
             daemons.stop([process, *process.children(recursive=True)],
                          grace=0)
 
+    def kill(self, service: str) -> None:
+        """Kill one service by its name, as a crash would.
+
+        :param service: one of this cloud's
+        :raises LocalCloudError: if there is no cloud, or no such service
+        """
+        self.state.load()
+        names = [one.NAME for one in services.of(self.state)]
+        if service not in names:
+            raise exceptions.LocalCloudError(
+                f'There is no service {service} in the cloud in '
+                f'{self.state.root}; there are: {", ".join(names)}.')
+        self.stop(service)
+
     def lose_database(self) -> None:
         """Replace Cinder's database by a new, empty one, for good.
 

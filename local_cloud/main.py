@@ -117,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     down.add_argument('--abandoned', action='store_true',
                       help='take down the clouds of "run", of tests and of '
                            'certifications that were killed')
+    kill = verbs.add_parser(
+        'kill', help='kill a service as a crash would; "up" starts it again')
+    kill.add_argument('service', help='keystone, glance or cinder, say')
     verbs.add_parser(
         'lose-database',
         help="replace Cinder's database by an empty one: it forgets all "
@@ -326,6 +329,9 @@ def _act(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.verb == 'down':
         cloud.down(arguments.keep)
+        return 0
+    if arguments.verb == 'kill':
+        cloud.kill(arguments.service)
         return 0
     if arguments.verb == 'lose-database':
         cloud.lose_database()

@@ -50,6 +50,12 @@ def create_image(state: cloud_state.State) -> str:
     return image['id']
 
 
+def _verb(state: cloud_state.State, *words: str) -> str:
+    """A command line for this cloud."""
+    return shlex.join([sys.executable, '-m', 'local_cloud', '--quiet',
+                       '--state-dir', str(state.root), *words])
+
+
 def write(state: cloud_state.State, image_id: str) -> None:
     """Write the file.
 
@@ -125,9 +131,9 @@ def write(state: cloud_state.State, image_id: str) -> None:
         },
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
-            'database_loss_command': shlex.join([
-                sys.executable, '-m', 'local_cloud', '--quiet',
-                '--state-dir', str(state.root), 'lose-database']),
+            'database_loss_command': _verb(state, 'lose-database'),
+            'service_kill_command': _verb(state, 'kill', 'cinder'),
+            'service_start_command': _verb(state, 'up'),
             'ledger_dir': state.ledger,
             'backup_driver': backups.of(state).driver,
             'content_access': 'attachment',
@@ -143,6 +149,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
         },
         'cinder_backup_recovery_feature_enabled': {
             'whole_database_loss': 'true',
+            'service_kill': 'true',
             'second_region': bool(second),
             **backups.tempest_features(state),
         },

@@ -20,7 +20,9 @@ from tempest.lib import decorators
 from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.scenario import base
 
@@ -128,10 +130,9 @@ class ShippedChainTest(ShippingScenario):
 
 
 class ShippedToOtherProjectTest(ShippingScenario):
-    """A backup is restored by a project that did not make it."""
+    """A backup is imported by a project that did not make it."""
 
     credentials = ['project_admin', 'project_alt_admin']
-    needed_features = (*ShippingScenario.needed_features, 'other_project')
     receiver = 'project_alt_admin'
 
     @classmethod
@@ -145,11 +146,34 @@ class ShippedToOtherProjectTest(ShippingScenario):
         cls.class_resources.remove(clients.VOLUME, volume_id)
 
     @decorators.idempotent_id('ea4cc971-e621-4eb0-9c7e-3d94b6f76c78')
-    def test_restored_by_another_project_at_the_other_site(self) -> None:
+    def test_another_project_at_the_other_site(self) -> None:
         """Projects need not be the same at both sites.
 
-        If it fails, records help only where the other site has the very
-        projects of the lost one, under the same ids.
+        Where a storage keeps projects apart, the other one is told that it
+        cannot have the backup, and does it no harm. If it fails, records
+        help only where the other site has the very projects of the lost one,
+        under the same ids; or a stranger's import costs the owner the data.
         """
-        self.ship([self.full])
-        self.restore_there(self.full)
+        if CONF.cinder_backup_recovery_feature_enabled.other_project:
+            self.ship([self.full])
+            self.restore_there(self.full)
+            return
+        self.lose_rows([self.full.record])
+        self._refused_there(self.full)
+        self.import_all([self.full])
+        self.restore_and_compare(self.full)
+
+    def _refused_there(self, link: base.Link) -> None:
+        self.resources_there.adopt(link.record)
+        with self.story.step('the other project imports it, for nothing'):
+            self.there.import_record(link.record)
+            view = waiters.wait_for_status(
+                self.there, clients.BACKUP, link.backup_id,
+                ('available', 'error'), self.patience,
+                timeout=self.patience.backup)
+            if view['status'] == 'available':
+                # Of a driver that looks at nothing before a restore.
+                self.assertRaises(exceptions.ResourceFailed,
+                                  self.resources_there.restore,
+                                  link.backup_id)
+        self.resources_there.remove(clients.BACKUP, link.backup_id)

@@ -128,6 +128,24 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertEqual(before, after)
         self.assertEqual({'ready'}, set(self._states().values()))
 
+    def test_killed_service(self):
+        self.addCleanup(self._recover)
+        before = self._pids()
+        done = self.on('kill', 'swift')
+        self.assertEqual(3, done.returncode)
+        self.assertIn('there are: keystone, glance, cinder, cinder-two',
+                      done.stderr)
+        done = self.on('kill', 'cinder-two')
+        self.assertEqual(0, done.returncode, done.stderr)
+        states = self._states()
+        self.assertEqual('stopped', states.pop('cinder-two'))
+        self.assertEqual({'ready'}, set(states.values()))
+        self._recover()
+        after = self._pids()
+        self.assertNotIn(after.pop('cinder-two'),
+                         (None, before.pop('cinder-two')))
+        self.assertEqual(before, after)
+
     def test_second_region_is_another_site(self):
         session = identity.Session(self.state)
         made = session.request('POST', 'cinder-two', '/types', json={

@@ -40,7 +40,7 @@ from local_cloud import state as cloud_state
 from local_cloud import template
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
-         'lose-database')
+         'lose-database', 'kill')
 
 
 class LocalCloudTestCase(testtools.TestCase):

@@ -1,0 +1,158 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Recoveries in which cinder-backup is killed and started again."""
+
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+from tempest import config
+from tempest.lib import decorators
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.scenario import base
+
+CONF = config.CONF
+
+_STAYS = 'import-killed-stays-creating'
+# Seconds that are enough to see that it does.
+_LONG = 15
+
+
+# Alone: what other tests are doing would be killed, too.
+@decorators.serial
+class KilledServiceTest(base.RecoveryScenario):
+    """The service dies in the middle of its work."""
+
+    needed_features = ('service_kill',)
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Look for the programs before anything is created."""
+        super().setup_clients()
+        cls.service = services.BackupService.from_config(CONF)
+        cls.service.check()
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        layout = cls.layout(base.OURS)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.full = cls.link('full backup', layout,
+                            cls.make_backup(volume_id))
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    def crash(self) -> None:
+        """Kill the service and start it again."""
+        # Whatever the kill has come to, the next test finds it up.
+        self.addCleanup(self.service.start)
+        with self.story.step('cinder-backup is killed'):
+            self.service.kill()
+        with self.story.step('cinder-backup is started again'):
+            self.service.start()
+
+    def settled(self, kind: str, resource_id: str,
+                statuses: tuple[str, ...]) -> dict[str, Any]:
+        """Wait until what was interrupted is so no more.
+
+        :param kind: of the resource
+        :param resource_id: which one
+        :param statuses: those that it may end in
+        :returns: its fields
+        """
+        return waiters.wait_for_status(
+            self.cloud, kind, resource_id, statuses, self.patience,
+            timeout=self.patience.restore)
+
+    @decorators.idempotent_id('b16ddb21-3d04-49d5-8e72-0f64e6154f7a')
+    def test_killed_during_restore(self) -> None:
+        """A restore that was interrupted does not look like a finished one.
+
+        If it fails, a user works on with a volume of which only a part was
+        restored, or the backup cannot be restored again.
+        """
+        volume_id = self.resources.begin_restore(self.full.backup_id)
+        self.crash()
+        view = self.settled(clients.VOLUME, volume_id, (
+            'available', 'error', 'error_restoring'))
+        if view['status'] == 'available':
+            self.assert_content(volume_id, self.full.layout,
+                                'what is called restored after the kill')
+        self.settled(clients.BACKUP, self.full.backup_id, ('available',))
+        self.restore_and_compare(self.full)
+
+    @decorators.idempotent_id('29f19db9-f9fc-4fe5-b53b-f83754b4dad7')
+    @features.needs('row_loss_hard')
+    def test_killed_during_import(self) -> None:
+        """An import that was interrupted can be made again.
+
+        If it fails, the recovery of a cloud that crashes once more comes to
+        a halt, or shows backups that nobody has looked at.
+        """
+        self.lose_rows([self.full.record])
+        self.cloud.import_record(self.full.record)
+        self.crash()
+        problem = None
+        try:
+            status = self._ended()
+        except exceptions.WaitTimeout as exc:
+            # It must not keep an administrator from the second try.
+            problem, status = exc, 'creating'
+        if status != 'available':
+            self.rows.lose([self.full.backup_id], project_id=self.project_id)
+            self.import_all([self.full])
+        self.restore_and_compare(self.full)
+        with self.known_defect(_STAYS, shows=False):
+            if problem:
+                raise problem
+
+    def _ended(self) -> str:
+        """Say what an interrupted import has come to."""
+        declared = _STAYS in CONF.cinder_backup_recovery.known_defects
+        view = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.full.backup_id,
+            ('available', 'error'), self.patience,
+            # The service has looked for it before it was up again.
+            timeout=_LONG if declared else self.patience.backup)
+        if view['status'] == 'error':
+            self.assertTrue(view['fail_reason'],
+                            'an interrupted import gives no reason')
+        return view['status']
+
+    @decorators.idempotent_id('9d516b68-b358-428f-9345-a498e79b5f1e')
+    def test_killed_during_export(self) -> None:
+        """An export that was interrupted changes nothing.
+
+        If it fails, the nightly export of all records harms a backup when
+        the service dies in it.
+        """
+        self.crash_during(lambda: self.cloud.export_record(
+            self.full.backup_id))
+        self.assert_recovered(self.full.view, self.full.record)
+        self.restore_and_compare(self.full)
+
+    def crash_during(self, request: Callable[[], Any]) -> None:
+        """Kill the service while a request is under way, whatever it gives.
+
+        :param request: the request
+        """
+        with futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(request)
+            self.crash()
+            # It may have been faster, or not have got an answer.
+            answer.exception()
