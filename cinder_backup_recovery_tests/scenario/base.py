@@ -71,6 +71,20 @@ class RecoveryScenario(base.BackupRecoveryTest):
                     cls.cloud.show(clients.BACKUP, backup_id), record)
 
     @classmethod
+    def make_full(cls, layout: content_layout.Layout,
+                  what: str = 'full backup') -> Link:
+        """Back up a new volume for all tests of the class, and remove it.
+
+        :param layout: what the volume holds
+        :param what: how a failure calls the backup
+        :returns: the backup with its record
+        """
+        volume_id = cls.class_content.create_volume(layout)
+        link = cls.link(what, layout, cls.make_backup(volume_id))
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+        return link
+
+    @classmethod
     def make_chain(cls) -> tuple[str, list[Link]]:
         """Back a volume up three times, with changes in between.
 

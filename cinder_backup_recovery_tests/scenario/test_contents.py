@@ -34,10 +34,7 @@ class TextVolumeTest(base.RecoveryScenario):
         layout = content_layout.Layout(
             seed=base.OURS, size_bytes=cls.size_bytes,
             extents=cls.layout(base.OURS).extents, fill=content_layout.TEXT)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.full = cls.link('full backup', layout,
-                            cls.make_backup(volume_id))
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.full = cls.make_full(layout)
 
     @decorators.idempotent_id('207d1496-b9de-4eb4-9b0d-91296716b9db')
     @features.needs('restore_to_existing_volume')
@@ -91,10 +88,7 @@ class EmptyVolumeTest(base.RecoveryScenario):
         """Make a volume, back it up and export the record."""
         super().resource_setup()
         layout = content_layout.Layout(base.OURS, cls.size_bytes)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.full = cls.link('backup of an empty volume', layout,
-                            cls.make_backup(volume_id))
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.full = cls.make_full(layout, 'backup of an empty volume')
 
     @decorators.idempotent_id('754bb83e-1e41-49c2-b3a2-bc15bc02f4f7')
     def test_zeros_restored_onto_existing_volume(self) -> None:

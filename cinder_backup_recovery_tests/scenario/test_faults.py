@@ -51,11 +51,7 @@ class KilledServiceTest(base.RecoveryScenario):
     def resource_setup(cls) -> None:
         """Make a volume, back it up and export the record."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.full = cls.link('full backup', layout,
-                            cls.make_backup(volume_id))
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.full = cls.make_full(cls.layout(base.OURS))
 
     def crash(self) -> None:
         """Kill the service and start it again."""

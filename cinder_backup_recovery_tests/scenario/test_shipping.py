@@ -139,11 +139,7 @@ class ShippedToOtherProjectTest(ShippingScenario):
     def resource_setup(cls) -> None:
         """Make a volume, back it up, export the record, delete it."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.full = cls.link('full backup', layout,
-                            cls.make_backup(volume_id))
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.full = cls.make_full(cls.layout(base.OURS))
 
     @decorators.idempotent_id('ea4cc971-e621-4eb0-9c7e-3d94b6f76c78')
     def test_another_project_at_the_other_site(self) -> None:
