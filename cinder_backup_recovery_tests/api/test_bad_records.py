@@ -405,9 +405,9 @@ class BadRecordTest(bad_records.BadRecordTest):
         """
         name = self.record.fields[field]
         nowhere = f'backup-recovery-{uuid.uuid4()}'
-        for value in (f'../{name}', f'./{name}', f'{name}/../{nowhere}',
-                      f'../../../../{nowhere}', f'/{nowhere}', f'{name}/',
-                      f'{name}\x00', f'{name}\n', '..', '.', '/', '',
+        # Few, as a driver may read the whole backup before it looks at them.
+        for value in (f'../{name}', f'./{name}', f'/{nowhere}',
+                      f'{name}/../../../../{nowhere}', f'{name}\x00',
                       name[:-1]):
             self.assert_refused(self.record.edited(**{field: value}))
 
