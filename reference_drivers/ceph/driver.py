@@ -239,6 +239,12 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         names = naming.names_of(values, backup_id)
         self._check_parent(backup_id, values)
         self._check_size(backup_id, values)
+        if values.get('object_count'):
+            # Nothing here counts them, so that Cinder's row has none.
+            raise errors.WrongRecord(
+                f'the record says object_count '
+                f'{str(values["object_count"])[:20]}, but a backup in Ceph '
+                f'has none', 'object_count', backup_id)
         if not verified:
             self._look_without_driver_info(names)
             return
