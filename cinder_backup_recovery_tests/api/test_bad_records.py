@@ -21,6 +21,7 @@ that look there (``import_verify``).
 import base64
 from collections.abc import Iterator
 import json
+import re
 from typing import Any
 import uuid
 
@@ -67,6 +68,16 @@ def _flip(data: bytes, position: int) -> bytes:
     """Flip the lowest bit of one byte."""
     return (data[:position] + bytes([data[position] ^ 1]) +
             data[position + 1:])
+
+
+def _structure(data: bytes) -> Iterator[int]:
+    """Find the bytes of JSON that hold it together, outside of texts."""
+    texts = [match.span() for match in
+             re.finditer(rb'"(?:[^"\\]|\\.)*"', data)]
+    inside = {position for start, end in texts
+              for position in range(start, end)}
+    yield from (position for position, byte in enumerate(data)
+                if byte in b'{}[]:,' and position not in inside)
 
 
 def _spread(length: int, count: int) -> Iterator[int]:
@@ -158,14 +169,11 @@ class BadRecordTest(bad_records.BadRecordTest):
         If it fails, a record that rotted on a disk is imported in part.
         """
         data = base64.b64decode(self.record.backup_url)
-        places = [position for position, byte in enumerate(data)
-                  if chr(byte) in '{}:,[]' and
-                  chr(data[position - 1]) in '"}]{' ]
-        chosen = [places[n] for n in _spread(len(places), 24)]
+        places = list(_structure(data))
         self.assert_malformed(
-            (f'a record with a bit flipped in byte {position}',
-             _encode(_flip(data, position)))
-            for position in [0, *chosen, len(data) - 1])
+            (f'a record with a bit flipped in byte {places[number]}',
+             _encode(_flip(data, places[number])))
+            for number in _spread(len(places), 24))
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('d0a9a1e0-8a8b-4a10-bb2b-2f2f5e0c9b42')
