@@ -48,9 +48,10 @@ class Session:
             }}, timeout=timeout)
         answer.raise_for_status()
         self.project_id: str = answer.json()['token']['project']['id']
+        #: The administrator's token.
+        self.token: str = answer.headers['X-Subject-Token']
         self._requests = requests.Session()
-        self._requests.headers['X-Auth-Token'] = answer.headers[
-            'X-Subject-Token']
+        self._requests.headers['X-Auth-Token'] = self.token
 
     def _root(self, service: str) -> str:
         if service == 'keystone':

@@ -75,6 +75,21 @@ class ImportVerifyMixin:
         """
         raise NotImplementedError
 
+    def connect(self) -> None:
+        """Make ready what Cinder makes ready for the requests of users only.
+
+        Called once before backups are verified outside of a request.
+
+        :raises CinderException: it cannot be, saying what is missing
+        """
+
+    def check_access(self, backup: Any) -> None:
+        """Refuse a backup that cannot be reached, though it may be whole.
+
+        :param backup: the backup
+        :raises InvalidBackup: another user would have to ask
+        """
+
     def verify(self, backup: Any, level: str, *,
                part: tuple[int, int] = (1, 1), budget: int | None = None,
                readers: int | None = None,

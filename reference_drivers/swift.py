@@ -17,6 +17,7 @@ import re
 from typing import Any
 import urllib.parse
 
+from cinder import exception
 from cinder import interface
 from cinder.backup.drivers import swift
 from oslo_config import cfg
@@ -112,6 +113,27 @@ class SwiftBackupDriver(hooks.VerifyMixin, swift.SwiftBackupDriver):
         # Cinder's driver waits for ever.
         if self.conn.timeout is None:
             self.conn.timeout = CONF[options.GROUP].timeout
+
+    def connect(self) -> None:
+        if hasattr(self, 'conn'):
+            return
+        if self._per_user and not self.context.auth_token:
+            raise exception.InvalidInput(reason=(
+                'backup_swift_auth is per_user, so that Swift must be asked '
+                'with a token of the project whose backups are verified: see '
+                '--os-token'))
+        self.initialize()
+
+    @property
+    def _per_user(self) -> bool:
+        return CONF.backup_swift_auth != 'single_user'
+
+    def check_access(self, backup: Any) -> None:
+        # Its container is missing in any other account.
+        if self._per_user and backup.project_id != self.context.project_id:
+            raise exception.InvalidBackup(reason=(
+                f'it is in the account of project {backup.project_id}, of '
+                f'which a token is needed'))
 
     def get_store(self) -> SwiftStore:
         return SwiftStore(self)

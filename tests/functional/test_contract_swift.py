@@ -13,10 +13,12 @@
 """The contract, for Swift: real servers, and Keystone's authentication."""
 
 import contextlib
+import io
 import time
 from unittest import mock
 import uuid
 
+from cinder import context as cinder_context
 from cinder import exception
 import requests
 import swiftclient
@@ -24,11 +26,13 @@ import testtools
 
 from local_cloud import daemons
 from local_cloud import fixture
+from local_cloud import identity
 from local_cloud import keystone
 from local_cloud import settings
 from local_cloud import swift as local_swift
 from reference_drivers import options
 from reference_drivers import swift
+from reference_drivers import verify
 from reference_drivers.contract import base
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust
@@ -128,6 +132,41 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.cinder.configure(backup_compression_algorithm='none')
+
+    def _verify(self, backup, **context):
+        """What the program says of a backup that it verifies."""
+        asking = cinder_context.get_admin_context()
+        for name, value in context.items():
+            setattr(asking, name, value)
+        driver = verify.open_driver(self.driver, asking)
+        out = io.StringIO()
+        verify.Command(
+            verify.parser().parse_args([backup.id, '--level', 'content']),
+            driver, asking, out, io.StringIO()).run()
+        return out.getvalue()
+
+    def test_verified_outside_of_a_request(self):
+        """Of which a driver has no user and no token."""
+        backup, = self.chain(base.text(2 * self.chunk))
+        self.assertEqual(f'{backup.id} good\n', self._verify(backup))
+        session = identity.Session(self.local.state)
+        self.cinder.configure(
+            backup_swift_auth='per_user',
+            backup_swift_url=settings.url(
+                self.local.state, local_swift.NAME) + '/v1/AUTH_')
+        refused = self.assertRaises(exception.InvalidInput, self._verify,
+                                    backup)
+        self.assertIn('--os-token', str(refused))
+        user = {'auth_token': session.token,
+                'project_id': session.project_id}
+        # It is there, but this user does not see it.
+        said = self._verify(backup, **user)
+        self.assertIn(f'{backup.id} NOT VERIFIED\n', said)
+        self.assertIn(f'the account of project {backup.project_id}', said)
+        backup.project_id = session.project_id
+        backup.save()
+        self.assertEqual(f'{backup.id} good\n',
+                         self._verify(backup, **user))
 
     @contextlib.contextmanager
     def hanging(self, name):

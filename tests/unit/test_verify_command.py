@@ -17,6 +17,7 @@ import io
 import json
 import os
 
+from cinder import exception
 import testtools
 
 from reference_drivers import verify
@@ -96,7 +97,22 @@ class VerifyCommandTest(testtools.TestCase):
         self.assertIn(f'{missing} NOT VERIFIED', self.out.getvalue())
         os.rename(os.path.join(self.cinder.directory, 'backup'),
                   os.path.join(self.cinder.directory, 'away'))
-        self.assertEqual(3, self.run_command('--all'))
+        self.assertEqual(3, self.run_command('--all', '--json'))
+        # Nobody knows whether it is damaged.
+        self.assertEqual(
+            [None, None],
+            [json.loads(one)['ok']
+             for one in self.out.getvalue().splitlines()])
+
+    def test_driver_that_is_ready_without_a_user(self):
+        driver = verify.open_driver(
+            'reference_drivers.default.DefaultBackupDriver',
+            self.cinder.context)
+        self.assertEqual(environment.CONF.backup_posix_path,
+                         driver.backup_path)
+        self.assertRaises(exception.InvalidInput, verify.open_driver,
+                          'cinder.backup.drivers.posix.PosixBackupDriver',
+                          self.cinder.context)
 
     def test_wrong_command_lines(self):
         for words in ([], ['--all', 'x'], ['x', '--part', '3/2'],
