@@ -53,6 +53,10 @@ class RunError(Exception):
     """The suite could not be run at all."""
 
 
+# What marks an id whose test wants the cloud for itself.
+_ALONE = r'\[(.*,)?serial[],]'
+
+
 def _stestr(repository: pathlib.Path, *arguments: str) -> list[str]:
     return [sys.executable, '-m', 'stestr',
             '--test-path', str(_PACKAGE), '--top-dir', str(_PACKAGE.parent),
@@ -96,23 +100,43 @@ class Run:
     def __init__(self, repository: pathlib.Path,
                  environment: Mapping[str, str], concurrency: int = 2,
                  pattern: str | None = None):
-        self._command = _stestr(repository, 'run', '--subunit',
-                                '--concurrency', str(concurrency),
-                                *([pattern] if pattern else []))
+        self._commands = [
+            _stestr(repository, 'run', '--subunit',
+                    '--concurrency', str(concurrency),
+                    '--exclude-regex', _ALONE,
+                    *([pattern] if pattern else [])),
+            # A test that waits for all others would keep its worker idle,
+            # until the other one has nothing left to do.
+            _stestr(repository, 'run', '--subunit', '--concurrency', '1',
+                    f'^(?=.*?(?:{pattern or ""}))(?=.*{_ALONE})'),
+        ]
         self._environment = dict(environment)
         self._process: subprocess.Popen | None = None
         self.results: list[results.Result] = []
 
     def __call__(self, on_start: Callable[[str], None],
                  on_result: Callable[[results.Result], None]) -> None:
-        """Run to the end.
+        """Run to the end, those tests last that want the cloud alone.
 
         :param on_start: called with a test's id when it begins
         :param on_result: called with each result when it is known
         :raises RunError: if the workers said nothing that can be read
         """
+        said = ''
+        for command in self._commands:
+            said += self._run(command, on_start, on_result)
+        if not self.results:
+            raise RunError('no test ran:\n' +
+                           '\n'.join(said.strip().splitlines()[-15:]))
+
+    def _run(self, command: list[str], on_start: Callable[[str], None],
+             on_result: Callable[[results.Result], None]) -> str:
+        """Run one command of stestr.
+
+        :returns: what it wrote to its standard error
+        """
         self._process = subprocess.Popen(
-            self._command, env=self._environment, stdin=subprocess.DEVNULL,
+            command, env=self._environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             # A Ctrl-C is for this program, which then ends the group.
             start_new_session=True)
@@ -160,10 +184,7 @@ class Run:
                 stream.stopTestRun()
         if trouble:
             raise trouble[0]
-        if not self.results:
-            text = b''.join(errors).decode(errors='replace').strip()
-            raise RunError('no test ran:\n' +
-                           '\n'.join(text.splitlines()[-15:]))
+        return b''.join(errors).decode(errors='replace')
 
     def stop(self) -> None:
         """End the workers, if they run.

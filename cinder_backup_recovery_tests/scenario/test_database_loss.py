@@ -55,6 +55,7 @@ class DatabaseLossTest(base.RecoveryScenario):
         # Nobody could remove a volume that Cinder has forgotten.
         cls.class_resources.remove(clients.VOLUME, volume_id)
 
+    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('bcb0e79d-e303-4c16-b6af-9677f0c9319d')
     def test_every_backup_restored_from_its_record(self) -> None:
         """A new, empty database and the exported records bring all back.

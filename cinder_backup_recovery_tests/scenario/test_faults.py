@@ -75,6 +75,7 @@ class KilledServiceTest(base.RecoveryScenario):
             self.cloud, kind, resource_id, statuses, self.patience,
             timeout=self.patience.restore)
 
+    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('b16ddb21-3d04-49d5-8e72-0f64e6154f7a')
     def test_killed_during_restore(self) -> None:
         """A restore that was interrupted does not look like a finished one.
@@ -92,6 +93,7 @@ class KilledServiceTest(base.RecoveryScenario):
         self.settled(clients.BACKUP, self.full.backup_id, ('available',))
         self.restore_and_compare(self.full)
 
+    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('29f19db9-f9fc-4fe5-b53b-f83754b4dad7')
     @features.needs('row_loss_hard')
     def test_killed_during_import(self) -> None:
@@ -130,6 +132,7 @@ class KilledServiceTest(base.RecoveryScenario):
                             'an interrupted import gives no reason')
         return view['status']
 
+    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('9d516b68-b358-428f-9345-a498e79b5f1e')
     def test_killed_during_export(self) -> None:
         """An export that was interrupted changes nothing.

@@ -275,6 +275,34 @@ class RunnerTest(SuiteTestCase):
         self.assertEqual(sorted(self.required), sorted(self.begun))
         self.assertEqual(1, results.judge(self.required, self.seen).code)
 
+    def test_those_that_want_the_cloud_alone_are_last(self):
+        self.write('''
+            from tempest.lib import decorators
+
+            class A(testtools.testcase.WithAttributes,
+                    testtools.TestCase):
+                @decorators.attr(type=['serial', 'slow'])
+                def test_alone(self):
+                    pass
+
+                def test_serial(self):
+                    pass
+
+            class B(testtools.testcase.WithAttributes,
+                    testtools.TestCase):
+                @decorators.attr(type=['slow'])
+                def test_2(self):
+                    pass
+            ''')
+        found = self.run_suite(concurrency=2)
+        self.assertEqual({PASS}, {one.status for one in found.values()})
+        self.assertEqual(3, len(found))
+        self.assertEqual('A.test_alone', self.seen[-1].name)
+        self.assertEqual(['A.test_alone'],
+                         list(self.run_suite(pattern=f'^{PACKAGE}.*test_al')))
+        self.assertEqual(['B.test_2'],
+                         list(self.run_suite(pattern='test_2|test_none')))
+
     def test_a_crash(self):
         self.write('''
             class A(testtools.TestCase):
