@@ -193,6 +193,11 @@ class _Worker:
     """A native thread for one request after the other."""
 
     def __init__(self) -> None:
+        if green():
+            # Once, and here: the pool answers the thread that sets it up. In
+            # ours, where nobody listens, all of Cinder's own calls to the
+            # pool would wait for ever.
+            tpool.setup()
         self.requests = native('queue').SimpleQueue()
         self.thread = native('threading').Thread(
             target=self._run, daemon=True, name='request to the storage')

@@ -152,6 +152,21 @@ class ProgramTest(testtools.TestCase):
             print(running.native(str, numbers))
             """))
 
+    def test_who_uses_the_pool_of_eventlet_first(self):
+        """A request may, and the pool must answer green threads after it."""
+        self.assertEqual(['1', '1'], self.run_program(
+            'native', """
+            import eventlet
+            eventlet.monkey_patch()
+            from eventlet import tpool
+            from reference_drivers.verification import running
+
+            numbers = tpool.Proxy([0, 1, 2])
+            print(running.within(60, 'x', numbers.index, 1))
+            with eventlet.Timeout(30):
+                print(numbers.index(1))
+            """))
+
 
 class RunningTest(testtools.TestCase):
     """In this process, which is on eventlet or not."""

@@ -14,6 +14,7 @@
 
 import hashlib
 import os
+import time
 
 import testtools
 
@@ -134,6 +135,13 @@ class SwiftStoreTest(testtools.TestCase):
         report = self.verify(backup, prefix, 'content')
         self.assertTrue(report.ok)
         self.assertEqual(3 * CHUNK, report.read)
+        # A reader closes when it has nothing more to read, which is after
+        # its last chunk was told of.
+        deadline = time.monotonic() + 60
+        while self.connection.closed < 2:
+            self.assertLess(time.monotonic(), deadline,
+                            'a reader has not closed its connection')
+            time.sleep(0.01)
         self.assertEqual(2, self.connection.closed)
 
     def test_listing_tells_swapped_chunks(self):

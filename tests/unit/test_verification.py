@@ -446,10 +446,12 @@ class DamageTest(Case):
         self.store.reads.clear()
         self.assertIn('-00004',
                       self.verify(self.full, known=recorded).problems[0].name)
-        # Only the group with the damage is read.
-        self.assertEqual(['-00003', '-00004', '_metadata', '_sha256file'],
-                         sorted(name[len(self.full.service_metadata):]
-                                for name in self.store.reads))
+        # Only the group with the damage is read. Of the other chunk in it not
+        # always: the readers stop when the damage is found.
+        read = {name[len(self.full.service_metadata):]
+                for name in self.store.reads}
+        self.assertEqual({'-00004', '_metadata', '_sha256file'},
+                         read - {'-00003'})
 
     def test_content_that_expands_beyond_its_extent(self):
         for algorithm, compress in (('zlib', zlib.compress),
