@@ -15,15 +15,15 @@
 
 from tempest import config
 
-from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.api import base
 from cinder_backup_recovery_tests.rows import base as rows_base
 
 CONF = config.CONF
 
 
-class LostBackupTest(base.BackupRecoveryTest):
+class LostBackupTest(base.RecordTest):
     """Base: one backup for the class, whose row each test finds lost."""
 
     needed_features = ('row_loss_hard',)

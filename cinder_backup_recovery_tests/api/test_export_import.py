@@ -16,14 +16,13 @@
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.api import base
 from cinder_backup_recovery_tests.rows import base as rows_base
 
 
-class ExportImportTest(base.BackupRecoveryTest):
+class ExportImportTest(base.RecordTest):
     """What the two calls answer, and what they leave alone."""
 
     credentials = ['project_admin', 'project_member']
@@ -58,27 +57,8 @@ class ExportImportTest(base.BackupRecoveryTest):
         If it fails, what an administrator keeps for the day of the
         disaster describes another backup, or none that can be imported.
         """
-        record = self.resources.export_record(self.backup_id)
-        self.assertEqual([], backup_record.check(record))
-        fields = record.fields
-        shown = self._show()
-        expected = {
-            'id': shown['id'],
-            'display_name': shown['name'],
-            'display_description': shown['description'],
-            'volume_id': shown['volume_id'],
-            'snapshot_id': shown['snapshot_id'],
-            'size': shown['size'],
-            'object_count': shown['object_count'],
-            'container': shown['container'],
-            'availability_zone': shown['availability_zone'],
-            'project_id': shown['os-backup-project-attr:project_id'],
-            'user_id': shown['user_id'],
-            'status': shown['status'],
-        }
-        self.assertEqual(
-            expected, {name: fields.get(name) for name in expected})
-        self.assertIs(shown['is_incremental'], bool(fields.get('parent_id')))
+        self.assert_described(self.resources.export_record(self.backup_id),
+                              id=self.backup_id)
 
     @decorators.idempotent_id('d622a894-0436-4fad-aa0c-e4938069bbde')
     def test_export_twice_is_the_same_and_changes_nothing(self) -> None:

@@ -23,7 +23,6 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
 from cinder_backup_recovery_tests.rows import base as rows_base
@@ -58,33 +57,6 @@ class ExportTest(lost_backup.LostBackupTest):
     def have_it(self) -> None:
         """Bring the backup back, for the tests that want it there."""
         self.resources.import_record(self.record)
-
-    def assert_described(self, record: backup_record.BackupRecord,
-                         **also: object) -> None:
-        """Compare a record with what the API shows of its backup.
-
-        :param record: the record
-        :param also: what else its fields must be
-        """
-        self.assertEqual([], backup_record.check(record))
-        fields = record.fields
-        shown = self.cloud.show(clients.BACKUP, fields['id'])
-        expected = {
-            'display_name': shown['name'],
-            'display_description': shown['description'],
-            'volume_id': shown['volume_id'],
-            'snapshot_id': shown['snapshot_id'],
-            'size': shown['size'],
-            'object_count': shown['object_count'],
-            'container': shown['container'],
-            'metadata': shown['metadata'],
-            'status': shown['status'],
-            'project_id': shown['os-backup-project-attr:project_id'],
-            **also,
-        }
-        self.assertEqual(
-            expected, {name: fields.get(name) for name in expected})
-        self.assertIs(shown['is_incremental'], bool(fields['parent_id']))
 
     @decorators.idempotent_id('f5b6a680-6154-4ba1-83df-991acad7e0fd')
     def test_names(self) -> None:

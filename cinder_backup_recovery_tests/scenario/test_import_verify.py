@@ -72,11 +72,7 @@ class DamageScenario(base.RecoveryScenario):
     @classmethod
     def make_other(cls) -> None:
         """Back up a volume of the same size and of another content."""
-        layout = cls.layout(base.FOREIGN)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.other = cls.link('another backup', layout,
-                             cls.make_backup(volume_id))
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
 
     def damages(self, families: Iterable[str], victim: base.Link,
                 of_parent: bool = False) -> list[stores_base.Damage]:
@@ -219,10 +215,7 @@ class DamagedBackupTest(DamageScenario):
     def resource_setup(cls) -> None:
         """Make two backups of different contents."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
-        volume_id = cls.class_content.create_volume(layout)
-        cls.full = cls.link('full backup', layout,
-                            cls.make_backup(volume_id))
+        cls.full = cls.make_full(cls.layout(base.OURS))
         cls.make_other()
 
     @decorators.idempotent_id('113f9649-bfd0-4516-b9f7-36e15d5fe29a')

@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests of the two calls share."""
+
+from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import record as backup_record
+
+# What a record calls what the API shows; both call the rest the same.
+_SHOWN_AS = {
+    'display_name': 'name',
+    'display_description': 'description',
+    'project_id': 'os-backup-project-attr:project_id',
+}
+_DESCRIBED = ('id', 'display_name', 'display_description', 'volume_id',
+              'snapshot_id', 'size', 'object_count', 'container',
+              'availability_zone', 'metadata', 'status', 'project_id',
+              'user_id')
+
+
+class RecordTest(base.BackupRecoveryTest):
+    """Base of the tests of the export and import calls."""
+
+    def assert_described(self, record: backup_record.BackupRecord,
+                         **also: object) -> None:
+        """Compare a record with what the API shows of its backup.
+
+        :param record: the record
+        :param also: what else its fields must be
+        """
+        self.assertEqual([], backup_record.check(record))
+        fields = record.fields
+        shown = self.cloud.show(clients.BACKUP, fields['id'])
+        expected = {**{name: shown[_SHOWN_AS.get(name, name)]
+                       for name in _DESCRIBED}, **also}
+        self.assertEqual(
+            expected, {name: fields.get(name) for name in expected})
+        self.assertIs(shown['is_incremental'], bool(fields.get('parent_id')))
