@@ -403,6 +403,40 @@ class DamageTest(Case):
                 stream.write(b'?')
             self.assert_found(errors.WrongContent, last, backup, 'content')
 
+    def test_zeros(self):
+        """Blocks of zeros are compared and not hashed."""
+        self.cinder.configure(backup_compression_algorithm='none')
+        data = text(4 * CHUNK + BLOCK + 7)
+        for first, last in ((BLOCK, 5 * BLOCK), (6 * BLOCK + 2, 12 * BLOCK),
+                            (16 * BLOCK, 17 * BLOCK)):
+            data = data[:first] + bytes(last - first) + data[last:]
+        backup, = self.chain(data)
+        self.assert_good(backup)
+        with mock.patch.object(stores, 'PIECE', BLOCK + 1):
+            # What is read at once begins and ends within blocks, and once
+            # with zeros that go on into the next block.
+            self.assert_good(backup)
+        for offset, damage, block in (
+                # Of the zeros the first and the last byte,
+                (BLOCK, b'?', 1), (5 * BLOCK - 1, b'?', 4),
+                # at the end of the volume,
+                (17 * BLOCK - 1, b'?', 16),
+                # and a block of data that is zeros now.
+                (6 * BLOCK, bytes(BLOCK), 6)):
+            chunk = offset // CHUNK
+            path = self.path(backup, f'-{chunk + 1:05d}')
+            with open(path, 'r+b') as stream:
+                whole = stream.read()
+                stream.seek(offset - chunk * CHUNK)
+                stream.write(damage)
+            self.assert_found(
+                errors.WrongContent,
+                f'-{chunk + 1:05d} is damaged: block {block} of the volume',
+                backup, 'content')
+            with open(path, 'wb') as stream:
+                stream.write(whole)
+        self.assert_good(backup)
+
     def test_plain_chunk_cut_off_or_longer(self):
         self.cinder.configure(backup_compression_algorithm='none')
         backup, = self.chain(text(2 * CHUNK))
