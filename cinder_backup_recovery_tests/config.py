@@ -115,8 +115,19 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'row_removal_timeout',
         default=120,
         min=1,
-        help="Seconds after which row_removal_command or "
-             "row_exists_command is ended and the test fails."),
+        help="Seconds after which row_removal_command, row_exists_command "
+             "or source_row_command is ended and the test fails."),
+    cfg.StrOpt(
+        'source_row_command',
+        help="Program that loses the rows of volumes and snapshots that the "
+             "tests have made, and gives them back, where the database "
+             "cannot be reached from here, for instance 'ssh controller "
+             "cinder-backup-source-rows --config-file "
+             "/etc/cinder/cinder.conf --trust-caller --project={project} "
+             "{action} {what} {id}'. It gets rows by stdin. No shell is used "
+             "here. It must be set with row_removal_command where "
+             "source_row_loss is true, otherwise the run ends with an "
+             "error."),
     cfg.StrOpt(
         'database_loss_command',
         help="Program that replaces Cinder's database by a new, empty one "
@@ -286,6 +297,14 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "of it is skipped; Cinder imports over such a row by other "
              "code than over a missing one."),
     cfg.BoolOpt(
+        'source_row_loss',
+        default=True,
+        help="Rows of volumes and snapshots that the tests have made may be "
+             "deleted or marked deleted for a while. They are put back as "
+             "they were, so that the volumes can be removed. Otherwise every "
+             "test of it is skipped, and nothing shows that a backup "
+             "survives its source."),
+    cfg.BoolOpt(
         'whole_database_loss',
         default=False,
         help="The whole database of Cinder may be lost, by "
@@ -392,6 +411,11 @@ def problems(conf: Any) -> Iterable[str]:
     if group.row_removal_command and not group.row_exists_command:
         yield ("[cinder_backup_recovery] row_exists_command is not set: "
                "nothing would prove that row_removal_command removes rows")
+    if (conf.cinder_backup_recovery_feature_enabled.source_row_loss and
+            group.row_removal_command and not group.source_row_command):
+        yield ("[cinder_backup_recovery_feature_enabled] source_row_loss is "
+               "true, but [cinder_backup_recovery] source_row_command is not "
+               "set: row_removal_command loses rows of backups only")
     if (conf.cinder_backup_recovery_feature_enabled.whole_database_loss and
             not group.database_loss_command):
         yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "

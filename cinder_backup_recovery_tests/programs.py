@@ -43,7 +43,7 @@ def split(command: str) -> list[str]:
 
 def run(words: Sequence[str], timeout: float, name: str,
         failure: type[exceptions.BackupRecoveryError],
-        unknown: str) -> str:
+        unknown: str, text: str | None = None) -> str:
     """Run a program to its end.
 
     :param words: the program and its arguments
@@ -51,17 +51,20 @@ def run(words: Sequence[str], timeout: float, name: str,
     :param name: how a failure calls it
     :param failure: what to raise when it fails
     :param unknown: what nobody knows when it was killed
+    :param text: what it can read from stdin
     :returns: what it wrote to stdout
     """
     try:
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            words,
+            stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors='replace',
             start_new_session=True)
     except OSError as err:
         raise failure(f'{name} cannot be run: {err.strerror}') from None
     try:
-        out, err_text = process.communicate(timeout=timeout)
+        out, err_text = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired:
         _kill(process)
         raise failure(f'{name} took longer than {timeout:g} s and was '

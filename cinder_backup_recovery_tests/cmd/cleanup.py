@@ -44,6 +44,7 @@ from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.rows import sources
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import repair
 
@@ -91,6 +92,8 @@ class Cleanup:
                  others: Sequence[disposal.Disposal] = (), *,
                  repair: Callable[[resource_ledger.Change],
                                   None] | None = None,
+                 give_rows: Callable[[resource_ledger.Change],
+                                     None] | None = None,
                  within: Callable[[disposal.Disposal, str],
                                   disposal.Disposal] | None = None) -> None:
         """Take what is needed.
@@ -102,13 +105,14 @@ class Cleanup:
         :param dry_run: only tell
         :param others: remove one resource of another region each
         :param repair: undoes a damage on the storage of the backups
+        :param give_rows: gives a volume or snapshot its rows back
         :param within: makes a disposal whose requests are of a project
         """
         self.dispose = dispose
         self.ledger = dispose.ledger
         self.accounts = accounts
         self.set_quota = set_quota
-        self.repair = repair
+        self.repairs = {damaging.KIND: repair, sources.KIND: give_rows}
         self.within = within
         self.say = say
         self.dry_run = dry_run
@@ -123,7 +127,7 @@ class Cleanup:
         for change in reversed(self.ledger.changes()):
             failed += not self._do(
                 f'{change.kind} {change.key}',
-                ('would be undone' if change.kind == damaging.KIND else
+                ('would be undone' if change.kind in self.repairs else
                  f'would be set back to {change.before}'),
                 functools.partial(self._put_back, change))
         if not self.dry_run:
@@ -164,6 +168,11 @@ class Cleanup:
                 entry: resource_ledger.Entry) -> str:
         if entry.resource_id is None:
             return dispose.remove_intended(entry)
+        for change in self.ledger.changes(sources.KIND):
+            # Without its row it would count as gone.
+            if entry.resource_id == change.before['id']:
+                raise exceptions.BackupRecoveryError(
+                    f'{change.kind} {change.key} was not undone')
         if entry.kind == clients.BACKUP:
             for change in self.ledger.changes(damaging.KIND):
                 # Its storage could not be freed, and nothing would be left
@@ -187,8 +196,8 @@ class Cleanup:
         return done
 
     def _put_back(self, change: resource_ledger.Change) -> str:
-        if change.kind == damaging.KIND and self.repair:
-            self.repair(change)
+        if repair := self.repairs.get(change.kind):
+            repair(change)
             return 'undone'
         if change.kind != 'quota':
             raise exceptions.BackupRecoveryError(
@@ -291,6 +300,8 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
                     waiters.Patience.from_config(config.CONF))
                 for region in regions.named_in(ledger)],
             repair=repair.Repair(config.CONF, members, ledger),
+            give_rows=lambda change: sources.put_back(
+                sources.make(config.CONF, ledger), ledger, change),
             within=within).run()
     if failed:
         say(f'{failed} left')

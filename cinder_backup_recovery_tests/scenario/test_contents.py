@@ -12,6 +12,7 @@
 
 """Volumes of every kind of content, recovered after the loss of their rows."""
 
+from tempest import config
 from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import clients
@@ -19,7 +20,11 @@ from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import sources
+
+CONF = config.CONF
 
 
 class TextVolumeTest(base.RecoveryScenario):
@@ -105,7 +110,7 @@ class EmptyVolumeTest(base.RecoveryScenario):
                                  history=(foreign,))
 
 
-class SnapshotBackupTest(base.RecoveryScenario):
+class SnapshotBackupTest(sources.SourceLossScenario):
     """A backup of a snapshot, and a volume that has gone on since."""
 
     needed_features = ('row_loss_hard',)
@@ -113,11 +118,13 @@ class SnapshotBackupTest(base.RecoveryScenario):
 
     @classmethod
     def resource_setup(cls) -> None:
-        """Back up a snapshot of a volume, then remove both."""
+        """Back up a snapshot of a volume that has gone on since."""
         super().resource_setup()
         layout = cls.layout(base.OURS)
         volume_id = cls.class_content.create_volume(layout)
+        cls.volume_id = volume_id
         snapshot_id = cls.class_resources.create_snapshot(volume_id)['id']
+        cls.snapshot_id = snapshot_id
         cls.later = layout.overwrite(0, base.MIB).zero(
             cls.size_bytes - base.MIB, base.MIB)
         cls.class_content.rewrite(volume_id, cls.later,
@@ -125,16 +132,26 @@ class SnapshotBackupTest(base.RecoveryScenario):
         cls.backup = cls.link(
             'backup of a snapshot', layout,
             cls.make_backup(volume_id, snapshot_id=snapshot_id))
-        cls.class_resources.remove(clients.SNAPSHOT, snapshot_id)
-        cls.class_resources.remove(clients.VOLUME, volume_id)
 
     @decorators.idempotent_id('a7799e50-2fd2-43fc-873e-11dd2e37b162')
     def test_restored_as_it_was_at_the_snapshot(self) -> None:
         """A recovered backup of a snapshot holds the snapshot's moment.
 
-        If it fails, users who back up a consistent moment of a volume in use
-        are given a mixture of that moment and of later ones.
+        Also where rows of the snapshot and of its volume are lost, and where
+        both are gone with their data. If it fails, users who back up a
+        consistent moment of a volume in use are given a mixture of that
+        moment and of later ones, or nothing.
         """
+        if not features.missing(CONF, ['source_row_loss']):
+            for kind in rows_base.KINDS:
+                with self.lost_sources(kind, self.volume_id,
+                                       self.snapshot_id):
+                    self._recover()
+        self.class_resources.remove(clients.SNAPSHOT, self.snapshot_id)
+        self.class_resources.remove(clients.VOLUME, self.volume_id)
+        self._recover()
+
+    def _recover(self) -> None:
         self.lose_rows([self.backup.record])
         self.import_all([self.backup])
         self.restore_and_compare(self.backup, history=(self.later,))

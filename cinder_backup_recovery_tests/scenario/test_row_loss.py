@@ -24,9 +24,10 @@ from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import sources
 
 
-class FullBackupRowLossTest(base.RecoveryScenario):
+class FullBackupRowLossTest(sources.SourceLossScenario):
     """A full backup loses its row and comes back from its record."""
 
     @classmethod
@@ -79,6 +80,32 @@ class FullBackupRowLossTest(base.RecoveryScenario):
         self.lose_rows([self.full.record], rows_base.SOFT)
         self.import_all([self.full])
         self.restore_and_compare(self.full)
+
+    @decorators.idempotent_id('6c0b6b53-0f0e-4b6e-8d1c-0f3f5d4f2b1a')
+    @features.needs('row_loss_hard', 'source_row_loss')
+    def test_hard_loss_of_source_volume(self) -> None:
+        """Nobody needs to know the volume that a backup was made of.
+
+        If it fails, whoever loses the table of the volumes with that of the
+        backups has records that cannot be imported or restored.
+        """
+        with self.lost_sources(rows_base.HARD, self.volume_id):
+            self.lose_rows([self.full.record])
+            self.import_all([self.full])
+            self.restore_and_compare(self.full)
+
+    @decorators.idempotent_id('c7d9b0a4-5a5f-4a55-9f3e-6b4c1c9a7d24')
+    @features.needs('row_loss_soft', 'source_row_loss')
+    def test_soft_loss_of_source_volume(self) -> None:
+        """A source volume that counts as deleted keeps no backup lost.
+
+        If it fails, a project that was removed by mistake, with the rows
+        of all that it had, does not come back from its records.
+        """
+        with self.lost_sources(rows_base.SOFT, self.volume_id):
+            self.lose_rows([self.full.record], rows_base.SOFT)
+            self.import_all([self.full])
+            self.restore_and_compare(self.full)
 
 
 class ChainRowLossTest(base.RecoveryScenario):

@@ -20,6 +20,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import database
 from tests import databases
 from tests import rows_cases
+from tests import source_rows_cases
 
 
 class ServerCases(rows_cases.RowsCases):
@@ -149,3 +150,28 @@ class MariaDBTest(ServerCases, testtools.TestCase):
 
     def admin(self):
         return self.server.engine.begin()
+
+
+class SourceServerCases(source_rows_cases.SourceRowsCases):
+    server_class = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        databases.cinder_manage()
+        cls.server = cls.server_class()
+        cls.addClassCleanup(cls.server.stop)
+        cls.url = cls.server.url(cls.server.driver)
+        databases.sync(cls.url, cls.server.directory)
+
+    def setUp(self):
+        super().setUp()
+        self.prepare()
+
+
+class PostgreSQLSourcesTest(SourceServerCases, testtools.TestCase):
+    server_class = databases.PostgreSQL
+
+
+class MariaDBSourcesTest(SourceServerCases, testtools.TestCase):
+    server_class = databases.MariaDB

@@ -91,7 +91,8 @@ class PluginAloneTest(testtools.TestCase):
                          listed.strip())
 
     def test_programs_say_how_to_be_used(self):
-        for name in ('cinder-backup-lose-rows', 'cinder-backup-certify',
+        for name in ('cinder-backup-lose-rows', 'cinder-backup-source-rows',
+                     'cinder-backup-certify',
                      'cinder-backup-recovery-cleanup'):
             self.assertIn('usage:', self.run_program(self.bin / name,
                                                      '--help'))

@@ -19,10 +19,12 @@ import testtools
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests.cmd import cleanup
+from cinder_backup_recovery_tests.rows import sources
 from tests.unit import fake_cloud
 
 
@@ -38,11 +40,11 @@ class CleanupTest(testtools.TestCase):
         self.quotas = []
         self.lines = []
 
-    def run_it(self, dry_run=False, others=()):
+    def run_it(self, dry_run=False, others=(), **kwargs):
         return cleanup.Cleanup(
             disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
             self.accounts, lambda *args: self.quotas.append(args),
-            self.lines.append, dry_run, others).run()
+            self.lines.append, dry_run, others, **kwargs).run()
 
     def add(self, kind, **kwargs):
         resource_id = self.cloud.add(kind, **kwargs)
@@ -133,6 +135,24 @@ class CleanupTest(testtools.TestCase):
         self.assertEqual([], self.quotas)
         self.assertEqual([], self.accounts.mock_calls)
         self.assertEqual(2, len(self.ledger.entries()))
+
+    def test_rows_of_a_volume_are_given_back_first(self):
+        volume_id = self.add(clients.VOLUME)
+        self.ledger.note(sources.KIND, f'volume {volume_id}',
+                         {'what': 'volume', 'id': volume_id,
+                          'rows': {'volumes': ['a secret']}}, 'hard')
+
+        def fail(change):
+            raise exceptions.DatabaseUnreachable('no database')
+
+        self.assertEqual(0, self.run_it(True, give_rows=fail))
+        self.assertEqual(2, self.run_it(give_rows=fail))
+        self.assertEqual([], self.cloud.requests)
+        self.assertEqual([], [line for line in self.lines
+                              if 'secret' in line])
+        self.assertEqual(0, self.run_it(give_rows=lambda change: (
+            self.ledger.restored(change.kind, change.key))))
+        self.assertEqual({}, self.cloud.resources)
 
     def test_settings_are_put_back(self):
         self.ledger.note('quota', 'p/backups', 10, 20)

@@ -77,6 +77,17 @@ class CheckTest(testtools.TestCase):
             **{'cinder_backup_recovery.row_removal_command': 'a',
                'cinder_backup_recovery.row_exists_command': 'b'}))
 
+    def test_a_command_for_backups_only(self):
+        by_command = {
+            'cinder_backup_recovery.database_connection': None,
+            'cinder_backup_recovery.row_removal_command': 'a',
+            'cinder_backup_recovery.row_exists_command': 'b'}
+        self.assertIn('source_row_command is not set', self._problem(
+            **by_command))
+        config.check(make_conf(**by_command, **{
+            'cinder_backup_recovery_feature_enabled.source_row_loss':
+                False}))
+
     def test_a_command_that_nothing_proves(self):
         self.assertIn('row_exists_command is not set', self._problem(
             **{'cinder_backup_recovery.database_connection': None,

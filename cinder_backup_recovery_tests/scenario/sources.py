@@ -1,0 +1,76 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a backup was made of loses its rows for a while, too."""
+
+from collections.abc import Iterator
+import contextlib
+
+from tempest import config
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.scenario import base
+
+CONF = config.CONF
+
+_GONE = {rows_base.HARD: rows_base.ABSENT,
+         rows_base.SOFT: rows_base.SOFT_DELETED}
+
+
+class SourceLossScenario(base.RecoveryScenario):
+    """Base of the recoveries without the source's rows."""
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Prove that the rows can be reached, before anything is made."""
+        super().setup_clients()
+        if CONF.cinder_backup_recovery_feature_enabled.source_row_loss:
+            cls.source_rows = sources.make(CONF, cls.ledger)
+            cls.source_rows.check()
+
+    @contextlib.contextmanager
+    def lost_sources(self, kind: str, volume_id: str,
+                     snapshot_id: str | None = None) -> Iterator[None]:
+        """Lose the rows of a source, and give them back in the end.
+
+        :param kind: HARD or SOFT
+        :param volume_id: the volume
+        :param snapshot_id: a snapshot of it
+        :returns: a context in which nobody knows of them
+        """
+        lost = [(clients.SNAPSHOT, snapshot_id)] if snapshot_id else []
+        lost.append((clients.VOLUME, volume_id))
+        before = [self.cloud.show(what, one) for what, one in lost]
+        with contextlib.ExitStack() as stack:
+            for what, one in lost:
+                with self.story.step(f'{kind} loss of the rows of {what} '
+                                     f'{one}'):
+                    stack.enter_context(sources.lost(
+                        self.source_rows, self.ledger, what, one, kind,
+                        self.project_id))
+                self._assert_source_lost(what, one, kind)
+            yield
+        with self.story.step('the source has its rows back'):
+            self.assertEqual(
+                before, [self.cloud.show(what, one) for what, one in lost])
+
+    def _assert_source_lost(self, what: str, resource_id: str,
+                            kind: str) -> None:
+        self.assertEqual(
+            _GONE[kind], self.source_rows.state(what, resource_id),
+            f'{what} {resource_id} still has its row after the {kind} loss '
+            f'of it')
+        self.assertRaises(lib_exc.NotFound, self.cloud.show, what,
+                          resource_id)

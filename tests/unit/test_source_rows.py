@@ -1,0 +1,231 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Rows of volumes and snapshots: on SQLite, by the program, by the ledger."""
+
+import io
+import os
+import shlex
+import shutil
+import sys
+from unittest import mock
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.cmd import source_rows
+from cinder_backup_recovery_tests.rows import base
+from cinder_backup_recovery_tests.rows import source_command
+from cinder_backup_recovery_tests.rows import source_database
+from cinder_backup_recovery_tests.rows import sources
+from tests import databases
+from tests import source_rows_cases
+from tests.unit import test_config
+
+VOLUME, OTHER = source_rows_cases.VOLUME, source_rows_cases.OTHER
+FOREIGN = source_rows_cases.FOREIGN
+
+
+class SQLiteCase(source_rows_cases.SourceRowsCases, testtools.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.template = databases.sqlite_template()
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(self.directory, 'cinder.sqlite')
+        shutil.copyfile(self.template, path)
+        self.url = f'sqlite:///{path}'
+        self.prepare()
+
+    def test_not_cinders(self):
+        path = os.path.join(self.directory, 'new')
+        with open(path, 'w'):
+            pass
+        self.assertIn('no table alembic_version', str(self.assertRaises(
+            exceptions.NotCinderDatabase, source_database.DatabaseSources(
+                f'sqlite:///{path}', None).check)))
+
+
+class ProgramTest(SQLiteCase):
+    """All of it again, by the program on the database's host."""
+
+    def prepare(self):
+        super().prepare()
+        ids = os.path.join(self.directory, 'ids')
+        with open(ids, 'w') as stream:
+            stream.write(' '.join((VOLUME, OTHER, source_rows_cases.SNAPSHOT,
+                                   source_rows_cases.DELETED)))
+        self.program = [
+            sys.executable, '-m',
+            'cinder_backup_recovery_tests.cmd.source_rows',
+            '--database-url', self.url, '--ids-file', ids]
+        # In this process: an interpreter for each call would take minutes.
+        self.rows = InProcess(shlex.join([
+            *self.program, '--project={project}', '{action}', '{what}',
+            '{id}']), source_rows_cases.Owner())
+
+    def _refused(self, error, word, method, *args):
+        if error not in (exceptions.NotInLedger,
+                         exceptions.InvalidConfiguration):
+            error = exceptions.RowRemovalCommandFailed
+        super()._refused(error, word, method, *args)
+
+    def test_another_interpreter(self):
+        rows = source_command.CommandSources(
+            self.rows.command, source_rows_cases.Owner())
+        before = self._dump()
+        rows.check()
+        saved = rows.save(sources.VOLUME, OTHER)
+        rows.lose(sources.VOLUME, OTHER, base.HARD, saved, 'p1')
+        self.assertNotEqual(before, self._dump())
+        rows.put_back(sources.VOLUME, OTHER, saved)
+        self.assertEqual(before, self._dump())
+        err = self.assertRaises(
+            exceptions.RowRemovalCommandFailed, rows.lose, sources.VOLUME,
+            OTHER, base.HARD, saved, 'p2')
+        self.assertIn('exited 1: cinder-backup-source-rows: volume', str(err))
+
+    def test_mistakes_exit_3(self):
+        for arguments, text, word in (
+                (['save', 'volume', 'x'], '', "'x' is not a UUID"),
+                (['save', 'backup', VOLUME], '', 'invalid choice'),
+                (['lose', 'volume', VOLUME], '', 'invalid choice'),
+                (['hard', 'volume', VOLUME], 'x', 'stdin has not'),
+                (['hard', 'volume', VOLUME], '[]', 'not an object')):
+            self.assertIn(word, self._fails(
+                [*self.program[3:], *arguments], text, 3))
+        self.assertIn('--trust-caller is needed', self._fails(
+            ['--database-url', self.url, 'hard', 'volume', VOLUME], '{}', 3))
+        self.assertIn(f'{FOREIGN} not allowed', self._fails(
+            [*self.program[3:], 'hard', 'volume', FOREIGN], '{}', 1))
+
+    def _fails(self, arguments, text, code):
+        before = self._dump()
+        found, out, err = run_main(arguments, text)
+        self.assertEqual((code, ''), (found, out))
+        self.assertTrue(err.startswith('cinder-backup-source-rows: '))
+        self.assertEqual(before, self._dump())
+        return err
+
+    def test_commands_that_cannot_be(self):
+        for command, word in (('x {action} {what}', 'lacks {id}'),
+                              ('x {action} {what} {id} {ids}', 'has {ids}'),
+                              ('', 'is empty')):
+            self.assertIn(word, str(self.assertRaises(
+                exceptions.InvalidConfiguration,
+                source_command.CommandSources, command, None)))
+
+    def test_a_program_that_does_nothing(self):
+        saved = self.rows.save(sources.VOLUME, OTHER)
+        rows = source_command.CommandSources(
+            f'sh -c "echo {OTHER} live" {{action}} {{what}} {{id}}',
+            source_rows_cases.Owner())
+        err = self.assertRaises(
+            exceptions.RowRemovalCommandFailed, rows.lose, sources.VOLUME,
+            OTHER, base.SOFT, saved)
+        self.assertIn('is live and should be soft-deleted', str(err))
+        self.assertIn('no line of JSON', str(self.assertRaises(
+            exceptions.RowRemovalCommandFailed, rows.save, sources.VOLUME,
+            OTHER)))
+
+
+def run_main(arguments, text):
+    with mock.patch('sys.stdin', io.StringIO(text)), \
+            mock.patch('sys.stdout', io.StringIO()) as out, \
+            mock.patch('sys.stderr', io.StringIO()) as err:
+        code = source_rows.main(arguments)
+    return code, out.getvalue(), err.getvalue()
+
+
+class InProcess(source_command.CommandSources):
+    """Calls the program's main function instead of the program."""
+
+    def __init__(self, command, owner):
+        super().__init__(command, owner)
+        self.command = command
+
+    def _run(self, *args, **kwargs):
+        with mock.patch('cinder_backup_recovery_tests.programs.run', _run):
+            return super()._run(*args, **kwargs)
+
+
+def _run(words, timeout, name, failure, unknown, text=None):
+    code, out, err = run_main(words[3:], text or '')
+    if code:
+        raise failure(err.strip())
+    return out
+
+
+class LostForAWhileTest(SQLiteCase):
+    """By the ledger, also after a kill."""
+
+    def setUp(self):
+        super().setUp()
+        self.ledger = ledger.Ledger(os.path.join(self.directory, 'ledger'))
+        self.addCleanup(self.ledger.close)
+        self.ledger.add('volume', OTHER)
+        self.before = self._dump()
+
+    def lost(self, one=OTHER):
+        return sources.lost(self.rows, self.ledger, sources.VOLUME, one,
+                            base.HARD, 'p1')
+
+    def test_put_back(self):
+        with self.lost():
+            self.assertEqual(base.ABSENT,
+                             self.rows.state(sources.VOLUME, OTHER))
+            self.assertEqual(1, len(self.ledger.changes(sources.KIND)))
+        self.assertEqual(self.before, self._dump())
+        self.assertEqual([], self.ledger.changes())
+
+    def test_put_back_after_a_failure(self):
+        def fail():
+            with self.lost():
+                raise KeyError
+        self.assertRaises(KeyError, fail)
+        self.assertEqual(self.before, self._dump())
+        self.assertEqual([], self.ledger.changes())
+
+    def test_foreign(self):
+        def lose():
+            with self.lost(FOREIGN):
+                pass
+        self.assertRaises(exceptions.NotInLedger, lose)
+        self.assertEqual([], self.ledger.changes())
+
+    def test_killed(self):
+        context = self.lost()
+        context.__enter__()
+        # Nothing of the context is run; a clean-up that thinks the volume
+        # gone must not keep it from being removed.
+        self.ledger.gone('volume', OTHER)
+        change, = self.ledger.changes(sources.KIND)
+        conf = test_config.make_conf(**{
+            'cinder_backup_recovery.database_connection': self.url})
+        sources.put_back(sources.make(conf, self.ledger), self.ledger,
+                         change)
+        self.assertEqual(self.before, self._dump())
+        self.assertEqual([OTHER], [entry.resource_id for entry in
+                                   self.ledger.entries('volume')])
+        with mock.patch.object(sources, 'put_back'):
+            self.assertRaises(GeneratorExit, context.gen.throw, GeneratorExit)
+
+    def test_by_command(self):
+        conf = test_config.make_conf(**{
+            'cinder_backup_recovery.source_row_command':
+                'x {action} {what} {id}'})
+        self.assertIsInstance(sources.make(conf, self.ledger),
+                              source_command.CommandSources)
