@@ -147,7 +147,7 @@ def address(state: cloud_state.State) -> str:
     return f'v2:{settings.HOST}:{state.record["ports"][NAME]}'
 
 
-def version() -> str:
+def version(state: cloud_state.State) -> str:
     """The release of the monitor."""
     # ceph version 16.2.15 (618f...) pacific (stable)
     words = subprocess.run(['ceph-mon', '--version'], capture_output=True,

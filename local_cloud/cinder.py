@@ -12,13 +12,14 @@
 
 """Cinder: API, scheduler, volume and backup in one process."""
 
-import sys
+import pathlib
 
 import requests
 
 from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import identity
+from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import state as cloud_state
@@ -30,9 +31,14 @@ SOCKETS = (NAME,)
 SERVICES = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
 
+def _packaged_file(state: cloud_state.State, name: str) -> pathlib.Path:
+    return settings.packaged_file(NAME, name, releases.prefix(state))
+
+
 def configure(state: cloud_state.State,
               site: sites.Site = sites.FIRST) -> None:
     """Write Cinder's configuration."""
+    releases.link_packages(state, backups.of(state).driver)
     directories = {name: state.data / f'{name}{site.suffix}' for name in
                    ('conversion', 'cinder-state', 'coordination')}
     for directory in directories.values():
@@ -46,9 +52,9 @@ def configure(state: cloud_state.State,
             'my_ip': settings.HOST,
             'transport_url': 'fake://',
             'auth_strategy': 'keystone',
-            'resource_query_filters_file': settings.packaged_file(
-                NAME, 'resource_filters.json'),
-            'rootwrap_config': settings.packaged_file(NAME, 'rootwrap.conf'),
+            'resource_query_filters_file': _packaged_file(
+                state, 'resource_filters.json'),
+            'rootwrap_config': _packaged_file(state, 'rootwrap.conf'),
             'state_path': directories['cinder-state'],
             'image_conversion_dir': directories['conversion'],
             'glance_api_servers': settings.url(state, 'glance'),
@@ -86,13 +92,19 @@ def configure(state: cloud_state.State,
 
 def environment(state: cloud_state.State) -> dict[str, str]:
     """Variables that Cinder's process needs."""
-    return {'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1'}
+    return {'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1',
+            **releases.variables(state)}
+
+
+def version(state: cloud_state.State) -> str:
+    """The release that runs."""
+    return releases.version(state)
 
 
 def bootstrap_command(state: cloud_state.State) -> list[str]:
     """The program that makes the schema."""
-    return [sys.executable, '-m', 'local_cloud.inside.cinder', 'bootstrap',
-            str(state.config(NAME))]
+    return [releases.python(state), '-m', 'local_cloud.inside.cinder',
+            'bootstrap', str(state.config(NAME))]
 
 
 def serve_command(state: cloud_state.State, *descriptors: int,
@@ -100,9 +112,9 @@ def serve_command(state: cloud_state.State, *descriptors: int,
     """The program that serves the API and runs the services."""
     descriptor, = descriptors
     return [*backups.of(state).launcher,
-            sys.executable, '-m', 'local_cloud.inside.cinder', 'serve',
-            str(state.config(site.name)),
-            str(settings.packaged_file(NAME, 'api-paste.ini')),
+            releases.python(state), '-m', 'local_cloud.inside.cinder',
+            'serve', str(state.config(site.name)),
+            str(_packaged_file(state, 'api-paste.ini')),
             str(descriptor),
             *(['--ceph', str(state.root)]
               if ceph in backups.services(state) else []),

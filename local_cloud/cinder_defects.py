@@ -16,7 +16,8 @@ The names are those of the Tempest plugin's option ``known_defects``; its
 documentation says what they mean.
 """
 
-from importlib import metadata
+from local_cloud import releases
+from local_cloud import state as cloud_state
 
 #: By the first number of Cinder's version.
 OF_RELEASE = {
@@ -37,7 +38,6 @@ OF_RELEASE = {
 }
 
 
-def names() -> tuple[str, ...]:
-    """The defects of the release that is installed here."""
-    release = int(metadata.version('cinder').split('.')[0])
-    return OF_RELEASE.get(release, ())
+def names(state: cloud_state.State) -> tuple[str, ...]:
+    """The defects of the release that a cloud runs."""
+    return OF_RELEASE.get(releases.number(state), ())

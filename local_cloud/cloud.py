@@ -25,6 +25,7 @@ from local_cloud import console
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import identity
+from local_cloud import releases
 from local_cloud import second_cinder
 from local_cloud import services
 from local_cloud import settings
@@ -49,7 +50,8 @@ class Cloud:
 
     def up(self, backup: str = 'default', debug: bool = False,
            without: Sequence[str] = (), volumes: str | None = None,
-           second_region: bool = False) -> None:
+           second_region: bool = False,
+           cinder_of: str | None = None) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
@@ -58,16 +60,19 @@ class Cloud:
             what happens then
         :param volumes: the back end of the volumes, else the profile's own
         :param second_region: have another Cinder, see :mod:`sites`
+        :param cinder_of: the release of Cinder, or the Python of a
+            virtualenv that has one, where it is not the one installed here
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
         services.check_packages(backup, volumes)
+        release = releases.find(cinder_of, self.say)
         services.check_kernel(backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
             new = self._prepare(backup, debug, without, volumes,
-                                second_region)
+                                second_region, cinder_of, release)
             started: set[str] = set()
             try:
                 self._bring_up(new, started)
@@ -86,7 +91,9 @@ class Cloud:
                      f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
 
     def _prepare(self, backup: str, debug: bool, without: Sequence[str],
-                 volumes: str | None, second_region: bool) -> bool:
+                 volumes: str | None, second_region: bool,
+                 cinder_of: str | None, release: dict[str, Any] | None
+                 ) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -95,7 +102,9 @@ class Cloud:
             self.state.load()
             if self.state.record.get('made'):
                 self._refuse_other_options(backup, debug, without,
-                                           volumes, second_region)
+                                           volumes, second_region,
+                                           cinder_of, release)
+                releases.check(self.state)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
             # One that never became ready the first time holds nothing of
@@ -105,6 +114,7 @@ class Cloud:
         self.state.create()
         self.state.record.update(
             backup=backup, debug=debug, second_region=second_region,
+            cinder=release,
             volumes=volumes or backups.PROFILES[backup].volumes,
             cinder_services=[
                 s for s in cinder.SERVICES if s not in without])
@@ -112,7 +122,8 @@ class Cloud:
 
     def _refuse_other_options(self, backup: str, debug: bool,
                               without: Sequence[str], volumes: str | None,
-                              second_region: bool) -> None:
+                              second_region: bool, cinder_of: str | None,
+                              release: dict[str, Any] | None) -> None:
         record = self.state.record
         left_out = set(cinder.SERVICES) - set(record['cinder_services'])
         for option, wanted, has in (
@@ -122,6 +133,8 @@ class Cloud:
                 ('--debug', debug, record['debug']),
                 ('--second-region', second_region,
                  record.get('second_region', False)),
+                ('--cinder', cinder_of and (release or 'the one here'),
+                 record.get('cinder') or 'the one here'),
                 ('--without', set(without), left_out)):
             if wanted and wanted != has:
                 raise exceptions.InvalidState(
@@ -325,7 +338,7 @@ class Cloud:
         return {
             'state_directory': str(self.state.root),
             'id': self.state.cloud_id,
-            'versions': {service.NAME: services.version(service)
+            'versions': {service.NAME: services.version(self.state, service)
                          for service in services.of(self.state)},
             'services': running,
         }

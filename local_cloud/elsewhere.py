@@ -44,7 +44,8 @@ class Cloud(local_cloud.Cloud):
 
     def up(self, backup: str = 'default', debug: bool = False,
            without: Sequence[str] = (), volumes: str | None = None,
-           second_region: bool = False) -> None:
+           second_region: bool = False,
+           cinder_of: str | None = None) -> None:
         arguments = ['--backup', backup, '--timeout', str(self.timeout)]
         if debug:
             arguments.append('--debug')
@@ -54,6 +55,8 @@ class Cloud(local_cloud.Cloud):
             arguments += ['--volumes', volumes]
         if second_region:
             arguments.append('--second-region')
+        if cinder_of:
+            arguments += ['--cinder', cinder_of]
         self._run('up', *arguments)
         self.state.load()
 

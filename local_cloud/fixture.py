@@ -42,6 +42,8 @@ class LocalCloud(fixtures.Fixture):
     :param timeout: seconds that each service has to become ready
     :param volumes: the back end of the volumes, else the profile's own
     :param second_region: have another Cinder in a region of its own
+    :param cinder_of: the release of Cinder, or the Python of a virtualenv
+        that has one, where it is not the one installed here
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -55,9 +57,11 @@ class LocalCloud(fixtures.Fixture):
 
     def __init__(self, backup: str = 'default', debug: bool = False,
                  without: Sequence[str] = (), timeout: float = 60,
-                 volumes: str | None = None, second_region: bool = False):
+                 volumes: str | None = None, second_region: bool = False,
+                 cinder_of: str | None = None):
         super().__init__()
-        self._options = (backup, debug, without, volumes, second_region)
+        self._options = (backup, debug, without, volumes, second_region,
+                         cinder_of)
         self._timeout = timeout
 
     def _setUp(self) -> None:

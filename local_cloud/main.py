@@ -31,6 +31,7 @@ from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import guest
 from local_cloud import known
+from local_cloud import releases
 from local_cloud import services
 from local_cloud import signals
 from local_cloud import state as cloud_state
@@ -101,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         '--second-region', action='store_true',
         help='have another Cinder, in a region of its own: with a database '
              'and volumes of its own, on the same storage of backups')
+    starting.add_argument(
+        '--cinder', metavar='RELEASE',
+        help=f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
+             f'it is not the one installed here: a virtualenv is made for it '
+             f'once; or the Python of a virtualenv that has a Cinder')
     starting.add_argument('--debug', action='store_true',
                           help='let the services log everything')
     starting.add_argument(
@@ -176,9 +182,12 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     services.check_packages(arguments.backup, arguments.volumes)
     if why := backups.PROFILES[arguments.backup].cannot_run():
         from local_cloud import rerun  # looks for installed services
+        # Nothing can be installed in there.
+        release = releases.find(arguments.cinder, say)
         return rerun.run([sys.executable, '-m', 'local_cloud',
                           *arguments.words], say, why,
-                         [arguments.keep_logs] if arguments.keep_logs else [])
+                         [arguments.keep_logs] if arguments.keep_logs else [],
+                         release)
     temporary = None
     if arguments.state_dir is None:
         temporary = cloud_state.Temporary('run')
@@ -194,7 +203,8 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
         cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes, arguments.second_region)
+                 arguments.volumes, arguments.second_region,
+                 arguments.cinder)
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -324,7 +334,8 @@ def _act(arguments: argparse.Namespace) -> int:
     cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
     if arguments.verb == 'up':
         cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes, arguments.second_region)
+                 arguments.volumes, arguments.second_region,
+                 arguments.cinder)
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':

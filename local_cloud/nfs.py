@@ -96,7 +96,7 @@ def address(state: cloud_state.State) -> str:
     return f'nfs://{settings.HOST}:{port}/{_SHARE}'
 
 
-def version() -> str:
+def version(state: cloud_state.State) -> str:
     """The release of the server."""
     # NFS-Ganesha Release = V4.3
     text = subprocess.run(

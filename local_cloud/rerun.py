@@ -14,6 +14,7 @@
 
 from collections.abc import Sequence
 import pathlib
+from typing import Any
 
 from local_cloud import console
 from local_cloud import exceptions
@@ -27,7 +28,8 @@ _MEMORY = 4096
 
 
 def run(command: Sequence[str], say: console.Console, why: str,
-        visible: Sequence[pathlib.Path] = ()) -> int:
+        visible: Sequence[pathlib.Path] = (),
+        release: dict[str, Any] | None = None) -> int:
     """Run a command that starts a cloud.
 
     :param command: program and arguments
@@ -35,6 +37,7 @@ def run(command: Sequence[str], say: console.Console, why: str,
     :param why: the reason, for that
     :param visible: directories where what it writes stays, made if need be;
         the current one is always one of them
+    :param release: of the Cinder of that cloud, see :func:`releases.find`
     :returns: its exit status
     :raises LocalCloudError: there is no guest, or it broke down
     """
@@ -46,18 +49,20 @@ def run(command: Sequence[str], say: console.Console, why: str,
         place.mkdir(parents=True, exist_ok=True)
         if not place.resolve().is_relative_to(here):
             places.append(place.resolve())
-    _make_template(say)
+    _make_template(say, release)
     say.say(f'running in User-Mode Linux: {why}')
     return guest.run(command, visible=places, memory=_MEMORY,
                      modules=[nfs_server.CLIENT_MODULE])
 
 
-def _make_template(say: console.Console) -> None:
+def _make_template(say: console.Console,
+                   release: dict[str, Any] | None) -> None:
     """Make what takes longest in the guest, and would be forgotten there."""
     temporary = cloud_state.Temporary('template')
     state = cloud_state.State(temporary.cloud)
     try:
         state.create()
+        state.record['cinder'] = release
         template.make(state, say)
     finally:
         if state.remains:

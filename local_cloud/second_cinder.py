@@ -12,8 +12,6 @@
 
 """The second Cinder of a cloud, in a region of its own."""
 
-from importlib import metadata
-
 from local_cloud import cinder
 from local_cloud import sites
 from local_cloud import state as cloud_state
@@ -47,6 +45,6 @@ def ready(state: cloud_state.State) -> bool | str:
     return cinder.ready(state, sites.SECOND)
 
 
-def version() -> str:
+def version(state: cloud_state.State) -> str:
     """The release, the same as that of the first."""
-    return metadata.version(cinder.NAME)
+    return cinder.version(state)

@@ -72,10 +72,10 @@ def end_remains(state: cloud_state.State, service: types.ModuleType) -> None:
         service.end_remains(state)
 
 
-def version(service: types.ModuleType) -> str:
+def version(state: cloud_state.State, service: types.ModuleType) -> str:
     """The release of a service."""
     if hasattr(service, 'version'):
-        return service.version()
+        return service.version(state)
     return metadata.version(service.NAME)
 
 

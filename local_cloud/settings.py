@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 import configparser
+import os
 import pathlib
 import secrets
 import sys
@@ -75,9 +76,13 @@ def database_url(state: cloud_state.State, service: str) -> str:
     return f'sqlite:///{state.database(service)}?timeout=60'
 
 
-def packaged_file(service: str, name: str) -> pathlib.Path:
-    """A file that a service's wheel installs beside the virtualenv's bin."""
-    return pathlib.Path(sys.prefix) / 'etc' / service / name
+def packaged_file(service: str, name: str, prefix: str | os.PathLike = ''
+                  ) -> pathlib.Path:
+    """A file that a service's wheel installs beside the virtualenv's bin.
+
+    :param prefix: the virtualenv, where it is not this one
+    """
+    return pathlib.Path(prefix or sys.prefix) / 'etc' / service / name
 
 
 def auth_token(state: cloud_state.State, service: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'poll_interval': '0.1',
             'openstack_command': shlex.join([
                 sys.executable, '-m', 'openstackclient.shell']),
-            'known_defects': ','.join(cinder_defects.names()),
+            'known_defects': ','.join(cinder_defects.names(state)),
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
             **second,

@@ -36,26 +36,32 @@ from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import glance
 from local_cloud import keystone
+from local_cloud import releases
 from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import state as cloud_state
 
 _SERVICES = (keystone, glance, cinder)
 _BOOTSTRAP_TIMEOUT = 120
-# Templates that stay, of the versions that were made last.
-_KEPT = 3
+# Templates that stay, of the versions that were made last: there may be one
+# for each release of Cinder.
+_KEPT = 6
 
 
-def key() -> str:
+def key(state: cloud_state.State) -> str:
     """What the template depends on, as one short word.
 
     The versions of the services and of what writes their schemas, and the
     text of the modules here that fill them.
+
+    :param state: a cloud, for the release of its Cinder
     """
     digest = hashlib.sha256(sys.version.encode())
     for package in ('keystone', 'glance', 'cinder', 'oslo.db', 'SQLAlchemy',
                     'alembic'):
         digest.update(f'{package}={metadata.version(package)}\n'.encode())
+    for line in releases.described(state):
+        digest.update(f'Cinder: {line}\n'.encode())
     here = pathlib.Path(__file__).parent
     for module in sorted([*here.glob('*.py'), *here.glob('inside/*.py')]):
         digest.update(module.read_bytes())
@@ -131,7 +137,7 @@ def make(state: cloud_state.State, say: console.Console,
         say.say('no directory to keep a template in: every start makes its '
                 'own')
         place = state.tmp
-    directory = place / key()
+    directory = place / key(state)
     # Two first starts at the same time: the second one waits for the first.
     with open(place / 'lock', 'w') as lock:
         try:
@@ -199,7 +205,8 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
         state.record.update(
             ports={service.NAME: 1 for service in _SERVICES},
             passwords=settings.new_passwords(), debug=False,
-            backup='default', cinder_services=list(cinder.SERVICES))
+            backup='default', cinder=owner.record.get('cinder'),
+            cinder_services=list(cinder.SERVICES))
         state.save()
         _bootstrap(state)
         # Made beside its place and then renamed: a kill leaves no half of

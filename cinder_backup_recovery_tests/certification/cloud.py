@@ -74,17 +74,20 @@ class LocalCloud:
         self._program = program
         self._command = [*program, '--state-dir', str(self.directory)]
 
-    def up(self, backup: str) -> dict[str, str]:
+    def up(self, backup: str, cinder: str | None = None) -> dict[str, str]:
         """Start it; its own progress goes to the terminal.
 
         :param backup: the backup driver's profile
+        :param cinder: the release of Cinder, the local cloud's own without
         :returns: the environment for clients and tests
         :raises CloudError: if it does not start
         :raises NeedsGuest: if it does not start on this kernel
         """
         try:
             code = subprocess.call([*self._command, 'up', '--backup', backup,
-                                    '--second-region'])
+                                    '--second-region',
+                                    *(['--cinder', cinder] if cinder else [])
+                                    ])
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)

@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
                       'down', epilog=_EPILOG)
     local.add_argument('--backup', default='default',
                        help='the backup driver (default: %(default)s)')
+    local.add_argument('--cinder', metavar='RELEASE',
+                       help="the release of Cinder, 2026.1 say, or the Python "
+                            "of a virtualenv that has one (default: the one "
+                            "that is installed with the local cloud)")
     local.add_argument('--report-dir', type=pathlib.Path,
                        default=pathlib.Path('certify-report'),
                        help='where the report goes (default: %(default)s)')
@@ -143,7 +147,7 @@ def _local(arguments: argparse.Namespace) -> results.ExitCode:
     interrupted = False
     try:
         required, selected = _select(arguments, cloud.temporary)
-        variables = cloud.up(arguments.backup)
+        variables = cloud.up(arguments.backup, arguments.cinder)
         versions = cloud.versions()
         progress = Progress(selected)
         run = runner.Run(

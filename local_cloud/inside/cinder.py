@@ -25,13 +25,17 @@ import sys
 import traceback
 
 # Cinder's own switch for native threads; it must be set, and its patch
-# called, before anything else of Cinder is imported.
+# called, before anything else of Cinder is imported. Releases before 2026.2
+# have none, and need eventlet's patch before even that.
 os.environ['OS_CINDER_DISABLE_EVENTLET_PATCHING'] = '1'
 
-from local_cloud import state as cloud_state
-from local_cloud.inside import http
-from local_cloud.inside import rbd
-from local_cloud.inside import sqlite
+from local_cloud.inside import green
+
+ON_EVENTLET = green.patch_for_old_cinder()
+
+from local_cloud import state as cloud_state  # noqa: E402
+from local_cloud.inside import rbd  # noqa: E402
+from local_cloud.inside import sqlite  # noqa: E402
 
 
 def bootstrap(configuration: str) -> None:
@@ -44,8 +48,9 @@ def bootstrap(configuration: str) -> None:
 
 def _configure(configuration: str):
     """What the main functions of Cinder's programs do before they start."""
-    from cinder import monkey_patch
-    monkey_patch.patch()
+    if not ON_EVENTLET:
+        from cinder import monkey_patch
+        monkey_patch.patch()
     import os_brick
     from oslo_config import cfg
     from oslo_log import log as logging
@@ -150,7 +155,8 @@ def _start_services(conf, names: list[str]) -> None:
     from cinder.backup import manager as backup_manager
     from cinder.image import image_utils
 
-    image_utils.tpool = _NoPool
+    if not ON_EVENTLET:
+        image_utils.tpool = _NoPool
     _use_only_local_connector()
     Service = _service_class()
     volume = None
@@ -194,6 +200,10 @@ def serve_all(arguments: argparse.Namespace) -> None:
     from paste import deploy
     application = deploy.loadapp(f'config:{arguments.paste}',
                                  name='osapi_volume')
+    if ON_EVENTLET:
+        green.start(arguments.descriptor, application)
+        green.until_terminated()
+    from local_cloud.inside import http  # wants what only we install
     http.start(arguments.descriptor, application, threads=12)
     http.until_terminated()
 

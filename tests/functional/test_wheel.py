@@ -90,6 +90,16 @@ class PluginAloneTest(testtools.TestCase):
         self.assertEqual('FilesystemStore RbdStore SwiftStore',
                          listed.strip())
 
+    def test_other_releases_can_be_installed(self):
+        """The local cloud finds what it was tested with."""
+        listed = self.run_program(
+            self.bin / 'python', '-c',
+            'from importlib import resources; print(*sorted(path.name for '
+            'path in (resources.files("local_cloud") / "constraints")'
+            '.iterdir()))')
+        self.assertEqual('cinder-2025.1.txt cinder-2025.2.txt '
+                         'cinder-2026.1.txt', listed.strip())
+
     def test_programs_say_how_to_be_used(self):
         for name in ('cinder-backup-lose-rows', 'cinder-backup-source-rows',
                      'cinder-backup-certify',

@@ -49,13 +49,16 @@ if verb == 'up':
         sys.exit(4)
     (directory / 'logs').mkdir(parents=True)
     (directory / 'logs' / 'cinder.log').write_text('a line')
+    (directory / 'options').write_text(' '.join(sys.argv[4:]))
 elif os.environ.get('CLOUD_FAILS') == verb:
     print('error: this is how', file=sys.stderr)
     sys.exit(3)
 elif verb == 'env':
     print("export OS_PASSWORD='a b'")
 elif verb == 'status':
-    print(json.dumps({'id': 'mark', 'versions': {'cinder': '29.0.0'}}))
+    options = (directory / 'options').read_text()
+    print(json.dumps({'id': 'mark', 'versions': {
+        'cinder': '28.0.0' if '--cinder 2026.1' in options else '29.0.0'}}))
 elif verb == 'down':
     shutil.rmtree(directory)
 '''
@@ -581,6 +584,12 @@ class ProgramTest(SuiteTestCase):
             self.assertTrue(document[name])
         self.assertEqual('a line', (
             self.report / 'logs' / 'cinder.log').read_text())
+
+    def test_another_release_of_cinder(self):
+        """The report says which one ran."""
+        code, out, err = self.local('--cinder', '2026.1')
+        self.assertEqual((0, ''), (code, err), out)
+        self.assertEqual({'cinder': '28.0.0'}, self.document()['versions'])
 
     def test_certified_with_a_known_defect(self):
         self.write('''

@@ -155,7 +155,7 @@ class ProfileTest(testtools.TestCase):
 
     def test_run_begins_again_in_a_guest(self):
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.rerun._make_template', lambda say: None))
+            'local_cloud.rerun._make_template', lambda *args: None))
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.guest.missing', str))
         here = self.useFixture(fixtures.TempDir()).path

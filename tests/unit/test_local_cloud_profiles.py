@@ -92,7 +92,7 @@ class ProfilesTest(testtools.TestCase):
         service.address.return_value = 'share:/1'
         service.version.return_value = '4.3'
         self.assertEqual('share:/1', services.address(self.state, service))
-        self.assertEqual('4.3', services.version(service))
+        self.assertEqual('4.3', services.version(self.state, service))
 
     def test_extra_is_named_with_what_is_missing(self):
         self._with(modules=('no_such_module',), extra='store')

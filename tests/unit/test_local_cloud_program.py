@@ -706,19 +706,30 @@ class TemplateTest(LocalCloudTestCase):
         self.assertIsNone(template.home())
 
     def test_key_depends_on_versions(self):
-        key = template.key()
-        self.assertEqual(key, template.key())
+        state = cloud_state.State(self.directory)
+        key = template.key(state)
+        self.assertEqual(key, template.key(state))
         with mock.patch('importlib.metadata.version', return_value='0'):
-            self.assertNotEqual(key, template.key())
+            self.assertNotEqual(key, template.key(state))
+
+    def test_key_depends_on_the_release_of_cinder(self):
+        state = cloud_state.State(self.directory)
+        keys = {template.key(state)}
+        for version in '26.3.0', '28.0.0':
+            state.record['cinder'] = {
+                'version': sys.version, 'packages': {'cinder': version}}
+            keys.add(template.key(state))
+        self.assertEqual(3, len(keys))
 
     def test_old_ones_go(self):
-        for number in range(5):
+        for number in range(8):
             place = self.temporary / str(number)
             place.mkdir()
             (place / 'record.json').touch()
             os.utime(place, (number, number))
         template._prune(self.temporary)
-        self.assertEqual(['2', '3', '4'], sorted(os.listdir(self.temporary)))
+        self.assertEqual(['2', '3', '4', '5', '6', '7'],
+                         sorted(os.listdir(self.temporary)))
 
     def test_killed_while_it_was_made(self):
         """The leftover of another build is in nobody's way."""
