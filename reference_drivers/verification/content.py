@@ -348,6 +348,7 @@ class Readers:
         self._should_stop = should_stop or (lambda: None)
         self._progress = progress or (lambda done, total: None)
         self._stop = threading.Event()
+        self._last_asked = float('-inf')
 
     def run(self, jobs: list[Job]) -> Iterator[errors.Problem]:
         """Read and check chunks.
@@ -384,10 +385,10 @@ class Readers:
             self._stop.set()
 
     def _next(self, done: queue.Queue) -> Any:
-        last_asked = -1.0
         while True:
-            if time.monotonic() - last_asked >= 1:
-                last_asked = time.monotonic()
+            # Who is asked may have to ask a database.
+            if time.monotonic() - self._last_asked >= 1:
+                self._last_asked = time.monotonic()
                 reason = self._should_stop()
                 if reason:
                     raise errors.Stopped(

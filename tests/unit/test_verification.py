@@ -792,6 +792,16 @@ class CostTest(Case):
                                     should_stop=lambda: 'it is deleted')
             self.assertIn('it is deleted', str(err))
 
+    def test_stop_is_asked_once_a_second(self):
+        """Not for each chunk: whoever is asked may ask a database."""
+        full, = self.chain(text(32 * CHUNK))
+        asked = []
+        begin = time.monotonic()
+        self.verify(full, 'content',
+                    should_stop=lambda: asked.append(time.monotonic()))
+        # Before each backup, and while its chunks are read.
+        self.assertLessEqual(len(asked), 2 + (time.monotonic() - begin))
+
     def test_stop_while_reading(self):
         full, = self.chain(text(4 * CHUNK))
         gate = Event()
