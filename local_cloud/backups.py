@@ -86,9 +86,7 @@ def _posix(state: cloud_state.State) -> dict[str, Any]:
     directory.mkdir(mode=0o700, exist_ok=True)
     return {
         'backup_posix_path': directory,
-        # Several chunks in each backup, as large volumes have, and not a GiB
-        # of memory for one.
-        'backup_file_size': 64 << 20,
+        'backup_file_size': settings.CHUNK,
     }
 
 
@@ -108,6 +106,7 @@ def _swift(state: cloud_state.State) -> dict[str, Any]:
     return {
         'backup_swift_url': settings.url(state, swift.NAME) + '/v1/AUTH_',
         'backup_swift_auth': 'per_user',
+        'backup_swift_object_size': settings.CHUNK,
     }
 
 

@@ -55,7 +55,7 @@ def options(state: cloud_state.State) -> dict[str, Any]:
         'backup_mount_point_base': state.data / 'mounts',
         # A chunk is held in memory, which is scarce in a guest and slow to
         # get: one of a GiB took so long there that its restore timed out.
-        'backup_file_size': 64 << 20,
+        'backup_file_size': settings.CHUNK,
     }
 
 

@@ -45,6 +45,10 @@ OPTIONAL_CATALOGUE = {
 OTHER_REGION = {
     sites.SECOND.name: CATALOGUE[sites.FIRST.name],
 }
+#: The size of a chunk of a backup. There are several in each, as in those of
+#: large volumes. Memory for one of 32 MiB or more comes from the kernel each
+#: time, a page at a time, which takes longer than all that is done with it.
+CHUNK = 16 << 20
 
 
 def new_passwords() -> dict[str, str]:

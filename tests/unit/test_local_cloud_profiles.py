@@ -34,6 +34,7 @@ from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import keystone
 from local_cloud import services
+from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud import volumes
 
@@ -78,6 +79,7 @@ class ProfilesTest(testtools.TestCase):
             'backup_driver': 'cinder.backup.drivers.swift.SwiftBackupDriver',
             'backup_swift_url': 'http://127.0.0.1:5/v1/AUTH_',
             'backup_swift_auth': 'per_user',
+            'backup_swift_object_size': settings.CHUNK,
         }, backups.cinder_options(self.state))
 
     def test_no_address_without_a_port(self):
