@@ -26,6 +26,7 @@ from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import suite
 
 _DESCRIPTION = """\
 Prove that volumes come back from exported backup records: run the whole
@@ -167,7 +168,8 @@ def _local(arguments: argparse.Namespace) -> results.ExitCode:
                                   (*trouble, *verdict.reasons))
     report.write(arguments.report_dir, verdict, run.results, {
         'backup': arguments.backup, 'versions': versions,
-        'seconds': round(time.monotonic() - start, 1)})
+        'seconds': round(time.monotonic() - start, 1),
+        'suite': suite.describe(required)})
     return verdict.code
 
 

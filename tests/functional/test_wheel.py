@@ -102,7 +102,7 @@ class PluginAloneTest(testtools.TestCase):
 
     def test_programs_say_how_to_be_used(self):
         for name in ('cinder-backup-lose-rows', 'cinder-backup-source-rows',
-                     'cinder-backup-certify',
+                     'cinder-backup-certify', 'cinder-backup-results-table',
                      'cinder-backup-recovery-cleanup'):
             self.assertIn('usage:', self.run_program(self.bin / name,
                                                      '--help'))
