@@ -33,6 +33,7 @@ VOLUME = 'volume'
 BACKUP = 'backup'
 SNAPSHOT = 'snapshot'
 IMAGE = 'image'
+VOLUME_TYPE = 'volume-type'
 ATTACHMENT = 'attachment'
 # Made by Tempest for the tests; the ledger lists them, too.
 USER = 'user'
@@ -98,6 +99,7 @@ class CloudApi:
         self.volumes = volume.VolumesClient(**where)
         self.backups = volume.BackupsClient(**where)
         self.snapshots = volume.SnapshotsClient(**where)
+        self.volume_types = volume.TypesClient(**where)
         self.images: Any = getattr(manager, 'image_client_v2', None)
         self.user_messages = volume.MessagesClient(**where)
         self.attachments = AttachmentsClient(
@@ -106,7 +108,8 @@ class CloudApi:
     def show(self, kind: str, resource_id: str) -> dict[str, Any]:
         """Ask for a resource.
 
-        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or ATTACHMENT
+        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE, ATTACHMENT or
+            VOLUME_TYPE
         :param resource_id: which one
         :returns: its fields
         :raises tempest.lib.exceptions.NotFound: if there is none
@@ -122,12 +125,18 @@ class CloudApi:
         if kind == ATTACHMENT:
             return self.attachments.show_attachment(
                 resource_id)['attachment']
+        if kind == VOLUME_TYPE:
+            # It has no status: it is there or not.
+            return {'status': 'available',
+                    **self.volume_types.show_volume_type(
+                        resource_id)['volume_type']}
         raise ValueError(f'unknown kind of resource: {kind}')
 
     def delete(self, kind: str, resource_id: str) -> None:
         """Ask for the deletion of a resource, without waiting for it.
 
-        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or ATTACHMENT
+        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE, ATTACHMENT or
+            VOLUME_TYPE
         :param resource_id: which one
         :raises tempest.lib.exceptions.NotFound: if there is none
         """
@@ -141,6 +150,8 @@ class CloudApi:
             self.images.delete_image(resource_id)
         elif kind == ATTACHMENT:
             self.attachments.delete_attachment(resource_id)
+        elif kind == VOLUME_TYPE:
+            self.volume_types.delete_volume_type(resource_id)
         else:
             raise ValueError(f'unknown kind of resource: {kind}')
 
@@ -162,12 +173,14 @@ class CloudApi:
     def find(self, kind: str, name: str) -> list[str]:
         """Look for resources of every project by their exact name.
 
-        :param kind: VOLUME, BACKUP, SNAPSHOT or IMAGE
+        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or VOLUME_TYPE
         :param name: the whole name
         :returns: their ids
         """
         if kind == IMAGE:
             found = self.images.list_images({'name': name})['images']
+        elif kind == VOLUME_TYPE:
+            found = self.volume_types.list_volume_types()['volume_types']
         else:
             found = self._list(kind, name=name)
         return [one['id'] for one in found if one['name'] == name]

@@ -81,6 +81,18 @@ BackupStoreOptions: list[cfg.Opt] = [
         help="Pool of the backups, for backup_store = rbd: backup_ceph_pool "
              "of cinder.conf. A backup in another pool is not touched, and "
              "the test fails."),
+    cfg.StrOpt(
+        'second_backup_store_path',
+        default='',
+        help="The same as backup_store_path, of the storage of the second "
+             "region's own, for second_store. Backups are copied there."),
+    cfg.StrOpt(
+        'second_backup_store_region',
+        default='',
+        help="Region of the Swift to which backups are copied, for "
+             "second_store and backup_store = swift. They go to the account "
+             "of the tests' project there. With the empty default it is "
+             "second_region."),
 ]
 
 BackupRecoveryGroup: list[cfg.Opt] = [
@@ -160,9 +172,9 @@ BackupRecoveryGroup: list[cfg.Opt] = [
     cfg.StrOpt(
         'second_region',
         default='',
-        help="Region with another Cinder, of the same Keystone and on the "
-             "same storage of backups, to which backups are shipped. Its "
-             "volumes must be reached as those of [volume] region are."),
+        help="Region with another Cinder, of the same Keystone, to which "
+             "backups are shipped. Its volumes must be reached as those of "
+             "[volume] region are."),
     cfg.StrOpt(
         'ledger_dir',
         help="Directory on this machine where everything that the tests "
@@ -319,8 +331,15 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
     cfg.BoolOpt(
         'second_region',
         default=False,
-        help="There is another Cinder that can read the storage of the "
-             "backups. Otherwise every test of shipping is skipped."),
+        help="There is another Cinder, in second_region, to which backups "
+             "are shipped. Otherwise every test of shipping is skipped."),
+    cfg.BoolOpt(
+        'second_store',
+        default=False,
+        help="The other Cinder has a storage of backups of its own. The "
+             "tests copy backups there through backup_store and the options "
+             "second_backup_store_..., and destroy them at the first. "
+             "Otherwise both must use one storage, and nothing is copied."),
     cfg.BoolOpt(
         'other_project',
         default=True,
@@ -431,6 +450,14 @@ def problems(conf: Any) -> Iterable[str]:
             not group.second_region):
         yield ("[cinder_backup_recovery_feature_enabled] second_region is "
                "true, but [cinder_backup_recovery] second_region names none")
+    if conf.cinder_backup_recovery_feature_enabled.second_store:
+        if not conf.cinder_backup_recovery_feature_enabled.second_region:
+            yield ("[cinder_backup_recovery_feature_enabled] second_store is "
+                   "true, but second_region is false")
+        if not group.backup_store:
+            yield ("[cinder_backup_recovery_feature_enabled] second_store is "
+                   "true, but [cinder_backup_recovery] backup_store is not "
+                   "set: nothing could copy a backup there")
     if group.content_access == IMAGE:
         if not conf.service_available.glance:
             yield ("[cinder_backup_recovery] content_access is image, but "

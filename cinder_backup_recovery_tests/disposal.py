@@ -37,7 +37,7 @@ RECORD = 'backup-record'
 
 # What must go before what it hangs on.
 ORDER = (clients.ATTACHMENT, clients.BACKUP, clients.SNAPSHOT,
-         clients.VOLUME, clients.IMAGE)
+         clients.VOLUME, clients.IMAGE, clients.VOLUME_TYPE)
 
 SETTLED = {
     clients.VOLUME: ('available', 'in-use', 'reserved', 'error',
@@ -147,7 +147,7 @@ class Disposal:
         found: list[str] = []
         if entry.name and entry.kind in (
                 clients.VOLUME, clients.BACKUP, clients.SNAPSHOT,
-                clients.IMAGE):
+                clients.IMAGE, clients.VOLUME_TYPE):
             found = self.api.find(entry.kind, entry.name)
         if not found:
             # An attachment has no name; it goes with its volume.

@@ -145,6 +145,19 @@ class Resources:
                 self.api, clients.VOLUME, volume_id, 'available',
                 self.patience)
 
+    def create_volume_type(self) -> str:
+        """Create a volume type, as an administrator.
+
+        :returns: its name
+        """
+        name = self.name('type')
+        with self.story.step(f'create volume type {name}'):
+            self._register(
+                clients.VOLUME_TYPE, name,
+                lambda: self.api.volume_types.create_volume_type(
+                    name=name)['volume_type']['id'])
+        return name
+
     def create_snapshot(self, volume_id: str) -> dict[str, Any]:
         """Create a snapshot and wait until it is available.
 

@@ -45,6 +45,7 @@ from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import repair
 
@@ -90,8 +91,7 @@ class Cleanup:
                  set_quota: Callable[[str, str, Any], None],
                  say: Callable[[str], None], dry_run: bool = False,
                  others: Sequence[disposal.Disposal] = (), *,
-                 repair: Callable[[resource_ledger.Change],
-                                  None] | None = None,
+                 repair: repair.Repair | None = None,
                  give_rows: Callable[[resource_ledger.Change],
                                      None] | None = None,
                  within: Callable[[disposal.Disposal, str],
@@ -104,7 +104,8 @@ class Cleanup:
         :param say: tells a person
         :param dry_run: only tell
         :param others: remove one resource of another region each
-        :param repair: undoes a damage on the storage of the backups
+        :param repair: undoes damages and removes copies on the storages of
+            the backups
         :param give_rows: gives a volume or snapshot its rows back
         :param within: makes a disposal whose requests are of a project
         """
@@ -112,6 +113,7 @@ class Cleanup:
         self.ledger = dispose.ledger
         self.accounts = accounts
         self.set_quota = set_quota
+        self.repair = repair
         self.repairs = {damaging.KIND: repair, sources.KIND: give_rows}
         self.within = within
         self.say = say
@@ -139,6 +141,11 @@ class Cleanup:
                     failed += not self._do(
                         self._title(entry), 'would be removed',
                         functools.partial(self._remove, dispose, entry))
+        # After their backups: until then Cinder may need them.
+        for entry in reversed(self.ledger.entries(copying.KIND)):
+            failed += not self._do(
+                self._title(entry), 'would be removed',
+                functools.partial(self._remove_stored, entry))
         for kind in (clients.USER, clients.PROJECT):
             for entry in reversed(self.ledger.entries(kind)):
                 failed += not self._do(
@@ -184,6 +191,17 @@ class Cleanup:
             if self.within and project_id:
                 dispose = self.within(dispose, project_id)
         return dispose.remove(entry.kind, entry.resource_id)
+
+    def _remove_stored(self, entry: resource_ledger.Entry) -> str:
+        site = self.others if entry.details['second'] else (self.dispose,)
+        if any(one.resource_id == entry.details['backup_id']
+               for dispose in site
+               for one in dispose.ledger.entries(clients.BACKUP)):
+            raise exceptions.BackupRecoveryError(
+                'its backup could not be removed')
+        assert self.repair is not None  # noqa: S101 only tests have none
+        self.repair.remove(entry)
+        return 'removed'
 
     def _remove_account(self, entry: resource_ledger.Entry) -> str:
         assert entry.resource_id is not None  # noqa: S101 always added

@@ -9,7 +9,6 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
 """Recovery at another site than the one that made the backups."""
 
 from typing import Any
@@ -22,9 +21,13 @@ from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests.stores import copying
+from cinder_backup_recovery_tests.stores import damaging
 
 CONF = config.CONF
 
@@ -34,9 +37,10 @@ _OWNER = 'os-backup-project-attr:project_id'
 class ShippingScenario(base.RecoveryScenario):
     """Backups of one Cinder, of which another one has the records only.
 
-    Both reach the storage of the backups. The first has lost their rows and
-    has no source volume any more when the second imports them, so that each
-    stored backup belongs to one of them at any time.
+    Where each has a storage of backups of its own, the backups are copied
+    from one to the other, and gone from the first with their rows and their
+    source volume. Where both reach one storage, the first has only lost the
+    rows, so that each stored backup belongs to one of them at any time.
     """
 
     needed_features: tuple[str, ...] = ('second_region', 'row_loss_hard')
@@ -44,15 +48,31 @@ class ShippingScenario(base.RecoveryScenario):
     # Whose clients the other site sees.
     receiver = 'project_admin'
 
+    copier: copying.Copier | None = None
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        """Skip where backups would have to be copied and cannot be."""
+        super().skip_checks()
+        name = CONF.cinder_backup_recovery.backup_store
+        if (CONF.cinder_backup_recovery_feature_enabled.second_store and
+                not stores.can_copy(name)):
+            raise cls.skipException(
+                f'{cls.__name__}: [cinder_backup_recovery] backup_store = '
+                f'{name} cannot copy a backup to the storage of another site')
+
     @classmethod
     def setup_clients(cls) -> None:
         """Wrap the clients for the other region, too."""
         super().setup_clients()
         region = CONF.cinder_backup_recovery.second_region
-        cls.there = clients.CloudApi(getattr(cls, f'os_{cls.receiver}'),
-                                     region)
+        receiver = getattr(cls, f'os_{cls.receiver}')
+        cls.there = clients.CloudApi(receiver, region)
         cls.ledger_there = regions.RegionLedger(cls.ledger, region)
         cls.addClassResourceCleanup(cls.ledger_there.close)
+        if CONF.cinder_backup_recovery_feature_enabled.second_store:
+            cls.copier = copying.make(CONF, cls.ledger, cls.os_project_admin,
+                                      receiver)
 
     def setUp(self) -> None:
         """Make what registers the clean-up at the other site."""
@@ -61,21 +81,75 @@ class ShippingScenario(base.RecoveryScenario):
             self.addCleanup, self.story, self.there, self.ledger_there)
         self.content_there = access.make(CONF, self.resources_there)
 
+    def copy(self, link: base.Link,
+             without: tuple[stores_base.Part, ...] = ()) -> None:
+        """Copy a backup to the other site's own storage.
+
+        :param link: the backup
+        :param without: parts of it that are not copied
+        """
+        assert self.copier is not None  # noqa: S101 only where it is
+        backup = stores_base.Backup.from_record(link.record)
+        left_out = ''.join(f' without {part.title}' for part in without)
+        self.addCleanup(self.copier.remove, backup)
+        with self.story.step(f'copy {link.what} {link.backup_id} to the '
+                             f'other site{left_out}'):
+            self.copier.copy(backup, without)
+
     def ship(self, links: list[base.Link]) -> None:
-        """Import records at the other site; the first loses the backups.
+        """Import records at the other site; the first loses all it has.
 
         :param links: the backups, a parent before its children
         """
+        if self.copier:
+            for link in links:
+                self.copy(link)
         self.lose_rows([link.record for link in links])
+        if self.copier:
+            for link in links:
+                with self.story.step(f'the first site loses what it has '
+                                     f'stored of {link.backup_id}'):
+                    self.copier.destroy(
+                        stores_base.Backup.from_record(link.record))
         for link in links:
-            self.resources_there.adopt(link.record)
-            self.resources_there.import_record(link.record)
+            self.import_there(link)
+        for link in links:
+            self._assert_shipped(link)
+
+    def import_there(self, link: base.Link) -> None:
+        """Import a record at the other site.
+
+        :param link: the backup, whose row the first has lost where both
+            share the storage
+        """
+        self.resources_there.adopt(link.record)
+        self.resources_there.import_record(link.record)
+        if not self.copier:
             # Only now: of what could not be shipped, the first still has to
             # free the data.
             for kind in (clients.BACKUP, disposal.RECORD):
                 self.ledger.gone(kind, link.backup_id)
-        for link in links:
-            self._assert_shipped(link)
+
+    def refused_there(self, link: base.Link) -> str | None:
+        """Import a record of what the other site cannot restore.
+
+        :param link: the backup
+        :returns: the reason of the failed import, None if it did not fail
+        """
+        self.resources_there.adopt(link.record)
+        with self.story.step(f'the other site imports {link.backup_id}'):
+            self.there.import_record(link.record)
+            view = waiters.wait_for_status(
+                self.there, clients.BACKUP, link.backup_id,
+                ('available', 'error'), self.patience,
+                timeout=self.patience.backup)
+        if view['status'] == 'available':
+            return None
+        reason = waiters.reasons(self.there, clients.BACKUP, link.backup_id,
+                                 view)
+        with self.story.step(f'it ends in an error: {reason}'):
+            pass
+        return reason
 
     def _assert_shipped(self, link: base.Link) -> None:
         found = self.there.show(clients.BACKUP, link.backup_id)
@@ -89,18 +163,21 @@ class ShippingScenario(base.RecoveryScenario):
             f'other site')
 
     def restore_there(self, link: base.Link,
-                      history: tuple[Any, ...] = ()) -> None:
+                      history: tuple[Any, ...] = (),
+                      onto: str | None = None) -> None:
         """Restore at the other site and compare with the original.
 
         :param link: the backup
         :param history: other contents by which a difference is named
+        :param onto: an existing volume there; None makes a new one
         """
-        volume_id = self.resources_there.restore(link.backup_id)
+        volume_id = self.resources_there.restore(link.backup_id, onto)
         self.assert_content(
             volume_id, link.layout,
             f'{link.what} {link.backup_id}, restored at the other site',
             history, self.content_there)
-        self.resources_there.remove(clients.VOLUME, volume_id)
+        if onto is None:
+            self.resources_there.remove(clients.VOLUME, volume_id)
 
 
 class ShippedChainTest(ShippingScenario):
@@ -121,12 +198,123 @@ class ShippedChainTest(ShippingScenario):
     def test_each_link_restored_at_the_other_site(self) -> None:
         """Another Cinder gives back the volume of each day.
 
-        If it fails, a site that burns down takes the volumes of its users
-        with it, though their backups and records were kept elsewhere.
+        Then it removes the backups, and with them what was copied to its
+        storage. If it fails, a site that burns down takes the volumes of its
+        users with it, though their backups and records were kept elsewhere.
         """
         self.ship(self.chain)
         for link in self.chain:
             self.restore_there(link, self.history)
+        for link in reversed(self.chain):
+            self.resources_there.remove(clients.BACKUP, link.backup_id)
+            if self.copier:
+                self.assertEqual([], self.copier.left(
+                    stores_base.Backup.from_record(link.record)))
+
+
+class ShippedInPartTest(ShippingScenario):
+    """Not all of a backup has reached the other site."""
+
+    needed_features = (*ShippingScenario.needed_features, 'import_verify')
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        """Skip where nothing is said of how the storage is reached."""
+        super().skip_checks()
+        if not CONF.cinder_backup_recovery.backup_store:
+            raise cls.skipException(
+                f'{cls.__name__}: [cinder_backup_recovery] backup_store is '
+                f'not set')
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up, export the record, delete it."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(base.OURS))
+
+    @decorators.idempotent_id('46350b93-38ee-4fa2-9e52-2fdd3b1492e5')
+    def test_a_part_that_is_missing_there(self) -> None:
+        """The other site tells what has not arrived, and takes what has.
+
+        If it fails, whoever copies backups for the day of a fire learns on
+        that day that one file of them was forgotten.
+        """
+        if self.copier is None:
+            self._missing_on_the_shared_storage()
+            return
+        backup = stores_base.Backup.from_record(self.full.record)
+        parts = [part for part in self.copier.parts(backup)
+                 if not part.is_container]
+        # One of the middle, and those that are made first and last.
+        for part in dict.fromkeys(
+                (parts[0], parts[len(parts) // 2], *parts[-2:])):
+            self.copier.remove(backup)
+            self.copy(self.full, (part,))
+            self._assert_refused(part.label)
+        # And now what was left out last.
+        self.copy(self.full)
+        self.import_there(self.full)
+        self.restore_there(self.full)
+
+    def _missing_on_the_shared_storage(self) -> None:
+        name = CONF.cinder_backup_recovery.backup_store
+        store = stores.make(CONF, name, lambda: self.os_project_admin)
+        backup = stores_base.Backup.from_record(self.full.record)
+        damage = next(one for one in store.damages(backup)
+                      if one.family == stores_base.DESCRIPTION_MISSING)
+        self.lose_rows([self.full.record])
+        with damaging.Damager(store, name, self.ledger, self.project_id
+                              ).damaged(damage, backup, backup) as plan:
+            self._assert_refused(*plan.names)
+        self.import_there(self.full)
+        self.restore_there(self.full)
+
+    def _assert_refused(self, *names: str) -> None:
+        reason = self.refused_there(self.full)
+        self.assertIsNotNone(
+            reason, f'the other site says that backup {self.full.backup_id} '
+                    f'is available, but it lacks {names}')
+        # Only the row: what there is of it belongs to whoever copies it.
+        self.there.delete(clients.BACKUP, self.full.backup_id)
+        waiters.wait_for_deletion(self.there, clients.BACKUP,
+                                  self.full.backup_id, self.patience)
+        for kind in (clients.BACKUP, disposal.RECORD):
+            self.ledger_there.gone(kind, self.full.backup_id)
+        self.assertTrue(
+            any(name in str(reason) for name in names),
+            f'the import of backup {self.full.backup_id} at the other site '
+            f'ends in an error that does not name {" or ".join(names)}: '
+            f'{reason}')
+
+
+class ShippedToOtherTypeTest(ShippingScenario):
+    """The volumes of the other site are of another type."""
+
+    needed_features = (*ShippingScenario.needed_features,
+                       'restore_to_existing_volume')
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up, export the record, delete it."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(base.OURS))
+
+    @decorators.idempotent_id('ac69791d-3401-4055-b04e-ca8f4d1a1a08')
+    def test_restored_to_a_volume_of_another_type(self) -> None:
+        """A volume of a type that the lost site never had takes the data.
+
+        If it fails, a backup is worth something only where the other site
+        has the very volume types of the lost one.
+        """
+        self.ship([self.full])
+        name = self.resources_there.create_volume_type()
+        volume = self.resources_there.create_volume(
+            size=self.full.view['size'], volume_type=name)
+        self.restore_there(self.full, onto=volume['id'])
+        self.assertEqual(
+            name, self.there.show(clients.VOLUME, volume['id'])['volume_type'],
+            f'volume {volume["id"]} has another type since backup '
+            f'{self.full.backup_id} was restored to it')
 
 
 class ShippedToOtherProjectTest(ShippingScenario):
@@ -145,31 +333,23 @@ class ShippedToOtherProjectTest(ShippingScenario):
     def test_another_project_at_the_other_site(self) -> None:
         """Projects need not be the same at both sites.
 
-        Where a storage keeps projects apart, the other one is told that it
-        cannot have the backup, and does it no harm. If it fails, records
-        help only where the other site has the very projects of the lost one,
-        under the same ids; or a stranger's import costs the owner the data.
+        Where a storage keeps projects apart, a copy goes to the one that is
+        to have the backup; where none is made, that one is told that it
+        cannot have it, and does it no harm. If it fails, records help only
+        where the other site has the very projects of the lost one, under the
+        same ids; or a stranger's import costs the owner the data.
         """
-        if CONF.cinder_backup_recovery_feature_enabled.other_project:
+        if self.copier or (
+                CONF.cinder_backup_recovery_feature_enabled.other_project):
             self.ship([self.full])
             self.restore_there(self.full)
             return
         self.lose_rows([self.full.record])
-        self._refused_there(self.full)
+        if self.refused_there(self.full) is None:
+            # Of a driver that looks at nothing before a restore.
+            self.assertRaises(exceptions.ResourceFailed,
+                              self.resources_there.restore,
+                              self.full.backup_id)
+        self.resources_there.remove(clients.BACKUP, self.full.backup_id)
         self.import_all([self.full])
         self.restore_and_compare(self.full)
-
-    def _refused_there(self, link: base.Link) -> None:
-        self.resources_there.adopt(link.record)
-        with self.story.step('the other project imports it, for nothing'):
-            self.there.import_record(link.record)
-            view = waiters.wait_for_status(
-                self.there, clients.BACKUP, link.backup_id,
-                ('available', 'error'), self.patience,
-                timeout=self.patience.backup)
-            if view['status'] == 'available':
-                # Of a driver that looks at nothing before a restore.
-                self.assertRaises(exceptions.ResourceFailed,
-                                  self.resources_there.restore,
-                                  link.backup_id)
-        self.resources_there.remove(clients.BACKUP, link.backup_id)

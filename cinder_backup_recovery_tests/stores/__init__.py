@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Damage backups on their storage, by an adapter for each kind of storage."""
+"""Damage and copy backups on their storage, by an adapter for each kind."""
 
 from collections.abc import Callable
 import importlib.metadata
@@ -37,18 +37,44 @@ def make(conf: Any, name: str, manager: Callable[[], Any]
     :raises InvalidConfiguration: there is no such adapter, it cannot be
         imported, or an option of it is missing
     """
+    return _adapter(name).from_config(conf, manager)
+
+
+def make_second(conf: Any, name: str, manager: Callable[[], Any]
+                ) -> base.BackupStore:
+    """Make the adapter of the second region's own storage.
+
+    :param conf: Tempest's configuration
+    :param name: of its entry point
+    :param manager: makes Tempest's clients of a user of the project that
+        is to own the copies, where the storage wants one
+    :raises InvalidConfiguration: as :func:`make`
+    """
+    return _adapter(name).second_from_config(conf, manager)
+
+
+def can_copy(name: str) -> bool:
+    """Say whether an adapter can copy backups to another storage.
+
+    :param name: of its entry point
+    :raises InvalidConfiguration: there is no such adapter, or it cannot be
+        imported
+    """
+    # One that is not derived from ours may not say it.
+    return getattr(_adapter(name), 'can_copy', False)
+
+
+def _adapter(name: str) -> Any:
     def failed(_: Any, entry_point: Any, error: BaseException) -> None:
         raise exceptions.InvalidConfiguration(
             f'[cinder_backup_recovery] backup_store = {name}: '
             f'{entry_point.value} cannot be imported: {error}')
 
     try:
-        found = driver.DriverManager(
-            NAMESPACE, name, on_load_failure_callback=failed)
+        return driver.DriverManager(
+            NAMESPACE, name, on_load_failure_callback=failed).driver
     except exception.NoMatches:
         known = importlib.metadata.entry_points(group=NAMESPACE).names
         raise exceptions.InvalidConfiguration(
             f'[cinder_backup_recovery] backup_store = {name} is none of '
             f'{", ".join(sorted(known))}') from None
-    adapter: Any = found.driver
-    return adapter.from_config(conf, manager)

@@ -16,7 +16,8 @@
 An adapter knows two things: what belongs to a backup, and how it is changed.
 From these it makes damages. It only *plans* them; they are done and undone
 by :mod:`.damaging`, which keeps what was there on disk first, so that a
-clean-up can undo what a killed run has done.
+clean-up can undo what a killed run has done. Where it can, it also copies a
+backup to the storage of another site, part by part, for :mod:`.copying`.
 """
 
 import abc
@@ -24,6 +25,8 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
+from typing import ClassVar
+from typing import Self
 
 from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import record as backup_record
@@ -115,8 +118,35 @@ class Plan:
     names: Sequence[str] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Something that a backup consists of on its storage.
+
+    :ivar kind: what it is, see :class:`Change`
+    :ivar where: which one, see :class:`Change`
+    :ivar label: of which the reason of a failure must have this when the
+        part is missing
+    :ivar is_container: whether it only holds other parts, maybe of other
+        backups too; it is there before them, and removed only when empty
+    """
+
+    kind: str
+    where: tuple[str, ...]
+    label: str = ''
+    is_container: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called to a person."""
+        return f'{self.kind} {"/".join(self.where)}'
+
+
 class BackupStore(abc.ABC):
     """One storage. An adapter of a vendor implements this."""
+
+    can_copy: ClassVar[bool] = False
+    """Whether the adapter has what copies backups to another storage:
+    :meth:`second_from_config`, :meth:`parts` and :meth:`copy`."""
 
     @classmethod
     @abc.abstractmethod
@@ -175,3 +205,39 @@ class BackupStore(abc.ABC):
         :param state: see :class:`Change`
         :raises StoreRefused: it is not where backups are
         """
+
+    # What an adapter has that can copy
+
+    @classmethod
+    def second_from_config(cls, conf: Any, manager: Callable[[], Any]
+                           ) -> Self:
+        """Make the adapter of the second region's own storage.
+
+        :param conf: Tempest's configuration
+        :param manager: makes Tempest's clients of a user of the project
+            that is to own the copies, where the storage wants one
+        :raises InvalidConfiguration: if an option or a module is missing
+        """
+        raise NotImplementedError
+
+    def parts(self, backup: Backup) -> Sequence[Part]:
+        """Name all that belongs to a backup, and nothing else.
+
+        Of a backup that builds on others it is what those do not have. To
+        give each of them the state None with :meth:`change`, the last one
+        first, is to remove the backup.
+
+        :param backup: the backup
+        :returns: in the order in which they are made; none if there is none
+        :raises StoreRefused: the record names what may not be its backup's
+        """
+        raise NotImplementedError
+
+    def copy(self, part: Part, to: Self) -> None:
+        """Copy a part as an operator would, with all that is said of it.
+
+        :param part: one of :meth:`parts`
+        :param to: the adapter of the other storage
+        :raises StoreFailed: one of the storages does not do it
+        """
+        raise NotImplementedError

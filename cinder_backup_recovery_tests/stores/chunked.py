@@ -23,12 +23,15 @@ import abc
 from collections.abc import Iterable
 from collections.abc import Sequence
 import re
+from typing import Self
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.stores import base
 
 OBJECT = 'object'
 """The kind of each change: where is a container and a name."""
+CONTAINER = 'container'
+"""The other kind of part: where is its name, the state whether it is there."""
 
 _CHUNK = re.compile(r'-[0-9]{5,}')
 _METADATA = '_metadata'
@@ -106,6 +109,40 @@ class ChunkedStore(base.BackupStore):
         :param name: its whole name
         """
 
+    # What an adapter has that can copy
+
+    def has_container(self, container: str) -> bool:
+        """Look whether there is a container.
+
+        :param container: its name
+        """
+        raise NotImplementedError
+
+    def make_container(self, container: str) -> None:
+        """Make a container, if there is none.
+
+        :param container: its name
+        """
+        raise NotImplementedError
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container, if there is one and nothing is in it.
+
+        :param container: its name
+        """
+        raise NotImplementedError
+
+    def copy_object(self, container: str, name: str, to: Self) -> None:
+        """Copy an object with all that is said of it.
+
+        :param container: of the backup, the same in both storages
+        :param name: its whole name
+        :param to: the other storage, which has the container
+        """
+        raise NotImplementedError
+
+    # Damages
+
     def damages(self, backup: base.Backup) -> Sequence[base.Damage]:
         """Say what can be done to a backup.
 
@@ -113,24 +150,33 @@ class ChunkedStore(base.BackupStore):
         """
         return _DAMAGES
 
-    def state(self, kind: str, where: Sequence[str]) -> bytes | None:
-        """Read an object.
+    def state(self, kind: str, where: Sequence[str]) -> bytes | bool | None:
+        """Read an object, or look for a container.
 
-        :param kind: OBJECT
-        :param where: container and name
-        :returns: its bytes, None if there is none
+        :param kind: OBJECT or CONTAINER
+        :param where: container and name, or the container
+        :returns: its bytes, True of a container, None if there is none
         """
+        if kind == CONTAINER:
+            return self.has_container(self._container(where)) or None
         return self.read(*self._checked(kind, where))
 
     def change(self, kind: str, where: Sequence[str],
                state: bytes | bool | None) -> None:
-        """Write an object, or remove it.
+        """Write an object or make a container, or remove it.
 
-        :param kind: OBJECT
-        :param where: container and name
-        :param state: its bytes, None for none
+        :param kind: OBJECT or CONTAINER
+        :param where: container and name, or the container
+        :param state: its bytes, True of a container, None for none
         :raises StoreRefused: the names lead out of where backups are
         """
+        if kind == CONTAINER:
+            container = self._container(where)
+            if state:
+                self.make_container(container)
+            else:
+                self.remove_container(container)
+            return
         container, name = self._checked(kind, where)
         if isinstance(state, bytes):
             self.write(container, name, state)
@@ -173,6 +219,35 @@ class ChunkedStore(base.BackupStore):
         return base.Plan(self._changes(container, {name: state}),
                          (_tail(name),))
 
+    # Copies
+
+    def parts(self, backup: base.Backup) -> Sequence[base.Part]:
+        """Name the container and the objects of a backup.
+
+        :param backup: the backup
+        :returns: the container first; none if there is no object
+        :raises StoreRefused: the record names what may not be its backup's
+        """
+        container, prefix = self._location(backup)
+        found = [base.Part(OBJECT, (container, name), _tail(name))
+                 for name in sorted(self.names(container, prefix))]
+        if not found:
+            return []
+        return [base.Part(CONTAINER, (container,), is_container=True), *found]
+
+    def copy(self, part: base.Part, to: Self) -> None:
+        """Copy an object, or make the container that it is in.
+
+        :param part: one of :meth:`parts`
+        :param to: the adapter of the other storage
+        :raises StoreFailed: one of the storages does not do it
+        """
+        if part.kind == CONTAINER:
+            to.make_container(to._container(part.where))
+        else:
+            container, name = self._checked(part.kind, part.where)
+            self.copy_object(container, name, to)
+
     # What belongs to a backup
 
     def _location(self, backup: base.Backup) -> tuple[str, str]:
@@ -184,6 +259,10 @@ class ChunkedStore(base.BackupStore):
                 f'objects of backup {backup.id}')
         self._checked(OBJECT, (container, prefix))
         return container, prefix
+
+    def _container(self, where: Sequence[str]) -> str:
+        # As if it were in itself: a name alone is checked as two are.
+        return self._checked(OBJECT, (*where, *where))[0]
 
     def _checked(self, kind: str, where: Sequence[str]) -> tuple[str, str]:
         if kind != OBJECT or len(where) != 2:

@@ -17,7 +17,9 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import os
+import shutil
 from typing import Any
+from typing import Self
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.stores import chunked
@@ -26,12 +28,16 @@ from cinder_backup_recovery_tests.stores import chunked
 class FilesystemStore(chunked.ChunkedStore):
     """A directory with a directory for each container."""
 
-    def __init__(self, root: str) -> None:
+    can_copy = True
+
+    def __init__(self, root: str, option: str = 'backup_store_path') -> None:
         """Take what is needed.
 
         :param root: the directory; nothing outside of it is touched
+        :param option: what it was configured by
         """
         self.root = os.path.realpath(root)
+        self._option = option
 
     @classmethod
     def from_config(cls, conf: Any, manager: Callable[[], Any]
@@ -49,6 +55,24 @@ class FilesystemStore(chunked.ChunkedStore):
                 'backup_store_path is not set')
         return cls(path)
 
+    @classmethod
+    def second_from_config(cls, conf: Any, manager: Callable[[], Any]
+                           ) -> Self:
+        """Make the adapter of the second region's own directory.
+
+        :param conf: Tempest's configuration
+        :param manager: not used
+        :raises InvalidConfiguration: if the path is missing
+        """
+        path = conf.cinder_backup_recovery.second_backup_store_path
+        if not path:
+            raise exceptions.InvalidConfiguration(
+                '[cinder_backup_recovery_feature_enabled] second_store is '
+                'true and backup_store is filesystem, but '
+                '[cinder_backup_recovery] second_backup_store_path is not '
+                'set')
+        return cls(path, 'second_backup_store_path')
+
     def check(self) -> None:
         """Prove that the directory is there and may be written to.
 
@@ -57,7 +81,7 @@ class FilesystemStore(chunked.ChunkedStore):
         if not os.path.isdir(self.root) or not os.access(
                 self.root, os.R_OK | os.W_OK | os.X_OK):
             raise exceptions.InvalidConfiguration(
-                f'[cinder_backup_recovery] backup_store_path = {self.root} '
+                f'[cinder_backup_recovery] {self._option} = {self.root} '
                 f'is no directory that this user may write to')
 
     def names(self, container: str, prefix: str) -> Sequence[str]:
@@ -119,14 +143,73 @@ class FilesystemStore(chunked.ChunkedStore):
         except OSError as exc:
             raise _failed(exc) from None
 
+    def has_container(self, container: str) -> bool:
+        """Look whether there is a directory.
+
+        :param container: its path below the root
+        """
+        return os.path.isdir(self._path(container))
+
+    def make_container(self, container: str) -> None:
+        """Make a directory and those above it, if there are none.
+
+        :param container: its path below the root
+        """
+        path = self._path(container)
+        missing = []
+        while not os.path.isdir(path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        try:
+            for one in reversed(missing):
+                os.mkdir(one)
+                self._adopt(one, 0o777)
+        except OSError as exc:
+            raise _failed(exc) from None
+
+    def remove_container(self, container: str) -> None:
+        """Remove a directory, if there is one and nothing is in it.
+
+        Those above it stay, as Cinder's drivers leave them: the next backup
+        may need them at this very moment.
+
+        :param container: its path below the root
+        """
+        path = self._path(container)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if not os.listdir(path):
+                    os.rmdir(path)
+        except OSError as exc:
+            raise _failed(exc) from None
+
+    def copy_object(self, container: str, name: str, to: Self) -> None:
+        """Copy a file with its mode and its times.
+
+        :param container: its directory below either root
+        :param name: its name
+        :param to: the other directory
+        """
+        path = to._path(container, name)
+        try:
+            shutil.copy2(self._path(container, name), path)
+            self._give(path)
+        except OSError as exc:
+            raise _failed(exc) from None
+
+    @classmethod
+    def _adopt(cls, path: str, rights: int = 0o666) -> None:
+        """Give what is new to the owner of its directory, with all rights."""
+        os.chmod(path, os.stat(os.path.dirname(path)).st_mode & rights)
+        cls._give(path)
+
     @staticmethod
-    def _adopt(path: str) -> None:
-        """Give a new file to the owner of its directory, with all rights.
+    def _give(path: str) -> None:
+        """Give what is new to the owner of its directory.
 
         Who tests is often root, and cinder-backup is not.
         """
         owner = os.stat(os.path.dirname(path))
-        os.chmod(path, owner.st_mode & 0o666)
         with contextlib.suppress(PermissionError):
             os.chown(path, owner.st_uid, owner.st_gid)
 

@@ -11,18 +11,21 @@
 # under the License.
 
 
-"""Undo the damages that a killed run has left, by its ledger."""
+"""Undo on the storages what a killed run has left, by its ledger."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.stores import base
+from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 
 
 class Repair:
-    """Puts back what a damage has changed, as an administrator."""
+    """Puts damages back and removes copies, as an administrator."""
 
     def __init__(self, conf: Any, members: membership.Membership,
                  ledger: resource_ledger.Ledger) -> None:
@@ -44,7 +47,20 @@ class Repair:
         :raises tempest.lib.exceptions.TempestException: the administrator
             cannot take part in the backup's project
         """
-        project_id = change.before['project_id']
-        store = stores.make(self._conf, change.before['store'],
-                            lambda: self._members.manager(project_id))
-        damaging.put_back(self._ledger, store, change)
+        damaging.put_back(self._ledger, self._store(change.before), change)
+
+    def remove(self, entry: resource_ledger.Entry) -> None:
+        """Remove what is left of a stored backup.
+
+        :param entry: one of the ledger's, of copying.KIND
+        :raises BackupRecoveryError: it could not be removed
+        :raises tempest.lib.exceptions.TempestException: the administrator
+            cannot take part in the backup's project
+        """
+        copying.remove(self._ledger, self._store(entry.details), entry)
+
+    def _store(self, said: Mapping[str, Any]) -> base.BackupStore:
+        project_id = said['project_id']
+        make = stores.make_second if said.get('second') else stores.make
+        return make(self._conf, said['store'],
+                    lambda: self._members.manager(project_id))

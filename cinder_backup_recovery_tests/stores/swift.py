@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import contextlib
 import json
 from typing import Any
+from typing import Self
 import urllib.parse
 
 from tempest.lib import exceptions as lib_exc
@@ -26,6 +27,11 @@ import urllib3
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.stores import chunked
+
+# What is said of an object, beside what is the user's own.
+_SAID = ('content-type', 'content-encoding', 'content-disposition',
+         'x-delete-at')
+_OWN = 'x-object-meta-'
 
 
 class SwiftStore(chunked.ChunkedStore):
@@ -36,16 +42,21 @@ class SwiftStore(chunked.ChunkedStore):
     test would need the right to damage everybody's.
     """
 
-    def __init__(self, containers: Any, objects: Any, account: Any) -> None:
+    can_copy = True
+
+    def __init__(self, containers: Any, objects: Any, account: Any,
+                 option: str = '[object-storage] region') -> None:
         """Take what is needed.
 
         :param containers: Tempest's client of containers
         :param objects: Tempest's client of objects
         :param account: Tempest's client of the account
+        :param option: what says of which region they are
         """
         self._container_client = containers
         self._object_client = objects
         self._account_client = account
+        self._option = option
 
     @classmethod
     def from_config(cls, conf: Any, manager: Callable[[], Any]
@@ -59,6 +70,22 @@ class SwiftStore(chunked.ChunkedStore):
         return cls(made.container_client, made.object_client,
                    made.account_client)
 
+    @classmethod
+    def second_from_config(cls, conf: Any, manager: Callable[[], Any]
+                           ) -> Self:
+        """Make the adapter of the same project's account elsewhere.
+
+        :param conf: Tempest's configuration
+        :param manager: makes the clients of a user of the project
+        """
+        group = conf.cinder_backup_recovery
+        region = group.second_backup_store_region or group.second_region
+        made = manager().object_storage
+        return cls(made.ContainerClient(region=region),
+                   made.ObjectClient(region=region),
+                   made.AccountClient(region=region),
+                   '[cinder_backup_recovery] second_backup_store_region')
+
     def check(self) -> None:
         """Prove that the account can be reached.
 
@@ -71,7 +98,7 @@ class SwiftStore(chunked.ChunkedStore):
             raise exceptions.InvalidConfiguration(
                 f'[cinder_backup_recovery] backup_store is swift, but the '
                 f'account of the tests\' project cannot be reached by '
-                f'[object-storage] catalog_type and region: '
+                f'[object-storage] catalog_type and {self._option}: '
                 f'{" ".join(str(exc).split())}') from None
 
     def names(self, container: str, prefix: str) -> Sequence[str]:
@@ -128,6 +155,56 @@ class SwiftStore(chunked.ChunkedStore):
         """
         with _failing(name), contextlib.suppress(lib_exc.NotFound):
             self._object_client.delete_object(*_quoted(container, name))
+
+
+    def has_container(self, container: str) -> bool:
+        """Look whether there is a container.
+
+        :param container: of the account
+        """
+        with _failing(container):
+            try:
+                self._container_client.get(
+                    f'{urllib.parse.quote(container, safe="")}?limit=1')
+            except lib_exc.NotFound:
+                return False
+        return True
+
+    def make_container(self, container: str) -> None:
+        """Make a container, if there is none.
+
+        :param container: of the account
+        """
+        with _failing(container):
+            self._container_client.update_container(
+                urllib.parse.quote(container, safe=''))
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container, if there is one and nothing is in it.
+
+        :param container: of the account
+        """
+        with _failing(container), contextlib.suppress(
+                lib_exc.NotFound, lib_exc.Conflict):
+            self._container_client.delete_container(
+                urllib.parse.quote(container, safe=''))
+
+    def copy_object(self, container: str, name: str, to: Self) -> None:
+        """Copy an object with its metadata, type and date of expiry.
+
+        :param container: of either account
+        :param name: its name
+        :param to: the other account
+        """
+        with _failing(name):
+            head, body = self._object_client.get_object(
+                *_quoted(container, name))
+            said = {key: value for key, value in head.items()
+                    if key.lower() in _SAID or key.lower().startswith(_OWN)}
+            # Swift compares, and refuses what was broken on the way.
+            to._object_client.create_object(
+                *_quoted(container, name), body,
+                headers={**said, 'etag': head['etag']})
 
 
 def _quoted(container: str, name: str) -> tuple[str, str]:

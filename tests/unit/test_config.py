@@ -93,6 +93,17 @@ class CheckTest(testtools.TestCase):
             **{'cinder_backup_recovery.database_connection': None,
                'cinder_backup_recovery.row_removal_command': 'a'}))
 
+    def test_second_store_that_nothing_reaches(self):
+        feature = 'cinder_backup_recovery_feature_enabled.'
+        text = self._problem(**{feature + 'second_store': True})
+        self.assertIn('second_store is true, but second_region is false',
+                      text)
+        self.assertIn('backup_store is not set', text)
+        config.check(make_conf(**{
+            feature + 'second_store': True, feature + 'second_region': True,
+            'cinder_backup_recovery.second_region': 'RegionTwo',
+            'cinder_backup_recovery.backup_store': 'swift'}))
+
     def test_images_that_cannot_be_read(self):
         self.assertIn('image_upload is false', self._problem(
             **{'cinder_backup_recovery_feature_enabled.image_upload': False}))
