@@ -24,9 +24,11 @@ import types
 from typing import Any
 
 from local_cloud import ceph
+from local_cloud import exceptions
 from local_cloud import nfs
 from local_cloud import nfs_server
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import swift
 from local_cloud import volumes
@@ -45,7 +47,8 @@ class Profile:
     """A backup driver of the cloud.
 
     :ivar driver: its class
-    :ivar options: makes its other options in ``cinder.conf`` for a cloud
+    :ivar options: makes its other options in ``cinder.conf`` for a cloud, on
+        the storage of one of its sites
     :ivar services: the modules of services that it needs beside those that
         every cloud has; they start before Cinder
     :ivar modules: what must be importable for it
@@ -63,11 +66,13 @@ class Profile:
         a section of ``cinder.conf`` of its own
     :ivar store: makes what the plugin's section of ``tempest.conf`` says of
         how a test reaches the backups without Cinder
+    :ivar second_store: the same of a storage of the second site's own; None
+        where there can be none
     :ivar client_variables: makes what is in the environment of whoever does
     """
 
     driver: str
-    options: Callable[[cloud_state.State], dict[str, Any]]
+    options: Callable[[cloud_state.State, sites.Site], dict[str, Any]]
     services: tuple[types.ModuleType, ...] = ()
     modules: tuple[str, ...] = ()
     extra: str = ''
@@ -78,11 +83,12 @@ class Profile:
     incremental_of: tuple[str, ...] = ('files', 'rbd')
     verifies: bool = False
     store: Callable[[cloud_state.State], dict[str, Any]] = _nothing
+    second_store: Callable[[cloud_state.State], dict[str, Any]] | None = None
     client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
 
 
-def _posix(state: cloud_state.State) -> dict[str, Any]:
-    directory = _directory(state)
+def _posix(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
+    directory = _directory(state, site)
     directory.mkdir(mode=0o700, exist_ok=True)
     return {
         'backup_posix_path': directory,
@@ -90,8 +96,9 @@ def _posix(state: cloud_state.State) -> dict[str, Any]:
     }
 
 
-def _directory(state: cloud_state.State) -> pathlib.Path:
-    return state.data / 'backups'
+def _directory(state: cloud_state.State,
+               site: sites.Site = sites.FIRST) -> pathlib.Path:
+    return state.data / f'backups{site.suffix}'
 
 
 def _on_directory(driver: str, **values: Any) -> Profile:
@@ -99,12 +106,15 @@ def _on_directory(driver: str, **values: Any) -> Profile:
         driver, _posix,
         store=lambda state: {'backup_store': 'filesystem',
                              'backup_store_path': _directory(state)},
+        second_store=lambda state: {
+            'second_backup_store_path': _directory(state, sites.SECOND)},
         **values)
 
 
-def _swift(state: cloud_state.State) -> dict[str, Any]:
+def _swift(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
-        'backup_swift_url': settings.url(state, swift.NAME) + '/v1/AUTH_',
+        'backup_swift_url': (settings.url(state, swift.NAME) +
+                             f'/v1/{settings.ACCOUNTS[site]}_'),
         'backup_swift_auth': 'per_user',
         'backup_swift_object_size': settings.CHUNK,
     }
@@ -114,10 +124,13 @@ def _on_swift(driver: str, **values: Any) -> Profile:
     return Profile(driver, _swift, services=(swift,),
                    modules=('swift', 'swiftclient'), extra='swift',
                    # In the account of the project, which the tests have.
-                   store=lambda state: {'backup_store': 'swift'}, **values)
+                   store=lambda state: {'backup_store': 'swift'},
+                   second_store=lambda state: {
+                       'second_backup_store_region': sites.SECOND.region},
+                   **values)
 
 
-def _ceph(state: cloud_state.State) -> dict[str, Any]:
+def _ceph(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
         'backup_ceph_conf': ceph.cluster(state).conf,
         'backup_ceph_user': ceph.USER,
@@ -136,7 +149,8 @@ def _on_ceph(driver: str, **values: Any) -> Profile:
 def _on_nfs(driver: str, **values: Any) -> Profile:
     return Profile(driver, nfs.options, services=(nfs,), missing=nfs.missing,
                    cannot_run=nfs_server.cannot_mount, launcher=nfs.LAUNCHER,
-                   store=nfs.store_options, **values)
+                   store=nfs.store_options,
+                   second_store=nfs.second_store_options, **values)
 
 
 #: By name: the reference drivers, and those of Cinder that they extend and
@@ -166,10 +180,36 @@ def of(state: cloud_state.State) -> Profile:
     return PROFILES[state.record.get('backup', 'default')]
 
 
-def cinder_options(state: cloud_state.State) -> dict[str, Any]:
+def second_store(backup: str, asked: str | None = None) -> str:
+    """Whose the storage of the second site's backups is.
+
+    :param backup: the profile of the backup driver
+    :param asked: OWN, SHARED, or what is best where nothing is asked for
+    :raises LocalCloudError: if there is no such storage
+    """
+    if PROFILES[backup].second_store:
+        return asked or sites.OWN
+    if asked == sites.OWN:
+        raise exceptions.LocalCloudError(
+            f'--second-store {asked} does not go with --backup {backup}: a '
+            f'record names the pool, so the other site would need a cluster '
+            f'of its own with a pool of that name. Leave the option out; both '
+            f'sites then share the storage.')
+    return sites.SHARED
+
+
+def has_second_store(state: cloud_state.State) -> bool:
+    """Whether the second site of a cloud has a storage of its own."""
+    return state.record.get('second_store') == sites.OWN
+
+
+def cinder_options(state: cloud_state.State,
+                   site: sites.Site = sites.FIRST) -> dict[str, Any]:
     """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
     profile = of(state)
-    return {'backup_driver': profile.driver, **profile.options(state)}
+    return {'backup_driver': profile.driver,
+            **profile.options(state, site if has_second_store(state)
+                              else sites.FIRST)}
 
 
 def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
@@ -180,8 +220,12 @@ def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
 
 
 def tempest_options(state: cloud_state.State) -> dict[str, Any]:
-    """How a test reaches the storage of the backups without Cinder."""
-    return of(state).store(state)
+    """How a test reaches the storages of the backups without Cinder."""
+    profile = of(state)
+    options = profile.store(state)
+    if has_second_store(state) and profile.second_store:
+        options |= profile.second_store(state)
+    return options
 
 
 def tempest_features(state: cloud_state.State) -> dict[str, Any]:
@@ -189,6 +233,7 @@ def tempest_features(state: cloud_state.State) -> dict[str, Any]:
     features: dict[str, Any] = {
         'incremental': incremental(state),
         'import_verify': of(state).verifies,
+        'second_store': has_second_store(state),
         # With per_user, Swift keeps backups in the account of their project.
         'other_project': swift not in of(state).services,
     }

@@ -67,7 +67,7 @@ def configure(state: cloud_state.State,
             'report_interval': 2,
             'service_down_time': 15,
             'periodic_fuzzy_delay': 0,
-            **backups.cinder_options(state),
+            **backups.cinder_options(state, site),
             # The tests are about content, not about the time that zlib
             # takes; see the documentation for the figures.
             'backup_compression_algorithm': 'zstd',

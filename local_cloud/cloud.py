@@ -31,6 +31,7 @@ from local_cloud import services
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import state as cloud_state
+from local_cloud import swift
 from local_cloud import tempest_conf
 
 
@@ -51,7 +52,8 @@ class Cloud:
     def up(self, backup: str = 'default', debug: bool = False,
            without: Sequence[str] = (), volumes: str | None = None,
            second_region: bool = False,
-           cinder_of: str | None = None) -> None:
+           cinder_of: str | None = None,
+           second_store: str | None = None) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
@@ -62,9 +64,17 @@ class Cloud:
         :param second_region: have another Cinder, see :mod:`sites`
         :param cinder_of: the release of Cinder, or the Python of a
             virtualenv that has one, where it is not the one installed here
+        :param second_store: whose the storage of its backups is, own or
+            shared; own where that can be
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
+        if second_store and not second_region:
+            raise exceptions.LocalCloudError(
+                f'--second-store {second_store} says where the second region '
+                f'has its backups: it goes with --second-region.')
+        if second_region:
+            backups.second_store(backup, second_store)
         services.check_packages(backup, volumes)
         release = releases.find(cinder_of, self.say)
         services.check_kernel(backup)
@@ -72,7 +82,8 @@ class Cloud:
         self.state.check()
         with self.state.locked():
             new = self._prepare(backup, debug, without, volumes,
-                                second_region, cinder_of, release)
+                                second_region, second_store, cinder_of,
+                                release)
             started: set[str] = set()
             try:
                 self._bring_up(new, started)
@@ -92,8 +103,8 @@ class Cloud:
 
     def _prepare(self, backup: str, debug: bool, without: Sequence[str],
                  volumes: str | None, second_region: bool,
-                 cinder_of: str | None, release: dict[str, Any] | None
-                 ) -> bool:
+                 second_store: str | None, cinder_of: str | None,
+                 release: dict[str, Any] | None) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -103,7 +114,7 @@ class Cloud:
             if self.state.record.get('made'):
                 self._refuse_other_options(backup, debug, without,
                                            volumes, second_region,
-                                           cinder_of, release)
+                                           second_store, cinder_of, release)
                 releases.check(self.state)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
@@ -115,6 +126,8 @@ class Cloud:
         self.state.record.update(
             backup=backup, debug=debug, second_region=second_region,
             cinder=release,
+            second_store=(backups.second_store(backup, second_store)
+                          if second_region else None),
             volumes=volumes or backups.PROFILES[backup].volumes,
             cinder_services=[
                 s for s in cinder.SERVICES if s not in without])
@@ -122,7 +135,8 @@ class Cloud:
 
     def _refuse_other_options(self, backup: str, debug: bool,
                               without: Sequence[str], volumes: str | None,
-                              second_region: bool, cinder_of: str | None,
+                              second_region: bool, second_store: str | None,
+                              cinder_of: str | None,
                               release: dict[str, Any] | None) -> None:
         record = self.state.record
         left_out = set(cinder.SERVICES) - set(record['cinder_services'])
@@ -135,6 +149,7 @@ class Cloud:
                  record.get('second_region', False)),
                 ('--cinder', cinder_of and (release or 'the one here'),
                  record.get('cinder') or 'the one here'),
+                ('--second-store', second_store, record.get('second_store')),
                 ('--without', set(without), left_out)):
             if wanted and wanted != has:
                 raise exceptions.InvalidState(
@@ -223,6 +238,9 @@ class Cloud:
             if second_cinder.wanted(self.state):
                 with self.say.step('endpoints of the second region'):
                     identity.add_region(self.state, sites.SECOND)
+                    if (backups.has_second_store(self.state) and
+                            swift in backups.services(self.state)):
+                        identity.add_accounts(self.state, sites.SECOND)
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
                     self.state)

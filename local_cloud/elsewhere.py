@@ -45,7 +45,8 @@ class Cloud(local_cloud.Cloud):
     def up(self, backup: str = 'default', debug: bool = False,
            without: Sequence[str] = (), volumes: str | None = None,
            second_region: bool = False,
-           cinder_of: str | None = None) -> None:
+           cinder_of: str | None = None,
+           second_store: str | None = None) -> None:
         arguments = ['--backup', backup, '--timeout', str(self.timeout)]
         if debug:
             arguments.append('--debug')
@@ -57,6 +58,8 @@ class Cloud(local_cloud.Cloud):
             arguments.append('--second-region')
         if cinder_of:
             arguments += ['--cinder', cinder_of]
+        if second_store:
+            arguments += ['--second-store', second_store]
         self._run('up', *arguments)
         self.state.load()
 

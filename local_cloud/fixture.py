@@ -44,6 +44,7 @@ class LocalCloud(fixtures.Fixture):
     :param second_region: have another Cinder in a region of its own
     :param cinder_of: the release of Cinder, or the Python of a virtualenv
         that has one, where it is not the one installed here
+    :param second_store: whose the storage of its backups is, own or shared
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -58,10 +59,11 @@ class LocalCloud(fixtures.Fixture):
     def __init__(self, backup: str = 'default', debug: bool = False,
                  without: Sequence[str] = (), timeout: float = 60,
                  volumes: str | None = None, second_region: bool = False,
-                 cinder_of: str | None = None):
+                 cinder_of: str | None = None,
+                 second_store: str | None = None):
         super().__init__()
         self._options = (backup, debug, without, volumes, second_region,
-                         cinder_of)
+                         cinder_of, second_store)
         self._timeout = timeout
 
     def _setUp(self) -> None:

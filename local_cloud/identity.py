@@ -147,6 +147,20 @@ def add_region(state: cloud_state.State, site: sites.Site) -> None:
                    settings.endpoint(state, site.name))
 
 
+def add_accounts(state: cloud_state.State, site: sites.Site) -> None:
+    """Add the endpoints of Swift with the accounts of another site.
+
+    :param site: that Cinder
+    """
+    session = Session(state)
+    kind = settings.OPTIONAL_CATALOGUE['swift'][0]
+    service, = session.get('keystone', f'/services?type={kind}')['services']
+    _add_endpoints(
+        session, service['id'], site.region,
+        settings.url(state, 'swift') +
+        f'/v1/{settings.ACCOUNTS[site]}_%(project_id)s')
+
+
 def _add_endpoints(session: Session, service_id: str, region: str,
                    url: str) -> None:
     for interface in ('public', 'internal', 'admin'):

@@ -34,6 +34,7 @@ from local_cloud import known
 from local_cloud import releases
 from local_cloud import services
 from local_cloud import signals
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import volumes
 
@@ -101,7 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     starting.add_argument(
         '--second-region', action='store_true',
         help='have another Cinder, in a region of its own: with a database '
-             'and volumes of its own, on the same storage of backups')
+             'and volumes of its own')
+    starting.add_argument(
+        '--second-store', choices=(sites.OWN, sites.SHARED),
+        help="where the second region has its backups: on a storage of its "
+             "own, to which backups must be copied, or on the first one's "
+             "(default: own, shared with Ceph's backup drivers)")
     starting.add_argument(
         '--cinder', metavar='RELEASE',
         help=f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
@@ -204,7 +210,7 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     try:
         cloud.up(arguments.backup, arguments.debug, arguments.without,
                  arguments.volumes, arguments.second_region,
-                 arguments.cinder)
+                 arguments.cinder, arguments.second_store)
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -335,7 +341,7 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == 'up':
         cloud.up(arguments.backup, arguments.debug, arguments.without,
                  arguments.volumes, arguments.second_region,
-                 arguments.cinder)
+                 arguments.cinder, arguments.second_store)
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""NFS: nfs-ganesha with one share, which cinder-backup mounts."""
+"""NFS: nfs-ganesha with a share for each site, which cinder-backup mounts."""
 
 import pathlib
 import subprocess
@@ -20,12 +20,14 @@ from typing import Any
 from local_cloud import guest
 from local_cloud import nfs_server
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
 NAME = 'nfs'
 SOCKETS = (NAME,)
 
-_SHARE = 'backups'
+_SHARES = {site: f'backups{site.suffix}'
+           for site in (sites.FIRST, sites.SECOND)}
 
 #: Where Cinder's process begins: what it mounts nobody else sees, and it is
 #: unmounted with the end of that process, whatever ends it.
@@ -33,7 +35,7 @@ LAUNCHER = ('unshare', '--mount', '--propagation', 'private')
 
 
 def directory(state: cloud_state.State) -> pathlib.Path:
-    """Where a cloud's server is; ``shares/backups`` in it is the share."""
+    """Where a cloud's server is; the shares are below ``shares`` in it."""
     return state.data / NAME
 
 
@@ -43,10 +45,10 @@ def missing() -> str:
         guest.missing() if nfs_server.cannot_mount() else '')
 
 
-def options(state: cloud_state.State) -> dict[str, Any]:
-    """What ``cinder.conf`` says of the share."""
+def options(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
+    """What ``cinder.conf`` says of a site's share."""
     return {
-        'backup_share': f'{settings.HOST}:/{_SHARE}',
+        'backup_share': f'{settings.HOST}:/{_SHARES[site]}',
         # The tests damage backups behind the server, which the kernel's
         # client may not notice for a minute. Their process cannot see the
         # mount of Cinder's, or it would do without.
@@ -63,14 +65,23 @@ def store_options(state: cloud_state.State) -> dict[str, Any]:
     """How a test reaches the backups without Cinder: behind the server."""
     return {
         'backup_store': 'filesystem',
-        'backup_store_path': directory(state) / 'shares' / _SHARE,
+        'backup_store_path': _path(state, sites.FIRST),
     }
 
 
+def second_store_options(state: cloud_state.State) -> dict[str, Any]:
+    """The same, of the second site's."""
+    return {'second_backup_store_path': _path(state, sites.SECOND)}
+
+
+def _path(state: cloud_state.State, site: sites.Site) -> pathlib.Path:
+    return directory(state) / 'shares' / _SHARES[site]
+
+
 def configure(state: cloud_state.State) -> None:
-    """Write the server's configuration, and make the share."""
+    """Write the server's configuration, and make the shares."""
     nfs_server.write_configuration(
-        directory(state), state.record['ports'][NAME], [_SHARE])
+        directory(state), state.record['ports'][NAME], [*_SHARES.values()])
 
 
 def environment(state: cloud_state.State) -> dict[str, str]:
@@ -93,7 +104,7 @@ def ready(state: cloud_state.State) -> bool | str:
 def address(state: cloud_state.State) -> str:
     """Where it is, as a person would write it."""
     port = state.record['ports'][NAME]
-    return f'nfs://{settings.HOST}:{port}/{_SHARE}'
+    return f'nfs://{settings.HOST}:{port}/{_SHARES[sites.FIRST]}'
 
 
 def version(state: cloud_state.State) -> str:

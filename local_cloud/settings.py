@@ -30,6 +30,8 @@ ADMIN_PROJECT = 'admin'
 SERVICE_PROJECT = 'service'
 #: Users of the services themselves, in the service project.
 SERVICE_USERS = ('glance', 'cinder')
+#: What accounts in Swift begin with: each site has accounts of its own.
+ACCOUNTS = {sites.FIRST: 'AUTH', sites.SECOND: 'TWO'}
 #: Types and names in the catalogue of every cloud, with the path of their
 #: API.
 CATALOGUE = {
@@ -39,7 +41,7 @@ CATALOGUE = {
 }
 #: The same, of what only some profiles have.
 OPTIONAL_CATALOGUE = {
-    'swift': ('object-store', '/v1/AUTH_%(project_id)s'),
+    'swift': ('object-store', f'/v1/{ACCOUNTS[sites.FIRST]}_%(project_id)s'),
 }
 #: The same, of what has its endpoint in another region.
 OTHER_REGION = {

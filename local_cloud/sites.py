@@ -13,8 +13,9 @@
 """The Cinders of a cloud: one for each region.
 
 A second one has a database, volumes and services of its own, and shares
-Keystone, Glance and the storage of the backups with the first: two sites, of
-which one restores what the other has backed up.
+Keystone and Glance with the first: two sites, of which one restores what the
+other has backed up. The storage of the backups is shared, too, or it is
+another one, to which somebody has to copy them.
 """
 
 import dataclasses
@@ -38,3 +39,7 @@ class Site:
 
 FIRST = Site('cinder', 'RegionOne', 'local', '')
 SECOND = Site('cinder-two', 'RegionTwo', 'second', '-two')
+
+# Whose the storage of the second one's backups is.
+OWN = 'own'
+SHARED = 'shared'

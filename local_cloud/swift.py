@@ -78,8 +78,10 @@ def configure(state: cloud_state.State) -> None:
             'auth_uri': settings.url(state, 'keystone') + '/v3',
             **settings.auth_token(state, NAME),
         },
-        'filter:keystoneauth': {'use': 'egg:swift#keystoneauth',
-                                'operator_roles': 'admin,member'},
+        'filter:keystoneauth': {
+            'use': 'egg:swift#keystoneauth',
+            'reseller_prefix': ','.join(settings.ACCOUNTS.values()),
+            'operator_roles': 'admin,member'},
         'filter:authtoken': {
             'paste.filter_factory':
                 'keystonemiddleware.auth_token:filter_factory',

@@ -68,14 +68,16 @@ class ElsewhereTest(testtools.TestCase):
         """With all options, and without this virtualenv's modules."""
         with fixture.LocalCloud('swift', debug=True, timeout=7,
                                 without=('cinder-volume', 'cinder-backup'),
-                                volumes='files') as local:
+                                volumes='files', second_region=True,
+                                second_store='shared') as local:
             root = str(local.state.root)
             self.assertEqual('an id', local.state.cloud_id)
             self.assertIsInstance(local.cloud, elsewhere.Cloud)
         self.assertEqual([
             [['--quiet', '--state-dir', root, 'up', '--backup', 'swift',
               '--timeout', '7', '--debug', '--without', 'cinder-volume',
-              '--without', 'cinder-backup', '--volumes', 'files'], False],
+              '--without', 'cinder-backup', '--volumes', 'files',
+              '--second-region', '--second-store', 'shared'], False],
             [['--quiet', '--state-dir', root, 'down'], False],
         ], self.called())
         self.assertFalse(os.path.exists(root))

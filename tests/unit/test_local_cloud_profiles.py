@@ -35,6 +35,7 @@ from local_cloud import exceptions
 from local_cloud import keystone
 from local_cloud import services
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import volumes
 
@@ -81,6 +82,31 @@ class ProfilesTest(testtools.TestCase):
             'backup_swift_auth': 'per_user',
             'backup_swift_object_size': settings.CHUNK,
         }, backups.cinder_options(self.state))
+
+    def test_options_of_the_second_site(self):
+        self.state.record.update(ports={'swift': 5, 'nfs': 6})
+        for backup in ('default', 'swift', 'nfs'):
+            self.state.record['backup'] = backup
+            first = backups.cinder_options(self.state)
+            for store, differ in (('shared', False), ('own', True)):
+                self.state.record['second_store'] = store
+                second = backups.cinder_options(self.state, sites.SECOND)
+                self.assertEqual(differ, first != second)
+                self.assertEqual(
+                    differ, any(name.startswith('second_backup_store_')
+                                for name in backups.tempest_options(
+                                    self.state)))
+                self.assertEqual(differ, backups.tempest_features(
+                    self.state)['second_store'])
+                self.assertEqual(first, backups.cinder_options(self.state))
+
+    def test_whose_storage_the_second_site_has(self):
+        for name in backups.PROFILES:
+            best = 'shared' if name.endswith('ceph') else 'own'
+            self.assertEqual(best, backups.second_store(name))
+            self.assertEqual('shared', backups.second_store(name, 'shared'))
+        self.assertRaises(exceptions.LocalCloudError, backups.second_store,
+                          'ceph', 'own')
 
     def test_no_address_without_a_port(self):
         keystone = services.of(self.state)[0]

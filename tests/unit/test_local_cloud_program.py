@@ -300,6 +300,24 @@ class RecordTest(LocalCloudTestCase):
             self.assert_error(f'made with another {options[0]}',
                               self.on('up', *options))
 
+    def test_another_store_on_an_old_cloud(self):
+        self.make(made=True, backup='default', debug=False,
+                  second_region=True, second_store='own',
+                  cinder_services=['cinder-volume'])
+        self.assert_error(
+            'made with another --second-store',
+            self.on('up', '--second-region', '--second-store', 'shared'))
+
+    def test_store_of_no_second_region(self):
+        self.assert_error('it goes with --second-region',
+                          self.on('up', '--second-store', 'own'))
+
+    def test_store_that_cannot_be(self):
+        self.assert_error(
+            '--second-store own does not go with --backup ceph',
+            self.on('up', '--backup', 'ceph', '--second-region',
+                    '--second-store', 'own'))
+
 
 class LogsTest(LocalCloudTestCase):
     def setUp(self):

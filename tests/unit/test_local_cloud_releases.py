@@ -321,7 +321,7 @@ class RunningTest(ReleasesCase):
 
     def refuse(self, wanted, release):
         local_cloud.Cloud(self.state)._refuse_other_options(
-            'default', False, (), None, False, wanted, release)
+            'default', False, (), None, False, None, wanted, release)
 
     def test_another_one_is_refused(self):
         self.refuse(None, None)
