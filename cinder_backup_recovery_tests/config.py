@@ -208,8 +208,10 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'poll_interval',
         default=1.0,
         min=0.01,
-        help="Seconds between two questions for a status. A smaller value "
-             "shortens the run on a fast cloud and asks more of its API."),
+        help="Seconds between two questions for a status, at first; what "
+             "takes long is asked for less often, up to ten times as long "
+             "between two questions. A smaller value shortens the run on a "
+             "fast cloud and asks more of its API."),
     cfg.IntOpt(
         'wait_timeout',
         default=300,

@@ -55,6 +55,19 @@ class Patience:
     backup: float = 600
     restore: float = 600
 
+    def pause(self, waited: float, limit: float) -> float:
+        """How long not to ask again.
+
+        A tenth of the time that it takes already, within bounds: what ends
+        soon is noticed soon, and what takes long is not slowed down by
+        questions.
+
+        :param waited: seconds since the first question
+        :param limit: seconds after which the last one is asked
+        """
+        longer = min(waited / 10, 10 * self.interval)
+        return min(max(self.interval, longer), max(limit - waited, 0.01))
+
     @classmethod
     def from_config(cls, conf: Any) -> 'Patience':
         """Take the times of the configuration.
@@ -163,7 +176,7 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
                 f'{_caller()} waited {waited:.0f} s for {kind} '
                 f'{resource_id} to be {goal}, but it is still {status}: '
                 f'{_quote(api, kind, resource_id, resource, related)}')
-        time.sleep(min(patience.interval, max(limit - waited, 0.01)))
+        time.sleep(patience.pause(waited, limit))
 
 
 def wait_for_deletion(api: Api, kind: str, resource_id: str,
@@ -203,4 +216,4 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
                 f'{_caller()} waited {waited:.0f} s for {kind} '
                 f'{resource_id} to be deleted, but it is still {status}: '
                 f'{reasons(api, kind, resource_id, resource)}')
-        time.sleep(min(patience.interval, max(limit - waited, 0.01)))
+        time.sleep(patience.pause(waited, limit))

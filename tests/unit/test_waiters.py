@@ -105,6 +105,15 @@ class WaitForStatusTest(testtools.TestCase):
             waiters.Patience(interval=60, timeout=0.05))
 
 
+class PatienceTest(testtools.TestCase):
+    def test_what_takes_long_is_asked_for_less_often(self):
+        patience = waiters.Patience(interval=0.5)
+        self.assertEqual(
+            [0.5, 0.5, 2, 5, 5, 1, 0.01],
+            [patience.pause(waited, 100) for waited in
+             (0, 3, 20, 50, 90, 99, 101)])
+
+
 class WaitForDeletionTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
