@@ -41,6 +41,9 @@ from local_cloud import state as cloud_state
 #: The first number of Cinder's version, by the name of the release.
 NUMBERS = {'2025.1': 26, '2025.2': 27, '2026.1': 28, '2026.2': 29}
 
+# The first on native threads, where eventlet has no server for its API.
+_NATIVE = 29
+
 _CONSTRAINTS = pathlib.Path(__file__).parent / 'constraints'
 # What Cinder's process wants beside Cinder and what that brings.
 _REQUIREMENTS = ('psutil',)
@@ -194,7 +197,8 @@ def _describe(interpreter: str) -> dict[str, Any]:
     done = None
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
-            [interpreter, '-I', '-c', _ASK, *_PACKAGES, *_REQUIREMENTS],
+            [interpreter, '-I', '-c', _ASK, *_PACKAGES, *_REQUIREMENTS,
+             'cheroot'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=60)
     try:
@@ -207,6 +211,8 @@ def _describe(interpreter: str) -> dict[str, Any]:
             f'bin/python of a virtualenv that has Cinder, or one of the '
             f'releases {", ".join(names())}.')
     missing = {'cinder', *_REQUIREMENTS} - set(found['packages'])
+    if not missing and _number(found['packages']['cinder']) >= _NATIVE:
+        missing = {'cheroot'} - set(found['packages'])
     if missing:
         raise exceptions.MissingPackage(
             f'Not installed in {found["prefix"]}: '

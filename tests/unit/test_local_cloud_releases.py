@@ -116,6 +116,15 @@ class WantedTest(ReleasesCase):
         error = self.error(f'{place}/bin/python')
         self.assertIn(f'Not installed in {place}: cinder, psutil', error)
         self.assertIn(f'{place}/bin/python -m pip install', error)
+        # On native threads, its API wants a server too.
+        packages, = (place / 'lib').glob('python*/site-packages')
+        for name, version in ('psutil', '7.0.0'), ('cinder', '29.1.0'):
+            _wheel(self.directory, name, version)
+            with zipfile.ZipFile(self.directory / f'{name}-{version}-py3-'
+                                 'none-any.whl') as wheel:
+                wheel.extractall(packages)
+        self.assertIn(f'Not installed in {place}: cheroot.',
+                      self.error(f'{place}/bin/python'))
 
     def test_no_python(self):
         for wanted in '/nowhere/bin/python', '/bin/true', '/etc/passwd':
