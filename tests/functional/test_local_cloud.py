@@ -19,6 +19,7 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 import sys
 from unittest import mock
 
@@ -39,6 +40,8 @@ from tests import cloud_cases
 
 SERVICES = ('keystone', 'glance', 'cinder', 'cinder-two')
 MEMORY = 600 * 1024 ** 2
+_SHIPPING = ('cinder_backup_recovery_tests.scenario.test_shipping.'
+             'ShippedInPartTest')
 
 
 class LocalCloudTest(cloud_cases.CloudCase):
@@ -398,3 +401,23 @@ class FixtureTest(testtools.TestCase):
         self.assertEqual([], daemons.all_of(local.state))
         self.assertNotIn(local.state.root.parent,
                          cloud_state.temporary_directories())
+
+
+class SharedStoreTest(testtools.TestCase):
+    """Two sites that reach one storage, by the option for it."""
+
+    def test_shipped_without_a_copy(self):
+        with fixture.LocalCloud(second_region=True,
+                                second_store='shared') as local:
+            first, second = (
+                re.search('^backup_posix_path = .*', local.state.config(
+                    name).read_text(), re.MULTILINE)[0]
+                for name in ('cinder', 'cinder-two'))
+            self.assertEqual(first, second)
+            done = subprocess.run(
+                [sys.executable, '-m', 'testtools.run', _SHIPPING],
+                cwd=pathlib.Path(__file__).parents[2],
+                env={**os.environ, **local.environment},
+                capture_output=True, text=True, timeout=300)
+            self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+            self.assertIn('Ran 1 test', done.stdout)

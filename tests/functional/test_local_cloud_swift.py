@@ -18,11 +18,18 @@ import subprocess
 import sys
 
 import psutil
+import requests
+from tempest.lib import auth
+from tempest.lib.services import object_storage
 import testtools
 
+from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests.stores import swift as swift_store
 from local_cloud import daemons
 from local_cloud import fixture
 from local_cloud import identity
+from local_cloud import settings
+from local_cloud import sites
 from local_cloud import swift
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -35,7 +42,7 @@ class SwiftProfileTest(testtools.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.local = fixture.LocalCloud('swift')
+        cls.local = fixture.LocalCloud('swift', second_region=True)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
 
@@ -77,8 +84,94 @@ class SwiftProfileTest(testtools.TestCase):
         self.assertIn('kept', [container['name'] for container in
                                session.get('swift', '?format=json')])
 
+    def _store(self, site):
+        """The adapter of the tests, as the administrator, at one site."""
+        state = self.local.state
+        provider = auth.KeystoneV3AuthProvider(auth.KeystoneV3Credentials(
+            username=settings.ADMIN_USER,
+            password=state.record['passwords'][settings.ADMIN_USER],
+            project_name=settings.ADMIN_PROJECT, user_domain_name='Default',
+            project_domain_name='Default'),
+            settings.endpoint(state, 'keystone'))
+        store = swift_store.SwiftStore(*(
+            client(provider, 'object-store', site.region)
+            for client in (object_storage.ContainerClient,
+                           object_storage.ObjectClient,
+                           object_storage.AccountClient)))
+        store.check()
+        return store
+
+    def test_copied_to_the_accounts_of_the_other_site(self):
+        """With all that is said of an object, and nothing else's."""
+        session = self._session()
+        container, prefix = 'some backups', 'volume_1/20261122/az_ü_backup_b'
+        said = {'Content-Type': 'text/x-backup', 'X-Object-Meta-Kind': 'full',
+                'Content-Encoding': 'zstd', 'X-Delete-At': '4102444800',
+                'Content-Disposition': 'attachment'}
+        session.request('PUT', 'swift', f'/{container}')
+        for name, headers in ((f'{prefix}-00001', said),
+                              (f'{prefix}_metadata', {}),
+                              ('another', {})):
+            session.request('PUT', 'swift', f'/{container}/{name}',
+                            data=name.encode() * 9, headers=headers)
+        here, there = (self._store(site)
+                       for site in (sites.FIRST, sites.SECOND))
+        backup = stores_base.Backup('b', '', container, prefix, None, {})
+        parts = here.parts(backup)
+        self.assertEqual(
+            ['container', 'object', 'object'], [one.kind for one in parts])
+        self.assertEqual([], there.parts(backup))
+        for part in parts:
+            self.assertIsNone(there.state(part.kind, part.where))
+            here.copy(part, there)
+            self.assertEqual(here.state(part.kind, part.where),
+                             there.state(part.kind, part.where))
+        self.assertEqual(parts, there.parts(backup))
+        self.assertIsNone(there.read(container, 'another'))
+        head, _ = there._object_client.list_object_metadata(
+            *swift_store._quoted(container, f'{prefix}-00001'))
+        self.assertEqual({key.lower(): value for key, value in said.items()},
+                         {key.lower(): head.get(key.lower()) for key in said})
+        # It is no place in which the first site's objects show as well.
+        for part in reversed(parts):
+            here.change(part.kind, part.where, None)
+        self.assertEqual([], here.parts(backup))
+        self.assertEqual(b'another' * 9, here.read(container, 'another'))
+        self.assertEqual(parts, there.parts(backup))
+        for part in reversed(parts):
+            there.change(part.kind, part.where, None)
+            there.change(part.kind, part.where, None)
+        self.assertFalse(there.has_container(container))
+
     def test_stranger_is_refused(self):
         session = self._session()
-        session._requests.headers['X-Auth-Token'] = 'nobody'
-        answer = session._requests.get(session._root('swift'), timeout=10)
-        self.assertEqual(401, answer.status_code)
+        for prefix in settings.ACCOUNTS.values():
+            for account in (session.project_id, 'another'):
+                answer = session._requests.get(
+                    settings.url(self.local.state, 'swift') +
+                    f'/v1/{prefix}_{account}', timeout=10,
+                    headers={'X-Auth-Token': 'nobody'})
+                self.assertEqual(401, answer.status_code)
+        # Nor does a member of one project get at another's account.
+        user = session.request('POST', 'keystone', '/users', json={'user': {
+            'name': 'member', 'password': 'its-secret'}})['user']
+        project = session.request('POST', 'keystone', '/projects', json={
+            'project': {'name': 'its-project'}})['project']
+        role, = (one['id'] for one in session.get('keystone', '/roles')[
+            'roles'] if one['name'] == 'member')
+        session.request('PUT', 'keystone', f'/projects/{project["id"]}/users/'
+                                           f'{user["id"]}/roles/{role}')
+        answer = requests.post(
+            settings.endpoint(self.local.state, 'keystone') + '/auth/tokens',
+            json={'auth': {
+                'identity': {'methods': ['password'], 'password': {'user': {
+                    'id': user['id'], 'password': 'its-secret'}}},
+                'scope': {'project': {'id': project['id']}}}}, timeout=30)
+        token = {'X-Auth-Token': answer.headers['X-Subject-Token']}
+        for prefix in settings.ACCOUNTS.values():
+            for account, codes in ((project['id'], (200, 204)),
+                                   (session.project_id, (403,))):
+                answer = requests.get(
+                    settings.url(self.local.state, 'swift') +
+                    f'/v1/{prefix}_{account}', timeout=10, headers=token)
+                self.assertIn(answer.status_code, codes, prefix)
