@@ -173,6 +173,12 @@ class TableTest(testtools.TestCase):
         for word in 'a step', 'Traceback', 'machine':
             self.assertNotIn(word, text)
 
+    def test_documented(self):
+        """The table in the documentation is what the command makes."""
+        place = pathlib.Path(__file__).parents[2] / 'doc/source/results'
+        self.assertEqual((place / 'in-tree.inc').read_text(),
+                         self.made(*sorted(place.glob('*.json'))))
+
     def test_errors(self):
         """One line that names the file."""
         good = self.report()
