@@ -41,7 +41,7 @@ from tests import cloud_cases
 SERVICES = ('keystone', 'glance', 'cinder', 'cinder-two')
 MEMORY = 600 * 1024 ** 2
 _SHIPPING = ('cinder_backup_recovery_tests.scenario.test_shipping.'
-             'ShippedInPartTest')
+             'ShippedBackupTest')
 
 
 class LocalCloudTest(cloud_cases.CloudCase):
@@ -420,4 +420,4 @@ class SharedStoreTest(testtools.TestCase):
                 env={**os.environ, **local.environment},
                 capture_output=True, text=True, timeout=300)
             self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-            self.assertIn('Ran 1 test', done.stdout)
+            self.assertIn('Ran 2 tests', done.stdout)
