@@ -17,6 +17,7 @@ that, so that a clean-up can remove the rest of either after a kill.
 """
 
 from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 from cinder_backup_recovery_tests import clients
@@ -100,22 +101,28 @@ class Copier:
         return [part.title for part in self.there.parts(backup)
                 if not part.is_container]
 
-    def destroy(self, backup: base.Backup) -> None:
-        """Remove all of a backup from the first site's storage, for good.
+    def destroy(self, backups: Sequence[base.Backup]) -> None:
+        """Remove all of some backups from the first site's storage, for good.
 
-        :param backup: one whose row is lost, so that Cinder has nothing more
-            to do with it there
-        :raises NotInLedger: the suite has not made the backup
+        :param backups: those whose rows are lost, so that Cinder has nothing
+            more to do with them there; with all that build on them
+        :raises NotInLedger: the suite has not made one of them
         """
-        self.ledger.require(clients.BACKUP, [backup.id])
-        self._record(backup.id, False, self.parts(backup))
-        for kind in (clients.BACKUP, disposal.RECORD):
-            self.ledger.gone(kind, backup.id)
-        self._remove(backup.id, second=False)
-        if [part for part in self.here.parts(backup)
-                if not part.is_container]:
-            raise exceptions.StoreFailed(
-                f'backup {backup.id} is still on the first site\'s storage')
+        self.ledger.require(clients.BACKUP, [one.id for one in backups])
+        # All of them, before any is destroyed: a child whose parent is gone
+        # cannot be imported any more, to be removed by Cinder.
+        for backup in backups:
+            self._record(backup.id, False, self.parts(backup))
+        for backup in reversed(backups):
+            for kind in (clients.BACKUP, disposal.RECORD):
+                self.ledger.gone(kind, backup.id)
+        for backup in backups:
+            self._remove(backup.id, second=False)
+            if [part for part in self.here.parts(backup)
+                    if not part.is_container]:
+                raise exceptions.StoreFailed(
+                    f'backup {backup.id} is still on the first site\'s '
+                    f'storage')
 
     def remove(self, backup: base.Backup) -> None:
         """Remove what is left of a copy; again does nothing.

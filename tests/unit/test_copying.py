@@ -50,6 +50,9 @@ class CopyingCase(test_stores.DirectoryCase):
         return copying.Copier(here or self.store, self.there, 'filesystem',
                               self.ledger, 'sender', 'receiver')
 
+    def destroy(self, *backups):
+        self.copier.destroy(backups)
+
     def files(self, root, backup=None):
         """What is below a directory: modes and times, and bytes of files."""
         found = {}
@@ -122,7 +125,7 @@ class CopyTest(CopyingCase):
         self.copier.copy(self.backup)
         copied = self.files(self.second)
         others = self.files(self.root, self.other)
-        self.copier.destroy(self.backup)
+        self.copier.destroy([self.backup])
         self.assertEqual(others, self.files(self.root))
         self.assertFalse(os.path.exists(
             os.path.join(self.root, self.backup.container)))
@@ -134,7 +137,7 @@ class CopyTest(CopyingCase):
     def test_only_what_the_suite_has_made(self):
         foreign = self.make([b'theirs'], owned=False)
         before = self.files(self.root)
-        for act in (self.copier.copy, self.copier.destroy):
+        for act in (self.copier.copy, self.destroy):
             self.assertRaises(exceptions.NotInLedger, act, foreign)
         self.assertEqual(before, self.files(self.root))
         self.assertEqual({}, self.files(self.second))
@@ -154,7 +157,7 @@ class CopyTest(CopyingCase):
     def test_backup_that_is_not_there(self):
         lost = base.Backup(self.backup.id, '', self.backup.container,
                            'volume_x_' + self.backup.id, None, {})
-        for act in (self.copier.copy, self.copier.destroy):
+        for act in (self.copier.copy, self.destroy):
             self.assertRaises(exceptions.StoreFailed, act, lost)
         self.assertEqual([], self.entries())
 
@@ -176,7 +179,7 @@ class CopyTest(CopyingCase):
                 (self.other.container, self.other.service_metadata)):
             hostile = base.Backup(self.backup.id, '', container, prefix,
                                   None, {})
-            for act in (self.copier.copy, self.copier.destroy):
+            for act in (self.copier.copy, self.destroy):
                 self.assertRaises(exceptions.StoreRefused, act, hostile)
 
     def test_ledger_that_leads_elsewhere(self):
@@ -264,18 +267,50 @@ class CleanupTest(CopyingCase):
             self.ledger.add(clients.BACKUP, self.backup.id)
 
     def test_site_that_was_burning_down(self):
-        for after in (0, 3, 6):
-            backup = self.make([b'one', b'two', b'three', b'four'])
-            self.backup, others = backup, self.files(self.root, self.other)
-            self.kill(self.copier.destroy, after)
-            self.assertEqual(6 - after,
-                             len(self.files(self.root, backup)))
-            self.ledger.gone(clients.BACKUP, self.other.id)
+        """Of a chain, Cinder could not import what has lost its parent."""
+        for after in (0, 3, 6, 7, 9, 13):
+            chain = [self.make([b'one', b'two', b'three', b'four'])
+                     for _ in range(2)]
+            for one in (self.backup, self.other):
+                self.ledger.gone(clients.BACKUP, one.id)
+            others = {name: data for name, data in self.files(
+                self.root).items() if not any(
+                    one.id in name for one in chain)}
+            self.kill(lambda _, chain=chain: self.destroy(*chain), after)
+            self.assertEqual(others, {
+                name: data for name, data in self.files(self.root).items()
+                if name in others})
             self.assertEqual(0, self.run_it(), self.lines)
-            self.assertEqual({}, self.files(self.root, backup))
-            self.assertEqual(others, self.files(self.root, self.other))
-            self.assertFalse(os.path.exists(
-                os.path.join(self.root, backup.container)))
+            self.assertEqual(others, self.files(self.root))
+            for one in chain:
+                self.assertFalse(os.path.exists(
+                    os.path.join(self.root, one.container)))
+            self.assertEqual([], self.cloud.requests)
+
+    def test_site_that_was_about_to_burn_down(self):
+        """Killed while the ledger was written: all of it is still there."""
+        chain = [self.make([b'one', b'two']) for _ in range(2)]
+        for one in (self.backup, self.other):
+            self.ledger.gone(clients.BACKUP, one.id)
+        for method in ('add', 'gone'):
+            for after in range(2):
+                events = [None] * after + [Killed]
+                real = getattr(self.ledger, method)
+
+                def event(*args, events=events, real=real, **kwargs):
+                    error = events.pop(0)
+                    if error:
+                        raise error
+                    return real(*args, **kwargs)
+
+                with mock.patch.object(self.ledger, method, event):
+                    self.assertRaises(Killed, self.destroy, *chain)
+                for one in chain:
+                    # For Cinder to delete, or for the clean-up.
+                    self.assertTrue(
+                        [entry for entry in self.ledger.entries()
+                         if one.id in entry.resource_id])
+                    self.assertEqual(4, len(self.files(self.root, one)))
 
     def test_copy_goes_after_its_backup(self):
         self.copier.copy(self.backup)
