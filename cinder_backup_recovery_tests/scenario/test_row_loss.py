@@ -220,28 +220,40 @@ class ChainRowLossTest(base.RecoveryScenario):
         self.restore_and_compare(grown, history=self.history)
 
 
-class ChainAndSourceLossTest(base.RecoveryScenario):
-    """A chain loses its rows, and the volume that it was made of is gone."""
+class ProjectLossTest(base.RecoveryScenario):
+    """A project loses all of its backups, and its volumes are gone."""
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
 
     @classmethod
     def resource_setup(cls) -> None:
-        """Make a chain of three backups and delete the source volume."""
+        """Make a chain and a backup of another volume, delete both volumes."""
         super().resource_setup()
-        cls.volume_id, cls.chain = cls.make_chain()
-        cls.history = tuple(link.layout for link in cls.chain)
-        cls.class_resources.remove(clients.VOLUME, cls.volume_id)
+        volume_id, cls.chain = cls.make_chain()
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
 
     @decorators.idempotent_id('c39f9f3d-2c83-44eb-bc75-d5e4f214b6c8')
-    def test_chain_restored_without_source_volume(self) -> None:
-        """A chain is restored where neither rows nor source volume are.
+    def test_all_restored_without_source_volumes(self) -> None:
+        """All backups come back where neither rows nor volumes are left.
 
-        If it fails, backups save nothing in the very disaster that they
-        are made for: the loss of the cloud with its volumes.
+        Imported from the newest to the oldest. If it fails, backups save
+        nothing in the very disaster that they are made for: the loss of the
+        cloud with its volumes.
         """
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
-        for link in self.chain:
-            self.restore_and_compare(link, history=self.history)
+        backups = [*self.chain, self.other]
+        ids = {link.backup_id for link in backups}
+        self.assertEqual(ids, ids & self._listed())
+        self.lose_rows([link.record for link in backups])
+        with self.story.step('the project has no backup of them any more'):
+            self.assertEqual(set(), ids & self._listed())
+        self.import_all(backups[::-1])
+        self.assertEqual(ids, ids & self._listed())
+        layouts = tuple(link.layout for link in backups)
+        for link in backups:
+            self.restore_and_compare(link, history=layouts)
+
+    def _listed(self) -> set[str]:
+        return {one['id'] for one in
+                self.cloud.backups.list_backups()['backups']}
