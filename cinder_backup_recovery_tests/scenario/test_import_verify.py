@@ -29,10 +29,10 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import stores
 from cinder_backup_recovery_tests.stores import base as stores_base
 from cinder_backup_recovery_tests.stores import damaging
 
@@ -43,7 +43,7 @@ CONF = config.CONF
 _CUT_OFF = 250
 
 
-class DamageScenario(base.RecoveryScenario):
+class DamageScenario(stores.StoreScenario):
     """Base of the tests that damage a backup on its storage."""
 
     needed_features: tuple[str, ...] = ('import_verify', 'row_loss_hard')
@@ -51,23 +51,12 @@ class DamageScenario(base.RecoveryScenario):
     other: base.Link
 
     @classmethod
-    def skip_checks(cls) -> None:
-        """Skip where nothing is said of how the storage is reached."""
-        super().skip_checks()
-        if not CONF.cinder_backup_recovery.backup_store:
-            raise cls.skipException(
-                f'{cls.__name__}: [cinder_backup_recovery] backup_store is '
-                f'not set')
-
-    @classmethod
     def setup_clients(cls) -> None:
-        """Prove that the storage can be reached, before a volume is made."""
+        """Make what damages the storage."""
         super().setup_clients()
-        name = CONF.cinder_backup_recovery.backup_store
-        cls.store = stores.make(CONF, name, lambda: cls.os_project_admin)
-        cls.store.check()
-        cls.damager = damaging.Damager(cls.store, name, cls.ledger,
-                                       cls.project_id)
+        cls.damager = damaging.Damager(
+            cls.store, CONF.cinder_backup_recovery.backup_store, cls.ledger,
+            cls.project_id)
 
     @classmethod
     def make_other(cls) -> None:

@@ -206,6 +206,20 @@ class BackupStore(abc.ABC):
         :raises StoreRefused: it is not where backups are
         """
 
+    def remains(self, backup: Backup) -> Sequence[str] | None:
+        """Say what of a backup is on the storage, whole or not.
+
+        An adapter that does not say it costs a skipped test, of whether the
+        deletion of a backup frees its storage.
+
+        :param backup: one that may be deleted
+        :returns: what people call each part of it; nothing once it is
+            deleted, also where backups that it belongs with are still there;
+            None if this adapter cannot say
+        :raises StoreRefused: the record names what may not be its backup's
+        """
+        return None
+
     # What an adapter has that can copy
 
     @classmethod

@@ -214,6 +214,29 @@ class RbdStore(base.BackupStore):
                 f'image {self._image(backup)} holds no data')
         return found
 
+    def remains(self, backup: base.Backup) -> Sequence[str]:
+        """Name the object, the snapshots and the image of a backup.
+
+        The image is a backup's only as long as no other has a snapshot of
+        it, or when it has none.
+
+        :param backup: one that may be deleted
+        """
+        name = self._image(backup)
+        found = []
+        with self._connected() as ioctx:
+            with contextlib.suppress(rados.ObjectNotFound):
+                ioctx.stat(f'backup.{backup.id}.meta')
+                found.append(f'backup.{backup.id}.meta')
+            if name in rbd.RBD().list(ioctx):
+                with self._open(ioctx, name, read_only=True) as image:
+                    snapshots = [one['name'] for one in image.list_snaps()]
+                own = [one for one in snapshots if backup.id in one]
+                found += [f'{name}@{one}' for one in own]
+                if len(own) == len(snapshots):
+                    found.append(name)
+        return found
+
     # Damages
 
     def damages(self, backup: base.Backup) -> Sequence[base.Damage]:

@@ -241,6 +241,18 @@ class DamagingTest(DirectoryCase):
                                       self.backup, self.other):
                 self.fail('it was damaged')
 
+    def test_remains(self):
+        directory = os.path.join(self.root, self.backup.container)
+        names = sorted(os.listdir(directory))
+        self.assertEqual(names, self.store.remains(self.backup))
+        self.assertEqual(6, len(names))
+        while names:
+            os.remove(os.path.join(directory, names.pop()))
+            self.assertEqual(names, self.store.remains(self.backup))
+        os.rmdir(directory)
+        self.assertEqual([], self.store.remains(self.backup))
+        self.assertIsNone(base.BackupStore.remains(self.store, self.backup))
+
 
 class CleanupTest(DirectoryCase):
 

@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Backups that were recovered, and are not wanted any more."""
+
+import time
+
+from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import stores
+from cinder_backup_recovery_tests.stores import base as stores_base
+
+# Seconds after which a list of objects must agree with their deletion: that
+# of Swift may be late.
+_LATE = 60
+
+
+class RemovalTest(stores.StoreScenario):
+    """A chain is imported, and then deleted."""
+
+    needed_features = ('row_loss_hard', 'incremental')
+    rewrites_content = True
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a chain of three backups and delete the source volume."""
+        super().resource_setup()
+        volume_id, cls.chain = cls.make_chain()
+        cls.class_resources.remove(clients.VOLUME, volume_id)
+
+    def remains(self, link: base.Link) -> list[str]:
+        """Look what of a backup is on the storage.
+
+        :param link: the backup
+        """
+        found = self.store.remains(
+            stores_base.Backup.from_record(link.record))
+        if found is None:
+            raise self.skipException(
+                'the adapter of [cinder_backup_recovery] backup_store does '
+                'not say what remains of a backup')
+        return list(found)
+
+    @decorators.idempotent_id('b0a5a4c9-3a52-4b0c-9d43-7f1a6f0f3c58')
+    def test_deleted_from_the_storage(self) -> None:
+        """What was imported is deleted from the storage with its row.
+
+        A parent is not deleted before its children. If it fails, a site that
+        has recovered its backups pays for them for ever; or whoever deletes
+        an old backup destroys all that build on it.
+        """
+        for link in self.chain:
+            self.assertNotEqual([], self.remains(link))
+        self.lose_rows([link.record for link in self.chain])
+        self.import_all(self.chain)
+        for number in reversed(range(len(self.chain))):
+            link = self.chain[number]
+            for parent in self.chain[:number]:
+                self._refused(parent)
+            with self.story.step(f'delete {link.what} {link.backup_id}'):
+                self.class_resources.remove(clients.BACKUP, link.backup_id)
+            with self.story.step('nothing of it is on the storage'):
+                self._wait_until_free(link)
+            for parent in self.chain[:number]:
+                self.assertNotEqual(
+                    [], self.remains(parent),
+                    f'with {link.what}, {parent.what} {parent.backup_id} was '
+                    f'removed from the storage')
+
+    def _refused(self, parent: base.Link) -> None:
+        before = self.remains(parent)
+        with self.story.step(f'{parent.what} {parent.backup_id} has children '
+                             f'and is not deleted'):
+            self.assertRaises(lib_exc.BadRequest, self.cloud.delete,
+                              clients.BACKUP, parent.backup_id)
+            self.assertEqual('available', self.cloud.show(
+                clients.BACKUP, parent.backup_id)['status'])
+            self.assertEqual(before, self.remains(parent))
+
+    def _wait_until_free(self, link: base.Link) -> None:
+        started = time.monotonic()
+        while left := self.remains(link):
+            if time.monotonic() - started > _LATE:
+                self.fail(f'{link.what} {link.backup_id} is deleted, but '
+                          f'still on the storage: {", ".join(left)}')
+            time.sleep(self.patience.interval)
