@@ -22,6 +22,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
@@ -81,11 +82,11 @@ class ExportTest(lost_backup.LostBackupTest):
 
     @decorators.idempotent_id('a6c7b791-7265-4cb2-94e0-aa2bdbe8f10e')
     @features.needs('incremental')
-    def test_incremental_and_while_creating(self) -> None:
+    def test_incremental_while_creating_and_deleting(self) -> None:
         """A record names the backup that an incremental one builds on.
 
         If it fails, a chain cannot be put together again; or a record was
-        exported of a backup that nobody can restore yet.
+        exported of a backup that nobody can restore yet, or any more.
         """
         self.have_it()
         name = self.resources.name('backup')
@@ -96,7 +97,23 @@ class ExportTest(lost_backup.LostBackupTest):
             child = made.result()
         record = self.resources.export_record(child['id'])
         self.assert_described(record, parent_id=self.backup_id)
-        self.resources.remove(clients.BACKUP, child['id'])
+        self._export_while_deleting(child['id'])
+
+    def _export_while_deleting(self, backup_id: str) -> None:
+        started = time.monotonic()
+        self.cloud.delete(clients.BACKUP, backup_id)
+        while time.monotonic() - started < self.patience.backup:
+            # From the answer to the deletion on there is nothing to export.
+            refused = self.assertRaises(
+                (lib_exc.BadRequest, lib_exc.NotFound),
+                self.cloud.export_record, backup_id)
+            if isinstance(refused, lib_exc.NotFound):
+                break
+            time.sleep(self.patience.interval)
+        waiters.wait_for_deletion(self.cloud, clients.BACKUP, backup_id,
+                                  self.patience)
+        for kind in (clients.BACKUP, disposal.RECORD):
+            self.ledger.gone(kind, backup_id)
 
     def _export_while_creating(self, name: str, made: futures.Future) -> None:
         while not made.done():
@@ -125,6 +142,30 @@ class ExportTest(lost_backup.LostBackupTest):
         self.lose_rows([record])
         self.resources.import_record(record)
         self.assert_recovered(backup, record)
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('5d8ab9a7-8f0b-4f3c-a2be-3c8ab7a5e9d1')
+    def test_while_restoring(self) -> None:
+        """A backup that is being restored is not exported, nor harmed.
+
+        If it fails, an export at the wrong moment ends the restore that a
+        user waits for, or gives a record of a state that does not last.
+        """
+        self.have_it()
+        volume_id = self.resources.begin_restore(self.backup_id)
+        # It is so from the answer on, until all bytes are written.
+        refused = self.assertRaises(
+            lib_exc.BadRequest, self.cloud.export_record, self.backup_id)
+        self.assertIn('restoring', str(refused))
+        waiters.wait_for_status(
+            self.cloud, clients.VOLUME, volume_id, 'available',
+            self.patience, timeout=self.patience.restore)
+        waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.backup_id, 'available',
+            self.patience, timeout=self.patience.restore)
+        self.assert_content(volume_id, self.content_before,
+                            'what was restored during an export')
+        self.assert_recovered(self.view, self.record)
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('c8e9d9b3-9487-4ed4-b6a2-cc4dfd0a1320')
