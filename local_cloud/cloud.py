@@ -314,6 +314,7 @@ class Cloud:
         with contextlib.suppress(exceptions.InvalidState):
             self.state.load()
         self.state.check_removable()
+        self._end_own_starts()
         with self.state.locked():
             self._stop_all()
             if keep:
@@ -321,6 +322,15 @@ class Cloud:
                 return
             self.state.remove()
             self.say.say(f'removed {self.state.root}')
+
+    def _end_own_starts(self) -> None:
+        """End an "up" that something in this cloud has begun.
+
+        A test has killed Cinder and starts it again: this goes on where the
+        test is killed, and it holds the lock.
+        """
+        daemons.stop([process for process in daemons.all_of(self.state)
+                      if daemons.has_open(process, self.state.lock)])
 
     def _stop_all(self) -> None:
         with self.say.step('stopping'):

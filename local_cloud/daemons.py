@@ -138,6 +138,13 @@ def all_of(state: cloud_state.State) -> list[psutil.Process]:
              directory == str(state.root))]
 
 
+def has_open(process: psutil.Process, path: pathlib.Path) -> bool:
+    """Whether a process has a file open."""
+    with contextlib.suppress(psutil.Error, OSError):
+        return any(file.path == str(path) for file in process.open_files())
+    return False
+
+
 def marked() -> Iterator[tuple[psutil.Process, str, str]]:
     """Every process of any local cloud, with its id and directory."""
     for process in psutil.process_iter():

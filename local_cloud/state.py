@@ -164,6 +164,11 @@ class State:
     def ledger(self) -> pathlib.Path:
         return self.root / 'ledger'
 
+    @property
+    def lock(self) -> pathlib.Path:
+        """What a program locks that starts or stops the cloud."""
+        return self.root / _LOCK
+
     def log(self, service: str) -> pathlib.Path:
         return self.logs / f'{service}.log'
 

@@ -38,6 +38,7 @@ from local_cloud import settings
 from local_cloud import signals
 from local_cloud import state as cloud_state
 from local_cloud import template
+from tests import cloud_cases
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
          'lose-database', 'kill')
@@ -281,6 +282,21 @@ class RecordTest(LocalCloudTestCase):
             self.assert_error('Another program is starting or stopping',
                               self.on('up'))
         self.assertEqual(0, self.on('down')[0])
+
+    def test_started_by_a_test_that_was_killed(self):
+        """It is the cloud's own, and ends before it."""
+        state = self.make()
+        child = self.process(
+            state, 'import fcntl, sys, time\n'
+            f'lock = open({str(state.root / "lock")!r}, "w")\n'
+            'fcntl.flock(lock, fcntl.LOCK_EX)\n'
+            'print("locked", flush=True)\n'
+            'time.sleep(600)')
+        cloud_cases.until(lambda: 'locked' in state.log('p').read_text(),
+                          'the lock')
+        self.assertEqual(0, self.on('down')[0])
+        self.assertFalse(psutil.pid_exists(child.pid))
+        self.assertFalse(self.directory.exists())
 
     def test_locked_after_a_down(self):
         state = self.make()
