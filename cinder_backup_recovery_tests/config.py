@@ -167,8 +167,20 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'service_timeout',
         default=300,
         min=1,
-        help="Seconds after which either program is ended and the test "
-             "fails."),
+        help="Seconds after which either program, or one for the storage of "
+             "the backups, is ended and the test fails."),
+    cfg.StrOpt(
+        'store_stop_command',
+        help="Program that takes the storage of the backups away, as where "
+             "its network or its servers fail, and exits 0: it stops the "
+             "server or renames the directory, say. No shell is used. It is "
+             "run only with store_stop, while no other test of this run is "
+             "under way."),
+    cfg.StrOpt(
+        'store_start_command',
+        help="Program that gives the storage of the backups back with all "
+             "that it held, waits until it answers and exits 0, also where "
+             "it was never away. No shell is used."),
     cfg.StrOpt(
         'second_region',
         default='',
@@ -331,6 +343,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "service_kill_command and service_start_command. Otherwise "
              "every test of it is skipped."),
     cfg.BoolOpt(
+        'store_stop',
+        default=False,
+        help="The storage of the backups may be taken away and given back, "
+             "by store_stop_command and store_start_command. Otherwise every "
+             "test of it is skipped."),
+    cfg.BoolOpt(
         'second_region',
         default=False,
         help="There is another Cinder, in second_region, to which backups "
@@ -448,6 +466,11 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] service_kill is "
                "true, but [cinder_backup_recovery] service_kill_command and "
                "service_start_command are not both set")
+    if (conf.cinder_backup_recovery_feature_enabled.store_stop and
+            not (group.store_stop_command and group.store_start_command)):
+        yield ("[cinder_backup_recovery_feature_enabled] store_stop is true, "
+               "but [cinder_backup_recovery] store_stop_command and "
+               "store_start_command are not both set")
     if (conf.cinder_backup_recovery_feature_enabled.second_region and
             not group.second_region):
         yield ("[cinder_backup_recovery_feature_enabled] second_region is "

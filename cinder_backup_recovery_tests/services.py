@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The process of cinder-backup, killed and started again."""
+"""What is killed or stopped, and started again: cinder-backup, the store."""
 
 import shlex
 import shutil
@@ -20,10 +20,44 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import programs
 
 
-class BackupService:
+class _Switch:
+    """Something that two programs of the operator's take away and give back.
+
+    :param off: takes it away; split like in a shell, but no shell is used
+    :param on: gives it back and waits until it is there, also where it is
+        there already
+    :param timeout: seconds after which either program is killed
+    :param unknown: what nobody knows when one was killed
+    :raises InvalidConfiguration: a command cannot be split, or is empty
+    """
+
+    def __init__(self, off: str, on: str, timeout: float,
+                 unknown: str) -> None:
+        self._off = programs.split(off)
+        self._on = programs.split(on)
+        self._timeout = timeout
+        self._unknown = unknown
+
+    def check(self) -> None:
+        """Prove that both programs are there; they are not run.
+
+        :raises InvalidConfiguration: one is not
+        """
+        for words in (self._off, self._on):
+            if shutil.which(words[0]) is None:
+                raise exceptions.InvalidConfiguration(
+                    f'the program {words[0]} is not installed or may not be '
+                    f'run')
+
+    def _run(self, words: list[str]) -> None:
+        programs.run(words, self._timeout, shlex.join(words),
+                     exceptions.ServiceCommandFailed, self._unknown)
+
+
+class BackupService(_Switch):
     """cinder-backup, by two programs of the operator's.
 
-    :param kill_command: kills it; split like in a shell, but no shell is used
+    :param kill_command: kills it
     :param start_command: starts it again and waits until it is up
     :param timeout: seconds after which either program is killed
     :raises InvalidConfiguration: a command cannot be split, or is empty
@@ -31,9 +65,8 @@ class BackupService:
 
     def __init__(self, kill_command: str, start_command: str,
                  timeout: float = 300) -> None:
-        self._kill = programs.split(kill_command)
-        self._start = programs.split(start_command)
-        self._timeout = timeout
+        super().__init__(kill_command, start_command, timeout,
+                         'whether cinder-backup runs')
 
     @classmethod
     def from_config(cls, conf: Any) -> 'BackupService':
@@ -45,32 +78,55 @@ class BackupService:
         return cls(group.service_kill_command, group.service_start_command,
                    group.service_timeout)
 
-    def check(self) -> None:
-        """Prove that both programs are there; they are not run.
-
-        :raises InvalidConfiguration: one is not
-        """
-        for words in (self._kill, self._start):
-            if shutil.which(words[0]) is None:
-                raise exceptions.InvalidConfiguration(
-                    f'the program {words[0]} is not installed or may not be '
-                    f'run')
-
     def kill(self) -> None:
         """Kill it.
 
         :raises ServiceCommandFailed: the program failed or took too long
         """
-        self._run(self._kill)
+        self._run(self._off)
 
     def start(self) -> None:
         """Start it, if it does not run, and wait until it is up.
 
         :raises ServiceCommandFailed: the program failed or took too long
         """
-        self._run(self._start)
+        self._run(self._on)
 
-    def _run(self, words: list[str]) -> None:
-        programs.run(words, self._timeout, shlex.join(words),
-                     exceptions.ServiceCommandFailed,
-                     'whether cinder-backup runs')
+
+class BackupStorage(_Switch):
+    """The storage of the backups, by two programs of the operator's.
+
+    :param stop_command: takes it away
+    :param start_command: gives it back, with all that it held
+    :param timeout: seconds after which either program is killed
+    :raises InvalidConfiguration: a command cannot be split, or is empty
+    """
+
+    def __init__(self, stop_command: str, start_command: str,
+                 timeout: float = 300) -> None:
+        super().__init__(stop_command, start_command, timeout,
+                         'whether the storage of the backups answers')
+
+    @classmethod
+    def from_config(cls, conf: Any) -> 'BackupStorage':
+        """Take what the configuration says.
+
+        :param conf: Tempest's configuration
+        """
+        group = conf.cinder_backup_recovery
+        return cls(group.store_stop_command, group.store_start_command,
+                   group.service_timeout)
+
+    def stop(self) -> None:
+        """Take it away.
+
+        :raises ServiceCommandFailed: the program failed or took too long
+        """
+        self._run(self._off)
+
+    def start(self) -> None:
+        """Give it back, if it is away.
+
+        :raises ServiceCommandFailed: the program failed or took too long
+        """
+        self._run(self._on)

@@ -180,6 +180,11 @@ def of(state: cloud_state.State) -> Profile:
     return PROFILES[state.record.get('backup', 'default')]
 
 
+def directory(state: cloud_state.State) -> pathlib.Path | None:
+    """The directory that holds all backups of a cloud, if one does."""
+    return _directory(state) if of(state).options is _posix else None
+
+
 def second_store(backup: str, asked: str | None = None) -> str:
     """Whose the storage of the second site's backups is.
 

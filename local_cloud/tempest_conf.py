@@ -23,6 +23,7 @@ from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import state as cloud_state
+from local_cloud import swift
 
 IMAGE_NAME = 'local-cloud-test-image'
 _IMAGE_SIZE = 1024 ** 2
@@ -56,6 +57,28 @@ def _verb(state: cloud_state.State, *words: str) -> str:
                        '--state-dir', str(state.root), *words])
 
 
+def _store_switch(state: cloud_state.State) -> dict[str, str]:
+    """How the storage of the backups is taken away and given back.
+
+    Not where Cinder waits for it in the kernel or in librados.
+    """
+    directory = backups.directory(state)
+    if directory is not None:
+        away = directory.with_name(f'{directory.name}.away')
+        return {
+            'store_stop_command': shlex.join(
+                ['mv', '-T', str(directory), str(away)]),
+            # A directory that was made meanwhile has to be empty.
+            'store_start_command': shlex.join([
+                'sh', '-c', 'test ! -e "$1" || mv -T "$1" "$2"', 'sh',
+                str(away), str(directory)]),
+        }
+    if swift in backups.of(state).services:
+        return {'store_stop_command': _verb(state, 'kill', swift.NAME),
+                'store_start_command': _verb(state, 'up')}
+    return {}
+
+
 def write(state: cloud_state.State, image_id: str) -> None:
     """Write the file.
 
@@ -64,6 +87,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     password = state.record['passwords'][settings.ADMIN_USER]
     keystone = settings.endpoint(state, 'keystone')
     volumes = backups.volume_backend(state)
+    store_switch = _store_switch(state)
     second = ({'second_region': sites.SECOND.region}
               if second_cinder.wanted(state) else {})
     settings.write(path(state), {
@@ -134,6 +158,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'database_loss_command': _verb(state, 'lose-database'),
             'service_kill_command': _verb(state, 'kill', 'cinder'),
             'service_start_command': _verb(state, 'up'),
+            **store_switch,
             'ledger_dir': state.ledger,
             'backup_driver': backups.of(state).driver,
             'content_access': 'attachment',
@@ -150,6 +175,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery_feature_enabled': {
             'whole_database_loss': 'true',
             'service_kill': 'true',
+            'store_stop': bool(store_switch),
             'second_region': bool(second),
             **backups.tempest_features(state),
         },

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Recoveries in which cinder-backup is killed and started again."""
+"""Recoveries in which cinder-backup, or the storage, is away for a while."""
 
 from collections.abc import Callable
 from concurrent import futures
@@ -18,6 +18,7 @@ from typing import Any
 
 from tempest import config
 from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
@@ -155,3 +156,84 @@ class KilledServiceTest(base.RecoveryScenario):
             self.crash()
             # It may have been faster, or not have got an answer.
             answer.exception()
+
+
+# Alone: what other tests are doing would fail, too.
+@decorators.serial
+class StorageAwayTest(base.RecoveryScenario):
+    """The storage of the backups does not answer, and then does again."""
+
+    needed_features = ('store_stop', 'row_loss_hard')
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Look for the programs before anything is created."""
+        super().setup_clients()
+        cls.storage = services.BackupStorage.from_config(CONF)
+        cls.storage.check()
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(base.OURS))
+
+    @decorators.attr(type=['serial'])
+    @decorators.idempotent_id('e2d7c1ab-0f43-4a25-93c4-5b8f0d6c7e92')
+    def test_away_during_import(self) -> None:
+        """What nobody can read is neither verified nor restored.
+
+        And an import can be tried again. If it fails, an administrator who
+        recovers a cloud before its storage is whole again is told that all
+        is well, is kept waiting for ever, or has lost the second try.
+        """
+        self.lose_rows([self.full.record])
+        # Whatever comes of it, what follows finds the storage there.
+        self.addCleanup(self.storage.start)
+        with self.story.step('the storage of the backups is taken away'):
+            self.storage.stop()
+        status = self._imported()
+        if status == 'available':
+            # By a driver that looks at nothing before a restore.
+            with self.story.step('a restore ends in an error'):
+                self.assertRaises(exceptions.ResourceFailed,
+                                  self.resources.restore,
+                                  self.full.backup_id)
+                waiters.wait_for_status(
+                    self.cloud, clients.BACKUP, self.full.backup_id,
+                    'available', self.patience,
+                    timeout=self.patience.restore)
+        with self.story.step('the storage is given back'):
+            self.storage.start()
+        if status == 'error':
+            self.rows.lose([self.full.backup_id], project_id=self.project_id)
+        if status != 'available':
+            self.import_all([self.full])
+        self.restore_and_compare(self.full)
+
+    def _imported(self) -> str:
+        """Import the record, and say what has come of it.
+
+        :returns: the status, 'refused' where the request was
+        """
+        verifies = CONF.cinder_backup_recovery_feature_enabled.import_verify
+        with self.story.step('import it'):
+            try:
+                self.cloud.import_record(self.full.record)
+            except lib_exc.RestClientException as exc:
+                self.assertNotIsInstance(exc, lib_exc.NotFound)
+                return 'refused'
+            view = waiters.wait_for_status(
+                self.cloud, clients.BACKUP, self.full.backup_id,
+                ('available', 'error'), self.patience,
+                timeout=self.patience.backup)
+        if view['status'] == 'error':
+            self.assertTrue(view['fail_reason'],
+                            'a failed import gives no reason')
+            with self.story.step(f'it ends in an error: '
+                                 f'{view["fail_reason"]}'):
+                pass
+        elif verifies:
+            self.fail('the import says that the backup is available, and its '
+                      'storage is away')
+        return view['status']

@@ -88,6 +88,11 @@ class CheckTest(testtools.TestCase):
             'cinder_backup_recovery_feature_enabled.source_row_loss':
                 False}))
 
+    def test_a_storage_that_nobody_can_stop(self):
+        feature = {'cinder_backup_recovery_feature_enabled.store_stop': True}
+        self.assertIn('store_start_command are not both', self._problem(
+            **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
+
     def test_a_command_that_nothing_proves(self):
         self.assertIn('row_exists_command is not set', self._problem(
             **{'cinder_backup_recovery.database_connection': None,
