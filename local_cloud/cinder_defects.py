@@ -19,25 +19,29 @@ documentation says what they mean.
 from local_cloud import releases
 from local_cloud import state as cloud_state
 
-#: By the first number of Cinder's version.
+_OF_IMPORT = (
+    'import-deep-json',
+    'import-failed-keeps-quota',
+    'import-id-not-uuid',
+    'import-id-without-text',
+    'import-keeps-fail-reason',
+    'import-killed-stays-creating',
+    'import-negative-size',
+    'import-stays-creating',
+    'import-twice-at-once',
+)
+
+#: By the first number of Cinder's version: what was seen in that release.
 OF_RELEASE = {
-    # 2026.2
-    29: (
-        'import-deep-json',
-        'import-failed-keeps-quota',
-        'import-id-not-uuid',
-        'import-id-without-text',
-        'import-keeps-fail-reason',
-        'import-killed-stays-creating',
-        'import-negative-size',
-        'import-stays-creating',
-        'import-twice-at-once',
-        # Of the client that was released with it.
-        'openstack-import-sent-to-export',
-    ),
+    27: _OF_IMPORT,  # 2025.2
+    28: _OF_IMPORT,  # 2026.1
+    29: _OF_IMPORT,  # 2026.2
 }
+
+#: Of the clients, which are the same whichever Cinder runs.
+OF_CLIENTS = ('openstack-import-sent-to-export',)
 
 
 def names(state: cloud_state.State) -> tuple[str, ...]:
-    """The defects of the release that a cloud runs."""
-    return OF_RELEASE.get(releases.number(state), ())
+    """The defects of the release that a cloud runs, and of its clients."""
+    return (*OF_RELEASE.get(releases.number(state), ()), *OF_CLIENTS)

@@ -17,6 +17,7 @@ import testtools
 
 from cinder_backup_recovery_tests import known_defects
 from local_cloud import cinder_defects
+from local_cloud import releases
 
 _PAGE = (pathlib.Path(__file__).parents[2] / 'doc' / 'source' /
          'known-defects.rst')
@@ -37,11 +38,13 @@ class KnownDefectsTest(testtools.TestCase):
 
     def test_local_cloud(self):
         """It declares what was seen in the release that it runs."""
-        for number, release in ((29, '2026.2'),):
+        clients = set(cinder_defects.OF_CLIENTS)
+        self.assertEqual(set(), clients - set(known_defects.DEFECTS))
+        for release, number in releases.NUMBERS.items():
             self.assertEqual(
-                sorted(name for name, defect in known_defects.DEFECTS.items()
-                       if release in defect.releases.split(', ')),
-                sorted(cinder_defects.OF_RELEASE[number]))
+                {name for name, defect in known_defects.DEFECTS.items()
+                 if release in defect.releases.split(', ')} - clients,
+                set(cinder_defects.OF_RELEASE.get(number, ())), release)
 
     def test_a_name_that_is_none(self):
         self.assertRaises(

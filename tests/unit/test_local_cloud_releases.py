@@ -317,16 +317,21 @@ class RunningTest(ReleasesCase):
                           'cinder'))
 
     def test_versions_and_defects(self):
+        names = {26: ('of old', 'of clients'), 28: ('of clients',),
+                 29: ('of new', 'of clients')}
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.cinder_defects.OF_RELEASE',
+            {26: ('of old',), 29: ('of new',)}))
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.cinder_defects.OF_CLIENTS', ('of clients',)))
         for version, number in (('26.3.0', 26), ('28.0.0', 28)):
             self.run_another(version)
             for service in cinder, second_cinder:
                 self.assertEqual(version,
                                  services.version(self.state, service))
-            self.assertEqual(cinder_defects.OF_RELEASE.get(number, ()),
-                             cinder_defects.names(self.state))
+            self.assertEqual(names[number], cinder_defects.names(self.state))
         del self.state.record['cinder']
-        self.assertEqual(cinder_defects.OF_RELEASE[29],
-                         cinder_defects.names(self.state))
+        self.assertEqual(names[29], cinder_defects.names(self.state))
 
     def refuse(self, wanted, release):
         local_cloud.Cloud(self.state)._refuse_other_options(
