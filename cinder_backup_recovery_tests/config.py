@@ -182,6 +182,13 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "that it held, waits until it answers and exits 0, also where "
              "it was never away. No shell is used."),
     cfg.StrOpt(
+        'second_backup_zone',
+        default='',
+        help="Availability zone in which a cinder-backup with another driver "
+             "makes the backups, for second_backup_service. "
+             "backup_use_same_host must be false, or Cinder looks for it on "
+             "the volume's host."),
+    cfg.StrOpt(
         'second_region',
         default='',
         help="Region with another Cinder, of the same Keystone, to which "
@@ -349,6 +356,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "by store_stop_command and store_start_command. Otherwise every "
              "test of it is skipped."),
     cfg.BoolOpt(
+        'second_backup_service',
+        default=False,
+        help="There are two cinder-backups with different drivers in this "
+             "region, one of them in second_backup_zone. Otherwise nothing "
+             "shows that a record finds the host that runs its driver."),
+    cfg.BoolOpt(
         'second_region',
         default=False,
         help="There is another Cinder, in second_region, to which backups "
@@ -471,6 +484,11 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] store_stop is true, "
                "but [cinder_backup_recovery] store_stop_command and "
                "store_start_command are not both set")
+    if (conf.cinder_backup_recovery_feature_enabled.second_backup_service and
+            not group.second_backup_zone):
+        yield ("[cinder_backup_recovery_feature_enabled] "
+               "second_backup_service is true, but [cinder_backup_recovery] "
+               "second_backup_zone names no zone")
     if (conf.cinder_backup_recovery_feature_enabled.second_region and
             not group.second_region):
         yield ("[cinder_backup_recovery_feature_enabled] second_region is "

@@ -172,6 +172,10 @@ PROFILES = {
 }
 
 
+#: Where the other cinder-backup makes its backups, and the first never does.
+SECOND_ZONE = 'other'
+
+
 def of(state: cloud_state.State) -> Profile:
     """The profile that a cloud was made with.
 
@@ -208,11 +212,25 @@ def has_second_store(state: cloud_state.State) -> bool:
     return state.record.get('second_store') == sites.OWN
 
 
+def second_driver(state: cloud_state.State,
+                  site: sites.Site = sites.FIRST) -> str:
+    """The driver of the other cinder-backup of a site; empty without one.
+
+    It needs no server, and its options are in the same ``cinder.conf``.
+    """
+    if site != sites.FIRST or not state.record.get('second_backup'):
+        return ''
+    other = PROFILES['in-tree-posix'].driver
+    return PROFILES['default'].driver if of(state).driver == other else other
+
+
 def cinder_options(state: cloud_state.State,
                    site: sites.Site = sites.FIRST) -> dict[str, Any]:
     """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
     profile = of(state)
+    second = second_driver(state, site)
     return {'backup_driver': profile.driver,
+            **(_posix(state, site) if second else {}),
             **profile.options(state, site if has_second_store(state)
                               else sites.FIRST)}
 

@@ -72,7 +72,9 @@ def configure(state: cloud_state.State,
             # takes; see the documentation for the figures.
             'backup_compression_algorithm': 'zstd',
             'backup_workers': 1,
-            'backup_use_same_host': 'true',
+            # With two, each has a zone of its own and is found by that.
+            'backup_use_same_host': (
+                'false' if backups.second_driver(state, site) else 'true'),
             'osapi_volume_listen': settings.HOST,
             'osapi_volume_listen_port': state.record['ports'][site.name],
         },
@@ -118,6 +120,8 @@ def serve_command(state: cloud_state.State, *descriptors: int,
             str(descriptor),
             *(['--ceph', str(state.root)]
               if ceph in backups.services(state) else []),
+            *(['--second-backup', second, backups.SECOND_ZONE]
+              if (second := backups.second_driver(state, site)) else []),
             *state.record['cinder_services']]
 
 
@@ -134,6 +138,10 @@ def ready(state: cloud_state.State,
         missing = set(state.record['cinder_services']) - up
         if missing:
             return f'not up: {", ".join(sorted(missing))}'
+        if 'cinder-backup' in up and backups.second_driver(state, site) and (
+                len([s for s in services if s['state'] == 'up' and
+                     s['binary'] == 'cinder-backup']) < 2):
+            return 'not up: the second cinder-backup'
         if {'cinder-scheduler', 'cinder-volume'} <= up:
             pools = session.get(
                 site.name, '/scheduler-stats/get_pools')

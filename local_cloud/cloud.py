@@ -53,7 +53,8 @@ class Cloud:
            without: Sequence[str] = (), volumes: str | None = None,
            second_region: bool = False,
            cinder_of: str | None = None,
-           second_store: str | None = None) -> None:
+           second_store: str | None = None,
+           second_backup: bool = False) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
@@ -66,6 +67,7 @@ class Cloud:
             virtualenv that has one, where it is not the one installed here
         :param second_store: whose the storage of its backups is, own or
             shared; own where that can be
+        :param second_backup: have another cinder-backup, with another driver
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
@@ -83,7 +85,7 @@ class Cloud:
         with self.state.locked():
             new = self._prepare(backup, debug, without, volumes,
                                 second_region, second_store, cinder_of,
-                                release)
+                                release, second_backup)
             started: set[str] = set()
             try:
                 self._bring_up(new, started)
@@ -104,7 +106,8 @@ class Cloud:
     def _prepare(self, backup: str, debug: bool, without: Sequence[str],
                  volumes: str | None, second_region: bool,
                  second_store: str | None, cinder_of: str | None,
-                 release: dict[str, Any] | None) -> bool:
+                 release: dict[str, Any] | None,
+                 second_backup: bool) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -114,7 +117,8 @@ class Cloud:
             if self.state.record.get('made'):
                 self._refuse_other_options(backup, debug, without,
                                            volumes, second_region,
-                                           second_store, cinder_of, release)
+                                           second_store, cinder_of, release,
+                                           second_backup)
                 releases.check(self.state)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
@@ -125,7 +129,7 @@ class Cloud:
         self.state.create()
         self.state.record.update(
             backup=backup, debug=debug, second_region=second_region,
-            cinder=release,
+            cinder=release, second_backup=second_backup,
             second_store=(backups.second_store(backup, second_store)
                           if second_region else None),
             volumes=volumes or backups.PROFILES[backup].volumes,
@@ -137,7 +141,8 @@ class Cloud:
                               without: Sequence[str], volumes: str | None,
                               second_region: bool, second_store: str | None,
                               cinder_of: str | None,
-                              release: dict[str, Any] | None) -> None:
+                              release: dict[str, Any] | None,
+                              second_backup: bool) -> None:
         record = self.state.record
         left_out = set(cinder.SERVICES) - set(record['cinder_services'])
         for option, wanted, has in (
@@ -150,6 +155,8 @@ class Cloud:
                 ('--cinder', cinder_of and (release or 'the one here'),
                  record.get('cinder') or 'the one here'),
                 ('--second-store', second_store, record.get('second_store')),
+                ('--second-backup', second_backup,
+                 record.get('second_backup', False)),
                 ('--without', set(without), left_out)):
             if wanted and wanted != has:
                 raise exceptions.InvalidState(

@@ -46,7 +46,8 @@ class Cloud(local_cloud.Cloud):
            without: Sequence[str] = (), volumes: str | None = None,
            second_region: bool = False,
            cinder_of: str | None = None,
-           second_store: str | None = None) -> None:
+           second_store: str | None = None,
+           second_backup: bool = False) -> None:
         arguments = ['--backup', backup, '--timeout', str(self.timeout)]
         if debug:
             arguments.append('--debug')
@@ -60,6 +61,8 @@ class Cloud(local_cloud.Cloud):
             arguments += ['--cinder', cinder_of]
         if second_store:
             arguments += ['--second-store', second_store]
+        if second_backup:
+            arguments.append('--second-backup')
         self._run('up', *arguments)
         self.state.load()
 

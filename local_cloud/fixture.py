@@ -45,6 +45,7 @@ class LocalCloud(fixtures.Fixture):
     :param cinder_of: the release of Cinder, or the Python of a virtualenv
         that has one, where it is not the one installed here
     :param second_store: whose the storage of its backups is, own or shared
+    :param second_backup: have another cinder-backup, with another driver
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -60,10 +61,11 @@ class LocalCloud(fixtures.Fixture):
                  without: Sequence[str] = (), timeout: float = 60,
                  volumes: str | None = None, second_region: bool = False,
                  cinder_of: str | None = None,
-                 second_store: str | None = None):
+                 second_store: str | None = None,
+                 second_backup: bool = False):
         super().__init__()
         self._options = (backup, debug, without, volumes, second_region,
-                         cinder_of, second_store)
+                         cinder_of, second_store, second_backup)
         self._timeout = timeout
 
     def _setUp(self) -> None:

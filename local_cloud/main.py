@@ -109,6 +109,11 @@ def _parser() -> argparse.ArgumentParser:
              "own, to which backups must be copied, or on the first one's "
              "(default: own, shared with Ceph's backup drivers)")
     starting.add_argument(
+        '--second-backup', action='store_true',
+        help=f'have another cinder-backup, with a driver for directories '
+             f'that is not the first one\'s, in the availability zone '
+             f'{backups.SECOND_ZONE}')
+    starting.add_argument(
         '--cinder', metavar='RELEASE',
         help=f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
              f'it is not the one installed here: a virtualenv is made for it '
@@ -210,7 +215,8 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     try:
         cloud.up(arguments.backup, arguments.debug, arguments.without,
                  arguments.volumes, arguments.second_region,
-                 arguments.cinder, arguments.second_store)
+                 arguments.cinder, arguments.second_store,
+                 arguments.second_backup)
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -341,7 +347,8 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == 'up':
         cloud.up(arguments.backup, arguments.debug, arguments.without,
                  arguments.volumes, arguments.second_region,
-                 arguments.cinder, arguments.second_store)
+                 arguments.cinder, arguments.second_store,
+                 arguments.second_backup)
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':

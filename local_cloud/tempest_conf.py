@@ -159,6 +159,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'service_kill_command': _verb(state, 'kill', 'cinder'),
             'service_start_command': _verb(state, 'up'),
             **store_switch,
+            **({'second_backup_zone': backups.SECOND_ZONE}
+               if backups.second_driver(state) else {}),
             'ledger_dir': state.ledger,
             'backup_driver': backups.of(state).driver,
             'content_access': 'attachment',
@@ -176,6 +178,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'whole_database_loss': 'true',
             'service_kill': 'true',
             'store_stop': bool(store_switch),
+            'second_backup_service': bool(backups.second_driver(state)),
             'second_region': bool(second),
             **backups.tempest_features(state),
         },

@@ -149,9 +149,34 @@ def _service_class():
     return Service
 
 
-def _start_services(conf, names: list[str]) -> None:
-    from cinder import service
+def _create_backup_service(Service, conf):
     from cinder import utils
+    return Service.create(
+        binary='cinder-backup', coordination=True, service_name='backup',
+        process_number=1, semaphore=utils.semaphore_factory(
+            conf.backup_max_operations, conf.backup_workers))
+
+
+def _create_second_backup_service(Service, conf, driver: str, zone: str):
+    """Make a cinder-backup on another host, with another driver.
+
+    Host, driver and zone are read once, when the service is made. The options
+    of the drivers themselves are read later, and have different names.
+    """
+    values = {'host': f'{conf.host}-{zone}', 'backup_driver': driver,
+              'storage_availability_zone': zone}
+    for name, value in values.items():
+        conf.set_override(name, value)
+    try:
+        return _create_backup_service(Service, conf)
+    finally:
+        for name in values:
+            conf.clear_override(name)
+
+
+def _start_services(conf, names: list[str],
+                    second_backup: list[str] | None = None) -> None:
+    from cinder import service
     from cinder.backup import manager as backup_manager
     from cinder.image import image_utils
 
@@ -171,12 +196,13 @@ def _start_services(conf, names: list[str]) -> None:
             volume.report_state()
     if 'cinder-backup' in names:
         backup_manager.open = _open_like_a_device
-        backup = Service.create(
-            binary='cinder-backup', coordination=True, service_name='backup',
-            process_number=1, semaphore=utils.semaphore_factory(
-                conf.backup_max_operations, conf.backup_workers))
-        backup.start()
-        backup.report_state()
+        made = [_create_backup_service(Service, conf)]
+        if second_backup:
+            made.append(_create_second_backup_service(Service, conf,
+                                                      *second_backup))
+        for backup in made:
+            backup.start()
+            backup.report_state()
     if 'cinder-scheduler' in names:
         scheduler = Service.create(binary='cinder-scheduler')
         scheduler.start()
@@ -196,7 +222,7 @@ def serve_all(arguments: argparse.Namespace) -> None:
     if arguments.ceph:
         rbd.adapt(state)
         rbd.wait_until_ready(state)
-    _start_services(conf, arguments.services)
+    _start_services(conf, arguments.services, arguments.second_backup)
     from paste import deploy
     application = deploy.loadapp(f'config:{arguments.paste}',
                                  name='osapi_volume')
@@ -218,6 +244,9 @@ def main() -> None:
     serve.add_argument('--ceph', metavar='DIRECTORY',
                        help='state directory of a cloud with a Ceph that a '
                             'driver uses')
+    serve.add_argument('--second-backup', nargs=2,
+                       metavar=('DRIVER', 'ZONE'),
+                       help='have another cinder-backup')
     serve.add_argument('services', nargs='+')
     verbs.add_parser('bootstrap').add_argument('configuration')
     arguments = parser.parse_args()

@@ -93,6 +93,11 @@ class CheckTest(testtools.TestCase):
         self.assertIn('store_start_command are not both', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
 
+    def test_a_second_driver_that_is_nowhere(self):
+        self.assertIn('second_backup_zone names no zone', self._problem(**{
+            'cinder_backup_recovery_feature_enabled.second_backup_service':
+                True}))
+
     def test_a_command_that_nothing_proves(self):
         self.assertIn('row_exists_command is not set', self._problem(
             **{'cinder_backup_recovery.database_connection': None,

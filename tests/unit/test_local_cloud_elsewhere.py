@@ -69,7 +69,8 @@ class ElsewhereTest(testtools.TestCase):
         with fixture.LocalCloud('swift', debug=True, timeout=7,
                                 without=('cinder-volume', 'cinder-backup'),
                                 volumes='files', second_region=True,
-                                second_store='shared') as local:
+                                second_store='shared',
+                                second_backup=True) as local:
             root = str(local.state.root)
             self.assertEqual('an id', local.state.cloud_id)
             self.assertIsInstance(local.cloud, elsewhere.Cloud)
@@ -77,7 +78,8 @@ class ElsewhereTest(testtools.TestCase):
             [['--quiet', '--state-dir', root, 'up', '--backup', 'swift',
               '--timeout', '7', '--debug', '--without', 'cinder-volume',
               '--without', 'cinder-backup', '--volumes', 'files',
-              '--second-region', '--second-store', 'shared'], False],
+              '--second-region', '--second-store', 'shared',
+              '--second-backup'], False],
             [['--quiet', '--state-dir', root, 'down'], False],
         ], self.called())
         self.assertFalse(os.path.exists(root))

@@ -83,6 +83,22 @@ class ProfilesTest(testtools.TestCase):
             'backup_swift_object_size': settings.CHUNK,
         }, backups.cinder_options(self.state))
 
+    def test_driver_of_the_second_backup_service(self):
+        self.state.record.update(ports={'swift': 5, 'nfs': 6})
+        for backup, profile in backups.PROFILES.items():
+            self.state.record.update(backup=backup, second_backup=False)
+            self.assertEqual('', backups.second_driver(self.state))
+            self.state.record['second_backup'] = True
+            driver = backups.second_driver(self.state)
+            self.assertNotEqual(profile.driver, driver)
+            self.assertIn(driver, (one.driver for one in
+                                   backups.PROFILES.values()))
+            self.assertEqual('', backups.second_driver(self.state,
+                                                       sites.SECOND))
+            if 'ceph' not in backup:
+                self.assertIn('backup_posix_path',
+                              backups.cinder_options(self.state))
+
     def test_options_of_the_second_site(self):
         self.state.record.update(ports={'swift': 5, 'nfs': 6})
         for backup in ('default', 'swift', 'nfs'):

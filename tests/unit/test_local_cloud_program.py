@@ -312,7 +312,8 @@ class RecordTest(LocalCloudTestCase):
         self.make(made=True, backup='default', debug=False,
                   cinder_services=['cinder-volume'])
         for options in (('--debug',), ('--without', 'cinder-volume'),
-                        ('--volumes', 'rbd'), ('--second-region',)):
+                        ('--volumes', 'rbd'), ('--second-region',),
+                        ('--second-backup',)):
             self.assert_error(f'made with another {options[0]}',
                               self.on('up', *options))
 

@@ -1,0 +1,89 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Recovery where the backups of one Cinder are on two storages."""
+
+from tempest import config
+from tempest.lib import decorators
+
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.scenario import base
+
+CONF = config.CONF
+
+
+class TwoDriversTest(base.RecoveryScenario):
+    """Each of two cinder-backups has a driver of its own."""
+
+    needed_features = ('second_backup_service', 'row_loss_hard')
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Back a volume up by each of the two drivers."""
+        super().resource_setup()
+        layout = cls.layout(base.OURS)
+        volume_id = cls.class_content.create_volume(layout)
+        cls.first = cls.link('backup of the first driver', layout,
+                             cls.make_backup(volume_id))
+        zone = CONF.cinder_backup_recovery.second_backup_zone
+        backup_id = cls.make_backup(volume_id, availability_zone=zone)
+        cls.second = base.Link(
+            'backup of the other driver', layout,
+            cls.cloud.show(clients.BACKUP, backup_id),
+            cls.class_resources.export_record(backup_id))
+        if (cls.first.record.backup_service ==
+                cls.second.record.backup_service):
+            raise exceptions.InvalidConfiguration(
+                f'[cinder_backup_recovery] second_backup_zone = {zone}: '
+                f'{cls.second.record.backup_service} makes the backups there, '
+                f'too')
+
+    @decorators.idempotent_id('7e0b9c34-4bb4-4ad5-8f0c-21c6a90d7f55')
+    def test_each_record_finds_its_host(self) -> None:
+        """A record is imported by the host that runs its driver.
+
+        If it fails, a backup is looked for on the wrong storage: a site that
+        changes its storage, and keeps the old one for its old backups,
+        cannot recover those.
+        """
+        backups = [self.first, self.second]
+        self.lose_rows([link.record for link in backups])
+        self.import_all(backups)
+        for link in backups:
+            found = self.resources.export_record(link.backup_id)
+            for name in ('host', 'availability_zone'):
+                self.assertEqual(
+                    link.record.fields[name], found.fields[name],
+                    f'{name} of {link.what} {link.backup_id}')
+            self.restore_and_compare(link)
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('1f5c3d0e-93b7-4b9b-b0bb-6a4d1de07f2b')
+    def test_driver_that_nobody_runs(self) -> None:
+        """Where no host runs the driver, the record's import says so.
+
+        If it fails, it is handed from host to host for ever, or the last one
+        takes what it cannot restore.
+        """
+        service = 'cinder.backup.drivers.none.NoBackupDriver'
+        self.lose_rows([self.first.record])
+        self.cloud.import_record(
+            self.first.record.edited(backup_service=service))
+        view = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.first.backup_id,
+            ('error', 'available'), self.patience)
+        self.rows.lose([self.first.backup_id], project_id=self.project_id)
+        self.import_all([self.first])
+        self.assertEqual('error', view['status'])
+        self.assertIn(service, view['fail_reason'])
