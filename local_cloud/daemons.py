@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from local_cloud import exceptions
+from local_cloud import sites
 from local_cloud import state as cloud_state
 
 _TAIL_LINES = 15
@@ -233,7 +234,7 @@ def stop_all(state: cloud_state.State) -> int:
 
 
 def _stop_client(state: cloud_state.State) -> int:
-    """Stop Cinder before the server of what it has mounted.
+    """Stop each Cinder before the server of what it has mounted.
 
     Its kernel writes what is left before it lets go of a mount, and waits
     for ever for a server that is gone.
@@ -242,10 +243,11 @@ def _stop_client(state: cloud_state.State) -> int:
     """
     if 'nfs' not in state.record.get('processes', {}):
         return 0
-    process = alive(state, 'cinder')
-    if process is None:
-        return 0
-    processes = [process, *process.children(recursive=True)]
+    processes = []
+    for site in (sites.FIRST, sites.SECOND):
+        process = alive(state, site.name)
+        if process is not None:
+            processes += [process, *process.children(recursive=True)]
     stop(processes)
     return len(processes)
 

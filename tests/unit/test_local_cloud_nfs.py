@@ -110,14 +110,15 @@ class StopTest(testtools.TestCase):
         """Or its kernel would wait for that server."""
         state = cloud_state.State(self.useFixture(fixtures.TempDir()).path)
         state.create()
-        cinder = daemons.spawn(state, 'cinder', ['sleep', '600'])
+        mounted = [daemons.spawn(state, name, ['sleep', '600']).pid
+                   for name in ('cinder', 'cinder-two')]
         daemons.spawn(state, 'nfs', [
-            'sh', '-c', f'trap "kill -0 {cinder.pid} && echo alive; '
-                        f'echo ended; exit" TERM; echo begun; '
-                        f'sleep 600 & wait'])
+            'sh', '-c', 'trap "' + ''.join(
+                f'kill -0 {pid} && echo alive; ' for pid in mounted) +
+            'echo ended; exit" TERM; echo begun; sleep 600 & wait'])
         daemons.wait_until(
             state, 'nfs', lambda: 'begun' in daemons.tail(state, 'nfs'), 30)
-        self.assertEqual(3, daemons.stop_all(state))
+        self.assertEqual(4, daemons.stop_all(state))
         said = daemons.tail(state, 'nfs')
         self.assertIn('ended', said)
         self.assertNotIn('alive', said)
