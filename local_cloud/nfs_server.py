@@ -84,6 +84,8 @@ EXPORT {{
     SecType = sys;
     Protocols = 4;
     Transports = TCP;
+    # Tests change what is in the share behind the server, too.
+    Attr_Expiration_Time = 0;
     FSAL {{
         Name = VFS;
     }}

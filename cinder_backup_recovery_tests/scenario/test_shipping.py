@@ -235,13 +235,13 @@ class ShippedBackupTest(ShippingScenario):
         backup = stores_base.Backup.from_record(self.full.record)
         parts = [part for part in self.copier.parts(backup)
                  if not part.is_container]
-        # One of the middle, and those that are made first and last.
+        # One of the middle, and those that are made first and last. Each
+        # comes when the next one goes: a directory that was removed and is
+        # there again under its name is for some servers not the same.
         for part in dict.fromkeys(
                 (parts[0], parts[len(parts) // 2], *parts[-2:])):
-            self.copier.remove(backup)
             self.copy(self.full, (part,))
             self._assert_refused(part.label)
-        # And now what was left out last.
         self.copy(self.full)
         self.import_there(self.full)
 

@@ -60,7 +60,8 @@ class Copier:
         Each part is read back and compared.
 
         :param backup: what belongs to this one
-        :param without: parts that are not copied
+        :param without: parts that are not copied; of an earlier call's, they
+            are removed
         :raises NotInLedger: the suite has not made the backup
         :raises StoreRefused: there is something in its place that is no copy
             of this suite's
@@ -71,7 +72,10 @@ class Copier:
         if not self._entries(backup.id, second=True):
             self._announce(backup, parts)
         for part in parts:
-            if part in without or self._is_there(self.there, part):
+            if part in without:
+                self.there.change(part.kind, part.where, None)
+                continue
+            if self._is_there(self.there, part):
                 continue
             self.here.copy(part, self.there)
             if (self.there.state(part.kind, part.where) !=

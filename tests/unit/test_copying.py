@@ -116,6 +116,10 @@ class CopyTest(CopyingCase):
         self.copier.copy(self.backup, [part])
         self.assertEqual(5, len(self.files(self.second)))
         self.assertIsNone(self.there.state(part.kind, part.where))
+        other = self.copier.parts(self.backup)[4]
+        self.copier.copy(self.backup, [other])
+        self.assertEqual(5, len(self.files(self.second)))
+        self.assertIsNone(self.there.state(other.kind, other.where))
         self.copier.copy(self.backup)
         self.assertEqual(self.files(self.root, self.backup),
                          self.files(self.second))
