@@ -335,7 +335,7 @@ class RunningTest(ReleasesCase):
 
     def refuse(self, wanted, release):
         local_cloud.Cloud(self.state)._refuse_other_options(
-            'default', False, (), None, False, None, wanted, release)
+            'default', False, (), None, False, None, wanted, release, False)
 
     def test_another_one_is_refused(self):
         self.refuse(None, None)
