@@ -17,7 +17,12 @@ import shutil
 from typing import Any
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import programs
+
+STORAGE = 'storage'
+"""The kind of the ledger's change that says that the storage is away."""
+_WHICH = 'of the backups'
 
 
 class _Switch:
@@ -98,30 +103,36 @@ class BackupStorage(_Switch):
 
     :param stop_command: takes it away
     :param start_command: gives it back, with all that it held
+    :param ledger: by which a clean-up gives it back after a kill
     :param timeout: seconds after which either program is killed
     :raises InvalidConfiguration: a command cannot be split, or is empty
     """
 
     def __init__(self, stop_command: str, start_command: str,
-                 timeout: float = 300) -> None:
+                 ledger: resource_ledger.Ledger, timeout: float = 300
+                 ) -> None:
         super().__init__(stop_command, start_command, timeout,
                          'whether the storage of the backups answers')
+        self._ledger = ledger
 
     @classmethod
-    def from_config(cls, conf: Any) -> 'BackupStorage':
+    def from_config(cls, conf: Any, ledger: resource_ledger.Ledger
+                    ) -> 'BackupStorage':
         """Take what the configuration says.
 
         :param conf: Tempest's configuration
+        :param ledger: where it is told that the storage is away
         """
         group = conf.cinder_backup_recovery
         return cls(group.store_stop_command, group.store_start_command,
-                   group.service_timeout)
+                   ledger, group.service_timeout)
 
     def stop(self) -> None:
         """Take it away.
 
         :raises ServiceCommandFailed: the program failed or took too long
         """
+        self._ledger.note(STORAGE, _WHICH, 'there', 'away')
         self._run(self._off)
 
     def start(self) -> None:
@@ -130,3 +141,5 @@ class BackupStorage(_Switch):
         :raises ServiceCommandFailed: the program failed or took too long
         """
         self._run(self._on)
+        if self._ledger.changes(STORAGE):
+            self._ledger.restored(STORAGE, _WHICH)

@@ -43,6 +43,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import sources
 from cinder_backup_recovery_tests.stores import copying
@@ -94,6 +95,8 @@ class Cleanup:
                  repair: repair.Repair | None = None,
                  give_rows: Callable[[resource_ledger.Change],
                                      None] | None = None,
+                 give_storage: Callable[[resource_ledger.Change],
+                                        None] | None = None,
                  within: Callable[[disposal.Disposal, str],
                                   disposal.Disposal] | None = None) -> None:
         """Take what is needed.
@@ -107,6 +110,7 @@ class Cleanup:
         :param repair: undoes damages and removes copies on the storages of
             the backups
         :param give_rows: gives a volume or snapshot its rows back
+        :param give_storage: gives the storage of the backups back
         :param within: makes a disposal whose requests are of a project
         """
         self.dispose = dispose
@@ -114,7 +118,8 @@ class Cleanup:
         self.accounts = accounts
         self.set_quota = set_quota
         self.repair = repair
-        self.repairs = {damaging.KIND: repair, sources.KIND: give_rows}
+        self.repairs = {damaging.KIND: repair, sources.KIND: give_rows,
+                        services.STORAGE: give_storage}
         self.within = within
         self.say = say
         self.dry_run = dry_run
@@ -320,6 +325,8 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
             repair=repair.Repair(config.CONF, members, ledger),
             give_rows=lambda change: sources.put_back(
                 sources.make(config.CONF, ledger), ledger, change),
+            give_storage=lambda change: services.BackupStorage.from_config(
+                config.CONF, ledger).start(),
             within=within).run()
     if failed:
         say(f'{failed} left')

@@ -169,7 +169,7 @@ class StorageAwayTest(base.RecoveryScenario):
     def setup_clients(cls) -> None:
         """Look for the programs before anything is created."""
         super().setup_clients()
-        cls.storage = services.BackupStorage.from_config(CONF)
+        cls.storage = services.BackupStorage.from_config(CONF, cls.ledger)
         cls.storage.check()
 
     @classmethod

@@ -23,6 +23,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.rows import sources
 from tests.unit import fake_cloud
@@ -153,6 +154,24 @@ class CleanupTest(testtools.TestCase):
         self.assertEqual(0, self.run_it(give_rows=lambda change: (
             self.ledger.restored(change.kind, change.key))))
         self.assertEqual({}, self.cloud.resources)
+
+    def test_storage_is_given_back_before_anything_is_removed(self):
+        self.add(clients.BACKUP)
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'here')
+        storage = services.BackupStorage('true', f'touch {path}', self.ledger)
+        storage.check()
+        storage.stop()
+        self.assertEqual(1, len(self.ledger.changes(services.STORAGE)))
+
+        def give(change):
+            self.assertEqual([], self.cloud.requests)
+            storage.start()
+
+        self.assertEqual(0, self.run_it(give_storage=give))
+        self.assertTrue(os.path.exists(path))
+        self.assertEqual([], self.ledger.changes())
+        self.assertEqual({}, self.cloud.resources)
+        self.assertIn('storage of the backups undone', self.lines)
 
     def test_settings_are_put_back(self):
         self.ledger.note('quota', 'p/backups', 10, 20)
