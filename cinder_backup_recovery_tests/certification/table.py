@@ -137,7 +137,7 @@ def _words(counts: dict[results.Status | None, int]) -> str:
              if counts.get(status)]
     if counts.get(None):
         words.append(f'{counts[None]} not run')
-    return ', '.join(words) or 'not there'
+    return ', '.join(words) or 'not in its suite'
 
 
 def _rows(reports: Sequence[Report]) -> list[list[str]]:

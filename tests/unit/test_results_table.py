@@ -143,6 +143,14 @@ class TableTest(testtools.TestCase):
                       '(``FullBackupRowLossTest.test_a``)', second)
         self.assertIn('DamagedBackupTest (tearDownClass)', second)
 
+    def test_suite_that_has_grown(self):
+        """What a run could not have is no test that it left out."""
+        cells = self.cells(self.made(
+            self.report(suite={_LOSS: {'proves': 'A row is lost.',
+                                       'tests': 3}}),
+            self.report(backup='in-tree-swift')))
+        self.assertEqual(['not in its suite', '9 not run'], cells[1][1:])
+
     def test_releases(self):
         """Two of the same driver are told apart by Cinder's."""
         self.assertEqual(
