@@ -51,46 +51,46 @@ class Defect:
         return f'LP {self.bug}' if self.bug else 'no number known'
 
 
-# Releases that the whole of it was seen in.
-_SINCE_2025_2 = '2025.2, 2026.1, 2026.2'
+# The releases that most of them were seen in.
+_SINCE_2025_1 = '2025.1, 2025.2, 2026.1, 2026.2'
 
 DEFECTS = {
     'import-id-without-text': Defect(
         'the import of a record whose id is null, a list or an object is '
         'answered with 500',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-deep-json': Defect(
         'the import of a record that is JSON of very many levels is answered '
         'with 500',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-id-not-uuid': Defect(
         'the import of a record whose id is not a UUID is accepted, and makes '
         'a row that no request can name if there is a slash in the id',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-twice-at-once': Defect(
         'of two imports of the same record at the same time one is answered '
         'with 500, and takes away the row that the other one has made',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-stays-creating': Defect(
         'the import of a record with a field of the wrong type leaves the '
         'backup in status creating for ever, without a reason',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-killed-stays-creating': Defect(
         'a backup whose import was interrupted by the death of cinder-backup '
         'stays in status creating for ever',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-keeps-fail-reason': Defect(
         'a backup that is imported after a failed import of it was deleted '
         'is available and still says why the other one failed',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-negative-size': Defect(
         'the import of a record with a negative size is accepted, and gives '
         'the project more quota than it has',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     'import-failed-keeps-quota': Defect(
         'what a failed import has taken of the quota of backup gigabytes is '
         'never given back, also when the backup is deleted',
-        None, _SINCE_2025_2),
+        None, _SINCE_2025_1),
     # Not of Cinder, but of what its users import with.
     'openstack-import-sent-to-export': Defect(
         'openstack volume backup record import sends its request to the path '

@@ -33,6 +33,7 @@ _OF_IMPORT = (
 
 #: By the first number of Cinder's version: what was seen in that release.
 OF_RELEASE = {
+    26: _OF_IMPORT,  # 2025.1
     27: _OF_IMPORT,  # 2025.2
     28: _OF_IMPORT,  # 2026.1
     29: _OF_IMPORT,  # 2026.2
