@@ -85,7 +85,7 @@ class LocalCloud:
         """
         try:
             code = subprocess.call([*self._command, 'up', '--backup', backup,
-                                    '--second-region',
+                                    '--second-region', '--second-backup',
                                     *(['--cinder', cinder] if cinder else [])
                                     ])
         except OSError as error:
