@@ -277,6 +277,10 @@ def _install(release: str, directory: pathlib.Path,
                         'PIP_PREFIX', 'PIP_USER', 'PIP_REQUIREMENT')}
     # What a build needs, too.
     environment['PIP_CONSTRAINT'] = os.fspath(constraints)
+    # What a killed pip leaves goes with the virtualenv.
+    temporary = directory / 'tmp'
+    temporary.mkdir(parents=True)
+    environment['TMPDIR'] = os.fspath(temporary)
     interpreter = os.fspath(directory / 'bin' / 'python')
     with open(log, 'wb') as output:
         for command, remedy in (
@@ -299,6 +303,10 @@ def _install(release: str, directory: pathlib.Path,
                     f'/some/where/bin/python. The end of {log}:\n' +
                     '\n'.join(lines[-_LOG_LINES:] or [str(error)])
                 ) from error
+            except BaseException:
+                shutil.rmtree(directory, ignore_errors=True)
+                raise
+    shutil.rmtree(temporary)
     (directory / _COMPLETE).touch()
     log.unlink()
 

@@ -217,12 +217,14 @@ class InstallTest(ReleasesCase):
 
     def test_interrupted(self):
         """What was half made is made anew, and no child goes on."""
-        children, descriptors = [], []
+        children, descriptors, environments = [], [], []
 
         class Interrupted(subprocess.Popen):
             def wait(process, timeout=None):
                 if '-m pip' in shlex.join(process.args) and not children:
                     children.append(process)
+                    environments.append(pathlib.Path(
+                        f'/proc/{process.pid}/environ').read_text())
                     descriptors.extend(
                         path.readlink().suffix for path in pathlib.Path(
                             f'/proc/{process.pid}/fd').iterdir())
@@ -232,6 +234,10 @@ class InstallTest(ReleasesCase):
         with mock.patch.object(subprocess, 'Popen', Interrupted):
             self.assertRaises(KeyboardInterrupt, self.find)
         self.assertEqual(-signal.SIGKILL, children[0].returncode)
+        # Nothing of it is left, nor what it had in its temporary directory.
+        self.assertEqual(['.log'],
+                         [pathlib.Path(name).suffix for name in self.left()])
+        self.assertIn(f'TMPDIR={releases.home()}', environments[0])
         # Nobody would begin while it runs, had its parent been killed.
         self.assertIn('.lock', descriptors)
         self.assertEqual('28.0.0', self.find()['packages']['cinder'])
