@@ -12,6 +12,7 @@
 
 """An NFS share, as Cinder's NFS driver has it."""
 
+import contextlib
 import os
 import re
 import urllib.parse
@@ -115,8 +116,13 @@ class NFSBackupDriver(default.ConfinedMixin, hooks.VerifyMixin,
             'nfs', self._root_helper,
             nfs_mount_point_base=self.backup_mount_point_base,
             nfs_mount_options=self.mount_options)
+        # To open it asks the server, where stat() may be content with what
+        # the kernel has kept. What Cinder does next is to stat() it, in a
+        # thread that nothing can interrupt: that is now answered at once.
         # Yes and no are both an answer.
-        os.path.exists(client.get_mount_point(share))
+        with contextlib.suppress(OSError):
+            os.close(os.open(client.get_mount_point(share),
+                             os.O_RDONLY | os.O_DIRECTORY))
 
     def get_store(self) -> NFSStore:
         return NFSStore(self)

@@ -31,6 +31,8 @@ from local_cloud import nfs_server
 from reference_drivers.contract import base
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust
+from reference_drivers.verification import errors
+from reference_drivers.verification import running
 
 # This process is root already.
 privileged.default.set_client_mode(False)
@@ -219,6 +221,22 @@ class NFSDamageTest(Share, base.Contract, testtools.TestCase):
         self.assert_nothing_works('did not answer within 1 s')
         self.server.resume()
         self.assert_recovered()
+
+    def test_server_that_hangs_behind_what_the_kernel_has_kept(self):
+        """Cinder's own look at the share must not be the first to hang.
+
+        Under eventlet it would stop the whole service.
+        """
+        # As administrators mount it, and not like the other tests here.
+        self.cinder.configure(
+            backup_mount_options=self.server.mount_options)
+        self.unmount()
+        driver = self.cinder.driver()
+        os.stat(self.root)
+        self.server.pause()
+        err = self.assertRaises(errors.TimedOut, running.within, 1, 'share',
+                                driver._look, driver.backup_share)
+        self.assertIn('did not answer within 1 s', str(err))
 
     def test_server_that_is_stopped(self):
         self.server.stop(keep=True)

@@ -126,13 +126,19 @@ class NFSTest(testtools.TestCase):
         self.cinder.configure(backup_import_verify__timeout=0.1)
         # A program is started by a thread like this one, which eventlet may
         # have made a green one, and files are looked at by a native one.
+        real = os.open
         for target, name, module in (
                 (remotefs.RemoteFsClient, 'mount', threading),
-                (os.path, 'exists', patcher.original('threading'))):
+                (os, 'open', patcher.original('threading'))):
             goes_on = module.Event()
             self.addCleanup(goes_on.set)
-            with mock.patch.object(target, name,
-                                   lambda *args, on=goes_on: on.wait(60)):
+
+            def hang(*args, target=target, on=goes_on):
+                if target is not os or args[0] == self.root:
+                    on.wait(60)
+                return real(*args) if target is os else None
+
+            with mock.patch.object(target, name, hang):
                 err = self.assertRaises(errors.TimedOut, self.cinder.driver)
                 self.assertIn(SHARE, str(err))
 
