@@ -23,7 +23,9 @@ from tests import rows_cases
 from tests import source_rows_cases
 
 
-class ServerCases(rows_cases.RowsCases):
+class OnServer:
+    """Mixed into cases: Cinder's schema on a server of their own."""
+
     server_class = None
 
     @classmethod
@@ -39,6 +41,8 @@ class ServerCases(rows_cases.RowsCases):
         super().setUp()
         self.prepare()
 
+
+class ServerCases(OnServer, rows_cases.RowsCases):
     def _during(self, work):
         """Let another connection commit something after the first count."""
         real = database._count
@@ -152,21 +156,8 @@ class MariaDBTest(ServerCases, testtools.TestCase):
         return self.server.engine.begin()
 
 
-class SourceServerCases(source_rows_cases.SourceRowsCases):
-    server_class = None
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        databases.cinder_manage()
-        cls.server = cls.server_class()
-        cls.addClassCleanup(cls.server.stop)
-        cls.url = cls.server.url(cls.server.driver)
-        databases.sync(cls.url, cls.server.directory)
-
-    def setUp(self):
-        super().setUp()
-        self.prepare()
+class SourceServerCases(OnServer, source_rows_cases.SourceRowsCases):
+    """Of volumes and snapshots."""
 
 
 class PostgreSQLSourcesTest(SourceServerCases, testtools.TestCase):
