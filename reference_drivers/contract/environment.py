@@ -18,6 +18,7 @@ with the schema that Cinder's migration makes, ``objects.Backup``, and
 a regular file, and no message leaves the process.
 """
 
+from collections.abc import Sequence
 import contextlib
 import os
 import sqlite3
@@ -35,6 +36,7 @@ from cinder.backup import manager as backup_manager
 from cinder.db import migration
 from cinder.objects import fields
 import fixtures
+from oslo_concurrency import lockutils
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
 from oslo_messaging import conffixture
@@ -74,24 +76,34 @@ class Environment(fixtures.Fixture):
     """One backup host with one driver.
 
     :param driver: class path, as ``backup_driver`` in cinder.conf
-    :param options: more options of ``[DEFAULT]``; a key may be a pair of
-        group and option
+    :param options: more options, by name, those of a group as
+        ``group__option``
+    :param config_files: of Cinder, for what they say of the driver; nothing
+        that they name beside its storage is used
     """
 
-    def __init__(self, driver: str, options: dict[Any, Any] | None = None):
+    def __init__(self, driver: str, options: dict[str, Any] | None = None,
+                 config_files: Sequence[str] = ()):
         super().__init__()
         self.driver_name = driver
         self.options = options or {}
+        self.config_files = list(config_files)
+        #: All backups that were begun, as they were then.
+        self.made: list[Any] = []
 
     def _setUp(self) -> None:
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.config = self.useFixture(config_fixture.Config(CONF))
-        CONF([], project='cinder', default_config_files=[],
+        CONF([], project='cinder', default_config_files=self.config_files,
              default_config_dirs=[])
-        self.config.set_default('connection', 'sqlite://', group='database')
-        # Nothing has to survive the process.
-        self.config.set_default('sqlite_synchronous', False,
-                                group='database')
+        # Set over whatever a file says: no real database, no real bus and
+        # no lock of a real service may have a part in this. Nothing has to
+        # survive the process.
+        self.config.config(connection='sqlite://', slave_connection=None,
+                           sqlite_synchronous=False, group='database')
+        lockutils.set_defaults(self.directory)
+        self.config.config(lock_path=self.directory,
+                           group='oslo_concurrency')
         messaging = self.useFixture(conffixture.ConfFixture(CONF))
         messaging.transport_url = 'fake:/'
         self.config.config(driver=['noop'],
@@ -166,7 +178,10 @@ class Environment(fixtures.Fixture):
 
         :returns: a path, or a device that is open already
         """
-        return self.path(volume_id)
+        path = self.path(volume_id)
+        # The manager cuts a file to nothing when it opens it. A device keeps
+        # what nobody overwrites, and so does a volume that has content here.
+        return open(path, 'r+b') if os.path.getsize(path) else path
 
     def device(self, volume_id: str) -> Any:
         """What a driver reads when it backs a volume up."""
@@ -230,6 +245,7 @@ class Environment(fixtures.Fixture):
             **{'display_name': 'contract', 'display_description': None,
                **values})
         backup.create()
+        self.made.append(backup)
         with self.device(volume.id) as stream:
             try:
                 updates = self.driver().backup(backup, stream)
@@ -252,6 +268,13 @@ class Environment(fixtures.Fixture):
     def backup(self, backup_id: str) -> Any:
         """A backup's row, read anew."""
         return objects.Backup.get_by_id(self.context, backup_id)
+
+    def row(self, backup_id: str) -> dict[str, Any]:
+        """All that a backup's row has."""
+        with db.get_engine().connect() as connection:
+            found, = connection.exec_driver_sql(
+                'SELECT * FROM backups WHERE id = ?', (backup_id,))
+            return dict(found._mapping)
 
     def export(self, backup: Any) -> dict[str, str]:
         """Export a record through the manager."""

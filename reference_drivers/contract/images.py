@@ -220,7 +220,7 @@ class Environment(environment.Environment):
 
     def attached(self, volume_id: str) -> Any:
         if not self.as_images:
-            return super().attached(volume_id)
+            return self.path(volume_id)
         return self.device(volume_id)
 
 

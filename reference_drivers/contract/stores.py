@@ -12,7 +12,10 @@
 
 """How a test damages a real store."""
 
+from collections.abc import Iterator
+import contextlib
 import os
+import shutil
 from typing import Any
 
 
@@ -48,6 +51,16 @@ class ObjectStore:
         return {name: self.read(container, name)
                 for name in self.list(container)}
 
+    @contextlib.contextmanager
+    def silenced(self) -> Iterator[bool]:
+        """Keep the store from answering the driver for a while.
+
+        Not for a store that others use.
+
+        :returns: whether that was done; what needs it is left out otherwise
+        """
+        yield False
+
 
 class DirectoryStore(ObjectStore):
     """A directory with a directory for each container.
@@ -78,3 +91,31 @@ class DirectoryStore(ObjectStore):
 
     def delete(self, container: str, name: str) -> None:
         os.remove(self._path(container, name))
+
+
+class OwnDirectoryStore(DirectoryStore):
+    """A directory that nobody else uses, so that it may go and come back."""
+
+    @contextlib.contextmanager
+    def silenced(self) -> Iterator[bool]:
+        away = f'{self.root}.away'
+        os.rename(self.root, away)
+        try:
+            yield True
+        finally:
+            # A driver may have made another one.
+            shutil.rmtree(self.root, ignore_errors=True)
+            os.rename(away, self.root)
+
+
+def own_posix(conf: Any) -> OwnDirectoryStore:
+    """The same as :func:`posix`, where nobody else uses the directory."""
+    return OwnDirectoryStore(conf.backup_posix_path)
+
+
+def posix(conf: Any) -> DirectoryStore:
+    """The directory of Cinder's POSIX driver and of its like.
+
+    :param conf: Cinder's configuration
+    """
+    return DirectoryStore(conf.backup_posix_path)

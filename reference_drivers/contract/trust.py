@@ -48,6 +48,8 @@ DAMAGES: dict[str, tuple[str, str]] = {
     'chunk longer': ('presence', '-00002'),
     'chunk empty': ('presence', '-00002'),
     'byte changed': ('content', '-00002'),
+    'first byte changed': ('content', '-00001'),
+    'last byte changed': ('content', '-00003'),
     'chunks swapped': ('content', '-0000'),
     'metadata edited': ('presence', '_metadata'),
     'hashes edited': ('presence', ''),
@@ -90,7 +92,8 @@ class TrustContract(recovery.RecoveryContract):
     def _damage(self: Any, name: str, container: str, prefix: str,
                 before: dict[str, bytes], other: Any) -> None:
         what, _, how = name.partition(' ')
-        target = prefix + {'metadata': '_metadata', 'hashes': '_sha256file'
+        target = prefix + {'metadata': '_metadata', 'hashes': '_sha256file',
+                           'first': '-00001', 'last': '-00003'
                            }.get(what, '-00002')
         data = before[target]
         theirs = other.service_metadata + target[len(prefix):]
@@ -120,6 +123,9 @@ class TrustContract(recovery.RecoveryContract):
                 'cut off': lambda data: data[:-1],
                 'longer': lambda data: data + b'\0',
                 'empty': lambda data: b'',
+                'byte changed': lambda data: (
+                    bytes([data[0] ^ 1]) + data[1:] if what == 'first' else
+                    data[:-1] + bytes([data[-1] ^ 1])),
                 'changed': lambda data: (data[:len(data) // 2] + bytes(
                     [data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1:]),
             }
@@ -157,8 +163,12 @@ class TrustContract(recovery.RecoveryContract):
             parent = name.startswith('parent')
             victim, its_other = (backups[0], other[0]) if parent else (
                 top, other[2])
-            self.cinder.lose_row(top.id)
             with self.damaged(name, victim, its_other):
+                if name.endswith('missing'):
+                    # No record may claim what no restore can keep.
+                    self.assertRaises(exception.InvalidBackup,
+                                      self.cinder.export, top)
+                self.cinder.lose_row(top.id)
                 for level in ('record', 'presence', 'content'):
                     self.level(level)
                     if level == 'record':
@@ -176,6 +186,24 @@ class TrustContract(recovery.RecoveryContract):
             self.assertEqual('available',
                              self.cinder.import_record(record).status)
         self.assert_restores(top, contents[2])
+
+    def _no_answer(self: Any) -> None:
+        """A store that does not answer proves nothing, and loses nothing."""
+        content = base.text(2 * self.chunk)
+        _, child = self.chain(content, self.changed(content, 3))
+        record = self.cinder.export(child)
+        with self.objects.silenced() as silent:
+            if not silent:
+                return
+            for level in ('presence', 'content'):
+                self.level(level)
+                self.cinder.lose_row(child.id)
+                self._refused(record, child)
+            self.level('record')
+            self.cinder.import_record(record)
+            self.assertRaises(exception.InvalidBackup, self.cinder.restore,
+                              child.id)
+        self.assert_restores(child, self.changed(content, 3))
 
     def _restore_refused(self: Any, name: str, backup: Any, part: str
                          ) -> None:
@@ -196,6 +224,7 @@ class TrustContract(recovery.RecoveryContract):
     def test_every_damage_of_plain_chunks(self: Any) -> None:
         """Found at its level and named; undone, it imports again."""
         self._each_damage('none')
+        self._no_answer()
 
     def test_every_damage_of_compressed_chunks(self: Any) -> None:
         """The metadata does not have their stored lengths."""
@@ -368,8 +397,8 @@ class TrustContract(recovery.RecoveryContract):
             old = self.cinder.create_volume(b'untouched' * 1000)
             self.assertRaises(exception.InvalidBackup, self.cinder.restore,
                               full.id, old)
-            # The manager cuts a regular file to zero; nothing is written.
-            self.assertEqual(b'', self.cinder.read_volume(old.id))
+            self.assertEqual(b'untouched' * 1000,
+                             self.cinder.read_volume(old.id))
             if {'container', 'service_metadata'} & values.keys():
                 self.cinder.delete(full.id)
                 self.assertEqual(everything, self.snapshot(full, other))

@@ -12,7 +12,6 @@
 
 """Does every byte read back with the checksum recorded for it?"""
 
-import bz2
 from collections.abc import Callable
 from collections.abc import Iterator
 import functools
@@ -21,7 +20,6 @@ import queue
 import threading
 import time
 from typing import Any
-import zlib
 
 from oslo_log import log as logging
 
@@ -30,101 +28,11 @@ from reference_drivers.verification import layout
 from reference_drivers.verification import presence
 from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
-from reference_drivers.verification import threads
+from reference_drivers.verification import streams
 
 LOG = logging.getLogger(__name__)
 
 Job = tuple[layout.Link, layout.Chunk]
-
-
-class _Zlib:
-    """A zlib stream that never gives more at once than asked for."""
-
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        while piece:
-            if self._stream.eof:
-                raise ValueError('there are bytes after its end')
-            yield self._stream.decompress(piece, stores.PIECE)
-            piece = self._stream.unconsumed_tail or self._stream.unused_data
-
-    def finish(self) -> Iterator[bytes]:
-        yield self._stream.flush()
-        if not self._stream.eof:
-            raise ValueError('it is cut off')
-
-
-class _Bz2:
-    """The same for bz2."""
-
-    def __init__(self) -> None:
-        self._stream = bz2.BZ2Decompressor()
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        if self._stream.eof:
-            raise ValueError('there are bytes after its end')
-        data = self._stream.decompress(piece, stores.PIECE)
-        while data or not (self._stream.needs_input or self._stream.eof):
-            yield data
-            if self._stream.eof:
-                break
-            data = self._stream.decompress(b'', stores.PIECE)
-        if self._stream.unused_data:
-            raise ValueError('there are bytes after its end')
-
-    def finish(self) -> Iterator[bytes]:
-        if not self._stream.eof:
-            raise ValueError('it is cut off')
-        yield b''
-
-
-class _Zstd:
-    """The same for zstd, whose module knows only the whole object.
-
-    The object and its content are in memory together, so this is done for
-    one reader at a time; the others hold one of the two.
-    """
-
-    # Not one that eventlet made green: native threads wait for it.
-    _one = threads.native('threading').Lock()
-
-    def __init__(self) -> None:
-        import zstd
-        self._decompress = zstd.decompress
-        # It takes bytes and nothing else: joined once, and not copied at all
-        # where the store gives the object in one piece.
-        self._pieces: list[bytes] = []
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        self._pieces.append(piece)
-        yield b''
-
-    def finish(self) -> Iterator[bytes]:
-        with self._one:
-            body, self._pieces = b''.join(self._pieces), []
-            whole = self._decompress(body)
-            del body
-        yield whole
-
-
-class _Plain:
-    """An extent that is stored as it is."""
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        yield piece
-
-    def finish(self) -> Iterator[bytes]:
-        yield b''
-
-
-_STREAMS: dict[str, Callable[[], Any]] = {
-    'none': _Plain, 'off': _Plain, 'no': _Plain,
-    'zlib': _Zlib, 'gzip': _Zlib,
-    'bz2': _Bz2, 'bzip2': _Bz2,
-    'zstd': _Zstd,
-}
 
 
 @functools.lru_cache(maxsize=4)
@@ -225,8 +133,8 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
                                    f'{reason}', chunk.name, link.backup_id)
 
     try:
-        stream = _STREAMS[chunk.compression.lower()]()
-    except (KeyError, ImportError):
+        stream = streams.make(chunk.compression)
+    except LookupError:
         raise errors.Unreadable(
             f'object {chunk.name} is compressed with '
             f'{chunk.compression[:20]}, which is not supported here',
@@ -328,8 +236,7 @@ class Readers:
     """Reads and checks chunks with a few readers at a time.
 
     Each reader holds one piece of a chunk where the store reads in pieces,
-    and one chunk where it does not; no more is read ahead. Of zstd each holds
-    one chunk, and one of them the stored object too.
+    and one chunk where it does not; no more is read ahead.
 
     :param store: where the chunks are
     :param number: how many read at a time

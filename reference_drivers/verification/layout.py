@@ -18,11 +18,13 @@ with the SHA-256 of every block of the *volume*, also of those blocks that an
 incremental backup left to its parent (``cinder.backup.chunkeddriver``).
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import hashlib
 import json
 import re
+import sys
 from typing import Any
 
 from reference_drivers.verification import errors
@@ -38,9 +40,12 @@ _SHA256S = re.compile(rb'\n *"sha256s": \[([^\]]*)\]')
 _MD5 = re.compile(r'[0-9a-f]{32}\Z')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Chunk:
-    """An extent of the volume and the object that holds it."""
+    """An extent of the volume and the object that holds it.
+
+    A backup may have a hundred thousand of them in memory.
+    """
 
     name: str
     offset: int
@@ -96,7 +101,10 @@ class Hashes:
 
 @dataclasses.dataclass
 class Link:
-    """One backup of a chain, as its storage describes it."""
+    """One backup of a chain, as its storage describes it.
+
+    :ivar metadata: without its list of objects, which are the chunks
+    """
 
     backup_id: str
     container: str
@@ -143,9 +151,10 @@ class Link:
         return sum(entry.size or 0 for entry in self.entries.values())
 
 
-def _json(raw: bytes, name: str, backup_id: str) -> dict[str, Any]:
+def _json(raw: bytes, name: str, backup_id: str,
+          pairs: Callable[[Any], Any] | None = None) -> dict[str, Any]:
     try:
-        value = json.loads(raw.decode('utf-8'))
+        value = json.loads(raw.decode('utf-8'), object_pairs_hook=pairs)
     except (ValueError, RecursionError):
         raise errors.WrongContent(f'object {name} is not JSON', name,
                                   backup_id) from None
@@ -176,6 +185,34 @@ def _common(value: dict[str, Any], name: str, backup_id: str) -> None:
                                   backup_id)
 
 
+def _chunk(name: str, fields: Any) -> Chunk | None:
+    """The chunk that an entry describes, None if it describes none."""
+    if not isinstance(fields, dict):
+        return None
+    offset: Any = fields.get('offset')
+    length: Any = fields.get('length')
+    compression, md5 = fields.get('compression'), fields.get('md5')
+    if (not _whole(offset) or not _whole(length, 1) or
+            not isinstance(compression, str) or
+            not (md5 is None or (isinstance(md5, str) and _MD5.match(md5)))):
+        return None
+    # Nearly all chunks have the same.
+    return Chunk(name, offset, length, sys.intern(compression), md5)
+
+
+def _chunk_or_dict(pairs: list[tuple[str, Any]]) -> Any:
+    """Called for each object of JSON, the inner ones first.
+
+    A chunk needs half of what two dicts do, and is made before the next
+    one is read.
+    """
+    if len(pairs) == 1:
+        chunk = _chunk(*pairs[0])
+        if chunk is not None:
+            return chunk
+    return dict(pairs)
+
+
 def parse_metadata(raw: bytes, prefix: str, backup_id: str
                    ) -> tuple[dict[str, Any], list[Chunk]]:
     """Read the metadata object.
@@ -183,15 +220,16 @@ def parse_metadata(raw: bytes, prefix: str, backup_id: str
     :param raw: its content
     :param prefix: the prefix of the backup
     :param backup_id: the backup that it must belong to
-    :returns: the metadata, and the chunks in the order of the volume
+    :returns: the metadata but for the list of objects, and the chunks in the
+        order of the volume
     :raises Foreign: it belongs to another backup, or names its objects
     :raises WrongContent: it is not the metadata of a backup
     """
     name = f'{prefix}_metadata'
-    value = _json(raw, name, backup_id)
+    value = _json(raw, name, backup_id, _chunk_or_dict)
     _common(value, name, backup_id)
-    objects = value.get('objects')
-    if not isinstance(objects, list):
+    chunks = value.pop('objects', None)
+    if not isinstance(chunks, list):
         raise errors.WrongContent(f'object {name} lists no objects', name,
                                   backup_id)
     parent_id = value.get('parent_id')
@@ -199,29 +237,23 @@ def parse_metadata(raw: bytes, prefix: str, backup_id: str
         raise errors.WrongContent(f'object {name} has no valid parent_id',
                                   name, backup_id)
     ours = re.compile(re.escape(prefix) + r'-[0-9]{5,}\Z')
-    chunks = []
-    for one in objects:
-        if not isinstance(one, dict) or len(one) != 1:
+    for one in chunks:
+        if isinstance(one, dict) and len(one) == 1:
+            chunk_name, = one
+        elif isinstance(one, Chunk):
+            chunk_name = one.name
+        else:
             raise errors.WrongContent(
                 f'object {name} has an entry that is not one object', name,
                 backup_id)
-        (chunk_name, fields), = one.items()
         if not ours.match(chunk_name):
             raise errors.Foreign(
                 f'object {name} names {chunk_name[:80]}, which is not of '
                 'this backup', name, backup_id)
-        md5 = fields.get('md5') if isinstance(fields, dict) else None
-        if (not isinstance(fields, dict) or
-                not _whole(fields.get('offset')) or
-                not _whole(fields.get('length'), 1) or
-                not isinstance(fields.get('compression'), str) or
-                not (md5 is None or
-                     (isinstance(md5, str) and _MD5.match(md5)))):
+        if not isinstance(one, Chunk):
             raise errors.WrongContent(
                 f'object {name} describes {chunk_name} wrongly', name,
                 backup_id)
-        chunks.append(Chunk(chunk_name, fields['offset'], fields['length'],
-                            fields['compression'], md5))
     chunks.sort(key=lambda chunk: chunk.offset)
     return value, chunks
 

@@ -33,7 +33,7 @@ _OBJECT = re.compile(r'(.*_backup_[0-9a-f-]{36})(-[0-9]+|_metadata|'
                      r'_sha256file)\Z')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a listing.
 

@@ -27,7 +27,7 @@ class Directory:
     options = {'backup_enable_progress_timer': False}
 
     def make_objects(self):
-        return stores.DirectoryStore(
+        return stores.OwnDirectoryStore(
             os.path.join(self.cinder.directory, 'backup'))
 
 

@@ -26,9 +26,9 @@ from reference_drivers import default
 from reference_drivers import hooks
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
-from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import store as stores
+from reference_drivers.verification import streams
 
 # Of the native threads that a driver's requests run in, also where eventlet
 # has patched the module.
@@ -166,13 +166,13 @@ class HooksTest(testtools.TestCase):
         self.cinder.import_record(self.record)
         self.cinder.configure(backup_import_verify__timeout=0.2,
                               backup_import_verify__level='content')
-        real = content._Zlib.finish
+        real = streams.Zlib.finish
 
         def finish(stream):
             time.sleep(0.5)
             return real(stream)
 
-        with mock.patch.object(content._Zlib, 'finish', finish):
+        with mock.patch.object(streams.Zlib, 'finish', finish):
             self.assertEqual(base.text(300000),
                              self.cinder.restore(self.backup.id))
             self.cinder.lose_row(self.backup.id)
@@ -240,6 +240,7 @@ class HooksTest(testtools.TestCase):
     def test_container_outside_of_the_store(self):
         # Cinder's own driver makes and fills it.
         volume = self.cinder.create_volume(b'x')
-        for container in ('../outside', '/outside', 'a/../../outside'):
+        for container in ('../outside', f'{self.cinder.directory}/outside',
+                          'a/../../outside'):
             self.assertRaises(errors.BadLocation, self.cinder.create_backup,
                               volume, container=container)

@@ -27,6 +27,7 @@ import zlib
 from eventlet import patcher
 import fixtures
 import testtools
+import zstd
 
 from reference_drivers.contract import environment
 from reference_drivers.verification import content
@@ -489,7 +490,8 @@ class DamageTest(Case):
 
     def test_content_that_expands_beyond_its_extent(self):
         for algorithm, compress in (('zlib', zlib.compress),
-                                    ('bz2', bz2.compress)):
+                                    ('bz2', bz2.compress),
+                                    ('zstd', zstd.compress)):
             self.cinder.configure(backup_compression_algorithm=algorithm)
             backup, = self.chain(text(CHUNK))
             with open(self.path(backup, '-00001'), 'wb') as stream:
@@ -594,6 +596,17 @@ class DamageTest(Case):
                  'describes'),
                 (lambda value: objects(value)[3].update(md5='00'),
                  'describes'),
+                (lambda value: value['objects'][3].update(
+                    {f'{self.full.service_metadata}-00004': 7}),
+                 'describes'),
+                (lambda value: value['objects'].append(7),
+                 'an entry that is not one object'),
+                (lambda value: value['objects'].append({}),
+                 'an entry that is not one object'),
+                (lambda value: value['objects'][0].update(
+                    value['objects'][1]), 'an entry that is not one object'),
+                (lambda value: value.update(objects=value['objects'][0]),
+                 'no objects'),
                 (lambda value: value.update(objects=None), 'no objects'),
                 (lambda value: value.update(version='2.0.0'),
                  'version 2.0.0'),
@@ -896,15 +909,34 @@ class CostTest(Case):
         tracemalloc.stop()
         return peak
 
-    def test_memory_of_chunks_that_are_decompressed_as_a_whole(self):
-        """Only one reader at a time holds the object and its content."""
-        length = 256 * BLOCK
+    def chain_of_zstd(self, length):
+        """Chunks of which nine tenths are stored."""
         self.cinder.configure(backup_compression_algorithm='zstd',
                               backup_file_size=length)
-        # Of which nine tenths are stored.
         full, = self.chain(b''.join(
             noise(length * 9 // 10, seed) + bytes(length - length * 9 // 10)
             for seed in range(8)))
+        return full
+
+    def test_memory_of_compressed_chunks(self):
+        """As of those that are not, in pieces."""
+        length = 256 * BLOCK
+        full = self.chain_of_zstd(length)
+        for store, bound in (
+                (stores.PosixStore(self.cinder.driver()), 0),
+                (stores.Store(self.cinder.driver()), length)):
+            self.store = store
+            for readers in (1, 2):
+                self.assertLess(self.peak(full, readers),
+                                readers * (bound + 4 * stores.PIECE) +
+                                stores.PIECE, f'{readers} readers')
+
+    def test_memory_of_chunks_that_are_decompressed_as_a_whole(self):
+        """Only one reader at a time holds the object and its content."""
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.streams.in_pieces', None))
+        length = 256 * BLOCK
+        full = self.chain_of_zstd(length)
         for store in (stores.PosixStore(self.cinder.driver()),
                       stores.Store(self.cinder.driver())):
             self.store = store
@@ -912,6 +944,27 @@ class CostTest(Case):
                 self.assertLess(self.peak(full, readers),
                                 (readers + 1) * length + 2 * stores.PIECE,
                                 f'{readers} readers')
+
+    def test_memory_of_the_metadata(self):
+        """What json makes of it is never there as a whole."""
+        full, = self.chain(text(CHUNK))
+        with open(self.path(full, '_metadata')) as stream:
+            value = json.load(stream)
+        (_, fields), = value['objects'][0].items()
+        value['objects'] = [
+            {f'{full.service_metadata}-{number + 1:05d}':
+             {**fields, 'offset': number * CHUNK}} for number in range(10000)]
+        raw = json.dumps(value, indent=2, sort_keys=True).encode()
+        value = None
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        parsed = layout.parse_metadata(raw, full.service_metadata, full.id)
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        self.assertEqual(10000, len(parsed[1]))
+        # As one tree it would be 2.9 and 3.9.
+        self.assertLess(kept, 1.7 * len(raw))
+        self.assertLess(peak, 2.8 * len(raw))
 
     def test_report_as_json(self):
         full, = self.chain(text(2 * CHUNK))

@@ -1,0 +1,156 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Bind the contract to a driver, and say what it satisfies.
+
+For example, in Cinder's virtualenv::
+
+    python -m reference_drivers.contract --driver acme.backup.AcmeDriver \\
+        --config-file /etc/cinder/cinder.conf --store acme.tests.objects \\
+        > acme.subunit
+
+The results are a subunit stream, version 2, on stdout. Exit codes: 0 all
+tests have run, whatever they said; 2 it was told to stop, and has removed
+what it had made; 3 the driver or its configuration is none. Nothing of
+cinder.conf is used but the options of the driver.
+"""
+
+import argparse
+from importlib import metadata
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+from typing import NoReturn
+import unittest
+
+import subunit
+import testtools
+
+from reference_drivers.contract import binding
+from reference_drivers.contract import stopping
+
+DONE, STOPPED, WRONG = 0, 2, 3
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG, f'error: {message}; see {self.prog} --help\n')
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = _Parser(
+        prog='python -m reference_drivers.contract',
+        description='Test a backup driver in this process, as a subunit '
+                    'stream.')
+    made.add_argument('--driver', required=True, metavar='CLASS',
+                      help='the driver, as backup_driver in cinder.conf')
+    made.add_argument('--config-file', action='append', default=[],
+                      metavar='FILE',
+                      help="Cinder's configuration, for the driver's options")
+    made.add_argument('--store', metavar='CALLABLE',
+                      help="gets Cinder's configuration and returns an "
+                           "ObjectStore by which the tests look into the "
+                           "store; without one, what needs it is skipped")
+    made.add_argument('--chunk-option', metavar='OPTION',
+                      help="the driver's option for the size of a chunk")
+    made.add_argument('--block-option', metavar='OPTION',
+                      help="the driver's option for the size of a block")
+    made.add_argument('--only', action='append', default=[], metavar='TEST',
+                      help='run only this test; may be repeated')
+    made.add_argument('--describe', action='store_true',
+                      help='print which tests there are and what the driver '
+                           'has, as JSON, and run none')
+    made.add_argument('--check', action='store_true',
+                      help='set the driver up, and create nothing')
+    return made
+
+
+class _Output(subunit.StreamResultToBytes):
+    """Says nothing of a test that was told to stop."""
+
+    def status(self, *args: Any, **kwargs: Any) -> None:
+        if not stopping.told():
+            super().status(*args, **kwargs)
+
+
+def _selected(tests: unittest.TestSuite, only: list[str]
+              ) -> unittest.TestSuite:
+    cases: list[Any] = list(testtools.iterate_tests(tests))
+    unknown = set(only) - {one.id() for one in cases}
+    if unknown:
+        raise binding.BindingError(
+            f'there is no test {", ".join(sorted(unknown))}')
+    return unittest.TestSuite(
+        one for one in cases if not only or one.id() in only)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The program.
+
+    :param argv: arguments without the program's name
+    :returns: the exit code
+    """
+    arguments = parser().parse_args(argv)
+    # A driver that prints must not break the stream.
+    stdout = os.dup(1)
+    # Not by os.fdopen, which is patched on eventlet, where a pipe would hang.
+    stream = open(os.dup(1), 'wb', 0)  # noqa: SIM115
+    os.dup2(2, 1)
+    try:
+        for name in arguments.config_file:
+            if not os.access(name, os.R_OK) or not pathlib.Path(
+                    name).is_file():
+                raise binding.BindingError(
+                    f'the configuration {name} cannot be read')
+        bound = binding.Binding(
+            arguments.driver, arguments.config_file, arguments.store,
+            arguments.chunk_option, arguments.block_option)
+        tests = _selected(bound.tests(), arguments.only)
+        if arguments.describe:
+            stream.write(json.dumps({
+                'tests': [one.id() for one in testtools.iterate_tests(tests)],
+                'capabilities': {'import_verify': bound.verifies},
+                'versions': {'cinder': metadata.version('cinder')},
+            }).encode())
+            return DONE
+        bound.check(look=not arguments.check)
+        if arguments.check:
+            return DONE
+        result = testtools.ExtendedToStreamDecorator(
+            _Output(stream))
+        result.startTestRun()
+        with stopping.held():
+            tests.run(result)
+        result.stopTestRun()
+    except binding.BindingError as error:
+        sys.stderr.write(f'error: {error}\n')
+        return WRONG
+    except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:
+        # Nobody reads on.
+        return WRONG
+    finally:
+        stream.close()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    return DONE
+
+
+if __name__ == '__main__':
+    # A test that is under way is tidied up.
+    stopping.listen()
+    sys.exit(main())

@@ -1,0 +1,295 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The contract, bound to a driver that is named and not written down."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import functools
+import shutil
+import tempfile
+from typing import Any
+import unittest
+
+from oslo_utils import importutils
+import testtools
+
+from reference_drivers import hooks
+from reference_drivers.contract import base
+from reference_drivers.contract import environment
+from reference_drivers.contract import recovery
+from reference_drivers.contract import stopping
+from reference_drivers.contract import stores
+from reference_drivers.contract import trust
+
+#: Names of the options for the size of a chunk, for that of a block, and for
+#: what only takes time; by the class of Cinder's that a driver extends.
+_OPTIONS = {
+    'cinder.backup.drivers.gcs.GoogleBackupDriver': (
+        'backup_gcs_object_size', 'backup_gcs_block_size',
+        'backup_gcs_enable_progress_timer'),
+    'cinder.backup.drivers.posix.PosixBackupDriver': (
+        'backup_file_size', 'backup_sha_block_size_bytes',
+        'backup_enable_progress_timer'),
+    'cinder.backup.drivers.s3.S3BackupDriver': (
+        'backup_s3_object_size', 'backup_s3_block_size',
+        'backup_s3_enable_progress_timer'),
+    'cinder.backup.drivers.swift.SwiftBackupDriver': (
+        'backup_swift_object_size', 'backup_swift_block_size',
+        'backup_swift_enable_progress_timer'),
+}
+_CHUNKED = 'cinder.backup.chunkeddriver.ChunkedBackupDriver'
+_POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
+
+# For volumes and what becomes of them; a test removes its own.
+_ROOM = 64 << 20
+
+#: Why a test of what an import proves is skipped.
+LACKS_VERIFY = ('the driver lacks import_verify: it is none with '
+                'reference_drivers.hooks.VerifyMixin')
+
+
+class BindingError(Exception):
+    """The contract cannot be bound to this driver."""
+
+
+def _import(name: str, what: str) -> Any:
+    try:
+        return importutils.import_class(name)
+    except Exception as error:
+        # An import runs whatever the module does.
+        raise BindingError(
+            f'{what} {name} cannot be imported: {_text(error)}') from error
+
+
+def _text(error: BaseException) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
+class _NoStore(stores.ObjectStore):
+    """Where nobody has said how to look into the store."""
+
+    def _skip(self, *args: Any) -> Any:
+        raise unittest.SkipTest('no store adapter was given (--store)')
+
+    list = read = write = delete = contents = _skip  # type: ignore[assignment]
+
+
+@dataclasses.dataclass
+class Binding:
+    """What a vendor says of a driver.
+
+    :ivar driver: its class
+    :ivar config_files: cinder.conf with its options
+    :ivar store: a callable that gets the configuration and returns a
+        :class:`stores.ObjectStore`
+    :ivar chunk_option: sets the size of its chunks
+    :ivar block_option: sets the size of the blocks that it makes sums of
+    :raises BindingError: something of it is missing or wrong
+    """
+
+    driver: str
+    config_files: Sequence[str] = ()
+    store: str | None = None
+    chunk_option: str | None = None
+    block_option: str | None = None
+
+    def __post_init__(self) -> None:
+        found = _import(self.driver, 'the driver')
+        parents = {f'{one.__module__}.{one.__qualname__}'
+                   for one in getattr(found, '__mro__', ())}
+        if not hasattr(found, 'backup') or not hasattr(found, 'restore'):
+            raise BindingError(f'{self.driver} is not a backup driver')
+        self._chunked = _CHUNKED in parents
+        #: Whether its records can be trusted.
+        self.verifies = issubclass(found, hooks.VerifyMixin)
+        self._options: dict[str, Any] = {}
+        for name, (chunk, block, timer) in _OPTIONS.items():
+            if name in parents:
+                self.chunk_option = self.chunk_option or chunk
+                self.block_option = self.block_option or block
+                self._options[timer] = False
+        if self._chunked and not (self.chunk_option and self.block_option):
+            raise BindingError(
+                f'{self.driver} cuts volumes into chunks: name its options '
+                f'for their sizes with --chunk-option and --block-option')
+        self._make_store = stores.posix if _POSIX in parents else None
+        if self.store:
+            self._make_store = _import(self.store, 'the store adapter')
+
+    def make_environment(self) -> environment.Environment:
+        """Cinder with this driver."""
+        options = dict(self._options)
+        if self._chunked:
+            options[str(self.chunk_option)] = base.Contract.chunk
+            options[str(self.block_option)] = base.Contract.block
+        return environment.Environment(self.driver, options,
+                                       self.config_files)
+
+    def make_objects(self) -> stores.ObjectStore:
+        """The vendor's adapter, in an environment that is set up."""
+        if self._make_store is None:
+            return _NoStore()
+        return self._make_store(environment.CONF)
+
+    def tests(self) -> unittest.TestSuite:
+        """All that there is for a driver.
+
+        The id of a test is that of the contract's class which has it, the
+        same for each driver.
+        """
+        case = type('Case', (_Bound, trust.TrustContract,
+                             testtools.TestCase), {'binding': self})
+        return unittest.defaultTestLoader.loadTestsFromTestCase(case)
+
+    def check(self, look: bool = True) -> None:
+        """Prove that what is tested is this driver, on its storage.
+
+        :param look: also make a backup, and look whether the store adapter
+            sees it
+        :raises BindingError: with one line that says what is wrong
+        """
+        directory = tempfile.gettempdir()
+        free = shutil.disk_usage(directory).free
+        if free < _ROOM:
+            # The tests would say of the driver that it cannot write.
+            raise BindingError(
+                f'{directory} has {free >> 20} MiB left, and the volumes of '
+                f'the tests want {_ROOM >> 20}: make room, or set TMPDIR to '
+                f'another directory')
+        cinder = self.make_environment()
+        try:
+            cinder.setUp()
+        except Exception as error:
+            raise BindingError(
+                f'Cinder cannot be configured: {_reason(error)}') from error
+        try:
+            with _saying(f'{self.driver} cannot be set up'):
+                driver = cinder.driver()
+                driver.check_for_setup_error()
+            if self._chunked:
+                self._check_sizes(driver)
+            with _saying(f'the store adapter {self.store} cannot be set up'):
+                objects = self.make_objects()
+            if look and not isinstance(objects, _NoStore):
+                self._check_store(cinder, objects)
+        finally:
+            with stopping.held():
+                tidy(cinder)
+                cinder.cleanUp()
+
+    def _check_sizes(self, driver: Any) -> None:
+        for option, wanted, found in (
+                (self.chunk_option, base.Contract.chunk,
+                 driver.chunk_size_bytes),
+                (self.block_option, base.Contract.block,
+                 driver.sha_block_size_bytes)):
+            if wanted != found:
+                raise BindingError(
+                    f'{option} was set to {wanted}, and {self.driver} uses '
+                    f'{found}: name the right one with --chunk-option or '
+                    f'--block-option')
+
+    def _check_store(self, cinder: environment.Environment,
+                     objects: stores.ObjectStore) -> None:
+        try:
+            backup = cinder.create_backup(
+                cinder.create_volume(base.text(base.Contract.chunk)))
+        except Exception:
+            # What a driver cannot do is for the tests to say.
+            return
+        with _saying(f'the store adapter {self.store} does not work'):
+            seen = objects.contents(backup.container)
+            prefix = backup.service_metadata or ''
+        if not any(name.startswith(prefix) for name in seen):
+            raise BindingError(
+                f'the store adapter {self.store or stores.posix.__name__} '
+                f'sees nothing of a backup that {self.driver} has just made: '
+                f'does it look at another place?')
+
+
+def _reason(error: Exception) -> str:
+    # A fixture that fails raises what it has gathered.
+    inner = error.args[0] if error.args else error
+    if isinstance(inner, tuple) and len(inner) == 3:
+        return _text(inner[1])
+    return _text(error)
+
+
+@contextlib.contextmanager
+def _saying(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise BindingError(f'{what}: {_text(error)}') from error
+
+
+def tidy(cinder: environment.Environment) -> None:
+    """Remove what an environment's backups have left on the storage.
+
+    Through the driver, by the rows as they were when it made them: those
+    that a test lost or forged say nothing.
+
+    :param cinder: the environment, before it is cleaned up
+    """
+    driver = None
+    for backup in reversed(cinder.made):
+        with contextlib.suppress(Exception):
+            driver = driver or cinder.driver()
+            driver.delete_backup(backup)
+
+
+def _heard(method: Callable[[], None]) -> Callable[[], None]:
+    @functools.wraps(method)
+    def run() -> None:
+        with stopping.heard():
+            method()
+
+    return run
+
+
+class _Bound:
+    """Mixed into the contract's cases."""
+
+    binding: Binding
+    many = 200
+
+    def run(self: Any, result: Any = None) -> Any:
+        # Between two tests, where nothing is to be tidied up.
+        stopping.check()
+        return super().run(result)  # type: ignore[misc]
+
+    def setUp(self: Any) -> None:
+        method = getattr(self, self._testMethodName)
+        setattr(self, self._testMethodName, _heard(method))
+        if not (self.binding.verifies or
+                hasattr(recovery.RecoveryContract, self._testMethodName)):
+            raise unittest.SkipTest(LACKS_VERIFY)
+        super().setUp()  # type: ignore[misc]
+        self.addCleanup(tidy, self.cinder)
+
+    def make_environment(self) -> environment.Environment:
+        return self.binding.make_environment()
+
+    def make_objects(self) -> stores.ObjectStore:
+        return self.binding.make_objects()
+
+    def id(self: Any) -> str:
+        name = self._testMethodName
+        for cls in type(self).__mro__:
+            if name in vars(cls):
+                return f'{cls.__module__}.{cls.__qualname__}.{name}'
+        raise AssertionError(name)
