@@ -9,9 +9,25 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+"""Start the program, or say what it lacks."""
 
 import sys
 
-from local_cloud import main
 
-sys.exit(main.main())
+def main() -> int:
+    """The program, also where only the plugin is installed.
+
+    :returns: the exit code
+    """
+    try:
+        from local_cloud import main as program
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f'error: {error.name} is not installed: pip install '
+            f"'cinder-backup-recovery-tests[local-cloud]'\n")
+        return 3
+    return program.main()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

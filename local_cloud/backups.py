@@ -62,8 +62,13 @@ class Profile:
         for
     :ivar incremental_of: the back ends of whose volumes it makes incremental
         backups
+    :ivar pads: whether it clears a larger volume behind the end of what it
+        restores
     :ivar verifies: whether it looks at the storage on import, and says so in
         a section of ``cinder.conf`` of its own
+    :ivar answer: seconds that such a driver waits for an answer of the first
+        of its services, which a test lets hang: much more than a busy machine
+        needs for one, and less than its default; 0 where none can hang
     :ivar store: makes what the plugin's section of ``tempest.conf`` says of
         how a test reaches the backups without Cinder
     :ivar second_store: the same of a storage of the second site's own; None
@@ -81,7 +86,9 @@ class Profile:
     launcher: tuple[str, ...] = ()
     volumes: str = 'files'
     incremental_of: tuple[str, ...] = ('files', 'rbd')
+    pads: bool = False
     verifies: bool = False
+    answer: int = 0
     store: Callable[[cloud_state.State], dict[str, Any]] = _nothing
     second_store: Callable[[cloud_state.State], dict[str, Any]] | None = None
     client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
@@ -121,7 +128,7 @@ def _swift(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
 
 
 def _on_swift(driver: str, **values: Any) -> Profile:
-    return Profile(driver, _swift, services=(swift,),
+    return Profile(driver, _swift, services=(swift,), answer=20,
                    modules=('swift', 'swiftclient'), extra='swift',
                    # In the account of the project, which the tests have.
                    store=lambda state: {'backup_store': 'swift'},
@@ -139,7 +146,7 @@ def _ceph(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
 
 
 def _on_ceph(driver: str, **values: Any) -> Profile:
-    return Profile(driver, _ceph, services=(ceph,),
+    return Profile(driver, _ceph, services=(ceph,), answer=30,
                    missing=ceph.missing_for_cinder, volumes='rbd',
                    # By RBD's own differences; of all else it copies the whole.
                    incremental_of=('rbd',), store=ceph.store_options,
@@ -168,7 +175,8 @@ PROFILES = {
     'in-tree-swift': _on_swift(
         'cinder.backup.drivers.swift.SwiftBackupDriver'),
     'in-tree-nfs': _on_nfs('cinder.backup.drivers.nfs.NFSBackupDriver'),
-    'in-tree-ceph': _on_ceph('cinder.backup.drivers.ceph.CephBackupDriver'),
+    'in-tree-ceph': _on_ceph('cinder.backup.drivers.ceph.CephBackupDriver',
+                             pads=True),
 }
 
 
@@ -239,7 +247,10 @@ def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
     """The sections of ``cinder.conf`` that only some drivers read."""
     if not of(state).verifies:
         return {}
-    return {'backup_import_verify': {'level': _LEVEL}}
+    options: dict[str, Any] = {'level': _LEVEL}
+    if of(state).answer:
+        options['timeout'] = of(state).answer
+    return {'backup_import_verify': options}
 
 
 def tempest_options(state: cloud_state.State) -> dict[str, Any]:
@@ -255,6 +266,7 @@ def tempest_features(state: cloud_state.State) -> dict[str, Any]:
     """What the tests may expect of the backup driver."""
     features: dict[str, Any] = {
         'incremental': incremental(state),
+        'restore_keeps_excess': not of(state).pads,
         'import_verify': of(state).verifies,
         'second_store': has_second_store(state),
         # With per_user, Swift keeps backups in the account of their project.

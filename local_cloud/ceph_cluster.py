@@ -172,7 +172,7 @@ class Cluster:
         for name in _DAEMONS:
             process = self.process(name)
             if process is not None:
-                process.suspend()
+                daemons.suspend(process)
 
     def resume(self) -> None:
         """Undo :meth:`pause` and wait until it answers again."""

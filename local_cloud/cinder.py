@@ -10,8 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Cinder: API, scheduler, volume and backup in one process."""
+"""Cinder: API, scheduler, volume and backup in one process.
 
+The API alone where there is a message broker: see :mod:`cinder_processes`.
+"""
+
+from collections.abc import Sequence
 import pathlib
 
 import requests
@@ -19,6 +23,7 @@ import requests
 from local_cloud import backups
 from local_cloud import ceph
 from local_cloud import identity
+from local_cloud import rabbitmq
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
@@ -50,7 +55,8 @@ def configure(state: cloud_state.State,
             'use_stderr': 'true',
             'host': site.host,
             'my_ip': settings.HOST,
-            'transport_url': 'fake://',
+            'transport_url': (rabbitmq.transport_url(state, site)
+                              if rabbitmq.wanted(state) else 'fake://'),
             'auth_strategy': 'keystone',
             'resource_query_filters_file': _packaged_file(
                 state, 'resource_filters.json'),
@@ -95,6 +101,12 @@ def configure(state: cloud_state.State,
 def environment(state: cloud_state.State) -> dict[str, str]:
     """Variables that Cinder's process needs."""
     return {'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1',
+            # A backup asks for many MiB with each chunk, zstd more than
+            # anybody. Given back to the kernel each time, most of a backup's
+            # time goes to its pages: they are kept, in one arena for all.
+            'MALLOC_MMAP_MAX_': '0',
+            'MALLOC_TRIM_THRESHOLD_': str(1 << 31),
+            'MALLOC_ARENA_MAX': '1',
             **releases.variables(state)}
 
 
@@ -113,16 +125,34 @@ def serve_command(state: cloud_state.State, *descriptors: int,
                   site: sites.Site = sites.FIRST) -> list[str]:
     """The program that serves the API and runs the services."""
     descriptor, = descriptors
+    api = ['--api', str(_packaged_file(state, 'api-paste.ini')),
+           str(descriptor)]
+    if rabbitmq.wanted(state):
+        return command(state, site, api)
+    return command(state, site, [*api, *second_backup(state, site)],
+                   state.record['cinder_services'])
+
+
+def command(state: cloud_state.State, site: sites.Site,
+            words: Sequence[str], services: Sequence[str] = ()) -> list[str]:
+    """A program that serves some of a Cinder.
+
+    :param words: options of it
+    :param services: those that it runs
+    """
     return [*backups.of(state).launcher,
             releases.python(state), '-m', 'local_cloud.inside.cinder',
             'serve', str(state.config(site.name)),
-            str(_packaged_file(state, 'api-paste.ini')),
-            str(descriptor),
             *(['--ceph', str(state.root)]
               if ceph in backups.services(state) else []),
-            *(['--second-backup', second, backups.SECOND_ZONE]
-              if (second := backups.second_driver(state, site)) else []),
-            *state.record['cinder_services']]
+            *words, *(word for service in services
+                      for word in ('--service', service))]
+
+
+def second_backup(state: cloud_state.State, site: sites.Site) -> list[str]:
+    """Options of the program that runs a site's second cinder-backup."""
+    second = backups.second_driver(state, site)
+    return ['--second-backup', second, backups.SECOND_ZONE] if second else []
 
 
 def ready(state: cloud_state.State,

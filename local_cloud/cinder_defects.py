@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Defects that releases of Cinder are known to have.
+"""Defects that releases of Cinder, or drivers of them, are known to have.
 
 The names are those of the Tempest plugin's option ``known_defects``; its
 documentation says what they mean.
 """
 
+from local_cloud import backups
 from local_cloud import releases
 from local_cloud import state as cloud_state
 
@@ -39,10 +40,27 @@ OF_RELEASE = {
     29: _OF_IMPORT,  # 2026.2
 }
 
+_OF_CHUNKED = dict.fromkeys(
+    (26, 27, 28),  # 2025.1 to 2026.1; 2026.2 has a cure
+    ('zeros-of-incremental',))
+
+#: The same for a driver alone, by its class. The reference drivers have a
+#: restore of their own, and the one for Ceph copies what is different.
+OF_DRIVER = {
+    backups.PROFILES[profile].driver: _OF_CHUNKED
+    for profile in ('in-tree-posix', 'in-tree-swift', 'in-tree-nfs')
+}
+
 #: Of the clients, which are the same whichever Cinder runs.
 OF_CLIENTS = ('openstack-import-sent-to-export',)
 
 
 def names(state: cloud_state.State) -> tuple[str, ...]:
-    """The defects of the release that a cloud runs, and of its clients."""
-    return (*OF_RELEASE.get(releases.number(state), ()), *OF_CLIENTS)
+    """The defects of what a cloud runs.
+
+    Of its release of Cinder, of the backup driver there, and of the clients.
+    """
+    number = releases.number(state)
+    driver = backups.of(state).driver
+    return (*OF_RELEASE.get(number, ()),
+            *OF_DRIVER.get(driver, {}).get(number, ()), *OF_CLIENTS)

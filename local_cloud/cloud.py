@@ -12,19 +12,20 @@
 
 """A cloud: its services started together, and taken down again."""
 
-from collections.abc import Sequence
 import contextlib
 import socket
 import time
 from typing import Any
 
 from local_cloud import backups
-from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import console
 from local_cloud import daemons
+from local_cloud import database
 from local_cloud import exceptions
+from local_cloud import faults
 from local_cloud import identity
+from local_cloud import options
 from local_cloud import releases
 from local_cloud import second_cinder
 from local_cloud import services
@@ -49,44 +50,33 @@ class Cloud:
         self.say = say or console.Console(quiet=True)
         self.timeout = timeout
 
-    def up(self, backup: str = 'default', debug: bool = False,
-           without: Sequence[str] = (), volumes: str | None = None,
-           second_region: bool = False,
-           cinder_of: str | None = None,
-           second_store: str | None = None,
-           second_backup: bool = False) -> None:
+    def up(self, backup: str = 'default', **others: Any) -> None:
         """Start the cloud, or what is not running of it.
 
         :param backup: the profile of the backup driver
-        :param debug: let the services log everything
-        :param without: services of Cinder that are not to run, for tests of
-            what happens then
-        :param volumes: the back end of the volumes, else the profile's own
-        :param second_region: have another Cinder, see :mod:`sites`
-        :param cinder_of: the release of Cinder, or the Python of a
-            virtualenv that has one, where it is not the one installed here
-        :param second_store: whose the storage of its backups is, own or
-            shared; own where that can be
-        :param second_backup: have another cinder-backup, with another driver
+        :param others: as of :class:`options.Options`
+        :raises LocalCloudError: as of :meth:`start`
+        """
+        self.start(options.Options(backup, **others))
+
+    def start(self, asked: options.Options) -> None:
+        """Start the cloud, or what is not running of it.
+
+        :param asked: what the cloud is made of
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
-        if second_store and not second_region:
-            raise exceptions.LocalCloudError(
-                f'--second-store {second_store} says where the second region '
-                f'has its backups: it goes with --second-region.')
-        if second_region:
-            backups.second_store(backup, second_store)
-        services.check_packages(backup, volumes)
-        release = releases.find(cinder_of, self.say)
-        services.check_kernel(backup)
+        asked.check()
+        services.check_packages(asked.backup, asked.volumes,
+                                asked.database, asked.bus)
+        release = releases.find(asked.cinder_of, self.say)
+        releases.check_client(release, database.distributions(asked.database))
+        services.check_kernel(asked.backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
-            new = self._prepare(backup, debug, without, volumes,
-                                second_region, second_store, cinder_of,
-                                release, second_backup)
-            started: set[str] = set()
+            new = self._prepare(asked, release)
+            started: dict[str, float] = {}
             try:
                 self._bring_up(new, started)
             except BaseException as error:
@@ -95,7 +85,7 @@ class Cloud:
                     for name in started:
                         self.stop(name)
                 else:
-                    daemons.stop_all(self.state)
+                    self._end_all()
                     if not isinstance(error, Exception):
                         # It was interrupted: nobody wants to read why.
                         self.state.remove()
@@ -103,11 +93,8 @@ class Cloud:
         self.say.say(f'ready after {time.monotonic() - start:.1f} s, '
                      f'{self.memory() / 1024 ** 2:.0f} MiB of memory (PSS)')
 
-    def _prepare(self, backup: str, debug: bool, without: Sequence[str],
-                 volumes: str | None, second_region: bool,
-                 second_store: str | None, cinder_of: str | None,
-                 release: dict[str, Any] | None,
-                 second_backup: bool) -> bool:
+    def _prepare(self, asked: options.Options,
+                 release: dict[str, Any] | None) -> bool:
         """Make or load the record.
 
         :returns: whether the cloud is a new one
@@ -115,55 +102,22 @@ class Cloud:
         if self.state.exists:
             self.state.load()
             if self.state.record.get('made'):
-                self._refuse_other_options(backup, debug, without,
-                                           volumes, second_region,
-                                           second_store, cinder_of, release,
-                                           second_backup)
+                for option in asked.differing(self.state.record, release):
+                    raise exceptions.InvalidState(
+                        f'The cloud in {self.state.root} was made with '
+                        f'another {option}; take it down first.')
                 releases.check(self.state)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
             # One that never became ready the first time holds nothing of
             # use, and may lack anything.
-            daemons.stop_all(self.state)
+            self._end_all()
             self.state.clear()
         self.state.create()
-        self.state.record.update(
-            backup=backup, debug=debug, second_region=second_region,
-            cinder=release, second_backup=second_backup,
-            second_store=(backups.second_store(backup, second_store)
-                          if second_region else None),
-            volumes=volumes or backups.PROFILES[backup].volumes,
-            cinder_services=[
-                s for s in cinder.SERVICES if s not in without])
+        self.state.record.update(asked.record(release))
         return True
 
-    def _refuse_other_options(self, backup: str, debug: bool,
-                              without: Sequence[str], volumes: str | None,
-                              second_region: bool, second_store: str | None,
-                              cinder_of: str | None,
-                              release: dict[str, Any] | None,
-                              second_backup: bool) -> None:
-        record = self.state.record
-        left_out = set(cinder.SERVICES) - set(record['cinder_services'])
-        for option, wanted, has in (
-                ('--backup', backup != 'default' and backup,
-                 record['backup']),
-                ('--volumes', volumes, record.get('volumes', 'files')),
-                ('--debug', debug, record['debug']),
-                ('--second-region', second_region,
-                 record.get('second_region', False)),
-                ('--cinder', cinder_of and (release or 'the one here'),
-                 record.get('cinder') or 'the one here'),
-                ('--second-store', second_store, record.get('second_store')),
-                ('--second-backup', second_backup,
-                 record.get('second_backup', False)),
-                ('--without', set(without), left_out)):
-            if wanted and wanted != has:
-                raise exceptions.InvalidState(
-                    f'The cloud in {self.state.root} was made with another '
-                    f'{option}; take it down first.')
-
-    def _bring_up(self, new: bool, started: set[str]) -> None:
+    def _bring_up(self, new: bool, started: dict[str, float]) -> None:
         from local_cloud import template  # looks for installed services
         sockets: dict[str, socket.socket] = {}
         try:
@@ -173,9 +127,14 @@ class Cloud:
                 for name in services.in_catalogue(self.state):
                     self.state.record['passwords'][name] = (
                         settings.new_password())
+                for service in services.before_cinder(self.state):
+                    self.state.record['passwords'][service.NAME] = (
+                        settings.new_password())
+                # Some are read by what starts first.
+                self.state.save()
                 for service in services.of(self.state):
                     service.configure(self.state)
-            self._start(sockets, started)
+            self._start_services(new, sockets, started)
             self._write_client_files(new)
         finally:
             for listener in sockets.values():
@@ -205,36 +164,49 @@ class Cloud:
             self.state.record['ports'][name] = sockets[name].getsockname()[1]
         self.state.save()
 
-    def _start(self, sockets: dict[str, socket.socket],
-               started: set[str]) -> None:
-        starts = {}
+    def _start_services(self, new: bool, sockets: dict[str, socket.socket],
+                        started: dict[str, float]) -> None:
+        from local_cloud import schemas  # looks for installed services
+        cinders = services.cinders(self.state)
         for service in services.of(self.state):
-            if daemons.alive(self.state, service.NAME):
-                continue
-            listeners = [sockets[name] for name in service.SOCKETS]
-            descriptors = [listener.fileno() for listener in listeners]
-            starts[service.NAME] = time.monotonic()
-            started.add(service.NAME)
-            daemons.spawn(
-                self.state, service.NAME,
-                service.serve_command(self.state, *descriptors),
-                service.environment(self.state), descriptors)
-            # Only the service may hold them: once that has died, a request
-            # must be refused and not wait for ever.
-            for listener in listeners:
-                listener.close()
+            if service not in cinders:
+                self._spawn(service, sockets, started)
+        for service in services.before_cinder(self.state):
+            self._wait_for(service)
+        if new and database.wanted(self.state):
+            schemas.fill(self.state, self.say)
+        for service in cinders:
+            self._spawn(service, sockets, started)
         # Also those that ran before: a process is not yet an answer.
         for service in services.of(self.state):
-            daemons.wait_until(
-                self.state, service.NAME,
-                lambda service=service: service.ready(self.state),
-                self.timeout)
-            if service.NAME not in starts:
+            self._wait_for(service)
+            if service.NAME not in started:
                 self.say.say(f'{service.NAME} ran already')
                 continue
             self.say.say(
                 f'{service.NAME} on {services.address(self.state, service)} '
-                f'... {time.monotonic() - starts[service.NAME]:.1f} s')
+                f'... {time.monotonic() - started[service.NAME]:.1f} s')
+
+    def _spawn(self, service: services.Service,
+               sockets: dict[str, socket.socket],
+               started: dict[str, float]) -> None:
+        if daemons.alive(self.state, service.NAME):
+            return
+        listeners = [sockets[name] for name in service.SOCKETS]
+        descriptors = [listener.fileno() for listener in listeners]
+        started[service.NAME] = time.monotonic()
+        daemons.spawn(
+            self.state, service.NAME,
+            service.serve_command(self.state, *descriptors),
+            service.environment(self.state), descriptors)
+        # Only the service may hold them: once that has died, a request must
+        # be refused and not wait for ever.
+        for listener in listeners:
+            listener.close()
+
+    def _wait_for(self, service: services.Service) -> None:
+        daemons.wait_until(self.state, service.NAME,
+                           lambda: service.ready(self.state), self.timeout)
 
     def _write_client_files(self, new: bool) -> None:
         clients.write(self.state)
@@ -274,11 +246,7 @@ class Cloud:
         :raises LocalCloudError: if there is no cloud, or no such service
         """
         self.state.load()
-        names = [one.NAME for one in services.of(self.state)]
-        if service not in names:
-            raise exceptions.LocalCloudError(
-                f'There is no service {service} in the cloud in '
-                f'{self.state.root}; there are: {", ".join(names)}.')
+        faults.service(self.state, service)
         self.stop(service)
 
     def lose_database(self) -> None:
@@ -291,16 +259,17 @@ class Cloud:
         :raises LocalCloudError: if there is no cloud that was ready once,
             or Cinder does not start again
         """
-        from local_cloud import template  # looks for installed services
+        from local_cloud import schemas  # looks for installed services
         self.state.load()
         if not self.state.record.get('made'):
             raise exceptions.InvalidState(
                 f'The cloud in {self.state.root} never became ready; take it '
                 f'down and start it again.')
         with self.state.locked():
-            self.stop(cinder.NAME)
-            template.renew_database(self.state, cinder.NAME)
-            self._bring_up(False, set())
+            for service in services.cinders(self.state, sites.FIRST):
+                self.stop(service.NAME)
+            schemas.renew(self.state)
+            self._bring_up(False, {})
 
     def down(self, keep: bool = False) -> None:
         """Stop every process of the cloud and remove its directory.
@@ -341,8 +310,13 @@ class Cloud:
 
     def _stop_all(self) -> None:
         with self.say.step('stopping'):
-            stopped = daemons.stop_all(self.state)
+            stopped = self._end_all()
         self.say.say(f'{stopped} processes stopped')
+
+    def _end_all(self) -> int:
+        stopped = daemons.stop_all(self.state)
+        services.end_all_remains(self.state)
+        return stopped
 
     def status(self) -> dict[str, Any]:
         """What runs, where, in which release, with which memory.

@@ -159,6 +159,34 @@ def marked() -> Iterator[tuple[psutil.Process, str, str]]:
             continue
 
 
+def suspend(process: psutil.Process, timeout: float = 10) -> None:
+    """Suspend a process, and wait until none of its threads runs.
+
+    The signal is sent to be obeyed soon: a thread that has a core goes on,
+    and answers one more request.
+
+    :param process: which
+    :param timeout: seconds to wait
+    :raises ServiceFailed: a thread does not stop
+    """
+    process.suspend()
+    deadline = time.monotonic() + timeout
+    while not all(state in 'TtXZ' for state in _states(process.pid)):
+        if time.monotonic() > deadline:
+            raise exceptions.ServiceFailed(
+                f'Process {process.pid} does not stop; it may wait for a '
+                f'disk or a network file system.')
+        time.sleep(0.01)
+
+
+def _states(pid: int) -> Iterator[str]:
+    """What each thread of a process does, by a letter: see proc(5)."""
+    for path in pathlib.Path(f'/proc/{pid}/task').glob('*/stat'):
+        # One that has ended since then has none.
+        with contextlib.suppress(OSError):
+            yield path.read_text().rpartition(')')[2].split()[0]
+
+
 def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
     """Ask processes to end, and end those that do not.
 
@@ -237,16 +265,18 @@ def _stop_client(state: cloud_state.State) -> int:
     """Stop each Cinder before the server of what it has mounted.
 
     Its kernel writes what is left before it lets go of a mount, and waits
-    for ever for a server that is gone.
+    for ever for a server that is gone. A server of databases waits for its
+    clients, and clients write much of a broker that is gone.
 
     :returns: how many were stopped
     """
-    if 'nfs' not in state.record.get('processes', {}):
+    names = {*state.record.get('processes', {})}
+    if not names & {'nfs', 'database', 'rabbitmq'}:
         return 0
     processes = []
-    for site in (sites.FIRST, sites.SECOND):
-        process = alive(state, site.name)
-        if process is not None:
+    for name in names:
+        process = alive(state, name)
+        if name.startswith(sites.FIRST.name) and process is not None:
             processes += [process, *process.children(recursive=True)]
     stop(processes)
     return len(processes)

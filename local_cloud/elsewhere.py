@@ -16,13 +16,13 @@ Drivers are tested in releases of Cinder that cannot share a virtualenv with
 the services that the cloud is made of.
 """
 
-from collections.abc import Sequence
 import os
 import subprocess
 
 from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
+from local_cloud import options
 from local_cloud import state as cloud_state
 
 ENVIRONMENT = 'LOCAL_CLOUD_PROGRAM'
@@ -42,28 +42,8 @@ class Cloud(local_cloud.Cloud):
         super().__init__(state, say, timeout)
         self._program = program
 
-    def up(self, backup: str = 'default', debug: bool = False,
-           without: Sequence[str] = (), volumes: str | None = None,
-           second_region: bool = False,
-           cinder_of: str | None = None,
-           second_store: str | None = None,
-           second_backup: bool = False) -> None:
-        arguments = ['--backup', backup, '--timeout', str(self.timeout)]
-        if debug:
-            arguments.append('--debug')
-        for service in without:
-            arguments += ['--without', service]
-        if volumes:
-            arguments += ['--volumes', volumes]
-        if second_region:
-            arguments.append('--second-region')
-        if cinder_of:
-            arguments += ['--cinder', cinder_of]
-        if second_store:
-            arguments += ['--second-store', second_store]
-        if second_backup:
-            arguments.append('--second-backup')
-        self._run('up', *arguments)
+    def start(self, asked: options.Options) -> None:
+        self._run('up', *asked.words(), '--timeout', str(self.timeout))
         self.state.load()
 
     def down(self, keep: bool = False) -> None:

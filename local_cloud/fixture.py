@@ -13,15 +13,16 @@
 """A cloud for tests, in a temporary directory of its own."""
 
 from collections.abc import Mapping
-from collections.abc import Sequence
 import os
 import pathlib
+from typing import Any
 
 import fixtures
 
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
 from local_cloud import elsewhere
+from local_cloud import options
 from local_cloud import signals
 from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
@@ -37,15 +38,8 @@ class LocalCloud(fixtures.Fixture):
     variable ``LOCAL_CLOUD_PROGRAM`` names.
 
     :param backup: the profile of the backup driver
-    :param debug: let the services log everything
-    :param without: services of Cinder that are not to run
     :param timeout: seconds that each service has to become ready
-    :param volumes: the back end of the volumes, else the profile's own
-    :param second_region: have another Cinder in a region of its own
-    :param cinder_of: the release of Cinder, or the Python of a virtualenv
-        that has one, where it is not the one installed here
-    :param second_store: whose the storage of its backups is, own or shared
-    :param second_backup: have another cinder-backup, with another driver
+    :param others: as of :class:`options.Options`
     :ivar cloud: the cloud, to stop and start services of it
     :ivar state: where its files are
     :ivar environment: variables for clients and for Tempest
@@ -57,15 +51,10 @@ class LocalCloud(fixtures.Fixture):
     environment: Mapping[str, str]
     tempest_conf: pathlib.Path
 
-    def __init__(self, backup: str = 'default', debug: bool = False,
-                 without: Sequence[str] = (), timeout: float = 60,
-                 volumes: str | None = None, second_region: bool = False,
-                 cinder_of: str | None = None,
-                 second_store: str | None = None,
-                 second_backup: bool = False):
+    def __init__(self, backup: str = 'default', timeout: float = 60,
+                 **others: Any):
         super().__init__()
-        self._options = (backup, debug, without, volumes, second_region,
-                         cinder_of, second_store, second_backup)
+        self._options = options.Options(backup, **others)
         self._timeout = timeout
 
     def _setUp(self) -> None:
@@ -78,7 +67,7 @@ class LocalCloud(fixtures.Fixture):
             if program else
             local_cloud.Cloud(self.state, timeout=self._timeout))
         self.addCleanup(self._down)
-        self.cloud.up(*self._options)
+        self.cloud.start(self._options)
         self.environment = clients.variables(self.state)
         self.tempest_conf = tempest_conf.path(self.state)
 

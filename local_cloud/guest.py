@@ -264,8 +264,11 @@ def run(command: Sequence[str], *, visible: Sequence[str | os.PathLike] = (),
     temporary = cloud_state.Temporary('guest')
     try:
         guest = _Guest(temporary.root, memory)
-        guest.write(command, visible, modules,
-                    os.environ if environment is None else environment,
+        variables = dict(os.environ if environment is None else environment)
+        if stdout is not None or not sys.stdout.isatty():
+            # The command's is one, whatever becomes of what it prints.
+            variables['TERM'] = 'dumb'
+        guest.write(command, visible, modules, variables,
                     os.getcwd() if cwd is None else cwd)
         return guest.run(timeout, stdout or _passes(sys.stdout.buffer),
                          stderr or _passes(sys.stderr.buffer))

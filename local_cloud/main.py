@@ -24,19 +24,18 @@ import sys
 from typing import NoReturn
 
 from local_cloud import backups
-from local_cloud import cinder
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
+from local_cloud import faults
 from local_cloud import guest
 from local_cloud import known
+from local_cloud import options
 from local_cloud import releases
 from local_cloud import services
 from local_cloud import signals
-from local_cloud import sites
 from local_cloud import state as cloud_state
-from local_cloud import volumes
 
 EXIT_ERROR = 3
 EXIT_NEEDS_GUEST = 4
@@ -87,39 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
 
     starting = _Parser(add_help=False)
-    starting.add_argument(
-        '--backup', choices=sorted(backups.PROFILES), default='default',
-        help='the backup driver (default: %(default)s)')
-    starting.add_argument(
-        '--volumes', choices=sorted(volumes.BACKENDS),
-        help="where the volumes are (default: rbd with Ceph's backup drivers, "
-             "files with all others)")
-    starting.add_argument(
-        '--without', choices=sorted(cinder.SERVICES), action='append',
-        default=[], metavar='SERVICE',
-        help='leave this service of Cinder out; may be repeated '
-             '(%(choices)s)')
-    starting.add_argument(
-        '--second-region', action='store_true',
-        help='have another Cinder, in a region of its own: with a database '
-             'and volumes of its own')
-    starting.add_argument(
-        '--second-store', choices=(sites.OWN, sites.SHARED),
-        help="where the second region has its backups: on a storage of its "
-             "own, to which backups must be copied, or on the first one's "
-             "(default: own, shared with Ceph's backup drivers)")
-    starting.add_argument(
-        '--second-backup', action='store_true',
-        help=f'have another cinder-backup, with a driver for directories '
-             f'that is not the first one\'s, in the availability zone '
-             f'{backups.SECOND_ZONE}')
-    starting.add_argument(
-        '--cinder', metavar='RELEASE',
-        help=f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
-             f'it is not the one installed here: a virtualenv is made for it '
-             f'once; or the Python of a virtualenv that has a Cinder')
-    starting.add_argument('--debug', action='store_true',
-                          help='let the services log everything')
+    options.add_to(starting)
     starting.add_argument(
         '--timeout', type=_seconds, metavar='SECONDS',
         default=300 if os.environ.get(guest.ENVIRONMENT) else 60,
@@ -137,6 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     kill = verbs.add_parser(
         'kill', help='kill a service as a crash would; "up" starts it again')
     kill.add_argument('service', help='keystone, glance or cinder, say')
+    pause = verbs.add_parser(
+        'pause', help='let a service hang: it keeps its port and answers '
+                      'nothing, until "resume"')
+    pause.add_argument('service', help='keystone, glance or swift, say')
+    resume = verbs.add_parser(
+        'resume', help='let a service go on that was paused, and wait until '
+                       'it answers')
+    resume.add_argument('service', help='keystone, glance or swift, say')
     verbs.add_parser(
         'lose-database',
         help="replace Cinder's database by an empty one: it forgets all "
@@ -190,11 +165,12 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     command = _command(arguments)
-    services.check_packages(arguments.backup, arguments.volumes)
+    services.check_packages(arguments.backup, arguments.volumes,
+                            arguments.database, arguments.bus)
     if why := backups.PROFILES[arguments.backup].cannot_run():
         from local_cloud import rerun  # looks for installed services
         # Nothing can be installed in there.
-        release = releases.find(arguments.cinder, say)
+        release = releases.find(arguments.cinder_of, say)
         return rerun.run([sys.executable, '-m', 'local_cloud',
                           *arguments.words], say, why,
                          [arguments.keep_logs] if arguments.keep_logs else [],
@@ -213,10 +189,7 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         state.check()
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
-        cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes, arguments.second_region,
-                 arguments.cinder, arguments.second_store,
-                 arguments.second_backup)
+        cloud.start(options.of(arguments))
         try:
             return _wait(subprocess.Popen(command, env={
                 **os.environ, **clients.variables(state),
@@ -345,10 +318,7 @@ def _act(arguments: argparse.Namespace) -> int:
         cloud_state.default_directory())
     cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
     if arguments.verb == 'up':
-        cloud.up(arguments.backup, arguments.debug, arguments.without,
-                 arguments.volumes, arguments.second_region,
-                 arguments.cinder, arguments.second_store,
-                 arguments.second_backup)
+        cloud.start(options.of(arguments))
         say.say(f'the environment for clients: . {clients.openrc(state)}')
         return 0
     if arguments.verb == 'down':
@@ -356,6 +326,12 @@ def _act(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.verb == 'kill':
         cloud.kill(arguments.service)
+        return 0
+    if arguments.verb == 'pause':
+        faults.pause(state, arguments.service)
+        return 0
+    if arguments.verb == 'resume':
+        faults.resume(state, arguments.service, cloud.timeout)
         return 0
     if arguments.verb == 'lose-database':
         cloud.lose_database()

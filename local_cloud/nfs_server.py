@@ -294,7 +294,7 @@ class Server:
         """Let it hang: it keeps its port open and answers nothing."""
         process = self.process()
         if process is not None:
-            process.suspend()
+            daemons.suspend(process)
 
     def resume(self) -> None:
         """Undo :meth:`pause` and wait until it answers again."""

@@ -19,6 +19,7 @@ was tested with, or one that somebody has already.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import fcntl
 import hashlib
@@ -47,6 +48,8 @@ _NATIVE = 29
 _CONSTRAINTS = pathlib.Path(__file__).parent / 'constraints'
 # What Cinder's process wants beside Cinder and what that brings.
 _REQUIREMENTS = ('psutil',)
+# What it wants where its database is on a server.
+_CLIENTS = ('PyMySQL', 'psycopg2', 'psycopg2-binary')
 # Says that a virtualenv is whole; one that a kill has left has none.
 _COMPLETE = 'complete'
 _LOG_LINES = 15
@@ -198,7 +201,7 @@ def _describe(interpreter: str) -> dict[str, Any]:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
             [interpreter, '-I', '-c', _ASK, *_PACKAGES, *_REQUIREMENTS,
-             'cheroot'],
+             *_CLIENTS, 'cheroot'],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=60)
     try:
@@ -221,6 +224,22 @@ def _describe(interpreter: str) -> dict[str, Any]:
     # The name that was given: a virtualenv's Python may be a link, and is
     # known by where the link is.
     return {**found, 'python': interpreter}
+
+
+def check_client(release: Mapping[str, Any] | None,
+                 distributions: Sequence[str]) -> None:
+    """Say when a Cinder cannot reach the server of its database.
+
+    :param release: of :func:`find`
+    :param distributions: one of these it needs; any will do if there is none
+    :raises MissingPackage: naming the command that installs it
+    """
+    if (release and distributions and
+            not {*distributions} & {*release['packages']}):
+        raise exceptions.MissingPackage(
+            f'Not installed in {release["prefix"]}: {distributions[0]}. '
+            f'Install it there: {sys.executable} -m pip --python '
+            f'{release["python"]} install {distributions[0]}')
 
 
 def home() -> pathlib.Path:

@@ -23,29 +23,57 @@ has ``end_remains``, which ends what a kill of it has left.
 
 from importlib import metadata
 from importlib import util
-import types
+from typing import Any
+from typing import TypeAlias
 
 from local_cloud import backups
 from local_cloud import cinder
+from local_cloud import cinder_processes
+from local_cloud import database
 from local_cloud import exceptions
 from local_cloud import glance
 from local_cloud import keystone
+from local_cloud import rabbitmq
 from local_cloud import second_cinder
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import volumes as all_volumes
 
 _MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
 _EXTRA = 'local-cloud'
 
+#: Such a module, or what has the same.
+Service: TypeAlias = Any
 
-def of(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
+
+def of(state: cloud_state.State) -> tuple[Service, ...]:
     """The services of a cloud, in the order in which they are needed.
 
-    They start at the same time.
+    They start at the same time, but for those that Cinder waits for.
     """
-    return (keystone, glance, *backups.services(state), cinder,
-            *([second_cinder] if second_cinder.wanted(state) else []))
+    return (*before_cinder(state), keystone, glance,
+            *backups.services(state), *cinders(state))
+
+
+def before_cinder(state: cloud_state.State) -> tuple[Service, ...]:
+    """Those that must be ready before Cinder starts; it starts no later."""
+    return tuple(one for one in (database, rabbitmq) if one.wanted(state))
+
+
+def cinders(state: cloud_state.State, site: sites.Site | None = None
+            ) -> tuple[Service, ...]:
+    """Those that are of a Cinder.
+
+    Its API is the last of them: it tells of the others.
+
+    :param site: of this one only
+    """
+    apis = {sites.FIRST: cinder, **(
+        {sites.SECOND: second_cinder} if second_cinder.wanted(state) else {})}
+    return tuple(one for where, api in apis.items()
+                 if site in (None, where)
+                 for one in (*cinder_processes.of(state, where), api))
 
 
 def in_catalogue(state: cloud_state.State) -> list[str]:
@@ -54,7 +82,7 @@ def in_catalogue(state: cloud_state.State) -> list[str]:
             if service.NAME in settings.OPTIONAL_CATALOGUE]
 
 
-def address(state: cloud_state.State, service: types.ModuleType) -> str:
+def address(state: cloud_state.State, service: Service) -> str:
     """Where a service listens, for people; empty if it never did."""
     if not {*service.SOCKETS} <= {*state.record['ports']}:
         return ''
@@ -63,7 +91,7 @@ def address(state: cloud_state.State, service: types.ModuleType) -> str:
     return settings.url(state, service.NAME)
 
 
-def end_remains(state: cloud_state.State, service: types.ModuleType) -> None:
+def end_remains(state: cloud_state.State, service: Service) -> None:
     """End what is left of a service that was killed.
 
     What still ends has the ports that the next start wants to bind.
@@ -72,7 +100,13 @@ def end_remains(state: cloud_state.State, service: types.ModuleType) -> None:
         service.end_remains(state)
 
 
-def version(state: cloud_state.State, service: types.ModuleType) -> str:
+def end_all_remains(state: cloud_state.State) -> None:
+    """End what is left of services that left more than their directories."""
+    if database.wanted(state):
+        database.end_remains(state)
+
+
+def version(state: cloud_state.State, service: Service) -> str:
     """The release of a service."""
     if hasattr(service, 'version'):
         return service.version(state)
@@ -80,25 +114,31 @@ def version(state: cloud_state.State, service: types.ModuleType) -> str:
 
 
 def check_packages(backup: str = 'default',
-                   volumes: str | None = None) -> None:
+                   volumes: str | None = None,
+                   kind: str = settings.SQLITE,
+                   bus: str = rabbitmq.MEMORY) -> None:
     """Say what is not installed before anything is made.
 
     :param backup: the profile of the backup driver
     :param volumes: the back end of the volumes, else the profile's
+    :param kind: what Cinder's database is on
+    :param bus: what its services talk over
     :raises MissingPackage: naming the extras that bring it
     """
     profile = backups.PROFILES[backup]
-    missing = [name for name in (*_MODULES, *profile.modules)
-               if util.find_spec(name) is None]
+    module, extra = database.client(kind)
+    missing = [name for name in (*_MODULES, *profile.modules, module)
+               if name and util.find_spec(name) is None]
     if missing:
-        extras = [_EXTRA] + ([profile.extra] if profile.extra else [])
+        extras = [name for name in (_EXTRA, profile.extra, extra) if name]
         raise exceptions.MissingPackage(
             f'Not installed here: {", ".join(missing)}. Install the '
             f'project with its extra: pip install '
             f"'cinder-backup-recovery-tests[{','.join(extras)}]'.")
     backend = all_volumes.BACKENDS[volumes or profile.volumes]
     # First what could be installed: a guest needs it, too.
-    if lacking := profile.missing() or backend.missing():
+    if lacking := (profile.missing() or backend.missing() or
+                   database.missing(kind) or rabbitmq.missing(bus)):
         raise exceptions.MissingPackage(lacking)
 
 

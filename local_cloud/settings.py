@@ -47,6 +47,8 @@ OPTIONAL_CATALOGUE = {
 OTHER_REGION = {
     sites.SECOND.name: CATALOGUE[sites.FIRST.name],
 }
+#: What a database is on where it has no server.
+SQLITE = 'sqlite'
 #: The size of a chunk of a backup. There are several in each, as in those of
 #: large volumes. Memory for one of 32 MiB or more comes from the kernel each
 #: time, a page at a time, which takes longer than all that is done with it.
@@ -77,9 +79,23 @@ def endpoint(state: cloud_state.State, service: str) -> str:
         **CATALOGUE, **OPTIONAL_CATALOGUE, **OTHER_REGION}[service][1]
 
 
+def database_kind(state: cloud_state.State) -> str:
+    """What a cloud's Cinders have their databases on."""
+    return state.record.get('database', SQLITE)
+
+
+def database_name(service: str) -> str:
+    """What a service's database is called on a server."""
+    return service.replace('-', '_')
+
+
 def database_url(state: cloud_state.State, service: str) -> str:
     """The SQLAlchemy URL of a service's database."""
-    return f'sqlite:///{state.database(service)}?timeout=60'
+    kind = database_kind(state)
+    if kind == SQLITE or service not in (sites.FIRST.name, sites.SECOND.name):
+        return f'sqlite:///{state.database(service)}?timeout=60'
+    from local_cloud import database  # has settings of its own
+    return database.server(state).url(database=database_name(service))
 
 
 def packaged_file(service: str, name: str, prefix: str | os.PathLike = ''
@@ -110,8 +126,11 @@ def auth_token(state: cloud_state.State, service: str) -> dict[str, Any]:
 
 def database(state: cloud_state.State, service: str) -> dict[str, Any]:
     """The section ``[database]`` of a service."""
+    url = database_url(state, service)
+    if not url.startswith(SQLITE):
+        return {'connection': url}
     return {
-        'connection': database_url(state, service),
+        'connection': url,
         # A power cut may take this cloud with it; it is for tests.
         'sqlite_synchronous': 'false',
     }

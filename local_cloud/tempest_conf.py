@@ -15,9 +15,11 @@
 import pathlib
 import shlex
 import sys
+from typing import Any
 
 from local_cloud import backups
 from local_cloud import cinder_defects
+from local_cloud import cinder_processes
 from local_cloud import identity
 from local_cloud import second_cinder
 from local_cloud import settings
@@ -79,6 +81,20 @@ def _store_switch(state: cloud_state.State) -> dict[str, str]:
     return {}
 
 
+def _store_pause(state: cloud_state.State) -> dict[str, Any]:
+    """How the storage of the backups is made to hang.
+
+    Not that of NFS, of which Cinder's process has a mount.
+    """
+    profile = backups.of(state)
+    if not profile.answer:
+        return {}
+    name = profile.services[0].NAME
+    return {'store_pause_command': _verb(state, 'pause', name),
+            'store_resume_command': _verb(state, 'resume', name),
+            'store_hang_timeout': 3 * profile.answer}
+
+
 def write(state: cloud_state.State, image_id: str) -> None:
     """Write the file.
 
@@ -88,6 +104,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     keystone = settings.endpoint(state, 'keystone')
     volumes = backups.volume_backend(state)
     store_switch = _store_switch(state)
+    store_pause = _store_pause(state)
     second = ({'second_region': sites.SECOND.region}
               if second_cinder.wanted(state) else {})
     settings.write(path(state), {
@@ -156,9 +173,11 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery': {
             'database_connection': settings.database_url(state, 'cinder'),
             'database_loss_command': _verb(state, 'lose-database'),
-            'service_kill_command': _verb(state, 'kill', 'cinder'),
+            'service_kill_command': _verb(
+                state, 'kill', cinder_processes.of_backup(state)),
             'service_start_command': _verb(state, 'up'),
             **store_switch,
+            **store_pause,
             **({'second_backup_zone': backups.SECOND_ZONE}
                if backups.second_driver(state) else {}),
             'ledger_dir': state.ledger,
@@ -178,6 +197,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'whole_database_loss': 'true',
             'service_kill': 'true',
             'store_stop': bool(store_switch),
+            'store_pause': bool(store_pause),
             'second_backup_service': bool(backups.second_driver(state)),
             'second_region': bool(second),
             **backups.tempest_features(state),

@@ -17,6 +17,8 @@ for the ports in the catalogue. They are made once for each set of versions
 and kept with the virtualenv.
 """
 
+from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import fcntl
 import hashlib
@@ -29,10 +31,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+import types
 
 from local_cloud import cinder
 from local_cloud import console
 from local_cloud import daemons
+from local_cloud import database
 from local_cloud import exceptions
 from local_cloud import glance
 from local_cloud import keystone
@@ -99,29 +103,15 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
     _set_endpoints(state)
 
 
-def renew_database(state: cloud_state.State, service: str) -> None:
-    """Replace a database by the one that the service had at first.
-
-    Not by the template's, which is another one after an upgrade.
-
-    :param state: the cloud, in which the service does not run
-    :param service: keystone, glance or cinder
-    :raises InvalidState: the cloud has none, it is of an older version
-    """
-    first = _first(state, service)
-    if not first.exists():
-        raise exceptions.InvalidState(
-            f'The cloud in {state.root} has no empty database to go back to; '
-            f'take it down and start it again.')
-    database = state.database(service)
-    # Its log would be applied to the new one.
-    for path in database.parent.glob(f'{database.name}*'):
-        path.unlink()
-    shutil.copy2(first, database)
-
-
-def _first(state: cloud_state.State, service: str) -> pathlib.Path:
+def first(state: cloud_state.State, service: str) -> pathlib.Path:
+    """Where the database is kept that a service had at first."""
     return state.data / 'empty' / f'{service}.sqlite'
+
+
+def cinders(state: cloud_state.State) -> list[str]:
+    """The names of a cloud's Cinders, which are those of their databases."""
+    return [cinder.NAME, *([second_cinder.NAME]
+                           if second_cinder.wanted(state) else [])]
 
 
 def make(state: cloud_state.State, say: console.Console,
@@ -132,12 +122,28 @@ def make(state: cloud_state.State, say: console.Console,
     :param copy: copy it into that cloud, too
     :raises ServiceFailed: if a service cannot make its schema
     """
+    with locked(state, say) as directory:
+        if not (directory / 'record.json').exists():
+            with say.step('making the template: schemas, users, catalogue'):
+                _make(directory, state)
+            _prune(directory.parent)
+        if copy:
+            _copy(directory, state)
+
+
+@contextlib.contextmanager
+def locked(state: cloud_state.State, say: console.Console
+           ) -> Iterator[pathlib.Path]:
+    """Have a template's directory for oneself.
+
+    :param state: a cloud whose template it is
+    :returns: the directory, which may have to be made
+    """
     place = home()
     if place is None:
         say.say('no directory to keep a template in: every start makes its '
                 'own')
         place = state.tmp
-    directory = place / key(state)
     # Two first starts at the same time: the second one waits for the first.
     with open(place / 'lock', 'w') as lock:
         try:
@@ -145,12 +151,7 @@ def make(state: cloud_state.State, say: console.Console,
         except BlockingIOError:
             say.say('waiting for another program that makes the template')
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (directory / 'record.json').exists():
-            with say.step('making the template: schemas, users, catalogue'):
-                _make(directory, state)
-            _prune(place)
-        if copy:
-            _copy(directory, state)
+        yield place / key(state)
 
 
 def _prune(place: pathlib.Path) -> None:
@@ -163,18 +164,20 @@ def _prune(place: pathlib.Path) -> None:
 
 def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
     record = json.loads((directory / 'record.json').read_text())
-    for service in _SERVICES:
+    for service in (keystone, glance):
         shutil.copy2(directory / f'{service.NAME}.sqlite',
                      state.database(service.NAME))
-    if second_cinder.wanted(state):
-        shutil.copy2(directory / f'{cinder.NAME}.sqlite',
-                     state.database(second_cinder.NAME))
-    first = _first(state, cinder.NAME)
-    first.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.copy2(state.database(cinder.NAME), first)
     shutil.copytree(directory / 'keystone-keys',
                     state.data / 'keystone-keys', dirs_exist_ok=True)
     state.record['passwords'] = record['passwords']
+    if database.wanted(state):
+        return
+    for name in cinders(state):
+        shutil.copy2(directory / f'{cinder.NAME}.sqlite',
+                     state.database(name))
+    kept = first(state, cinder.NAME)
+    kept.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.copy2(state.database(cinder.NAME), kept)
 
 
 def _set_endpoints(state: cloud_state.State) -> None:
@@ -208,7 +211,9 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
             backup='default', cinder=owner.record.get('cinder'),
             cinder_services=list(cinder.SERVICES))
         state.save()
-        _bootstrap(state)
+        for service in _SERVICES:
+            service.configure(state)
+        bootstrap(state, _SERVICES)
         # Made beside its place and then renamed: a kill leaves no half of
         # a template, only a directory that the next build removes.
         new = f'{directory}.new'
@@ -230,10 +235,15 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
         shutil.rmtree(state.root, ignore_errors=True)
 
 
-def _bootstrap(state: cloud_state.State) -> None:
+def bootstrap(state: cloud_state.State,
+              services: Sequence[types.ModuleType]) -> None:
+    """Let services make their schemas, at the same time.
+
+    :param state: a cloud with their configuration
+    :raises ServiceFailed: if one cannot
+    """
     children = {}
-    for service in _SERVICES:
-        service.configure(state)
+    for service in services:
         children[service.NAME] = daemons.spawn(
             state, service.NAME, service.bootstrap_command(state),
             service.environment(state))

@@ -49,6 +49,16 @@ def until(condition, what, patience=PATIENCE):
         time.sleep(0.005)
 
 
+def left_of(processes):
+    """Those that have not ended; a zombie waits for its parent only."""
+    left = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                left.append(process)
+    return left
+
+
 class CloudCase(testtools.TestCase):
     """A test with a directory of its own for temporary files."""
 

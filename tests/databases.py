@@ -13,11 +13,8 @@
 
 import atexit
 import functools
-import glob
 import os
-import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +22,12 @@ import tempfile
 import time
 import unittest
 
+import psutil
 import sqlalchemy as sa
+
+from cinder_backup_recovery_tests.rows import connection as connections
+from local_cloud import daemons
+from local_cloud import database_servers
 
 PASSWORD = 'p@ss/w:rd%'
 
@@ -77,131 +79,72 @@ def sqlite_template():
 
 
 class Server:
-    """A database server of its own, on loopback, in a directory of its own.
+    """A database server of its own, with Cinder's database and an empty one.
 
-    :param account: whom it runs as when the tests run as root
+    :param kind: a class of :mod:`local_cloud.database_servers`
     """
 
-    def __init__(self, account):
+    def __init__(self, kind):
+        if lacking := kind.missing():
+            unavailable(lacking)
         self.directory = tempfile.mkdtemp(prefix='cbrt-db-')
-        self.process = None
-        self._prefix = []
-        if os.geteuid() == 0:
-            user = pwd.getpwnam(account)
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
-            self._prefix = ['setpriv', f'--reuid={user.pw_uid}',
-                            f'--regid={user.pw_gid}', '--clear-groups', '--']
+        self.driver = kind.DRIVER
         with socket.socket() as listener:
-            listener.bind(('127.0.0.1', 0))
-            self.port = listener.getsockname()[1]
+            listener.bind((database_servers.HOST, 0))
+            port = listener.getsockname()[1]
+        self._server = kind(os.path.join(self.directory, 'data'), port,
+                            PASSWORD)
+        self._process = None
+        try:
+            self._server.initialize()
+            self._start()
+            for name in ('cinder', 'empty'):
+                self._server.create(name)
+        except BaseException:
+            self.stop()
+            raise
+        self.admin = self._server.engine()
 
-    @property
-    def environment(self):
-        # That of the tests may be for their own user alone.
-        return {**os.environ, 'TMPDIR': self.directory}
+    def _start(self):
+        path = os.path.join(self.directory, 'log')
+        with open(path, 'w') as log:
+            self._process = subprocess.Popen(
+                self._server.command(), stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, cwd=self.directory)
+        deadline = time.monotonic() + 60
+        while self._server.answers() is not True:
+            if (self._process.poll() is not None or
+                    time.monotonic() > deadline):
+                with open(path) as log:
+                    raise AssertionError(f'It did not start: {log.read()}')
+            time.sleep(0.1)
 
-    def run(self, *command):
-        done = subprocess.run(
-            [*self._prefix, *command], text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=120, cwd=self.directory,
-            env=self.environment)
-        if done.returncode:
-            raise AssertionError(f'{command[0]} exited with '
-                                 f'{done.returncode}: {done.stdout}')
-
-    def start(self, *command, url):
-        """Start the server and wait until it answers at a URL."""
-        self.log = os.path.join(self.directory, 'log')
-        with open(self.log, 'w') as log:
-            self.process = subprocess.Popen(
-                [*self._prefix, *command], stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, cwd=self.directory,
-                env=self.environment)
-        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
-        for _ in range(600):
-            try:
-                engine.connect().close()
-            except sa.exc.OperationalError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.1)
-            else:
-                return engine
-        with open(self.log) as log:
-            raise AssertionError(f'{command[0]} did not start: {log.read()}')
-
-    def stop(self, number=signal.SIGTERM):
-        if self.process is not None:
-            self.process.send_signal(number)
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+    def stop(self):
+        if self._process is not None and self._process.poll() is None:
+            daemons.stop([psutil.Process(self._process.pid)])
+        self._server.end_remains()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def url(self, driver, **changes):
-        return sa.URL.create(**{
-            'drivername': driver, 'username': 'cinder', 'password': PASSWORD,
-            'host': '127.0.0.1', 'port': self.port, 'database': 'cinder',
-            **changes}).render_as_string(hide_password=False)
+        return self._server.url(drivername=driver, **changes)
 
 
-class PostgreSQL(Server):
-    driver = 'postgresql+psycopg2'
+class FilledTables:
+    """Mixed into a test case that sets ``url`` to Cinder's schema.
 
-    def __init__(self):
-        found = sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'))
-        initdb = found[-1] if found else shutil.which('initdb')
-        if initdb is None:
-            unavailable('the package postgresql is not installed')
-        super().__init__('postgres')
-        data = os.path.join(self.directory, 'data')
-        secret = os.path.join(self.directory, 'secret')
-        with open(secret, 'w') as stream:
-            stream.write(PASSWORD + '\n')
-        os.chmod(secret, 0o644)
-        self.run(initdb, '-D', data, '-U', 'cinder', '-A', 'scram-sha-256',
-                 f'--pwfile={secret}', '-E', 'UTF8', '--no-sync')
-        engine = self.start(
-            os.path.join(os.path.dirname(initdb), 'postgres'), '-D', data,
-            '-p', str(self.port), '-k', self.directory, '-h', '127.0.0.1',
-            '-c', 'fsync=off', url=self.url(self.driver,
-                                            database='postgres'))
-        with engine.connect().execution_options(
-                isolation_level='AUTOCOMMIT') as connection:
-            for name in ('cinder', 'empty'):
-                connection.exec_driver_sql(f'CREATE DATABASE {name}')
+    It says which ``TABLES``, what ``fill`` writes into them, and what the
+    ``rows`` under test are.
+    """
 
-    def stop(self):
-        # Fast shutdown: does not wait for clients.
-        super().stop(signal.SIGINT)
+    url = None
+    TABLES = ()
 
-
-class MariaDB(Server):
-    driver = 'mysql+pymysql'
-
-    def __init__(self):
-        daemon = shutil.which('mariadbd', path=os.environ.get(
-            'PATH', '') + ':/usr/sbin')
-        if daemon is None or shutil.which('mariadb-install-db') is None:
-            unavailable('the package mariadb-server is not installed')
-        super().__init__('mysql')
-        data = os.path.join(self.directory, 'data')
-        self.run('mariadb-install-db', '--no-defaults', f'--datadir={data}',
-                 '--auth-root-authentication-method=normal',
-                 '--skip-test-db')
-        link = os.path.join(self.directory, 'socket')
-        engine = self.start(
-            daemon, '--no-defaults', f'--datadir={data}', f'--socket={link}',
-            f'--port={self.port}', '--bind-address=127.0.0.1',
-            '--innodb-flush-log-at-trx-commit=0',
-            f'--pid-file={self.directory}/pid',
-            url=f'mysql+pymysql://root@localhost/?unix_socket={link}')
-        self.engine = engine
-        with engine.begin() as connection:
-            for name in ('cinder', 'empty'):
-                connection.exec_driver_sql(f'CREATE DATABASE {name}')
-                connection.exec_driver_sql(
-                    f'GRANT ALL ON {name}.* TO cinder@127.0.0.1 '
-                    f'IDENTIFIED BY %s', (PASSWORD,))
+    def prepare(self):
+        self.engine = connections.Database(self.url)._engine
+        self.addCleanup(self.engine.dispose)
+        metadata = sa.MetaData()
+        self.tables = {name: sa.Table(name, metadata, resolve_fks=False,
+                                      autoload_with=self.engine)
+                       for name in self.TABLES}
+        self.fill()
+        self.rows = self.make_rows()

@@ -62,6 +62,16 @@ def _call(command, timeout=None, **files):
             process.wait()
 
 
+# Once all tests had passed, and the program did not end: where each thread is
+# is said before it is ended. No sooner: Python may crash over it.
+_PROGRAM = '''
+import faulthandler, runpy, sys
+faulthandler.dump_traceback_later(float(sys.argv.pop(1)))
+sys.argv[0] = 'subunit.run'
+runpy.run_module('subunit.run', run_name='__main__', alter_sys=True)
+'''
+
+
 class _Results(testtools.StreamToDict):
     """What became of each inner test, from a stream of subunit."""
 
@@ -92,7 +102,7 @@ class InnerCase(testtools.TestCase):
         where = f'in User-Mode Linux, since {why}' if why else 'here'
         # A terminal and CI's log show it, whether the tests pass or not.
         print(f'{self.id()}: the share is mounted {where}', file=sys.stderr)
-        command = [sys.executable, '-m', 'subunit.run', *names]
+        command = [sys.executable, '-c', _PROGRAM, str(timeout - 30), *names]
         if why:
             command = _in_guest(command, timeout)
         with (tempfile.TemporaryFile() as stream,

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import base
-from cinder_backup_recovery_tests.rows import connection as connections
 from cinder_backup_recovery_tests.rows import database
+from tests import databases
 
 TABLES = ('backups', 'backup_metadata', 'quota_usages')
 A, B, C, D, E, ABSENT = (
@@ -38,23 +38,16 @@ class Owner:
             raise exceptions.NotInLedger(f'{kind} {foreign}')
 
 
-class RowsFixture:
+class RowsFixture(databases.FilledTables):
     """Mixed into a test case that sets ``url`` to a schema without rows."""
 
-    url = None
+    TABLES = TABLES
 
-    def prepare(self):
-        self.engine = connections.Database(self.url)._engine
-        self.addCleanup(self.engine.dispose)
-        metadata = sa.MetaData()
-        self.tables = {name: sa.Table(name, metadata, resolve_fks=False,
-                                      autoload_with=self.engine)
-                       for name in TABLES}
-        self._fill()
-        self.rows = database.DatabaseRows(self.url,
-                                          Owner(A, B, C, D, E, ABSENT))
+    def make_rows(self):
+        return database.DatabaseRows(self.url,
+                                     Owner(A, B, C, D, E, ABSENT))
 
-    def _fill(self):
+    def fill(self):
         now = datetime.datetime(2026, 1, 2, 3, 4, 5)
         backup = {'user_id': 'u', 'volume_id': ABSENT, 'deleted': False,
                   'status': 'available', 'updated_at': now,

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import base
-from cinder_backup_recovery_tests.rows import connection as connections
 from cinder_backup_recovery_tests.rows import source_database
 from cinder_backup_recovery_tests.rows import sources
+from tests import databases
 
 # In an order in which no row hangs on one that comes later.
 TABLES = ('volumes', 'snapshots', 'volume_metadata', 'volume_admin_metadata',
@@ -40,22 +40,15 @@ class Owner:
             raise exceptions.NotInLedger(f'{kind} {ids}')
 
 
-class SourceRowsCases:
+class SourceRowsCases(databases.FilledTables):
     """Mixed into a test case that sets ``url`` to Cinder's schema."""
 
-    url = None
+    TABLES = TABLES
 
-    def prepare(self):
-        self.engine = connections.Database(self.url)._engine
-        self.addCleanup(self.engine.dispose)
-        metadata = sa.MetaData()
-        self.tables = {name: sa.Table(name, metadata, resolve_fks=False,
-                                      autoload_with=self.engine)
-                       for name in TABLES}
-        self._fill()
-        self.rows = source_database.DatabaseSources(self.url, Owner())
+    def make_rows(self):
+        return source_database.DatabaseSources(self.url, Owner())
 
-    def _fill(self):
+    def fill(self):
         row = {'created_at': NOW, 'updated_at': NOW, 'deleted': False}
         volume = {**row, 'project_id': 'p1', 'size': 1, 'host': 'h@b#p',
                   'status': 'available', 'volume_type_id': OTHER,

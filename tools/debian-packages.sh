@@ -13,13 +13,17 @@ usage() {
 
 case "${1:-}" in
     test)
-        # Real database servers, to lose rows in, a real Ceph, and a real NFS
-        # with a kernel that has a client, should this one have none.
-        packages=(mariadb-server postgresql
+        # Real database servers, to lose rows in, a real broker, a real Ceph,
+        # and a real NFS with a kernel that has a client, should this one have
+        # none.
+        packages=(mariadb-server postgresql rabbitmq-server
             ceph-mon ceph-osd ceph-common python3-rados python3-rbd
             nfs-ganesha nfs-ganesha-vfs nfs-common
-            user-mode-linux kmod iproute2)
-        purpose='the tests on MariaDB, PostgreSQL, Ceph and NFS'
+            user-mode-linux kmod iproute2
+            # The browser that opens the page of a report.
+            chromium chromium-driver)
+        purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph and NFS, '
+        purpose+='in a browser'
         ;;
     -h|--help)
         usage

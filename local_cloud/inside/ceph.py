@@ -20,30 +20,13 @@ The kernel kills the daemons when this process is killed.
 import argparse
 import fcntl
 import os
-import socket
 import sys
 
 from local_cloud import ceph
 from local_cloud import exceptions
-from local_cloud import settings
 from local_cloud import signals
 from local_cloud import state as cloud_state
-
-
-def _reserve(descriptor: int) -> socket.socket:
-    """Keep the port that was bound for us, for the monitor to listen on.
-
-    A daemon of Ceph binds its port itself. It can do so beside a socket
-    that does not listen, and nobody else gets the port in the meantime.
-
-    :param descriptor: a socket that listens
-    """
-    with socket.socket(fileno=descriptor) as listener:
-        port = listener.getsockname()[1]
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind((settings.HOST, port))
-    return kept
+from local_cloud.inside import ports
 
 
 def main() -> None:
@@ -53,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     state = cloud_state.State(arguments.root)
     state.load()
-    with _reserve(arguments.descriptor) as kept, \
+    with ports.reserve(arguments.descriptor) as kept, \
             open(ceph.ready_file(state), 'w') as ready:
         cluster = ceph.cluster(state, kept.getsockname()[1])
         try:

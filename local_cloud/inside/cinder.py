@@ -10,19 +10,25 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The process of Cinder: API, scheduler, volume and backup, as threads.
+"""A process of Cinder: API, scheduler, volume and backup, as threads.
 
 Cinder has no program for all of its services at once. One process costs the
 imports and the memory of one, and needs no message broker: the services talk
-over oslo.messaging's ``fake`` transport, through the same RPC servers.
+over oslo.messaging's ``fake`` transport, through the same RPC servers. Where
+there is a broker, each of them has a process of its own, which is this, too.
 """
 
 import argparse
+from collections.abc import Callable
+import contextlib
+import fcntl
 import importlib
 import os
 import shlex
 import sys
+import time
 import traceback
+from typing import Any
 
 # Cinder's own switch for native threads; it must be set, and its patch
 # called, before anything else of Cinder is imported. Releases before 2026.2
@@ -36,6 +42,9 @@ ON_EVENTLET = green.patch_for_old_cinder()
 from local_cloud import state as cloud_state  # noqa: E402
 from local_cloud.inside import rbd  # noqa: E402
 from local_cloud.inside import sqlite  # noqa: E402
+
+# Seconds for a driver to look at its storage.
+_DRIVER_PATIENCE = 30
 
 
 def bootstrap(configuration: str) -> None:
@@ -130,6 +139,7 @@ def _service_class():
     from cinder import context
     from cinder import objects
     from cinder import service
+    from oslo_log import log as logging
 
     class Service(service.Service):
         """A service that shares its process with others.
@@ -141,10 +151,15 @@ def _service_class():
         def report_state(self) -> None:
             if not self.manager.is_working():
                 return
-            row = objects.Service.get_by_id(context.get_admin_context(),
-                                            self.origin_service_id)
-            row.report_count += 1
-            row.save(retry=False)
+            try:
+                row = objects.Service.get_by_id(context.get_admin_context(),
+                                                self.origin_service_id)
+                row.report_count += 1
+                row.save(retry=False)
+            except Exception:
+                # It would be the last heartbeat. The database may be back
+                # for the next one.
+                logging.getLogger(__name__).exception('No heartbeat')
 
     return Service
 
@@ -174,19 +189,33 @@ def _create_second_backup_service(Service, conf, driver: str, zone: str):
             conf.clear_override(name)
 
 
-def _start_services(conf, names: list[str],
-                    second_backup: list[str] | None = None) -> None:
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for what a driver has to do first.
+
+    What never comes true is that driver's fault: the service's state tells.
+    """
+    deadline = time.monotonic() + _DRIVER_PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _start_services(conf, arguments: argparse.Namespace) -> None:
+    from cinder import context
     from cinder import service
     from cinder.backup import manager as backup_manager
     from cinder.image import image_utils
 
+    names = arguments.services
     if not ON_EVENTLET:
         image_utils.tpool = _NoPool
     _use_only_local_connector()
     Service = _service_class()
     volume = None
+    made: list[Any] = []
     # The scheduler last: it waits for the first report of capabilities of a
-    # volume service, and there must be one.
+    # volume service, and there must be one. And when it asks, a backup
+    # service whose driver still looks at its storage or mounts it says that
+    # it does not work, and is asked again after a minute.
     if 'cinder-volume' in names:
         for backend in conf.enabled_backends:
             volume = Service.create(
@@ -194,23 +223,47 @@ def _start_services(conf, names: list[str],
                 binary='cinder-volume', coordination=True)
             volume.start()
             volume.report_state()
+    backup_manager.open = _open_like_a_device
     if 'cinder-backup' in names:
-        backup_manager.open = _open_like_a_device
-        made = [_create_backup_service(Service, conf)]
-        if second_backup:
-            made.append(_create_second_backup_service(Service, conf,
-                                                      *second_backup))
+        made.append(_create_backup_service(Service, conf))
+    if arguments.second_backup:
+        made.append(_create_second_backup_service(
+            Service, conf, *arguments.second_backup))
+    for backup in made:
+        backup.start()
+        backup.report_state()
+    _until(lambda: all(one.manager.is_initialized for one in made))
+    if arguments.ready_file:
+        # A scheduler in another process was told when they had not yet
+        # looked, if it was there at all, and would be told in a minute.
         for backup in made:
-            backup.start()
-            backup.report_state()
+            backup.manager.publish_service_capabilities(
+                context.get_admin_context())
     if 'cinder-scheduler' in names:
         scheduler = Service.create(binary='cinder-scheduler')
         scheduler.start()
         scheduler.report_state()
+        # It has asked them, and would find no service for a backup before
+        # they have answered.
+        known = scheduler.manager.driver.host_manager.backup_service_states
+        hosts = {one.host for one in made if one.manager.is_initialized}
+        hosts.update(arguments.backup_host)
+        _until(lambda: hosts <= {host for host, state in list(known.items())
+                                 if state['backend_state']})
     if volume is not None:
         # Whose work is to be taken up again after a crash: only volume
         # services write this id into the table of workers.
         service.Service.service_id = volume.origin_service_id
+
+
+def _serve_api(paste: str, descriptor: int) -> None:
+    from paste import deploy
+    application = deploy.loadapp(f'config:{paste}', name='osapi_volume')
+    if ON_EVENTLET:
+        green.start(descriptor, application)
+    else:
+        from local_cloud.inside import http  # wants what only we install
+        http.start(descriptor, application, threads=12)
 
 
 def serve_all(arguments: argparse.Namespace) -> None:
@@ -222,16 +275,19 @@ def serve_all(arguments: argparse.Namespace) -> None:
     if arguments.ceph:
         rbd.adapt(state)
         rbd.wait_until_ready(state)
-    _start_services(conf, arguments.services, arguments.second_backup)
-    from paste import deploy
-    application = deploy.loadapp(f'config:{arguments.paste}',
-                                 name='osapi_volume')
-    if ON_EVENTLET:
-        green.start(arguments.descriptor, application)
-        green.until_terminated()
-    from local_cloud.inside import http  # wants what only we install
-    http.start(arguments.descriptor, application, threads=12)
-    http.until_terminated()
+    _start_services(conf, arguments)
+    if arguments.api:
+        paste, descriptor = arguments.api
+        _serve_api(paste, int(descriptor))
+    with contextlib.ExitStack() as stack:
+        if arguments.ready_file:
+            # Until this process ends, however it does.
+            ready = stack.enter_context(open(arguments.ready_file, 'w'))
+            fcntl.flock(ready, fcntl.LOCK_EX)
+        if ON_EVENTLET:
+            green.until_terminated()
+        from local_cloud.inside import http  # wants what only we install
+        http.until_terminated()
 
 
 def main() -> None:
@@ -239,15 +295,22 @@ def main() -> None:
     verbs = parser.add_subparsers(dest='verb', required=True)
     serve = verbs.add_parser('serve')
     serve.add_argument('configuration')
-    serve.add_argument('paste')
-    serve.add_argument('descriptor', type=int)
+    serve.add_argument('--api', nargs=2, metavar=('PASTE', 'DESCRIPTOR'),
+                       help='serve the API on a socket')
+    serve.add_argument('--ready-file', metavar='FILE',
+                       help='a file to lock as soon as the services work')
+    serve.add_argument('--backup-host', action='append', default=[],
+                       metavar='HOST',
+                       help='of a cinder-backup that runs elsewhere, for the '
+                            'scheduler to wait for')
     serve.add_argument('--ceph', metavar='DIRECTORY',
                        help='state directory of a cloud with a Ceph that a '
                             'driver uses')
     serve.add_argument('--second-backup', nargs=2,
                        metavar=('DRIVER', 'ZONE'),
                        help='have another cinder-backup')
-    serve.add_argument('services', nargs='+')
+    serve.add_argument('--service', action='append', default=[],
+                       dest='services')
     verbs.add_parser('bootstrap').add_argument('configuration')
     arguments = parser.parse_args()
     sqlite.serialize_writers()

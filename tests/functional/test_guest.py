@@ -69,16 +69,19 @@ class GuestTest(GuestCase):
         argument = ' a "quoted" $word\n\'second\' line'
         code = self.run_in_guest(
             'printf %s "$1"; printf "%s\\0\\r\\n" "$MINE" >&2; pwd >&2\n'
+            # A terminal for the guest, and none here.
+            'test -t 1 && echo $TERM >&2\n'
             f'echo lost > {probe}; echo kept > {kept}/file\n'
             'cat /proc/filesystems > $TMPDIR/x && seq 100000\n'
             'grep nfs4 $TMPDIR/x && id -u && exit 7', argument,
             visible=[kept], modules=['nfsv4'], cwd=_ROOT,
-            environment={**os.environ, 'MINE': 'my\n value'})
+            environment={**os.environ, 'MINE': 'my\n value',
+                         'TERM': 'xterm'})
         self.assertEqual(7, code, self.err)
         lines = ''.join(f'{number}\n' for number in range(1, 100001))
         self.assertEqual(f'{argument}{lines}nodev\tnfs4\n0\n',
                          b''.join(self.out).decode())
-        self.assertEqual(f'my\n value\0\r\n{_ROOT}\n',
+        self.assertEqual(f'my\n value\0\r\n{_ROOT}\ndumb\n',
                          b''.join(self.err).decode())
         self.assertFalse(probe.exists())
         self.assertEqual('kept\n', (kept / 'file').read_text())

@@ -149,6 +149,33 @@ class LocalCloudTest(cloud_cases.CloudCase):
                          (None, before.pop('cinder-two')))
         self.assertEqual(before, after)
 
+    def test_paused_service(self):
+        before = self._pids()
+        self.addCleanup(self.on, 'resume', 'glance')
+        done = self.on('pause', 'glance')
+        self.assertEqual(0, done.returncode, done.stderr)
+        states = self._states()
+        self.assertEqual('not ready: ', states.pop('glance')[:11])
+        self.assertEqual({'ready'}, set(states.values()))
+        # The second time it does not hang, and is left alone.
+        for _ in range(2):
+            done = self.on('resume', 'glance')
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertEqual({'ready'}, set(self._states().values()))
+        self.assertEqual(before, self._pids())
+
+    def test_nothing_to_pause(self):
+        self.addCleanup(self._recover)
+        for verb in 'pause', 'resume':
+            done = self.on(verb, 'swift')
+            self.assertEqual(3, done.returncode)
+            self.assertIn('There is no service swift', done.stderr)
+        self.on('kill', 'glance')
+        for verb in 'pause', 'resume':
+            done = self.on(verb, 'glance')
+            self.assertEqual(3, done.returncode)
+            self.assertIn('does not run; "up" starts it', done.stderr)
+
     def test_second_region_is_another_site(self):
         session = identity.Session(self.state)
         made = session.request('POST', 'cinder-two', '/types', json={
@@ -322,6 +349,43 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertEqual(3, done.returncode)
         self.assertIn('cinder ended while it was starting', done.stderr)
         self.assertIn('backup_workers', done.stderr)
+
+    def test_a_backup_driver_that_is_slow_to_start(self):
+        """Who is told that the cloud is ready can make backups."""
+        (self.temporary / 'slow_driver.py').write_text(
+            'import time\n'
+            'from cinder.backup.drivers import posix\n'
+            'class Slow(posix.PosixBackupDriver):\n'
+            '    def check_for_setup_error(self):\n'
+            '        time.sleep(8)\n')
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PYTHONPATH', os.pathsep.join(filter(None, (
+                str(self.temporary), os.environ.get('PYTHONPATH'))))))
+        path = self.state.config('cinder')
+        text = path.read_text()
+        self.addCleanup(self._recover)
+        self.addCleanup(self.cloud.stop, 'cinder')
+        self.addCleanup(path.write_text, text)
+        path.write_text(re.sub(r'(?m)^backup_driver = .*',
+                               'backup_driver = slow_driver.Slow', text))
+        self.cloud.stop('cinder')
+        self.cloud.up()
+        session = identity.Session(self.state)
+        volume = session.request('POST', 'cinder', '/volumes', json={
+            'volume': {'size': 1}})['volume']
+        cloud_cases.until(lambda: session.get(
+            'cinder', f'/volumes/{volume["id"]}')['volume'][
+                'status'] == 'available', 'the volume')
+        backup = session.request('POST', 'cinder', '/backups', json={
+            'backup': {'volume_id': volume['id']}})['backup']
+
+        def shown():
+            return session.get('cinder', f'/backups/{backup["id"]}')['backup']
+
+        cloud_cases.until(lambda: shown()['status'] != 'creating',
+                          'the backup')
+        self.assertEqual(('available', None),
+                         (shown()['status'], shown()['fail_reason']))
 
     def test_clients_by_the_environment(self):
         for command in ('openstack volume service list -f value',

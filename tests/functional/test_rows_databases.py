@@ -18,6 +18,7 @@ import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import database
+from local_cloud import database_servers
 from tests import databases
 from tests import rows_cases
 from tests import source_rows_cases
@@ -26,13 +27,13 @@ from tests import source_rows_cases
 class OnServer:
     """Mixed into cases: Cinder's schema on a server of their own."""
 
-    server_class = None
+    kind = None
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         databases.cinder_manage()
-        cls.server = cls.server_class()
+        cls.server = databases.Server(cls.kind)
         cls.addClassCleanup(cls.server.stop)
         cls.url = cls.server.url(cls.server.driver)
         databases.sync(cls.url, cls.server.directory)
@@ -103,7 +104,7 @@ class ServerCases(OnServer, rows_cases.RowsCases):
 
     def test_account_that_may_only_read(self):
         for statement in self.read_only:
-            with self.admin() as connection:
+            with self.server.admin.connect() as connection:
                 connection.exec_driver_sql(statement)
         rows = database.DatabaseRows(
             self.server.url(self.server.driver, username='reader',
@@ -128,32 +129,26 @@ class ServerCases(OnServer, rows_cases.RowsCases):
         self.rows.exists([rows_cases.A])
         self.rows.lose([rows_cases.A])
         self.engine.dispose()
-        with self.admin() as connection:
+        with self.server.admin.connect() as connection:
             count = connection.exec_driver_sql(self.connections).scalar_one()
         self.assertEqual(0, count)
 
 
 class PostgreSQLTest(ServerCases, testtools.TestCase):
-    server_class = databases.PostgreSQL
+    kind = database_servers.PostgreSQL
     read_only = ('DROP ROLE IF EXISTS reader',
                  "CREATE ROLE reader LOGIN PASSWORD 'reader' IN ROLE "
                  'pg_read_all_data')
     connections = ("SELECT count(*) FROM pg_stat_activity WHERE "
-                   "datname = 'cinder' AND pid <> pg_backend_pid()")
-
-    def admin(self):
-        return self.engine.begin()
+                   "datname = 'cinder'")
 
 
 class MariaDBTest(ServerCases, testtools.TestCase):
-    server_class = databases.MariaDB
+    kind = database_servers.MariaDB
     read_only = ("CREATE OR REPLACE USER reader@127.0.0.1 IDENTIFIED BY "
                  "'reader'", 'GRANT SELECT ON cinder.* TO reader@127.0.0.1')
     connections = ("SELECT count(*) FROM information_schema.processlist "
                    "WHERE user = 'cinder'")
-
-    def admin(self):
-        return self.server.engine.begin()
 
 
 class SourceServerCases(OnServer, source_rows_cases.SourceRowsCases):
@@ -161,8 +156,8 @@ class SourceServerCases(OnServer, source_rows_cases.SourceRowsCases):
 
 
 class PostgreSQLSourcesTest(SourceServerCases, testtools.TestCase):
-    server_class = databases.PostgreSQL
+    kind = database_servers.PostgreSQL
 
 
 class MariaDBSourcesTest(SourceServerCases, testtools.TestCase):
-    server_class = databases.MariaDB
+    kind = database_servers.MariaDB

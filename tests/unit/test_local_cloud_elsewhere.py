@@ -70,16 +70,18 @@ class ElsewhereTest(testtools.TestCase):
                                 without=('cinder-volume', 'cinder-backup'),
                                 volumes='files', second_region=True,
                                 second_store='shared',
-                                second_backup=True) as local:
+                                second_backup=True,
+                                database='mariadb') as local:
             root = str(local.state.root)
             self.assertEqual('an id', local.state.cloud_id)
             self.assertIsInstance(local.cloud, elsewhere.Cloud)
         self.assertEqual([
             [['--quiet', '--state-dir', root, 'up', '--backup', 'swift',
-              '--timeout', '7', '--debug', '--without', 'cinder-volume',
+              '--debug', '--without', 'cinder-volume',
               '--without', 'cinder-backup', '--volumes', 'files',
               '--second-region', '--second-store', 'shared',
-              '--second-backup'], False],
+              '--second-backup', '--database', 'mariadb',
+              '--timeout', '7'], False],
             [['--quiet', '--state-dir', root, 'down'], False],
         ], self.called())
         self.assertFalse(os.path.exists(root))

@@ -110,15 +110,21 @@ class StopTest(testtools.TestCase):
         """Or its kernel would wait for that server."""
         state = cloud_state.State(self.useFixture(fixtures.TempDir()).path)
         state.create()
-        mounted = [daemons.spawn(state, name, ['sleep', '600']).pid
-                   for name in ('cinder', 'cinder-two')]
+        # They take a while to end, as Cinder does.
+        mounted = [daemons.spawn(state, name, [
+            'sh', '-c', 'trap "sleep 0.5; exit" TERM; echo begun; '
+            'sleep 600 & wait']).pid for name in ('cinder', 'cinder-two')]
+        # A zombie, until this process asks for its status, has no mount.
         daemons.spawn(state, 'nfs', [
-            'sh', '-c', 'trap "' + ''.join(
-                f'kill -0 {pid} && echo alive; ' for pid in mounted) +
-            'echo ended; exit" TERM; echo begun; sleep 600 & wait'])
-        daemons.wait_until(
-            state, 'nfs', lambda: 'begun' in daemons.tail(state, 'nfs'), 30)
-        self.assertEqual(4, daemons.stop_all(state))
+            'sh', '-c', "trap '" + ''.join(
+                f'grep -sq "^State:[[:space:]]*[^Z[:space:]]" '
+                f'/proc/{pid}/status && echo alive; ' for pid in mounted) +
+            "echo ended; exit' TERM; echo begun; sleep 600 & wait"])
+        for name in ('cinder', 'cinder-two', 'nfs'):
+            daemons.wait_until(
+                state, name,
+                lambda name=name: 'begun' in daemons.tail(state, name), 30)
+        self.assertEqual(6, daemons.stop_all(state))
         said = daemons.tail(state, 'nfs')
         self.assertIn('ended', said)
         self.assertNotIn('alive', said)

@@ -37,6 +37,7 @@ from local_cloud import services
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import state as cloud_state
+from local_cloud import tempest_conf
 from local_cloud import volumes
 
 
@@ -193,6 +194,25 @@ class ProfilesTest(testtools.TestCase):
                 backups.cinder_sections(self.state).get(
                     'backup_import_verify', {}).get('level'),
                 features.get('import_verify_level'))
+
+    def test_whose_storage_is_made_to_hang(self):
+        """The driver waits less than the test does, and than by default."""
+        for name, profile in backups.PROFILES.items():
+            self.state.record['backup'] = name
+            commands = tempest_conf._store_pause(self.state)
+            self.assertEqual('swift' in name or 'ceph' in name,
+                             bool(commands), name)
+            if commands:
+                self.assertEqual(
+                    ['pause', name.removeprefix('in-tree-')],
+                    commands['store_pause_command'].split()[-2:])
+            waits = backups.cinder_sections(self.state).get(
+                'backup_import_verify', {}).get('timeout')
+            self.assertEqual(
+                bool(commands) and profile.verifies, bool(waits), name)
+            if waits:
+                self.assertLess(waits, 60)
+                self.assertLess(waits, commands['store_hang_timeout'])
 
     def test_how_the_backups_are_reached_without_cinder(self):
         for name, store in (('default', 'filesystem'), ('swift', 'swift'),

@@ -41,7 +41,7 @@ from local_cloud import template
 from tests import cloud_cases
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
-         'lose-database', 'kill')
+         'lose-database', 'kill', 'pause', 'resume')
 
 
 class LocalCloudTestCase(testtools.TestCase):
@@ -197,7 +197,8 @@ class DirectoryTest(LocalCloudTestCase):
 
     def test_a_full_disk(self):
         error = OSError(28, 'No space left on device')
-        with mock.patch.object(local_cloud.Cloud, 'up', side_effect=error):
+        with mock.patch.object(local_cloud.Cloud, 'start',
+                               side_effect=error):
             self.assert_error('No space left on device', self.on('up'))
 
 
@@ -313,7 +314,8 @@ class RecordTest(LocalCloudTestCase):
                   cinder_services=['cinder-volume'])
         for options in (('--debug',), ('--without', 'cinder-volume'),
                         ('--volumes', 'rbd'), ('--second-region',),
-                        ('--second-backup',)):
+                        ('--second-backup',),
+                        ('--database', 'postgresql')):
             self.assert_error(f'made with another {options[0]}',
                               self.on('up', *options))
 
@@ -615,7 +617,7 @@ class InterruptedUpTest(LocalCloudTestCase):
     def _up(self, error, new=True):
         def bring_up(cloud, is_new, started):
             self.child = self.process(cloud.state, name='cinder')
-            started.add('cinder')
+            started['cinder'] = 0.0
             raise error
 
         self.useFixture(fixtures.MockPatchObject(
@@ -652,7 +654,7 @@ class RunTest(LocalCloudTestCase):
     def setUp(self):
         super().setUp()
 
-        def up(cloud, *args):
+        def start(cloud, asked):
             cloud.state.create()
             cloud.state.record.update(
                 passwords={'admin': 'x'},
@@ -660,7 +662,8 @@ class RunTest(LocalCloudTestCase):
             cloud.state.save()
             cloud.state.log('cinder').write_text('a line\n')
 
-        self.useFixture(fixtures.MockPatchObject(local_cloud.Cloud, 'up', up))
+        self.useFixture(fixtures.MockPatchObject(
+            local_cloud.Cloud, 'start', start))
 
     def _run(self, script, *options):
         outcome = self.program('run', *options, '--', 'sh', '-c', script)
@@ -775,12 +778,12 @@ class TemplateTest(LocalCloudTestCase):
         target.mkdir()
         (target / 'half').touch()
 
-        def bootstrap(inner):
+        def bootstrap(inner, services):
             for name in ('keystone', 'glance', 'cinder'):
                 inner.database(name).touch()
-            (inner.data / 'keystone-keys').mkdir()
+            (inner.data / 'keystone-keys').mkdir(exist_ok=True)
 
-        with mock.patch.object(template, '_bootstrap', bootstrap):
+        with mock.patch.object(template, 'bootstrap', bootstrap):
             template._make(target, state)
         self.assertFalse(pathlib.Path(f'{target}.new').exists())
         self.assertEqual(['cinder.sqlite', 'glance.sqlite', 'keystone-keys',

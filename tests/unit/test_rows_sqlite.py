@@ -134,7 +134,7 @@ class RealSchemaTest(SmallSchemaTest):
             api.backup_destroy(admin, sys.argv[2])
             ''', rows_cases.A)
         expected = self._dump()
-        self._fill()
+        self.fill()
         self.rows.lose([rows_cases.A], kind='soft')
         found = self._dump()
         # Cinder changes the quota elsewhere; times are those of now; the

@@ -1,0 +1,354 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""PostgreSQL and MariaDB, each in one directory, on loopback only.
+
+They are the distribution's, started without what that has configured. None of
+them waits for a disk: they are for tests.
+"""
+
+import contextlib
+import glob
+import os
+import pathlib
+import shutil
+import subprocess
+from typing import ClassVar
+from typing import IO
+from typing import TYPE_CHECKING
+
+import psutil
+
+from local_cloud import daemons
+from local_cloud import exceptions
+from local_cloud import unprivileged
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+HOST = '127.0.0.1'
+#: Whose the databases are, and who may do anything, with the same password.
+USER = 'cinder'
+ADMIN = 'admin'
+
+# Seconds for one step of a busy machine.
+_TIMEOUT = 120
+
+
+class Server:
+    """A database server.
+
+    :param directory: what is all its own; its parent must exist
+    :param port: where it listens
+    :param password: of both accounts; of characters that SQL does not quote
+        where it is a cloud's
+    """
+
+    #: What people call it, and Debian's package of that name.
+    TITLE: ClassVar[str]
+    PACKAGE: ClassVar[str]
+    #: SQLAlchemy's word, what that imports, the distributions on PyPI that
+    #: have it, and the extra of this project that brings one.
+    DRIVER: ClassVar[str]
+    MODULE: ClassVar[str]
+    DISTRIBUTIONS: ClassVar[tuple[str, ...]]
+    EXTRA: ClassVar[str]
+    #: Whom it runs as where root starts it.
+    ACCOUNT: ClassVar[str]
+    #: Programs without which it cannot be had.
+    PROGRAMS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, directory: str | os.PathLike, port: int,
+                 password: str):
+        self.directory = pathlib.Path(directory)
+        self.port = port
+        self._password = password
+
+    @classmethod
+    def program(cls, name: str) -> str | None:
+        """The path of a program of this server."""
+        return shutil.which(name, path=(
+            f'{os.environ.get("PATH", "")}:/usr/local/sbin:/usr/sbin'))
+
+    @classmethod
+    def missing(cls) -> str:
+        """What this machine lacks for it.
+
+        :returns: a sentence with the package, empty if nothing is missing
+        """
+        lacking = [name for name in cls.PROGRAMS
+                   if cls.program(name) is None]
+        if not lacking and (account := unprivileged.missing(cls.ACCOUNT)):
+            lacking.append(account)
+        if not lacking:
+            return ''
+        return (f'{cls.TITLE} is not installed ({", ".join(lacking)} not '
+                f'found). On Debian: apt-get install '
+                f'--no-install-recommends {cls.PACKAGE}')
+
+    @classmethod
+    def version(cls) -> str:
+        """The release of the server."""
+        raise NotImplementedError
+
+    def url(self, **changes) -> str:
+        """The SQLAlchemy URL of Cinder's database.
+
+        :param changes: as of :func:`sqlalchemy.URL.create`
+        """
+        # Not where there is no server: it takes a quarter of a second.
+        import sqlalchemy
+        return sqlalchemy.URL.create(**{
+            'drivername': self.DRIVER, 'username': USER,
+            'password': self._password, 'host': HOST, 'port': self.port,
+            'database': USER, **changes,
+        }).render_as_string(hide_password=False)
+
+    def engine(self) -> 'sqlalchemy.Engine':
+        """Who may do anything; every statement is a transaction."""
+        import sqlalchemy
+        return sqlalchemy.create_engine(
+            self.url(username=ADMIN, database=self._SYSTEM),
+            poolclass=sqlalchemy.pool.NullPool,
+            isolation_level='AUTOCOMMIT')
+
+    _SYSTEM: ClassVar[str]
+
+    def initialize(self) -> None:
+        """Make the directory.
+
+        :raises ServiceFailed: with what the server's program said
+        """
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        """The program that serves it."""
+        raise NotImplementedError
+
+    def answers(self) -> bool | str:
+        """Whether it lets the administrator in, or what it said instead."""
+        import sqlalchemy
+        try:
+            self.engine().connect().close()
+        except sqlalchemy.exc.DBAPIError as error:
+            return str(error.orig).splitlines()[0]
+        return True
+
+    def create(self, database: str) -> None:
+        """Make an empty database, in the place of one of that name.
+
+        Whoever is connected to that one is thrown out.
+        """
+        with self.engine().connect() as connection:
+            for statement in self._creation(database):
+                # Where a driver looks for parameters, and a password has one.
+                connection.exec_driver_sql(statement.replace('%', '%%'))
+
+    def _creation(self, database: str) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def dump(self, database: str, path: pathlib.Path) -> None:
+        """Write a database into a file, for :meth:`load`."""
+        raise NotImplementedError
+
+    def load(self, database: str, path: pathlib.Path) -> None:
+        """Fill an empty database."""
+        raise NotImplementedError
+
+    def end_remains(self) -> None:
+        """End what is left of a server that was killed."""
+        # A process of its that has lost its parent ends by itself, a bit
+        # later; until then it writes here.
+        left = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if (process.name() in self.PROGRAMS and
+                        process.cwd() == str(self.directory)):
+                    left.append(process)
+        daemons.stop(left, grace=0)
+
+    def _run(self, name: str, *arguments: str,
+             standard_input: IO | None = None, **variables: str) -> None:
+        done = subprocess.run(
+            [*unprivileged.prefix(self.ACCOUNT), self.program(name) or name,
+             *arguments], stdin=standard_input or subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=_TIMEOUT, cwd=self.directory.parent,
+            env={**os.environ, **variables})
+        if done.returncode:
+            raise exceptions.ServiceFailed(
+                f'{name} of {self.TITLE} exited with {done.returncode}:\n'
+                f'{done.stdout.strip()}')
+
+
+class PostgreSQL(Server):
+    TITLE = 'PostgreSQL'
+    PACKAGE = 'postgresql'
+    DRIVER = 'postgresql+psycopg2'
+    MODULE = 'psycopg2'
+    DISTRIBUTIONS = ('psycopg2-binary', 'psycopg2')
+    EXTRA = 'postgresql'
+    ACCOUNT = 'postgres'
+    PROGRAMS = ('initdb', 'postgres', 'psql', 'pg_dump')
+    _SYSTEM = 'postgres'
+
+    @classmethod
+    def program(cls, name: str) -> str | None:
+        # Debian has several releases side by side, none of them in PATH.
+        places = sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'),
+                        key=lambda path: float(path.split('/')[4]))
+        if places:
+            return shutil.which(name, path=os.path.dirname(places[-1]))
+        return super().program(name)
+
+    @classmethod
+    def version(cls) -> str:
+        # postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
+        return _output(cls.program('postgres'), '--version').split()[2]
+
+    def initialize(self) -> None:
+        secret = self.directory.with_name(f'{self.directory.name}.secret')
+        with open(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600),
+                  'w') as file:
+            file.write(f'{self._password}\n')
+        try:
+            self._run('initdb', '-D', str(self.directory), '-U', ADMIN,
+                      '-A', 'scram-sha-256', f'--pwfile={secret}',
+                      '-E', 'UTF8', '--locale=C', '--no-sync')
+        finally:
+            secret.unlink()
+
+    def command(self) -> list[str]:
+        return [*unprivileged.prefix(self.ACCOUNT),
+                self.program('postgres') or 'postgres',
+                '-D', str(self.directory), '-p', str(self.port),
+                '-h', HOST, '-k', '', *(
+                    word for option in (
+                        'fsync=off', 'max_connections=200',
+                        'shared_buffers=32MB',
+                        # In the directory, where a kill leaves nothing that
+                        # does not go with it.
+                        'dynamic_shared_memory_type=mmap')
+                    for word in ('-c', option))]
+
+    def _creation(self, database: str) -> tuple[str, ...]:
+        return (
+            f"DO $$ BEGIN CREATE ROLE {USER} LOGIN PASSWORD "
+            f"'{self._password}'; EXCEPTION WHEN duplicate_object THEN "
+            f"NULL; END $$",
+            f'DROP DATABASE IF EXISTS {database} WITH (FORCE)',
+            f'CREATE DATABASE {database} OWNER {USER}')
+
+    def _client(self, name: str, database: str, *arguments: str) -> None:
+        self._run(name, '-h', HOST, '-p', str(self.port), '-U', USER,
+                  '-d', database, *arguments, PGPASSWORD=self._password)
+
+    def dump(self, database: str, path: pathlib.Path) -> None:
+        self._client('pg_dump', database, '--no-owner', '--no-acl',
+                     '-f', str(path))
+
+    def load(self, database: str, path: pathlib.Path) -> None:
+        self._client('psql', database, '-X', '-q', '-v', 'ON_ERROR_STOP=1',
+                     '-1', '-f', str(path))
+
+    def end_remains(self) -> None:
+        super().end_remains()
+        lock = self.directory / 'postmaster.pid'
+        # By a segment of the kernel's memory it knows whether another one
+        # serves the directory. A kill leaves it, and this file with its id.
+        with contextlib.suppress(OSError, IndexError):
+            segment = lock.read_text().splitlines()[6].split()[1]
+            subprocess.run(['ipcrm', '-m', segment], capture_output=True)
+        # By now its pid may be somebody else's, who would be taken for it.
+        lock.unlink(missing_ok=True)
+
+
+class MariaDB(Server):
+    TITLE = 'MariaDB'
+    PACKAGE = 'mariadb-server'
+    DRIVER = 'mysql+pymysql'
+    MODULE = 'pymysql'
+    DISTRIBUTIONS = ('PyMySQL',)
+    EXTRA = 'mysql'
+    ACCOUNT = 'mysql'
+    PROGRAMS = ('mariadbd', 'mariadb-install-db', 'mariadb', 'mariadb-dump')
+    _SYSTEM = ''
+
+    _LOG = '--innodb-log-file-size=8M'
+
+    @classmethod
+    def version(cls) -> str:
+        # mariadbd  Ver 10.11.18-MariaDB-0+deb12u1 for debian-linux-gnu ...
+        return _output(cls.program('mariadbd'), '--version').split(
+            'Ver ')[1].split('-')[0]
+
+    @property
+    def _accounts(self) -> pathlib.Path:
+        return self.directory / 'accounts.sql'
+
+    def initialize(self) -> None:
+        # Its root has no password: only the system's root is let in, and by
+        # the socket in the directory.
+        self._run('mariadb-install-db', '--no-defaults',
+                  f'--datadir={self.directory}', self._LOG,
+                  '--auth-root-authentication-method=socket',
+                  '--skip-test-db')
+        with open(os.open(self._accounts, os.O_WRONLY | os.O_CREAT, 0o600),
+                  'w') as file:
+            for user in (USER, ADMIN):
+                file.write(f"CREATE USER IF NOT EXISTS {user}@'{HOST}' "
+                           f"IDENTIFIED BY '{self._password}';\n")
+            file.write(f"GRANT ALL ON *.* TO {ADMIN}@'{HOST}' "
+                       f"WITH GRANT OPTION;\n")
+
+    def command(self) -> list[str]:
+        return [*unprivileged.prefix(self.ACCOUNT),
+                self.program('mariadbd') or 'mariadbd', '--no-defaults',
+                f'--datadir={self.directory}', f'--port={self.port}',
+                f'--bind-address={HOST}', '--skip-name-resolve',
+                f'--socket={self.directory}/socket',
+                f'--pid-file={self.directory}/pid',
+                f'--tmpdir={self.directory}',
+                # Read before anybody is let in.
+                f'--init-file={self._accounts}', self._LOG,
+                '--innodb-flush-log-at-trx-commit=0',
+                '--innodb-flush-method=nosync',
+                '--innodb-buffer-pool-size=32M', '--max-connections=300']
+
+    def _creation(self, database: str) -> tuple[str, ...]:
+        return (f'DROP DATABASE IF EXISTS {database}',
+                f'CREATE DATABASE {database}',
+                f"GRANT ALL ON {database}.* TO {USER}@'{HOST}'")
+
+    def _client(self, name: str, database: str, *arguments: str,
+                standard_input: IO | None = None) -> None:
+        self._run(name, '--no-defaults', f'--host={HOST}',
+                  f'--port={self.port}', f'--user={USER}', *arguments,
+                  database, standard_input=standard_input,
+                  MYSQL_PWD=self._password)
+
+    def dump(self, database: str, path: pathlib.Path) -> None:
+        self._client('mariadb-dump', database, '--single-transaction',
+                     f'--result-file={path}')
+
+    def load(self, database: str, path: pathlib.Path) -> None:
+        with open(path) as file:
+            self._client('mariadb', database, standard_input=file)
+
+
+SERVERS: dict[str, type[Server]] = {
+    'mariadb': MariaDB, 'postgresql': PostgreSQL}
+
+
+def _output(*command) -> str:
+    return subprocess.run(command, capture_output=True, text=True,
+                          check=True).stdout

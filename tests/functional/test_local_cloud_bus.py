@@ -1,0 +1,139 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The local cloud with RabbitMQ, and a process for each of its services."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import psutil
+import testtools
+
+from local_cloud import daemons
+from local_cloud import fixture
+from local_cloud import identity
+from local_cloud import rabbitmq
+from tests import cloud_cases
+from tests import databases
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_SCENARIO = 'cinder_backup_recovery_tests.scenario.'
+_RECOVERIES = (f'{_SCENARIO}test_row_loss.FullBackupRowLossTest.'
+               'test_hard_loss_restored_to_new_volume',
+               f'{_SCENARIO}test_faults.KilledServiceTest.'
+               'test_killed_during_restore')
+_EACH = {'cinder-backup', 'cinder-scheduler', 'cinder-volume'}
+
+
+class RabbitMQTest(testtools.TestCase):
+    """One cloud for all of these."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        if lacking := rabbitmq.missing():
+            databases.unavailable(lacking)
+        cls.local = fixture.LocalCloud(bus='rabbitmq')
+        cls.local.setUp()
+        cls.addClassCleanup(cls._down)
+        cls.cloud = cls.local.cloud
+        cls.state = cls.local.state
+
+    @classmethod
+    def _down(cls):
+        """Take it down; the register of Erlang's nodes goes with it."""
+        processes = daemons.all_of(cls.state)
+        names = {one.name() for one in processes}
+        cls.local.cleanUp()
+        if 'epmd' not in names:
+            raise AssertionError(f'no epmd among {names}')
+        if left := cloud_cases.left_of(processes):
+            raise AssertionError(f'{left} are left')
+
+    def _pids(self):
+        return {name: service['pid'] for name, service in
+                self.cloud.status()['services'].items()}
+
+    def _states(self):
+        return {name: service['state'] for name, service in
+                self.cloud.status()['services'].items()}
+
+    def test_recoveries(self):
+        """Of lost rows, and after a kill of cinder-backup alone."""
+        before = self._pids()
+        done = subprocess.run(
+            [sys.executable, '-m', 'testtools.run', *_RECOVERIES], cwd=_ROOT,
+            env={**os.environ, **self.local.environment},
+            capture_output=True, text=True, timeout=300)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertIn('Ran 2 tests', done.stdout)
+        self.assertNotIn('skip', done.stdout)
+        after = self._pids()
+        self.assertNotEqual(before.pop('cinder-backup'),
+                            after.pop('cinder-backup'))
+        self.assertEqual(before, after)
+
+    def test_each_has_a_process(self):
+        status = self.cloud.status()['services']
+        self.assertEqual({'rabbitmq', 'keystone', 'glance', 'cinder', *_EACH},
+                         {*status})
+        self.assertEqual(len(status), len({*self._pids().values()}))
+        for name in _EACH:
+            self.assertIn(f' --service {name}', ' '.join(psutil.Process(
+                status[name]['pid']).cmdline()))
+
+    def test_lost_database(self):
+        """Each process of Cinder is another one after it."""
+        before = self._pids()
+        self.cloud.lose_database()
+        after = self._pids()
+        self.assertEqual({'cinder', *_EACH},
+                         {name for name in before
+                          if before[name] != after[name]})
+        self.assertEqual({'ready'}, {*self._states().values()})
+
+    def test_killed_broker(self):
+        """What was connected to it goes on with the next one."""
+        before = self._pids()
+        self.cloud.kill(rabbitmq.NAME)
+        self.assertEqual('stopped', self._states()[rabbitmq.NAME])
+        self.cloud.up()
+        after = self._pids()
+        self.assertEqual({rabbitmq.NAME}, {name for name in before
+                                           if before[name] != after[name]})
+        # By RPC, to the scheduler.
+        self.assertTrue(identity.Session(self.state).get(
+            'cinder', '/scheduler-stats/get_pools')['pools'])
+
+    def test_loopback_only(self):
+        own = {one.pid for one in daemons.all_of(self.state)}
+        found = {one.laddr for one in psutil.net_connections('inet')
+                 if one.pid in own and one.status == psutil.CONN_LISTEN}
+        # The register listens on both, whatever it is told.
+        self.assertEqual({'127.0.0.1', '::1'}, {one.ip for one in found})
+        self.assertEqual({*self.state.record['ports'].values()},
+                         {one.port for one in found})
+
+    def test_no_password_in_logs_and_process_list(self):
+        secret = self.state.record['passwords'][rabbitmq.NAME]
+        cookie = (self.state.data / rabbitmq.NAME /
+                  '.erlang.cookie').read_text()
+        shown = [' '.join(one.cmdline())
+                 for one in daemons.all_of(self.state)]
+        shown += [log.read_text(errors='replace')
+                  for log in self.state.logs.glob('*.log')]
+        self.assertIn('beam.smp', ' '.join(shown))
+        for text in shown:
+            self.assertNotIn(secret, text)
+            self.assertNotIn(cookie, text)

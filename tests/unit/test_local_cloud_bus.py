@@ -1,0 +1,202 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the services of the local cloud's Cinder talk over."""
+
+import base64
+import configparser
+import hashlib
+import json
+import socket
+import tempfile
+import threading
+from unittest import mock
+
+import testtools
+
+from local_cloud import ceph
+from local_cloud import cinder
+from local_cloud import cinder_processes
+from local_cloud import exceptions
+from local_cloud import rabbitmq
+from local_cloud import services
+from local_cloud import sites
+from local_cloud import state as cloud_state
+from local_cloud import tempest_conf
+
+_EACH = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
+
+
+class BusTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.state = cloud_state.State(directory.name)
+        self.state.create()
+        self.state.record.update(
+            ports={'keystone': 1, 'glance': 2, 'cinder': 3, 'cinder-two': 4,
+                   **dict(zip(rabbitmq.SOCKETS, (5, 6, 7), strict=True))},
+            passwords={'cinder': 'x', 'rabbitmq': 'secret'}, bus='rabbitmq',
+            debug=False, backup='default', cinder_services=list(_EACH))
+
+    def _names(self):
+        return [one.NAME for one in services.cinders(self.state)]
+
+    def _transport(self, site):
+        cinder.configure(self.state, site)
+        parser = configparser.RawConfigParser()
+        parser.read(self.state.config(site.name))
+        return parser['DEFAULT']['transport_url']
+
+    def _command(self, name):
+        process, = (one for one in services.cinders(self.state)
+                    if name == one.NAME)
+        return process.serve_command(self.state)
+
+    @staticmethod
+    def _services(words):
+        return [words[i + 1] for i, word in enumerate(words)
+                if word == '--service']
+
+    def test_one_process_without_a_broker(self):
+        """The default, also of a cloud that was made before the option."""
+        del self.state.record['bus']
+        self.assertEqual(['cinder'], self._names())
+        self.assertNotIn(rabbitmq, services.of(self.state))
+        self.assertEqual('fake://', self._transport(sites.FIRST))
+        self.assertEqual('cinder', cinder_processes.of_backup(self.state))
+        self.assertEqual([*_EACH], self._services(
+            cinder.serve_command(self.state, 9)))
+
+    def test_a_process_for_each(self):
+        """The API last: it tells of the others."""
+        self.assertEqual([*_EACH, 'cinder'], self._names())
+        self.state.record.update(second_region=True, second_backup=True)
+        self.assertEqual(
+            [*_EACH, 'cinder-backup-other', 'cinder',
+             *(f'{name}-two' for name in _EACH), 'cinder-two'],
+            self._names())
+        self.assertIs(rabbitmq, services.of(self.state)[0])
+        for name in _EACH:
+            words = self._command(name)
+            self.assertEqual([name], self._services(words))
+            self.assertNotIn('--second-backup', words)
+            self.assertNotIn('--api', words)
+        words = self._command('cinder-backup-other')
+        self.assertEqual([], self._services(words))
+        self.assertIn('--second-backup', words)
+        words = cinder.serve_command(self.state, 9)
+        self.assertEqual([], self._services(words))
+        self.assertIn('--api', words)
+        self.assertNotIn('--second-backup', words)
+
+    def test_scheduler_waits_for_each_backup_service(self):
+        """Of its own site."""
+        def hosts(name):
+            words = self._command(name)
+            return [words[i + 1] for i, word in enumerate(words)
+                    if word == '--backup-host']
+
+        self.state.record.update(second_region=True, second_backup=True)
+        self.assertEqual(['local', 'local-other'], hosts('cinder-scheduler'))
+        self.assertEqual(['second'], hosts('cinder-scheduler-two'))
+        self.state.record['cinder_services'].remove('cinder-backup')
+        self.assertEqual([], hosts('cinder-scheduler'))
+        self.assertNotIn('cinder-backup', self._names())
+
+    def test_sites_do_not_hear_each_other(self):
+        self.assertEqual(
+            ['rabbit://cinder:secret@127.0.0.1:5/cinder',
+             'rabbit://cinder:secret@127.0.0.1:5/cinder-two'],
+            [self._transport(site) for site in (sites.FIRST, sites.SECOND)])
+        rabbitmq.configure(self.state)
+        text = (self.state.data / 'rabbitmq' /
+                'definitions.json').read_text()
+        self.assertNotIn('secret', text)
+        found = json.loads(text)
+        self.assertEqual(['cinder', 'cinder-two'],
+                         [one['name'] for one in found['vhosts']])
+        self.assertEqual(['cinder', 'cinder-two'],
+                         [one['vhost'] for one in found['permissions']])
+        user, = found['users']
+        self.assertEqual('cinder', user['name'])
+        digest = base64.b64decode(user['password_hash'])
+        self.assertEqual(hashlib.sha256(digest[:4] + b'secret').digest(),
+                         digest[4:])
+
+    def test_a_node_of_its_own(self):
+        """All of it is below the directory, and for its owner only."""
+        rabbitmq.configure(self.state)
+        for name, value in rabbitmq.environment(self.state).items():
+            if '/' in value:
+                self.assertTrue(value.startswith(f'{self.state.data}/'), name)
+        directory = self.state.data / 'rabbitmq'
+        self.assertLess({'.erlang.cookie', 'rabbitmq.conf'},
+                        {path.name for path in directory.iterdir()})
+        for path in (directory, *directory.iterdir()):
+            self.assertEqual(0, path.stat().st_mode & 0o077, path)
+        # Once more, as of a cloud whose first start was interrupted.
+        rabbitmq.configure(self.state)
+
+    def test_package_is_named(self):
+        with mock.patch('shutil.which', return_value=None):
+            error = self.assertRaises(
+                exceptions.MissingPackage, services.check_packages,
+                bus='rabbitmq')
+            services.check_packages()
+        self.assertTrue(str(error).endswith(
+            '(rabbitmq-server, erl not found). On Debian: apt-get install '
+            '--no-install-recommends rabbitmq-server'))
+
+    def test_answer_of_something_else(self):
+        """A port that is open is not yet a broker."""
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            self.state.record['ports']['rabbitmq'] = (
+                listener.getsockname()[1])
+
+            def serve():
+                for answer in (b'HTTP/1.1 400 Bad Request',
+                               b'AMQP\0\0\x09\x01',
+                               b'\1\0\0\0\0\1\xd4\0\x0a\0\x0a'):
+                    client, _ = listener.accept()
+                    with client:
+                        client.recv(8, socket.MSG_WAITALL)
+                        client.sendall(answer)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            self.addCleanup(thread.join)
+            for expected in ('HTTP', 'AMQP'):
+                self.assertIn(expected, rabbitmq.ready(self.state))
+            self.assertIs(True, rabbitmq.ready(self.state))
+
+    def test_ready_as_long_as_it_holds_the_lock(self):
+        process, *_ = services.cinders(self.state)
+        self.assertIn('has not begun to work', process.ready(self.state))
+        with mock.patch.object(ceph, 'is_locked', return_value=True) as ask:
+            self.assertIs(True, process.ready(self.state))
+        words = process.serve_command(self.state)
+        self.assertEqual(str(ask.call_args.args[0]),
+                         words[words.index('--ready-file') + 1])
+
+    def test_tests_kill_that_process(self):
+        self.state.record['passwords']['admin'] = 'x'
+        for bus, name in (('rabbitmq', 'cinder-backup'),
+                          ('memory', 'cinder')):
+            self.state.record['bus'] = bus
+            tempest_conf.write(self.state, 'an image')
+            parser = configparser.RawConfigParser()
+            parser.read(tempest_conf.path(self.state))
+            self.assertTrue(parser['cinder_backup_recovery'][
+                'service_kill_command'].endswith(f' kill {name}'))

@@ -1,0 +1,161 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the local cloud's Cinder has its database on."""
+
+import os
+import tempfile
+from unittest import mock
+
+import sqlalchemy
+import testtools
+
+from local_cloud import cinder
+from local_cloud import cloud
+from local_cloud import database
+from local_cloud import database_servers
+from local_cloud import exceptions
+from local_cloud import releases
+from local_cloud import schemas
+from local_cloud import services
+from local_cloud import settings
+from local_cloud import state as cloud_state
+from local_cloud import unprivileged
+
+
+class DatabaseTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.state = cloud_state.State(directory.name)
+        self.state.create()
+        self.state.record.update(ports={'database': 5, 'cinder': 6},
+                                 passwords={'database': 'secret'})
+
+    def test_sqlite_without_a_server(self):
+        """The default, also of a cloud that was made before the option."""
+        self.assertFalse(database.wanted(self.state))
+        self.assertNotIn(database, services.of(self.state))
+        for name in ('keystone', 'cinder', 'cinder-two'):
+            self.assertTrue(settings.database_url(
+                self.state, name).startswith('sqlite:////'))
+
+    def test_a_database_for_each_cinder(self):
+        """By an account that is no administrator's; no other service's."""
+        for kind, driver in (('postgresql', 'postgresql+psycopg2'),
+                             ('mariadb', 'mysql+pymysql')):
+            self.state.record.update(database=kind, second_region=True)
+            self.assertIs(database, services.of(self.state)[0])
+            for name, base in (('cinder', 'cinder'),
+                               ('cinder-two', 'cinder_two')):
+                url = sqlalchemy.make_url(
+                    settings.database(self.state, name)['connection'])
+                self.assertEqual(
+                    (driver, 'cinder', 'secret', '127.0.0.1', 5, base),
+                    (url.drivername, url.username, url.password, url.host,
+                     url.port, url.database))
+            self.assertIn('sqlite', settings.database_url(self.state,
+                                                          'keystone'))
+
+    def test_a_password_of_any_characters(self):
+        server = database_servers.PostgreSQL('/nowhere', 5, 'p@ss/w:rd%')
+        self.assertEqual('p@ss/w:rd%',
+                         sqlalchemy.make_url(server.url()).password)
+
+    def test_package_is_named(self):
+        """The server's, its account's, and the extra of its client."""
+        for kind, package, extra in (
+                ('postgresql', 'postgresql', 'postgresql'),
+                ('mariadb', 'mariadb-server', 'mysql')):
+            server = database_servers.SERVERS[kind]
+            with mock.patch.object(server, 'program', return_value=None):
+                error = self.assertRaises(
+                    exceptions.MissingPackage, services.check_packages,
+                    kind=kind)
+            self.assertIn(f'{server.PROGRAMS[0]}, ', str(error))
+            self.assertTrue(str(error).endswith(
+                f'apt-get install --no-install-recommends {package}'))
+            with (mock.patch.object(server, 'program', return_value='/x'),
+                  mock.patch('os.geteuid', return_value=0),
+                  mock.patch('pwd.getpwnam', side_effect=KeyError)):
+                error = self.assertRaises(
+                    exceptions.MissingPackage, services.check_packages,
+                    kind=kind)
+            self.assertIn(f'(the account {server.ACCOUNT} not found)',
+                          str(error))
+            with mock.patch('importlib.util.find_spec', return_value=None):
+                error = self.assertRaises(
+                    exceptions.MissingPackage, services.check_packages,
+                    kind=kind)
+            self.assertIn(server.MODULE, str(error))
+            self.assertIn(f'[local-cloud,{extra}]', str(error))
+        with mock.patch.object(database_servers.Server, 'program',
+                               return_value=None):
+            services.check_packages()
+
+    def test_client_of_another_cinder(self):
+        """It is told how to get it; any of its distributions will do."""
+        release = {'prefix': '/v', 'python': '/v/bin/python',
+                   'packages': {'cinder': '28.0.0', 'psycopg2': '2.9.9'}}
+        with mock.patch.object(releases, 'find', return_value=release), \
+                mock.patch.object(database_servers.Server, 'missing',
+                                  return_value=''):
+            error = self.assertRaises(
+                exceptions.MissingPackage, cloud.Cloud(self.state).up,
+                database='mariadb')
+        self.assertIn('Not installed in /v: PyMySQL. ', str(error))
+        self.assertIn('pip --python /v/bin/python install PyMySQL',
+                      str(error))
+        for kind in ('postgresql', 'sqlite'):
+            releases.check_client(release, database.distributions(kind))
+
+    def test_nobody_but_root_changes_the_user(self):
+        account = mock.Mock(pw_uid=7, pw_gid=8)
+        with mock.patch('pwd.getpwnam', return_value=account):
+            with mock.patch('os.geteuid', return_value=0):
+                prefix = unprivileged.prefix('somebody')
+            self.assertEqual('setpriv', prefix[0])
+            self.assertLessEqual({'--reuid=7', '--regid=8'}, {*prefix})
+            with mock.patch('os.geteuid', return_value=1000):
+                self.assertEqual([], unprivileged.prefix('somebody'))
+
+    def test_loss_while_the_server_is_away(self):
+        """The error says what to do; nothing else was lost."""
+        for kind in database_servers.SERVERS:
+            self.state.record['database'] = kind
+            error = self.assertRaises(exceptions.InvalidState,
+                                      schemas.renew, self.state)
+            self.assertIn('no empty database to go back to', str(error))
+            dumped = database.dumped(self.state)
+            dumped.parent.mkdir(exist_ok=True)
+            dumped.touch()
+            error = self.assertRaises(exceptions.ServiceFailed,
+                                      schemas.renew, self.state, cinder.NAME)
+            self.assertIn('"up" starts it', str(error))
+            self.assertNotIn('\n', str(error))
+            dumped.unlink()
+
+    def test_remains_of_a_cloud_that_never_started(self):
+        for ports, passwords in (({}, {}), ({'database': 5}, {}),
+                                 ({}, {'database': 'secret'})):
+            self.state.record.update(database='mariadb', ports=ports,
+                                     passwords=passwords)
+            services.end_all_remains(self.state)
+
+    def test_another_program_in_the_directory(self):
+        """A shell, say, is not the server's."""
+        directory = os.getcwd()
+        with mock.patch('local_cloud.daemons.stop') as stop:
+            database_servers.MariaDB(directory, 5, 'x').end_remains()
+        self.assertEqual([], stop.call_args.args[0])
