@@ -13,7 +13,9 @@
 
 """What the tests share: clients, resources, loss and comparison."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 from typing import Any
@@ -64,8 +66,12 @@ GONE = {rows_base.HARD: rows_base.ABSENT,
         rows_base.SOFT: rows_base.SOFT_DELETED}
 
 
-def _comparable(name: str, view: dict[str, Any]) -> Any:
-    """Take a field of a backup as precisely as a record keeps it."""
+def comparable(name: str, view: Mapping[str, Any]) -> Any:
+    """Take a field of a backup as precisely as a record keeps it.
+
+    :param name: the field
+    :param view: of the API, or the fields of a record
+    """
     value = view.get(name)
     if name in TIMES and value:
         return timeutils.parse_isotime(value).replace(microsecond=0)
@@ -211,26 +217,31 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             add_cleanup,
             CONF.cinder_backup_recovery.name_prefix, defaults, story)
 
-    def known_defect(self, name: str, shows: bool = True
+    def known_defect(self, name: str, shows: bool = True,
+                     looks: Callable[[BaseException], bool] | None = None
                      ) -> contextlib.AbstractContextManager[None]:
         """Check what a defect of Cinder breaks that is known by a name.
 
         :param name: its name, see :mod:`known_defects`
         :param shows: whether it shows in every cloud that has it
+        :param looks: whether a failure is how the defect looks
         """
         return known_defects.expected(
-            self, CONF.cinder_backup_recovery.known_defects, name, shows)
+            self, CONF.cinder_backup_recovery.known_defects, name, shows,
+            looks)
 
     # Content
 
     @classmethod
-    def layout(cls, seed: int) -> content_layout.Layout:
+    def layout(cls, seed: int, size_bytes: int | None = None
+               ) -> content_layout.Layout:
         """Make a content with data where drivers have made mistakes.
 
         :param seed: another one makes other data
+        :param size_bytes: of a volume of another size than the others have
         """
-        return content_layout.Layout.scattered(seed, cls.size_bytes,
-                                               _BOUNDARIES)
+        return content_layout.Layout.scattered(
+            seed, size_bytes or cls.size_bytes, _BOUNDARIES)
 
     @classmethod
     def foreign_layout(cls, seed: int) -> content_layout.Layout:
@@ -337,6 +348,12 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         """
         after = self.cloud.show(clients.BACKUP, record.fields['id'])
         self.assert_same_backup(before, after)
+        # That of the host which has imported it, and not that of the record.
+        if before.get('availability_zone'):
+            self.assertTrue(
+                after['availability_zone'],
+                f'backup {after["id"]} is in no availability zone after its '
+                f'import: hosts of all of them may be asked for its data')
         exported = self.resources.export_record(record.fields['id'])
         changed = {
             name: (record.fields.get(name), exported.fields.get(name))
@@ -356,7 +373,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         """
         changed = {name: (before.get(name), after.get(name))
                    for name in PRESERVED
-                   if _comparable(name, before) != _comparable(name, after)}
+                   if comparable(name, before) != comparable(name, after)}
         self.assertEqual(
             {}, changed,
             f'fields of backup {before["id"]} changed (before, after)')
@@ -373,3 +390,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             raise exceptions.InvalidConfiguration(
                 f'the cloud backs up with {record.backup_service}, not with '
                 f'[cinder_backup_recovery] backup_driver = {wanted}')
+        able = CONF.cinder_backup_recovery_feature_enabled
+        if record.fields.get('driver_info') and not able.import_verify:
+            with cls.class_story.step(features.CONTRADICTION):
+                pass

@@ -182,6 +182,25 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "that it held, waits until it answers and exits 0, also where "
              "it was never away. No shell is used."),
     cfg.StrOpt(
+        'store_pause_command',
+        help="Program that lets the storage of the backups hang, and exits "
+             "0: it takes requests and answers none, as where its disks or "
+             "its servers are stuck. It stops the server's process with "
+             "SIGSTOP, say. No shell is used. It is run only with "
+             "store_pause, while no other test of this run is under way."),
+    cfg.StrOpt(
+        'store_resume_command',
+        help="Program that lets the storage of the backups answer again, "
+             "waits until it does and exits 0, also where it never hung. No "
+             "shell is used."),
+    cfg.IntOpt(
+        'store_hang_timeout',
+        default=120,
+        min=1,
+        help="Seconds after which an import must have ended in an error "
+             "while the storage hangs, for store_pause: what the driver is "
+             "configured to wait for an answer, and some more."),
+    cfg.StrOpt(
         'second_backup_zone',
         default='',
         help="Availability zone in which a cinder-backup with another driver "
@@ -305,10 +324,10 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'known_defects',
         default=[],
         help="Names of defects of Cinder that this cloud is known to have; "
-             "doc/source/known-defects.rst says which there are. A test that "
-             "meets one of them ends as an expected failure, and is shown as "
-             "one; otherwise it fails. A test fails also when a defect of "
-             "this list does not show any more."),
+             "doc/source/reference/known-defects.rst says which there are. A "
+             "test that meets one of them ends as an expected failure, and is "
+             "shown as one; otherwise it fails. A test fails also when a "
+             "defect of this list does not show any more."),
     *BackupStoreOptions,
 ]
 
@@ -356,6 +375,13 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "by store_stop_command and store_start_command. Otherwise every "
              "test of it is skipped."),
     cfg.BoolOpt(
+        'store_pause',
+        default=False,
+        help="The storage of the backups may be made to hang, by "
+             "store_pause_command and store_resume_command. Otherwise every "
+             "test of it is skipped, and nothing shows that an import ends "
+             "then."),
+    cfg.BoolOpt(
         'second_backup_service',
         default=False,
         help="There are two cinder-backups with different drivers in this "
@@ -371,7 +397,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         default=False,
         help="The other Cinder has a storage of backups of its own. The "
              "tests copy backups there through backup_store and the options "
-             "second_backup_store_..., and destroy them at the first. "
+             "second_backup_store_*, and destroy them at the first. "
              "Otherwise both must use one storage, and nothing is copied."),
     cfg.BoolOpt(
         'other_project',
@@ -406,6 +432,13 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         default=True,
         help="A backup can be restored onto a volume that exists and holds "
              "data. Otherwise every test of it is skipped."),
+    cfg.BoolOpt(
+        'restore_keeps_excess',
+        default=True,
+        help="A restore onto a larger volume leaves what the volume holds "
+             "behind the end of the backup. Otherwise the tests ask that "
+             "there are zeros after it, as Cinder's own driver for Ceph "
+             "writes them with restore_discard_excess_bytes, its default."),
     cfg.BoolOpt(
         'import_verify',
         default=False,
@@ -484,6 +517,11 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] store_stop is true, "
                "but [cinder_backup_recovery] store_stop_command and "
                "store_start_command are not both set")
+    if (conf.cinder_backup_recovery_feature_enabled.store_pause and
+            not (group.store_pause_command and group.store_resume_command)):
+        yield ("[cinder_backup_recovery_feature_enabled] store_pause is "
+               "true, but [cinder_backup_recovery] store_pause_command and "
+               "store_resume_command are not both set")
     if (conf.cinder_backup_recovery_feature_enabled.second_backup_service and
             not group.second_backup_zone):
         yield ("[cinder_backup_recovery_feature_enabled] "

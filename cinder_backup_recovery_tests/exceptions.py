@@ -61,7 +61,12 @@ class ServiceCommandFailed(BackupRecoveryError):
 
 
 class ContentMismatch(BackupRecoveryError):
-    """A volume does not hold the bytes that it must hold (level L3)."""
+    """A volume does not hold the bytes that it must hold (level L3).
+
+    :ivar kinds: all kinds of differences, as the comparison names them
+    """
+
+    kinds: frozenset[str] = frozenset()
 
 
 class ResourceFailed(BackupRecoveryError):

@@ -24,6 +24,11 @@ from cinder_backup_recovery_tests import config as recovery_config
 
 CONF = config.CONF
 
+SWITCH = '[cinder_backup_recovery_feature_enabled]'
+#: Told by a story, for whoever judges the run.
+CONTRADICTION = ('import_verify is denied, and yet the records have the '
+                 'driver_info of a driver that verifies')
+
 
 def missing(conf: Any, features: Iterable[str],
             rewrites_content: bool = False) -> str | None:

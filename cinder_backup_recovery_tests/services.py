@@ -24,6 +24,10 @@ STORAGE = 'storage'
 """The kind of the ledger's change that says that the storage is away."""
 _WHICH = 'of the backups'
 
+# What the storage may be made to do, as the ledger has it.
+AWAY = 'away'
+HANGS = 'hangs'
+
 
 class _Switch:
     """Something that two programs of the operator's take away and give back.
@@ -101,42 +105,47 @@ class BackupService(_Switch):
 class BackupStorage(_Switch):
     """The storage of the backups, by two programs of the operator's.
 
-    :param stop_command: takes it away
+    :param stop_command: takes it away, or lets it hang
     :param start_command: gives it back, with all that it held
     :param ledger: by which a clean-up gives it back after a kill
     :param timeout: seconds after which either program is killed
+    :param state: AWAY or HANGS, which of these it is then
     :raises InvalidConfiguration: a command cannot be split, or is empty
     """
 
     def __init__(self, stop_command: str, start_command: str,
-                 ledger: resource_ledger.Ledger, timeout: float = 300
-                 ) -> None:
+                 ledger: resource_ledger.Ledger, timeout: float = 300,
+                 state: str = AWAY) -> None:
         super().__init__(stop_command, start_command, timeout,
                          'whether the storage of the backups answers')
         self._ledger = ledger
+        self._state = state
 
     @classmethod
-    def from_config(cls, conf: Any, ledger: resource_ledger.Ledger
-                    ) -> 'BackupStorage':
+    def from_config(cls, conf: Any, ledger: resource_ledger.Ledger,
+                    state: str = AWAY) -> 'BackupStorage':
         """Take what the configuration says.
 
         :param conf: Tempest's configuration
-        :param ledger: where it is told that the storage is away
+        :param ledger: where it is told that the storage is away or hangs
+        :param state: AWAY or HANGS
         """
         group = conf.cinder_backup_recovery
-        return cls(group.store_stop_command, group.store_start_command,
-                   ledger, group.service_timeout)
+        off, on = ((group.store_stop_command, group.store_start_command)
+                   if state == AWAY else
+                   (group.store_pause_command, group.store_resume_command))
+        return cls(off, on, ledger, group.service_timeout, state)
 
     def stop(self) -> None:
-        """Take it away.
+        """Take it away, or let it hang.
 
         :raises ServiceCommandFailed: the program failed or took too long
         """
-        self._ledger.note(STORAGE, _WHICH, 'there', 'away')
+        self._ledger.note(STORAGE, _WHICH, 'there', self._state)
         self._run(self._off)
 
     def start(self) -> None:
-        """Give it back, if it is away.
+        """Give it back, if it is not there or hangs.
 
         :raises ServiceCommandFailed: the program failed or took too long
         """

@@ -45,4 +45,7 @@ class RecordTest(base.BackupRecoveryTest):
                        for name in _DESCRIBED}, **also}
         self.assertEqual(
             expected, {name: fields.get(name) for name in expected})
+        self.assertEqual(
+            {name: base.comparable(name, shown) for name in base.TIMES},
+            {name: base.comparable(name, fields) for name in base.TIMES})
         self.assertIs(shown['is_incremental'], bool(fields.get('parent_id')))

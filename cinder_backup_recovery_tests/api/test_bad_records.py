@@ -29,6 +29,7 @@ import ddt
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
+from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.api import bad_records
@@ -131,7 +132,7 @@ class BadRecordTest(bad_records.BadRecordTest):
         If it fails, an administrator is told that the cloud is broken, and
         not that the string is.
         """
-        with self.known_defect('import-deep-json'):
+        with self.known_as('import-deep-json'):
             self.assert_malformed([('deep JSON', _encode(b'[' * 20000))])
 
     @decorators.attr(type=['negative'])
@@ -253,7 +254,7 @@ class BadRecordTest(bad_records.BadRecordTest):
         neither restored nor deleted, nor imported from the true record.
         """
         value, names = DESCRIPTIVE[kind]
-        with self.known_defect(STAYS):
+        with self.known_as(STAYS):
             for name in names:
                 self.assert_refused_or_kept(name, value)
 
@@ -314,7 +315,7 @@ class BadRecordTest(bad_records.BadRecordTest):
         If it fails, an administrator is told that the cloud is broken, and
         not what is wrong with the record.
         """
-        with self.known_defect('import-id-without-text'):
+        with self.known_as('import-id-without-text'):
             self.assert_refused(self.record.edited(id=value))
 
     @decorators.attr(type=['negative'])
@@ -440,5 +441,9 @@ class BadRecordTest(bad_records.BadRecordTest):
         self.assert_content(restored, self.content_before,
                             f'backup {self.backup_id}, imported after a bad '
                             f'record of it')
+        reason = self.cloud.show(clients.BACKUP,
+                                 self.backup_id)['fail_reason']
+        self.assert_recovered({**self.view, 'fail_reason': reason},
+                              self.record)
         with self.known_defect('import-keeps-fail-reason'):
             self.assert_recovered(self.view, self.record)

@@ -239,6 +239,8 @@ class ExportTest(lost_backup.LostBackupTest):
             ('available', 'error'), self.patience)
         owner = 'os-backup-project-attr:project_id'
         self.assertEqual(other.project_id, after[owner])
+        self.assertEqual(self.os_project_alt_admin.credentials.user_id,
+                         after['user_id'])
         if apart:
             # Its project cannot read what is there, and is told so.
             self.assertEqual('error', after['status'])

@@ -24,6 +24,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
@@ -32,6 +33,8 @@ from cinder_backup_recovery_tests.rows import base as rows_base
 # Cinder counts backups, and the gigabytes of their volumes.
 COUNTED = ('backups', 'backup_gigabytes')
 UNLIMITED = dict.fromkeys(COUNTED, -1)
+# What is said of a request that was answered with 500.
+_BROKE = 'broke Cinder'
 
 
 class QuotaTest(lost_backup.LostBackupTest):
@@ -93,6 +96,9 @@ class QuotaTest(lost_backup.LostBackupTest):
         If it fails, a project has more backups than it may have, or is told
         that it has too many when it has none (LP 1783525).
         """
+        # Another one stays: where less than nothing is used Cinder counts
+        # again, and would hide what was given back twice.
+        self.resources.import_record(self.record)
         # One of its own: it is deleted with its data.
         size = self.view['size']
         backup_id = self.resources.create_backup(self.volume_id)['id']
@@ -145,8 +151,10 @@ class QuotaTest(lost_backup.LostBackupTest):
         waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
                                 ('error',), self.patience)
         self.remove_failed_import()
+        after = self.used()
+        self.assertEqual(before['backups'], after['backups'])
         with self.known_defect('import-failed-keeps-quota'):
-            self.assertEqual(before, self.used())
+            self.assertEqual(before, after)
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('8eaf9f19-faed-4a3a-ac48-22a35f607986')
@@ -156,6 +164,9 @@ class QuotaTest(lost_backup.LostBackupTest):
         If it fails, whoever writes records has as much room for backups as
         the storage has, and others have none.
         """
+        # Cinder counts again where less than nothing is used, so that more
+        # quota only shows where something is.
+        self.resources.create_backup(self.volume_id)
         before = self.used()
         try:
             self.cloud.import_record(self.record.edited(size=-1))
@@ -223,7 +234,8 @@ class QuotaTest(lost_backup.LostBackupTest):
         backup to each other, or find it half made.
         """
         for _ in range(3):
-            with self.known_defect('import-twice-at-once', shows=False):
+            with self.known_defect('import-twice-at-once', shows=False,
+                                   looks=known_defects.says(_BROKE)):
                 self._import_twice()
 
     def _import_twice(self) -> None:
@@ -236,7 +248,7 @@ class QuotaTest(lost_backup.LostBackupTest):
             except lib_exc.BadRequest:
                 return 'refused'
             except lib_exc.ServerFault as exc:
-                return f'broke Cinder: {" ".join(str(exc).split())[:300]}'
+                return f'{_BROKE}: {" ".join(str(exc).split())[:300]}'
 
         self.assertEqual(sorted([backup_id, 'refused']),
                          sorted(self.at_once([attempt, attempt])))

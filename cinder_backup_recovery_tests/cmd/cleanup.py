@@ -326,7 +326,7 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
             give_rows=lambda change: sources.put_back(
                 sources.make(config.CONF, ledger), ledger, change),
             give_storage=lambda change: services.BackupStorage.from_config(
-                config.CONF, ledger).start(),
+                config.CONF, ledger, change.after).start(),
             within=within).run()
     if failed:
         say(f'{failed} left')

@@ -12,8 +12,10 @@
 """What the programs on the database's host share: options, who owns what."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterable
 import os
+import sys
 from typing import NoReturn
 
 from oslo_config import cfg
@@ -29,6 +31,21 @@ BAD_CONFIGURATION = 3
 # What says that nothing can be done here, and not that something failed.
 MISTAKES = (exceptions.InvalidConfiguration, exceptions.DatabaseUnreachable,
             exceptions.NotCinderDatabase)
+
+
+def run(name: str, work: Callable[[], None]) -> int:
+    """Run a program, whose failures are lines and not stack traces.
+
+    :param name: of the program
+    :param work: all that it does
+    :returns: the exit code
+    """
+    try:
+        work()
+    except exceptions.BackupRecoveryError as err:
+        sys.stderr.write(f'{name}: {err}\n')
+        return BAD_CONFIGURATION if isinstance(err, MISTAKES) else FAILED
+    return OK
 
 
 class Parser(argparse.ArgumentParser):

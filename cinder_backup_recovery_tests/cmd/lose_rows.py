@@ -28,10 +28,11 @@ import dataclasses
 import json
 import sys
 
-from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cmd import database_options
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import database
+
+_NAME = 'cinder-backup-lose-rows'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,17 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process when None
     :returns: the exit code
     """
-    try:
-        return _run(_parser().parse_args(argv))
-    except database_options.MISTAKES as err:
-        return _complain(err, database_options.BAD_CONFIGURATION)
-    except exceptions.BackupRecoveryError as err:
-        return _complain(err, database_options.FAILED)
+    return database_options.run(
+        _NAME, lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = database_options.Parser(
-        prog='cinder-backup-lose-rows',
+        prog=_NAME,
         description="Lose the rows of given backups from Cinder's database, "
         'as a test of their recovery: all of them or none, with the quota '
         'usage put right.',
@@ -70,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     rows = database.DatabaseRows(
         database_options.url_of(args),
         database_options.owner_of(args, only_looks=args.exists))
@@ -82,12 +79,6 @@ def _run(args: argparse.Namespace) -> int:
     else:
         loss = rows.lose(args.ids, args.kind, args.project or None)
         sys.stdout.write(json.dumps(dataclasses.asdict(loss)) + '\n')
-    return database_options.OK
-
-
-def _complain(err: Exception, code: int) -> int:
-    sys.stderr.write(f'cinder-backup-lose-rows: {err}\n')
-    return code
 
 
 if __name__ == '__main__':

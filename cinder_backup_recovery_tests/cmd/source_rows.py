@@ -32,6 +32,8 @@ from cinder_backup_recovery_tests.rows import source_command
 from cinder_backup_recovery_tests.rows import source_database
 from cinder_backup_recovery_tests.rows import sources
 
+_NAME = 'cinder-backup-source-rows'
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
@@ -39,18 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process when None
     :returns: the exit code
     """
-    try:
-        _run(_parser().parse_args(argv))
-    except database_options.MISTAKES as err:
-        return _complain(err, database_options.BAD_CONFIGURATION)
-    except exceptions.BackupRecoveryError as err:
-        return _complain(err, database_options.FAILED)
-    return database_options.OK
+    return database_options.run(
+        _NAME, lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = database_options.Parser(
-        prog='cinder-backup-source-rows',
+        prog=_NAME,
         description="Lose the rows of a volume or snapshot from Cinder's "
         'database, as a test of the recovery of its backups, and give them '
         'back: all of them or none.',
@@ -95,11 +92,6 @@ def _saved() -> sources.Saved:
         raise exceptions.InvalidConfiguration(
             'stdin has not what save printed: not an object')
     return saved
-
-
-def _complain(err: Exception, code: int) -> int:
-    sys.stderr.write(f'cinder-backup-source-rows: {err}\n')
-    return code
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ stamp says what went wrong:
 
 - *stale*: this sector of this layout, of another generation
 - *shifted*: another sector of this layout; also by part of a sector
+- *uncleared*: this sector of this layout as it was before zeros were written
 - *zeroed*: zeros where data was expected
 - *foreign*: a sector of another layout
 - *garbage*: nothing of these, or data with wrong bytes behind its stamp
@@ -36,6 +37,7 @@ from cinder_backup_recovery_tests.content import layout as layouts
 from cinder_backup_recovery_tests.content import stamp
 
 STALE = 'stale'
+UNCLEARED = 'uncleared'
 SHIFTED = 'shifted'
 ZEROED = 'zeroed'
 FOREIGN = 'foreign'
@@ -106,7 +108,9 @@ class Comparison:
         :raises ContentMismatch: naming ``what``, and up to ten differences
         """
         if not self.ok:
-            raise exceptions.ContentMismatch(f'{what}: {self}')
+            mismatch = exceptions.ContentMismatch(f'{what}: {self}')
+            mismatch.kinds = frozenset(self.counts)
+            raise mismatch
 
 
 def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
@@ -301,7 +305,12 @@ class _Judge:
         if home != offset:
             return self._shifted(found, offset - home, expectation)
         detail = f'hold generation {found.generation}, expected {expectation}'
-        return _Verdict(STALE, detail, detail)
+        extent = self._expected.extent_at(offset)
+        return _Verdict(
+            UNCLEARED if (extent is not None and
+                          extent.kind == layouts.ZEROS and
+                          found.generation < extent.generation) else STALE,
+            detail, detail)
 
     def _unaligned(self, offset: int, got: bytes, window: bytes, middle: int,
                    expectation: str) -> _Verdict | None:

@@ -49,26 +49,25 @@ _CHANGED = ('backups', 'backup_metadata', 'quota_usages')
 _Counts = dict[str, tuple[int, int]]
 
 
-class DatabaseRows(base.BackupRows):
-    """The rows by SQLAlchemy: SQLite, MariaDB or MySQL, PostgreSQL.
+class DatabaseRows(connections.OwnRows, base.BackupRows):
+    """The rows of backups in the database itself."""
 
-    :param url: as in ``[database] connection`` of cinder.conf
-    :param ledger: says which backups may be touched
-    :raises InvalidConfiguration: the URL cannot be used
-    """
+    def _try_to_write(self, connection: sa.Connection) -> None:
+        _try_to_write(connection)
 
-    def __init__(self, url: str, ledger: base.Owner) -> None:
-        self._database = connections.Database(url)
-        self._ledger = ledger
+    def hosts(self, binary: str) -> set[str]:
+        """The hosts on which this Cinder has run a service.
 
-    def check(self) -> None:
-        """Prove that it is Cinder's database and may be written.
-
-        :raises DatabaseUnreachable: it does not answer, refuses the
-            credentials, or may not be written
-        :raises NotCinderDatabase: naming the tables or columns that lack
+        :param binary: the service
+        :raises DatabaseUnreachable: see :meth:`check`
         """
-        self._database.write(_try_to_write, commit=False)
+        services = sa.table('services', sa.column('host'),
+                            sa.column('binary'), sa.column('deleted'))
+        with self._database.reading() as connection:
+            return set(connection.scalars(
+                sa.select(services.c.host)
+                .where(services.c.binary == binary)
+                .where(services.c.deleted.is_(sa.false()))))
 
     def lose(self, backup_ids: Sequence[str], kind: str = base.HARD,
              project_id: str | None = None) -> base.Loss:

@@ -46,26 +46,11 @@ _HANGING = {
 _VERSIONS = ('alembic_version', 'migrate_version')
 
 
-class DatabaseSources(sources.SourceRows):
-    """The rows by SQLAlchemy: SQLite, MariaDB or MySQL, PostgreSQL.
+class DatabaseSources(connections.OwnRows, sources.SourceRows):
+    """The rows of volumes and snapshots in the database itself."""
 
-    :param url: as in ``[database] connection`` of cinder.conf
-    :param ledger: says what may be touched
-    :raises InvalidConfiguration: the URL cannot be used
-    """
-
-    def __init__(self, url: str, ledger: base.Owner) -> None:
-        self._database = connections.Database(url)
-        self._ledger = ledger
-
-    def check(self) -> None:
-        """Prove that it is Cinder's database and may be written.
-
-        :raises DatabaseUnreachable: it does not answer, refuses the
-            credentials, or may not be written
-        :raises NotCinderDatabase: naming the tables that lack
-        """
-        self._database.write(_try_to_write, commit=False)
+    def _try_to_write(self, connection: sa.Connection) -> None:
+        _try_to_write(connection)
 
     def save(self, what: str, resource_id: str) -> sources.Saved:
         """Read all rows of a volume or snapshot; see the base class.

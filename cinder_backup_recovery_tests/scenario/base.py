@@ -13,12 +13,15 @@
 
 """What the recoveries share: a backup, or a chain of them, with records."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
 from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 
 MIB = 1024 * 1024
@@ -41,6 +44,13 @@ class Link:
     def backup_id(self) -> str:
         """Id of the backup."""
         return self.view['id']
+
+    @property
+    def clears(self) -> bool:
+        """Whether it is incremental, and has zeros where data was."""
+        return self.view['is_incremental'] and any(
+            extent.kind == content_layout.ZEROS
+            for extent in self.layout.extents)
 
 
 class RecoveryScenario(base.BackupRecoveryTest):
@@ -85,13 +95,15 @@ class RecoveryScenario(base.BackupRecoveryTest):
         return link
 
     @classmethod
-    def make_chain(cls) -> tuple[str, list[Link]]:
+    def make_chain(cls, remove_volume: bool = False
+                   ) -> tuple[str, list[Link]]:
         """Back a volume up three times, with changes in between.
 
         Data is overwritten with data and with zeros, zeros with data, and
         most of it is left alone; a block that one backup changes the next
         one changes again, and another one it leaves.
 
+        :param remove_volume: whether the volume goes when all is made
         :returns: id of the source volume, and the chain
         """
         size = cls.size_bytes
@@ -111,9 +123,12 @@ class RecoveryScenario(base.BackupRecoveryTest):
             backup_ids.append(cls.make_backup(volume_id, incremental=True))
         names = ('full backup', 'first incremental backup',
                  'second incremental backup')
-        return volume_id, [
+        chain = [
             cls.link(what, layout, backup_id) for what, layout, backup_id
             in zip(names, (first, second, third), backup_ids, strict=True)]
+        if remove_volume:
+            cls.class_resources.remove(clients.VOLUME, volume_id)
+        return volume_id, chain
 
     def import_all(self, links: list[Link]) -> None:
         """Import the records of lost backups, and check their fields.
@@ -136,9 +151,28 @@ class RecoveryScenario(base.BackupRecoveryTest):
         :param history: other contents by which a difference is named
         """
         volume_id = self.resources.restore(link.backup_id, onto)
-        self.assert_content(
-            volume_id, link.layout,
-            f'{link.what} {link.backup_id}, restored', history)
+        with self.zeros_restored(link, onto):
+            self.assert_content(
+                volume_id, link.layout,
+                f'{link.what} {link.backup_id}, restored', history)
         if onto is None:
             # Room for the next one: volumes are large.
             self.resources.remove(clients.VOLUME, volume_id)
+
+    def zeros_restored(self, link: Link, onto: str | None = None
+                       ) -> contextlib.AbstractContextManager[None]:
+        """Check what a restore has made of the zeros of a chain.
+
+        Old drivers leave them out on a new volume: a known defect. It looks
+        like nothing else, so that it excuses no other wrong byte.
+
+        :param link: the backup
+        :param onto: the existing volume to which it was restored, if one was
+        :returns: a context for the comparison
+        """
+        if onto is not None or not link.clears:
+            return contextlib.nullcontext()
+        return self.known_defect(
+            'zeros-of-incremental',
+            looks=lambda exc: isinstance(exc, exceptions.ContentMismatch) and
+            exc.kinds == {compare.UNCLEARED})

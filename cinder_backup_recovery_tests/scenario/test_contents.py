@@ -46,9 +46,9 @@ class TextVolumeTest(base.RecoveryScenario):
     def test_restored_onto_larger_volume(self) -> None:
         """A restore onto a larger volume writes nothing behind its end.
 
-        If it fails, a user who restores into a volume that has grown since
-        loses what is behind the old end, or gets other bytes than were
-        backed up before it.
+        Or zeros up to the end, by a driver that says so. If it fails, a user
+        who restores into a volume that has grown since loses what is behind
+        the old end, or gets other bytes than were backed up before it.
         """
         foreign = self.foreign_layout(base.FOREIGN)
         larger = foreign.resized(self.size_bytes + access.GIB).overwrite(
@@ -59,8 +59,12 @@ class TextVolumeTest(base.RecoveryScenario):
         self.resources.restore(self.full.backup_id, target_id)
         with self.story.step(f'each of the {larger.size_bytes} bytes of '
                              f'volume {target_id} is the right one'):
+            rest = larger
+            if not (CONF.cinder_backup_recovery_feature_enabled.
+                    restore_keeps_excess):
+                rest = larger.zero(self.size_bytes, access.GIB)
             with self.content.read(target_id) as stream:
-                comparison = compare.compare_two(self.full.layout, larger,
+                comparison = compare.compare_two(self.full.layout, rest,
                                                  stream)
             comparison.raise_if_different(
                 f'larger volume {target_id}, onto which backup '
@@ -81,6 +85,38 @@ class TextVolumeTest(base.RecoveryScenario):
         self.assert_content(
             volume_id, self.full.layout,
             f'{self.full.what} {self.full.backup_id}, made into a volume')
+
+
+class LargerVolumeTest(base.RecoveryScenario):
+    """A volume that is larger than all others, with little in it."""
+
+    needed_features = ('row_loss_hard',)
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume with data over each GiB and up to its end."""
+        super().resource_setup()
+        # One of 2 GiB at least: all others have the size of the option.
+        size = cls.size_bytes + access.GIB
+        layout = cls.layout(base.OURS, size)
+        for edge in range(access.GIB, size, access.GIB):
+            # Zeros on both sides: no chunk is full.
+            layout = layout.overwrite(edge - 4096, 8192)
+        cls.full = cls.make_full(layout, 'backup of a larger volume')
+
+    @decorators.idempotent_id('5b7d1c0e-6a2f-4f6b-9c7e-2f0a8d3b4e19')
+    def test_restored_behind_the_first_gib(self) -> None:
+        """What lies behind a GiB comes back, and where it was.
+
+        If it fails, all volumes but the smallest are lost in part: whoever
+        counts in GiB, or in chunks of the size that a test volume has, has
+        lost their ends.
+        """
+        self.assertEqual(self.size_bytes // access.GIB + 1,
+                         self.full.view['size'])
+        self.lose_rows([self.full.record])
+        self.import_all([self.full])
+        self.restore_and_compare(self.full)
 
 
 class EmptyVolumeTest(base.RecoveryScenario):

@@ -237,3 +237,59 @@ class StorageAwayTest(base.RecoveryScenario):
             self.fail('the import says that the backup is available, and its '
                       'storage is away')
         return view['status']
+
+
+@decorators.serial
+class StorageHangsTest(base.RecoveryScenario):
+    """The storage of the backups takes requests, and answers none."""
+
+    # By a driver that looks at nothing an import never gets there.
+    needed_features = ('import_verify', 'store_pause', 'row_loss_hard')
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Look for the programs before anything is created."""
+        super().setup_clients()
+        cls.storage = services.BackupStorage.from_config(
+            CONF, cls.ledger, services.HANGS)
+        cls.storage.check()
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(base.OURS))
+
+    @decorators.attr(type=['serial'])
+    @decorators.idempotent_id('0c9f7c0b-5d8e-4f3a-9a53-6d1f2b7e8c40')
+    def test_hangs_during_import(self) -> None:
+        """An import ends in an error, and not when the storage wakes up.
+
+        And can be tried again then. If it fails, one storage that is stuck
+        halts the recovery of a cloud: its imports neither end nor say why,
+        and those of other storages wait behind them.
+        """
+        self.lose_rows([self.full.record])
+        # Whatever comes of it, what follows finds a storage that answers.
+        self.addCleanup(self.storage.start)
+        with self.story.step('the storage of the backups hangs'):
+            self.storage.stop()
+        with self.story.step('import it'):
+            self.cloud.import_record(self.full.record)
+            view = waiters.wait_for_status(
+                self.cloud, clients.BACKUP, self.full.backup_id,
+                ('available', 'error'), self.patience,
+                timeout=CONF.cinder_backup_recovery.store_hang_timeout)
+        self.assertEqual(
+            'error', view['status'],
+            'the import says that the backup is available, and its storage '
+            'hangs')
+        self.assertTrue(view['fail_reason'],
+                        'a failed import gives no reason')
+        with self.story.step(f'it ends in an error: {view["fail_reason"]}'):
+            pass
+        with self.story.step('the storage answers again'):
+            self.storage.start()
+        self.rows.lose([self.full.backup_id], project_id=self.project_id)
+        self.import_all([self.full])
+        self.restore_and_compare(self.full)

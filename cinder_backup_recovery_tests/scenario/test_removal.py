@@ -37,8 +37,7 @@ class RemovalTest(stores.StoreScenario):
     def resource_setup(cls) -> None:
         """Make a chain of three backups and delete the source volume."""
         super().resource_setup()
-        volume_id, cls.chain = cls.make_chain()
-        cls.class_resources.remove(clients.VOLUME, volume_id)
+        _, cls.chain = cls.make_chain(remove_volume=True)
 
     def remains(self, link: base.Link) -> list[str]:
         """Look what of a backup is on the storage.

@@ -172,10 +172,11 @@ class ShippingScenario(base.RecoveryScenario):
         :param onto: an existing volume there; None makes a new one
         """
         volume_id = self.resources_there.restore(link.backup_id, onto)
-        self.assert_content(
-            volume_id, link.layout,
-            f'{link.what} {link.backup_id}, restored at the other site',
-            history, self.content_there)
+        with self.zeros_restored(link, onto):
+            self.assert_content(
+                volume_id, link.layout,
+                f'{link.what} {link.backup_id}, restored at the other site',
+                history, self.content_there)
         if onto is None:
             self.resources_there.remove(clients.VOLUME, volume_id)
 
@@ -190,9 +191,8 @@ class ShippedChainTest(ShippingScenario):
     def resource_setup(cls) -> None:
         """Make a chain of three backups and delete the source volume."""
         super().resource_setup()
-        volume_id, cls.chain = cls.make_chain()
+        _, cls.chain = cls.make_chain(remove_volume=True)
         cls.history = tuple(link.layout for link in cls.chain)
-        cls.class_resources.remove(clients.VOLUME, volume_id)
 
     @decorators.idempotent_id('493f5841-3a05-4734-ad7a-8dd65042f8ff')
     def test_each_link_restored_at_the_other_site(self) -> None:

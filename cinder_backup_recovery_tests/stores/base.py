@@ -209,8 +209,9 @@ class BackupStore(abc.ABC):
     def remains(self, backup: Backup) -> Sequence[str] | None:
         """Say what of a backup is on the storage, whole or not.
 
-        An adapter that does not say it costs a skipped test, of whether the
-        deletion of a backup frees its storage.
+        By its parts, where the adapter can name them. One that does not say
+        it costs a skipped test, of whether the deletion of a backup frees its
+        storage.
 
         :param backup: one that may be deleted
         :returns: what people call each part of it; nothing once it is
@@ -218,7 +219,10 @@ class BackupStore(abc.ABC):
             None if this adapter cannot say
         :raises StoreRefused: the record names what may not be its backup's
         """
-        return None
+        if type(self).parts is BackupStore.parts:
+            return None
+        return [part.title for part in self.parts(backup)
+                if not part.is_container]
 
     # What an adapter has that can copy
 

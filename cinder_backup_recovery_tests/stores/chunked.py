@@ -219,13 +219,6 @@ class ChunkedStore(base.BackupStore):
         return base.Plan(self._changes(container, {name: state}),
                          (_tail(name),))
 
-    def remains(self, backup: base.Backup) -> Sequence[str]:
-        """Name the objects of a backup that are there.
-
-        :param backup: one that may be deleted
-        """
-        return sorted(self.names(*self._location(backup)))
-
     # Copies
 
     def parts(self, backup: base.Backup) -> Sequence[base.Part]:

@@ -40,20 +40,14 @@ class FilesystemStore(chunked.ChunkedStore):
         self._option = option
 
     @classmethod
-    def from_config(cls, conf: Any, manager: Callable[[], Any]
-                    ) -> 'FilesystemStore':
+    def from_config(cls, conf: Any, manager: Callable[[], Any]) -> Self:
         """Make the adapter that a configuration describes.
 
         :param conf: Tempest's configuration
         :param manager: not used
         :raises InvalidConfiguration: if the path is missing
         """
-        path = conf.cinder_backup_recovery.backup_store_path
-        if not path:
-            raise exceptions.InvalidConfiguration(
-                '[cinder_backup_recovery] backup_store is filesystem, but '
-                'backup_store_path is not set')
-        return cls(path)
+        return cls._from_option(conf, 'backup_store_path')
 
     @classmethod
     def second_from_config(cls, conf: Any, manager: Callable[[], Any]
@@ -64,14 +58,19 @@ class FilesystemStore(chunked.ChunkedStore):
         :param manager: not used
         :raises InvalidConfiguration: if the path is missing
         """
-        path = conf.cinder_backup_recovery.second_backup_store_path
+        return cls._from_option(
+            conf, 'second_backup_store_path',
+            '[cinder_backup_recovery_feature_enabled] second_store is true '
+            'and ')
+
+    @classmethod
+    def _from_option(cls, conf: Any, option: str, because: str = '') -> Self:
+        path = getattr(conf.cinder_backup_recovery, option)
         if not path:
             raise exceptions.InvalidConfiguration(
-                '[cinder_backup_recovery_feature_enabled] second_store is '
-                'true and backup_store is filesystem, but '
-                '[cinder_backup_recovery] second_backup_store_path is not '
-                'set')
-        return cls(path, 'second_backup_store_path')
+                f'{because}[cinder_backup_recovery] backup_store is '
+                f'filesystem, but {option} is not set')
+        return cls(path, option)
 
     def check(self) -> None:
         """Prove that the directory is there and may be written to.

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import functools
 import json
 from typing import Any
 from typing import Self
@@ -55,6 +56,11 @@ class SwiftStore(chunked.ChunkedStore):
         """
         self._container_client = containers
         self._object_client = objects
+        # The bytes that are stored, also of an object that says that they
+        # are encoded: urllib3 would undo what it knows, which with
+        # backports.zstd is zstd, too.
+        objects.http_obj.request = functools.partial(
+            objects.http_obj.request, decode_content=False)
         self._account_client = account
         self._option = option
 
@@ -155,7 +161,6 @@ class SwiftStore(chunked.ChunkedStore):
         """
         with _failing(name), contextlib.suppress(lib_exc.NotFound):
             self._object_client.delete_object(*_quoted(container, name))
-
 
     def has_container(self, container: str) -> bool:
         """Look whether there is a container.

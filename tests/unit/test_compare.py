@@ -101,7 +101,7 @@ class CompareTest(testtools.TestCase):
         self.assertEqual(
             ['stale: 65536 bytes at offset 32768 hold generation 1, expected '
              'generation 2',
-             'stale: 65536 bytes at offset 524288 hold generation 1, '
+             'uncleared: 65536 bytes at offset 524288 hold generation 1, '
              'expected zeros of generation 3'], self._lines())
 
     def test_newer_than_expected_is_stale_too(self):
@@ -298,6 +298,7 @@ class CompareTest(testtools.TestCase):
         err = self.assertRaises(exceptions.ContentMismatch,
                                 self._compare().raise_if_different,
                                 'restored volume V')
+        self.assertEqual({'garbage'}, err.kinds)
         lines = str(err).splitlines()
         self.assertEqual(
             f'restored volume V: of {SIZE} bytes read, differences are '

@@ -12,6 +12,7 @@
 
 import copy
 import os
+from unittest import mock
 
 from oslo_config import cfg
 from oslo_config import generator
@@ -24,6 +25,7 @@ from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import plugin
+from cinder_backup_recovery_tests import services
 
 
 def make_conf(**overrides):
@@ -92,6 +94,33 @@ class CheckTest(testtools.TestCase):
         feature = {'cinder_backup_recovery_feature_enabled.store_stop': True}
         self.assertIn('store_start_command are not both', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
+
+    def test_storage_that_hangs(self):
+        feature = {'cinder_backup_recovery_feature_enabled.store_pause': True}
+        commands = {'cinder_backup_recovery.store_pause_command': 'a',
+                    'cinder_backup_recovery.store_resume_command': 'b'}
+        for name in commands:
+            one = {key: value for key, value in commands.items()
+                   if key != name}
+            self.assertIn('store_resume_command are not both', self._problem(
+                **feature, **one))
+        config.check(make_conf(**feature, **commands))
+
+    def test_programs_of_what_the_storage_does(self):
+        conf = make_conf(**{
+            f'cinder_backup_recovery.store_{name}_command': f'{name} it'
+            for name in ('stop', 'start', 'pause', 'resume')})
+        ledger = mock.Mock(**{'changes.return_value': []})
+        for state, words in ((services.AWAY, ['stop', 'start']),
+                             (services.HANGS, ['pause', 'resume'])):
+            storage = services.BackupStorage.from_config(conf, ledger, state)
+            with mock.patch('cinder_backup_recovery_tests.programs.run'
+                            ) as run:
+                storage.stop()
+                storage.start()
+            self.assertEqual(words, [call.args[0][0]
+                                     for call in run.mock_calls])
+            self.assertEqual(state, ledger.note.mock_calls[-1].args[-1])
 
     def test_a_second_driver_that_is_nowhere(self):
         self.assertIn('second_backup_zone names no zone', self._problem(**{

@@ -244,14 +244,21 @@ class DamagingTest(DirectoryCase):
     def test_remains(self):
         directory = os.path.join(self.root, self.backup.container)
         names = sorted(os.listdir(directory))
-        self.assertEqual(names, self.store.remains(self.backup))
         self.assertEqual(6, len(names))
         while names:
+            self.assertEqual(
+                [f'object {self.backup.container}/{name}' for name in names],
+                self.store.remains(self.backup))
             os.remove(os.path.join(directory, names.pop()))
-            self.assertEqual(names, self.store.remains(self.backup))
+        self.assertEqual([], self.store.remains(self.backup))
         os.rmdir(directory)
         self.assertEqual([], self.store.remains(self.backup))
-        self.assertIsNone(base.BackupStore.remains(self.store, self.backup))
+
+    def test_remains_where_nobody_can_say(self):
+        class Store(filesystem.FilesystemStore):
+            parts = base.BackupStore.parts
+
+        self.assertIsNone(Store(self.root).remains(self.backup))
 
 
 class CleanupTest(DirectoryCase):

@@ -1,0 +1,112 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A server with a volume, as its user sees it: over ssh."""
+
+from collections.abc import Iterator
+import contextlib
+import time
+from typing import Protocol
+
+from cinder_backup_recovery_tests import exceptions
+
+_MOUNT = '/mnt/backup-recovery'
+_FILES = 3
+_KIB = 4096
+
+
+class Remote(Protocol):
+    """What runs commands in a server; Tempest's client for ssh is one."""
+
+    def exec_command(self, cmd: str) -> str:
+        """Run a command line in the server's shell, and give its output."""
+
+
+class Guest:
+    """What a test asks the user of a server to do.
+
+    With nothing but what the smallest of images for tests have.
+
+    :param remote: runs commands in it
+    :param interval: seconds between two looks at its disks
+    :param timeout: seconds after which a disk is missed that was attached
+    """
+
+    def __init__(self, remote: Remote, interval: float = 1,
+                 timeout: float = 300) -> None:
+        self._remote = remote
+        self._interval = interval
+        self._timeout = timeout
+
+    def disks(self) -> set[str]:
+        """The names of its disks, without their partitions."""
+        return set(self._remote.exec_command('ls /sys/block').split())
+
+    def new_disk(self, before: set[str]) -> str:
+        """Wait for the disk of a volume that is being attached.
+
+        It may have another name than the one that was asked for.
+
+        :param before: the disks that there were
+        :returns: its name
+        :raises WaitTimeout: no disk came
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            new = sorted(self.disks() - before)
+            if new:
+                return new[0]
+            if time.monotonic() > deadline:
+                raise exceptions.WaitTimeout(
+                    f'a volume was attached, but the server has no disk more '
+                    f'than {", ".join(sorted(before))} after '
+                    f'{self._timeout:g} s')
+            time.sleep(self._interval)
+
+    def format(self, disk: str) -> None:
+        """Make a file system on a disk."""
+        self._remote.exec_command(f'sudo mkfs -t ext4 /dev/{disk}')
+
+    @contextlib.contextmanager
+    def mounted(self, disk: str) -> Iterator[None]:
+        """Mount a disk, and unmount it in the end.
+
+        :param disk: its name
+        :returns: a context in which the files can be reached
+        """
+        self._remote.exec_command(
+            f'sudo mkdir -p {_MOUNT} && sudo mount -t ext4 /dev/{disk} '
+            f'{_MOUNT}')
+        try:
+            yield
+        finally:
+            self._remote.exec_command(f'sudo umount {_MOUNT}')
+
+    def write(self, name: str) -> None:
+        """Write files of random data, up to the disk itself.
+
+        :param name: begin of their names
+        """
+        for number in range(_FILES):
+            # Of sizes that are no multiple of a block.
+            self._remote.exec_command(
+                f'sudo dd if=/dev/urandom of={_MOUNT}/{name}-{number} '
+                f'bs=1021 count={_KIB * (number + 1)}')
+        self._remote.exec_command('sync')
+
+    def checksums(self) -> str:
+        """The checksum and the name of each file, one in a line."""
+        # Not of what is remembered of them, but of the disk.
+        self._remote.exec_command(
+            "sync; sudo sh -c 'echo 3 > /proc/sys/vm/drop_caches'")
+        return self._remote.exec_command(
+            f"sudo sh -c 'cd {_MOUNT} && sha1sum *-*'").strip()
