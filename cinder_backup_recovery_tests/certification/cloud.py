@@ -74,11 +74,12 @@ class LocalCloud:
         self._program = program
         self._command = [*program, '--state-dir', str(self.directory)]
 
-    def up(self, backup: str, cinder: str | None = None) -> dict[str, str]:
+    def up(self, backup: str, **others: str | None) -> dict[str, str]:
         """Start it; its own progress goes to the terminal.
 
         :param backup: the backup driver's profile
-        :param cinder: the release of Cinder, the local cloud's own without
+        :param others: values of other options of it, by their names; of
+            those that are None it has defaults of its own
         :returns: the environment for clients and tests
         :raises CloudError: if it does not start
         :raises NeedsGuest: if it does not start on this kernel
@@ -86,8 +87,9 @@ class LocalCloud:
         try:
             code = subprocess.call([*self._command, 'up', '--backup', backup,
                                     '--second-region', '--second-backup',
-                                    *(['--cinder', cinder] if cinder else [])
-                                    ])
+                                    *(word for name, value in others.items()
+                                      if value
+                                      for word in (f'--{name}', value))])
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)
@@ -123,6 +125,11 @@ class LocalCloud:
         except ValueError as error:
             raise CloudError(f"the local cloud's {arguments[0]} cannot be "
                              f'read: {error}') from error
+
+    @property
+    def configuration(self) -> pathlib.Path:
+        """Where the configuration files of the services are."""
+        return self.directory / 'etc'
 
     def copy_logs(self, target: pathlib.Path) -> None:
         """Keep the logs of the services.

@@ -10,23 +10,31 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """The program ``cinder-backup-certify``."""
 
 import argparse
 from collections.abc import Sequence
+import json
 import os
 import pathlib
 import re
 import signal
 import sys
 import time
+from typing import Any
 from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import profile as profiles
+from cinder_backup_recovery_tests.certification import progress
+from cinder_backup_recovery_tests.certification import redact
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification import verify_report
+from cinder_backup_recovery_tests.certification import ways
 
 _DESCRIPTION = """\
 Prove that volumes come back from exported backup records: run the whole
@@ -59,140 +67,180 @@ def _parser() -> argparse.ArgumentParser:
     local = verbs.add_parser(
         'local', help='start a cloud on this machine, certify it, take it '
                       'down', epilog=_EPILOG)
-    local.add_argument('--backup', default='default',
-                       help='the backup driver (default: %(default)s)')
+    local.add_argument('--backup',
+                       help='the backup driver (default: default)')
     local.add_argument('--cinder', metavar='RELEASE',
                        help="the release of Cinder, 2026.1 say, or the Python "
                             "of a virtualenv that has one (default: the one "
                             "that is installed with the local cloud)")
-    local.add_argument('--report-dir', type=pathlib.Path,
-                       default=pathlib.Path('certify-report'),
-                       help='where the report goes (default: %(default)s)')
-    local.add_argument('--concurrency', type=int, default=2, metavar='N',
-                       help='workers side by side (default: %(default)s)')
-    local.add_argument('--regex', metavar='PATTERN',
-                       help='run only these tests; never a certification')
+    local.add_argument('--database',
+                       help="what Cinder's database is on (default: sqlite)")
+    local.add_argument('--bus',
+                       help="what Cinder's services talk over (default: "
+                            "memory)")
     local.add_argument('--local-cloud-command', metavar='COMMAND',
                        help='how to call the local cloud, where it is '
                             'installed in another virtualenv')
+    cloud = verbs.add_parser(
+        'cloud', help='certify a cloud that is there', epilog=_EPILOG)
+    driver = verbs.add_parser(
+        'driver', help='test a driver without a cloud, in seconds',
+        epilog=_EPILOG)
+    for verb in (local, cloud, driver):
+        _add_common(verb)
+    for verb in (cloud, driver):
+        verb.add_argument('--check', action='store_true',
+                          help='look whether a run could begin, and create '
+                               'nothing')
+    verify_report.add_parser(verbs)
     return parser
 
 
-class Progress:
-    """Say what came of each test, as soon as that is known.
-
-    :param selected: the ids of the tests that will run
-    """
-
-    def __init__(self, selected: Sequence[str]):
-        self._total = len(selected)
-        self._left = list(selected)
-
-    def started(self, test_id: str) -> None:
-        """Nothing yet: a line for each end says enough on a terminal."""
-
-    def ended(self, result: results.Result) -> None:
-        """Print one result, with its story or its reason.
-
-        A wrong configuration is the same for every class; the summary says
-        it, once.
-        """
-        self._left = [t for t in self._left if not result.covers(t)]
-        print(f'[{self._total - len(self._left)}/{self._total}] '
-              f'{result.status.value:5} {result.name} '
-              f'({result.seconds:.1f} s)')
-        text = result.story
-        if result.status is results.Status.KNOWN:
-            text = '\n'.join((result.story, result.defect))
-        elif result.status is not results.Status.PASS and (
-                not result.configuration):
-            text = '\n'.join(filter(None, (result.story, result.reason)))
-        for line in text.strip('\n').splitlines():
-            print(f'    {line}')
-        sys.stdout.flush()
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """The options of every way; their defaults are the profile's."""
+    shipped = ', '.join(profiles.shipped())
+    parser.add_argument('--profile', metavar='FILE',
+                        help=f'the profile of the driver: a file, or one of '
+                             f'{shipped}')
+    parser.add_argument('--set', action='append', default=[],
+                        metavar='SECTION.KEY=VALUE',
+                        help='set a key of the profile; wins over the '
+                             'environment, which wins over the file')
+    parser.add_argument('--mode', choices=('certified', 'quick'),
+                        help='quick runs one recovery, to validate the '
+                             'set-up, and never certifies (default: '
+                             'certified)')
+    parser.add_argument('--report-dir', metavar='DIRECTORY',
+                        help='where the report goes (default: '
+                             'certify-report)')
+    parser.add_argument('--concurrency', metavar='N',
+                        help='workers side by side (default: 2)')
+    parser.add_argument('--regex', metavar='PATTERN',
+                        help='run only these tests; never a certification')
 
 
-def _select(arguments: argparse.Namespace, temporary: pathlib.Path
+def _profile(arguments: argparse.Namespace) -> profiles.Profile:
+    """The profile, with what the command line says of it."""
+    settings = list(arguments.set)
+    for key, option in (('run.mode', 'mode'), ('run.report_dir', 'report_dir'),
+                      ('run.concurrency', 'concurrency'),
+                      ('run.local_backup', 'backup'),
+                      ('run.local_cinder', 'cinder'),
+                      ('run.local_database', 'database'),
+                      ('run.local_bus', 'bus')):
+        value = getattr(arguments, option, None)
+        if value is not None:
+            # As it is, and not as YAML would read it: 2026.1 is no number.
+            settings.append(f'{key}={value}' if value.isdigit() else
+                            f'{key}={json.dumps(value)}')
+    name: str | None = arguments.profile
+    if name is None and arguments.verb == 'local':
+        # Drivers of the local cloud are profiles of that name.
+        backup: str = arguments.backup or 'default'
+        name = backup if backup in profiles.shipped() else None
+    return profiles.load(name, settings)
+
+
+def _way(arguments: argparse.Namespace, profile: profiles.Profile
+         ) -> ways.Way:
+    if arguments.verb == 'local':
+        return ways.Local(profile, arguments.local_cloud_command)
+    return {'cloud': ways.Cloud, 'driver': ways.Driver}[arguments.verb](
+        profile)
+
+
+def _select(way: ways.Way, pattern: str | None
             ) -> tuple[list[str], list[str]]:
     """Find the tests, before a cloud is started for them.
 
     :returns: all that a certification requires, and those that will run
     """
-    # No configuration of somebody's other cloud may have a part in this.
-    nowhere = {'TEMPEST_CONFIG_DIR': str(temporary)}
-    required = runner.list_tests(
-        temporary / 'stestr', runner.environment(nowhere, temporary))
+    required = way.required()
     selected = [t for t in required
-                if not arguments.regex or re.search(arguments.regex, t)]
+                if not pattern or re.search(pattern, t)]
     if not selected:
-        raise runner.RunError(
-            f'--regex {arguments.regex} matches none of the '
-            f'{len(required)} tests')
-    print(f'{len(selected)} of {len(required)} tests, '
-          f'{arguments.concurrency} workers', flush=True)
+        raise runner.RunError(f'--regex {pattern} matches none of the '
+                              f'{len(required)} tests')
+    print(f'{len(selected)} of {len(required)} tests, {way.about}',
+          flush=True)
     return required, selected
 
 
-def _local(arguments: argparse.Namespace) -> results.ExitCode:
-    if arguments.regex:
+def _certify(arguments: argparse.Namespace) -> results.ExitCode:
+    pattern = arguments.regex
+    if pattern:
         try:
-            re.compile(arguments.regex)
+            re.compile(pattern)
         except re.error as error:
-            raise runner.RunError(f'--regex {arguments.regex}: {error}') from (
-                error)
-    if arguments.concurrency < 1:
-        raise runner.RunError('--concurrency must be at least 1')
-    report.prepare(arguments.report_dir)
+            raise runner.RunError(f'--regex {pattern}: {error}') from error
+    profile = _profile(arguments)
+    quick = profile.get('run.mode') == 'quick'
+    if quick and pattern:
+        raise runner.RunError('--regex and quick exclude each other: quick '
+                              'chooses the test itself')
+    if getattr(arguments, 'check', False):
+        return _check(_way(arguments, profile))
+    files = report.Report(pathlib.Path(profile.get('run.report_dir')))
+    files.show('profile', profile.document)
     start = time.monotonic()
-    cloud = local_cloud.LocalCloud(arguments.local_cloud_command)
+    way = _way(arguments, profile)
+    pattern = way.quick if quick else pattern
     interrupted = False
     try:
-        required, selected = _select(arguments, cloud.temporary)
-        variables = cloud.up(arguments.backup, arguments.cinder)
-        versions = cloud.versions()
-        progress = Progress(selected)
-        run = runner.Run(
-            cloud.temporary / 'stestr',
-            runner.environment(variables, cloud.temporary),
-            arguments.concurrency, arguments.regex)
+        manifest = levels.load(way.manifest)
+        required, selected = _select(way, pattern)
+        way.start()
+        files.learn(way.variables)
+        run = way.run(selected, pattern, files.recorder())
+        for name, path in way.files.items():
+            files.show_file(name, path)
+        shown = progress.Progress(selected)
         try:
-            run(progress.started, progress.ended)
+            run(shown.started, shown.ended)
         except KeyboardInterrupt:
             interrupted = True
-            print('interrupted, taking the cloud down', flush=True)
+        finally:
+            shown.close()
+        if interrupted:
+            print('interrupted, tidying up', flush=True)
     finally:
-        trouble = _take_down(cloud, arguments.report_dir / 'logs')
-    verdict = results.judge(required, run.results, interrupted)
-    if trouble:
-        verdict = results.Verdict(results.ExitCode.ERROR,
-                                  (*trouble, *verdict.reasons))
-    report.write(arguments.report_dir, verdict, run.results, {
-        'backup': arguments.backup, 'versions': versions,
-        'seconds': round(time.monotonic() - start, 1),
-        'suite': suite.describe(required)})
-    return verdict.code
+        trouble = _end(way, files)
+    return files.write(
+        required, run.results, manifest, interrupted=interrupted,
+        trouble=trouble, denied=way.denied,
+        contradictions=way.contradictions(run.results),
+        quick=selected if quick else None, way=way.name,
+        backup=profile.get('run.local_backup', 'default')
+        if way.name == 'local' else profile.name,
+        versions=way.versions, without=list(way.without),
+        seconds=round(time.monotonic() - start, 1)).code
 
 
-def _take_down(cloud: local_cloud.LocalCloud, logs: pathlib.Path
-               ) -> list[str]:
-    """Take the cloud down, whatever else does not work.
+def _check(way: ways.Way) -> results.ExitCode:
+    try:
+        for line in way.check():
+            print(line)
+    finally:
+        way.discard()
+    print('a run could begin')
+    return results.ExitCode.CERTIFIED
+
+
+def _end(way: ways.Way, files: report.Report) -> list[str]:
+    """Remove what was made, whatever else does not work.
 
     :returns: what went wrong, which has been printed
     """
-    trouble = []
     # A second Ctrl-C must not leave half of it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    for step in (lambda: cloud.copy_logs(logs), cloud.down):
-        try:
-            step()
-        except local_cloud.CloudError as error:
-            trouble.append(str(error))
-            print(f'error: {error}', file=sys.stderr)
+    trouble = [files.redact(line) for line in way.end(files.logs)]
+    for line in trouble:
+        print(f'error: {line}', file=sys.stderr)
     return trouble
 
 
-def _terminate(number, frame) -> None:
+def _terminate(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
@@ -210,15 +258,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, _terminate)
     try:
-        return _local(arguments)
+        if 'function' in arguments:
+            return arguments.function(arguments)
+        return _certify(arguments)
     except local_cloud.NeedsGuest as needed:
         print('starting over on a kernel that can run it', flush=True)
-        again = [*needed.command, '--visible', str(arguments.report_dir),
+        directory = pathlib.Path(_profile(arguments).get('run.report_dir'))
+        again = [*needed.command, '--visible', str(directory),
                  '--', sys.executable, '-m', _MODULE,
                  *(sys.argv[1:] if argv is None else argv)]
-    except (local_cloud.CloudError, runner.RunError, report.ReportError
-            ) as error:
-        print(f'error: {error}', file=sys.stderr)
+    except (local_cloud.CloudError, runner.RunError, report.ReportError,
+            levels.ManifestError, profiles.ProfileError,
+            verify_report.Unreadable) as error:
+        print(f'error: {redact.of_environment()(str(error))}',
+              file=sys.stderr)
         return results.ExitCode.ERROR
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)

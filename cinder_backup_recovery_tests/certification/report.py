@@ -12,72 +12,195 @@
 
 """What a run leaves for people and for machines to read."""
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
-import datetime
-from importlib import metadata
 import json
 import pathlib
-import platform
 import tempfile
 from typing import Any
 
+from cinder_backup_recovery_tests.certification import digests
+from cinder_backup_recovery_tests.certification import document
+from cinder_backup_recovery_tests.certification import junit
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import page
+from cinder_backup_recovery_tests.certification import redact
 from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import stream
 
 _SLOWEST = 10
-_NAME = 'results.json'
+# How many of the tests that did not run are named on the terminal.
+_SHOWN = 6
+_ROOM = 4 << 20
+RESULTS = 'results.json'
+LEVELS = 'levels.json'
+STREAM = 'results.subunit'
+JUNIT = 'junit.xml'
+PAGE = 'report.html'
+LOGS = 'logs'
 
 
 class ReportError(Exception):
     """The report cannot be written."""
 
 
-def prepare(directory: pathlib.Path) -> None:
-    """Make the directory, before anything that takes long.
+class Report:
+    """The directory of a report, from before the run to its end.
 
+    Secrets are learnt from all that is told of the cloud, and taken out of
+    all that is written.
+
+    :param directory: it is made, and what an older report has left in it is
+        removed
     :raises ReportError: if it cannot be written to
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / _NAME).unlink(missing_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise ReportError(f'the report cannot be written to {directory}: '
-                          f'{error.strerror}') from error
+
+    def __init__(self, directory: pathlib.Path):
+        self.directory = directory
+        #: Takes secrets out of a text.
+        self.redact = redact.of_environment()
+        self._configuration: dict[str, Any] = {}
+        self._recorder: stream.Recorder | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            digests.remove_listed(directory)
+            for name in (RESULTS, LEVELS, STREAM, JUNIT, PAGE):
+                (directory / name).unlink(missing_ok=True)
+            with tempfile.TemporaryFile(dir=directory) as file:
+                # Room for a report, which a full disk still has a name for.
+                file.write(bytes(_ROOM))
+        except OSError as error:
+            raise self._error(directory, error) from error
+
+    @staticmethod
+    def _error(path: pathlib.Path, error: OSError) -> ReportError:
+        return ReportError(f'the report cannot be written to {path}: '
+                           f'{error.strerror}')
+
+    @property
+    def logs(self) -> pathlib.Path:
+        """Where the logs of the services go."""
+        return self.directory / LOGS
+
+    def learn(self, variables: Mapping[str, str]) -> None:
+        """Learn the secrets of an environment.
+
+        :param variables: values by name
+        """
+        self.redact.learn_variables(variables)
+
+    def show_file(self, name: str, path: pathlib.Path) -> None:
+        """Put a file of oslo.config's into the report, and learn from it.
+
+        :param name: what it is called there
+        :param path: the file; nothing is shown where it cannot be read
+        """
+        try:
+            text = path.read_text(errors='replace')
+        except OSError:
+            return
+        self._configuration[name] = self.redact.ini(text)
+
+    def show(self, name: str, options: Mapping[str, Any]) -> None:
+        """Put nested options into the report, a profile's say.
+
+        :param name: what they are called there
+        :param options: as YAML has them
+        """
+        self._configuration[name] = self.redact.mapping(options)
+
+    def recorder(self) -> stream.Recorder:
+        """What keeps the stream of the run.
+
+        :raises ReportError: if it cannot be written
+        """
+        path = self.directory / STREAM
+        try:
+            self._recorder = stream.Recorder(path, self.redact)
+        except OSError as error:
+            raise self._error(path, error) from error
+        return self._recorder
+
+    def write(self, required: Sequence[str],
+              outcome: Sequence[results.Result],
+              manifest: levels.Manifest | None, *,
+              interrupted: bool = False, trouble: Sequence[str] = (),
+              denied: Collection[str] = (),
+              contradictions: Sequence[str] = (),
+              quick: Sequence[str] | None = None,
+              **about: Any) -> results.Verdict:
+        """Judge, write all files, and print the summary.
+
+        :param required: the ids of all tests that the suite has
+        :param outcome: what came of them
+        :param manifest: the levels
+        :param interrupted: whether the run was ended before its end
+        :param trouble: what went wrong around the tests, one line each
+        :param denied: the capabilities that the profile denies
+        :param contradictions: what shows that the driver has one of them
+        :param quick: the ids of the tests that were to run, where these
+            validate a set-up and certify nothing
+        :param about: what was certified, and how long it took: ``backup``,
+            ``versions``, ``seconds``, and ``way`` if there are several
+        :returns: the verdict
+        :raises ReportError: if it cannot be written
+        """
+        outcome = [stream.clean_result(r, self.redact) for r in outcome]
+        trouble = [self.redact(line) for line in trouble]
+        contradictions = [self.redact(line) for line in contradictions]
+        if quick is not None:
+            verdict = results.judge_quick(quick, outcome, interrupted)
+            manifest = None
+        else:
+            verdict = results.judge(required, outcome, interrupted, manifest,
+                                    denied, contradictions)
+        verdict = results.in_trouble(verdict, trouble)
+        content = document.build(required, outcome, verdict, manifest, {
+            'interrupted': interrupted, 'trouble': list(trouble),
+            'quick': quick if quick is None else list(quick),
+            'denied': sorted(denied),
+            'contradictions': list(contradictions),
+            # Again: what came later may name a secret of what came first.
+            'configuration': self.redact.mapping(self._configuration),
+            **about})
+        try:
+            if self._recorder:
+                self._recorder.close()
+            self._put(RESULTS, json.dumps(content, indent=2) + '\n')
+            if manifest:
+                self._put(LEVELS, json.dumps(manifest.as_document(),
+                                             indent=1) + '\n')
+            self._put(JUNIT, junit.render(content))
+            self._put(PAGE, page.render(content, manifest))
+            self._clean_logs()
+            digests.write(self.directory, [
+                name for name in (RESULTS, LEVELS, STREAM, JUNIT, PAGE, LOGS)
+                if (self.directory / name).exists()])
+        except OSError as error:
+            raise self._error(self.directory / RESULTS, error) from error
+        _print(verdict, outcome, content['seconds'], self.directory / PAGE)
+        return verdict
+
+    def _put(self, name: str, text: str) -> None:
+        (self.directory / name).write_text(text, encoding='utf-8',
+                                           newline='')
+
+    def _clean_logs(self) -> None:
+        """Take the secrets out of the logs, line by line."""
+        for path in sorted(self.logs.rglob('*')):
+            if not path.is_file() or path.is_symlink():
+                continue
+            clean = path.with_name(path.name + '.clean')
+            with (path.open(errors='surrogateescape', newline='') as old,
+                  clean.open('w', errors='surrogateescape', newline='')
+                  as new):
+                new.writelines(map(self.redact, old))
+            clean.replace(path)
 
 
-def write(directory: pathlib.Path, verdict: results.Verdict,
-          outcome: Sequence[results.Result], about: dict[str, Any]) -> None:
-    """Write ``results.json`` and print the summary.
-
-    :param about: what was certified, and how long it took
-    :raises ReportError: if it cannot be written
-    """
-    document = {
-        'verdict': verdict.code.name.lower().replace('_', ' '),
-        'exit_code': int(verdict.code),
-        'reasons': list(verdict.reasons),
-        'date': datetime.datetime.now(datetime.UTC).isoformat(
-            timespec='seconds'),
-        'kit': metadata.version('cinder-backup-recovery-tests'),
-        'machine': {'system': platform.platform(),
-                    'python': platform.python_version()},
-        **about,
-        'known_defects': [
-            {'defect': what, 'tests': tests}
-            for what, tests in results.known(outcome).items()],
-        'tests': [{
-            'id': r.test_id, 'status': r.status.value,
-            'seconds': round(r.seconds, 2), 'reason': r.reason,
-            'story': r.story.splitlines()} for r in outcome],
-    }
-    path = directory / _NAME
-    try:
-        path.write_text(json.dumps(document, indent=2) + '\n')
-    except OSError as error:
-        raise ReportError(f'the report cannot be written to {path}: '
-                          f'{error.strerror}') from error
-
+def _print(verdict: results.Verdict, outcome: Sequence[results.Result],
+           seconds: float, path: pathlib.Path) -> None:
     print(f'\nslowest {_SLOWEST}:')
     for result in sorted(outcome, key=lambda r: -r.seconds)[:_SLOWEST]:
         print(f'  {result.seconds:6.1f} s  {result.name}')
@@ -85,11 +208,21 @@ def write(directory: pathlib.Path, verdict: results.Verdict,
               for status in results.Status}
     print('\n' + ', '.join(f'{count} {status.value}'
                            for status, count in counts.items()) +
-          f'; {about["seconds"]:.0f} s in all')
+          f'; {seconds:.0f} s in all')
     for what, tests in results.known(outcome).items():
         print(f'  {what}: {len(tests)} '
               f'{"test" if len(tests) == 1 else "tests"}')
+    for one in verdict.earned:
+        lacks = ', '.join(sorted(one.without))
+        print(f'  level {one.level}: {one.state.value}' +
+              (f', without {lacks}' if lacks else ''))
+    # A filter leaves nearly all of them out.
+    unrun = [reason for reason in verdict.reasons
+             if reason.endswith(results.DID_NOT_RUN)][_SHOWN:]
     for reason in verdict.reasons:
-        print(f'  {reason}')
-    print(f'{document["verdict"]} (exit status {int(verdict.code)}); '
+        if reason not in unrun:
+            print(f'  {reason}')
+    if unrun:
+        print(f'  and {len(unrun)} more did not run, which the report names')
+    print(f'{verdict.word} (exit status {int(verdict.code)}); '
           f'report: {path}')

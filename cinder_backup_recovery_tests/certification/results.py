@@ -12,10 +12,20 @@
 
 """What the tests said, and what follows from it."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
 import enum
 import re
+
+from cinder_backup_recovery_tests import known_defects
+from cinder_backup_recovery_tests.certification import levels
+
+# How a test says which capability it lacks; see features.py.
+_LACKS = re.compile(
+    r'\[cinder_backup_recovery_feature_enabled\] (?P<capability>\w+) is ')
+#: How a reason ends that names a test which did not run.
+DID_NOT_RUN = ' did not run'
 
 # How unittest names what fails or is skipped before the first test.
 _SET_UP = re.compile(r'setUp(?:Class|Module) \((?P<scope>.+)\)$')
@@ -55,6 +65,8 @@ class Result:
     :param story: the steps of the recovery, as the test told them
     :param configuration: whether the reason is a wrong configuration, said
         in one line and of no one test
+    :param requests: what it asked of the cloud, one line each, where it did
+        not pass
     """
 
     test_id: str
@@ -63,6 +75,7 @@ class Result:
     reason: str = ''
     story: str = ''
     configuration: bool = False
+    requests: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,6 +90,16 @@ class Result:
         """Which known defect a test met: the reason's first line."""
         return self.reason.strip().split('\n')[0]
 
+    @property
+    def of_driver(self) -> bool:
+        """Whether the known defect that it met is one of the driver's own.
+
+        Others are Cinder's, whichever driver runs.
+        """
+        name = self.defect.removeprefix(known_defects.PREFIX).split(':')[0]
+        found = known_defects.DEFECTS.get(name)
+        return bool(self.status is Status.KNOWN and found and found.drivers)
+
     def covers(self, test_id: str) -> bool:
         """Whether this says what came of a test.
 
@@ -87,6 +110,49 @@ class Result:
             return test_id.startswith(set_up['scope'] + '.')
         return _plain(test_id) == _plain(self.test_id)
 
+    @property
+    def scope(self) -> str:
+        """The dotted name of the class, or of the module, that it is of."""
+        around = _AROUND.match(self.test_id)
+        return (around['scope'] if around else
+                _plain(self.test_id).rpartition('.')[0])
+
+    @property
+    def lacks(self) -> str | None:
+        """The capability whose lack a test was skipped for, if that is it."""
+        found = _LACKS.search(self.reason)
+        return (found['capability'] if found and
+                self.status is Status.SKIP else None)
+
+
+class State(enum.Enum):
+    """What a run says of a level."""
+
+    EARNED = 'earned'
+    # The profile denies what the level is about, so that nobody claims it.
+    NOT_CLAIMED = 'not claimed'
+    NOT_SHOWN = 'not shown'
+    FAILED = 'failed'
+    ERROR = 'error'
+
+
+@dataclasses.dataclass(frozen=True)
+class Earned:
+    """A level and what came of it.
+
+    :ivar level: its name
+    :ivar state: what the run says of it
+    :ivar counts: how many of its tests ended how; those that did not run
+        under None
+    :ivar without: the capabilities that the profile denies, and how many of
+        the tests are not asked for by that
+    """
+
+    level: str
+    state: State
+    counts: dict[Status | None, int]
+    without: dict[str, int]
+
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
@@ -94,10 +160,17 @@ class Verdict:
 
     :param code: the exit code
     :param reasons: why it is not a certification, one line each
+    :param earned: the levels, from the one that says least
     """
 
     code: ExitCode
     reasons: tuple[str, ...] = ()
+    earned: tuple[Earned, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The exit code in words."""
+        return self.code.name.lower().replace('_', ' ')
 
 
 def _plain(test_id: str) -> str:
@@ -105,15 +178,25 @@ def _plain(test_id: str) -> str:
 
 
 def judge(required: Sequence[str], results: Sequence[Result],
-          interrupted: bool = False) -> Verdict:
+          interrupted: bool = False,
+          manifest: levels.Manifest | None = None,
+          denied: Collection[str] = (),
+          contradictions: Sequence[str] = ()) -> Verdict:
     """Compare what ran with what had to run.
 
     :param required: the ids of all tests that the suite has
     :param results: what came back
     :param interrupted: whether the run was ended before its end
+    :param manifest: the tests that each level asks for; without one there
+        are no levels, and only the suite is compared
+    :param denied: the capabilities that the driver's profile denies, which
+        explain a skip
+    :param contradictions: what shows that the driver has one of these, one
+        line each
     :returns: ``ERROR`` when there was nothing to run or the kit broke,
-        ``FAILED`` when a test failed, ``NOT_CERTIFIABLE`` when one was
-        skipped or is missing, and only otherwise ``CERTIFIED``
+        ``FAILED`` when a test failed, ``NOT_CERTIFIABLE`` when one is
+        missing, was skipped for no reason that the profile gives or met a
+        known defect of the driver, and only otherwise ``CERTIFIED``
     """
     if not required:
         return Verdict(ExitCode.ERROR, ('no test was found',))
@@ -123,23 +206,131 @@ def judge(required: Sequence[str], results: Sequence[Result],
         return list(dict.fromkeys(
             f'{r.name} {word}: {_last_line(r.reason)}'
             if not r.configuration else _last_line(r.reason)
-            for r in results if r.status is status))
+            for r in results
+            if r.status is status and r.lacks not in denied))
 
+    earned = assess(manifest, results, denied) if manifest else ()
     broken = reasons(Status.ERROR, 'is broken')
     failed = reasons(Status.FAIL, 'failed')
     if broken:
-        return Verdict(ExitCode.ERROR, tuple(broken + failed))
+        return Verdict(ExitCode.ERROR, tuple(broken + failed), earned)
     if failed:
-        return Verdict(ExitCode.FAILED, tuple(failed))
-    incomplete = reasons(Status.SKIP, 'was skipped')
+        return Verdict(ExitCode.FAILED, tuple(failed), earned)
+    incomplete = list(contradictions)
+    incomplete += reasons(Status.SKIP, 'was skipped')
+    # Declared, it fails no gate; but it is what a certification is about.
+    incomplete += [f'{r.name} met a defect of the driver itself: {r.defect}'
+                   for r in results if r.of_driver]
     if interrupted:
         incomplete.append('the run was interrupted')
     missing = [_plain(t) for t in required
                if not any(r.covers(t) for r in results)]
-    incomplete += [f'{t} did not run' for t in missing]
+    incomplete += [f'{t}{DID_NOT_RUN}' for t in missing]
+    if manifest:
+        incomplete += _against(manifest, required, results, earned)
     if incomplete:
-        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete))
-    return Verdict(ExitCode.CERTIFIED)
+        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete), earned)
+    return Verdict(ExitCode.CERTIFIED, (), earned)
+
+
+def judge_quick(selected: Sequence[str], results: Sequence[Result],
+                interrupted: bool = False) -> Verdict:
+    """Judge what has validated a set-up, which certifies nothing.
+
+    :param selected: the ids of the tests that were to run
+    :param results: what came back
+    :param interrupted: whether the run was ended before its end
+    """
+    verdict = judge(selected, results, interrupted)
+    if verdict.code is not ExitCode.CERTIFIED:
+        return verdict
+    return Verdict(ExitCode.NOT_CERTIFIABLE, (
+        'the set-up works: quick has run one recovery, and certifies '
+        'nothing',))
+
+
+def in_trouble(verdict: Verdict, trouble: Sequence[str]) -> Verdict:
+    """Make a verdict of one where something went wrong around the tests.
+
+    :param trouble: what it was, one line each; without any nothing changes
+    """
+    if not trouble:
+        return verdict
+    return Verdict(ExitCode.ERROR, (*trouble, *verdict.reasons),
+                   verdict.earned)
+
+
+def _against(manifest: levels.Manifest, required: Sequence[str],
+             results: Sequence[Result], earned: Sequence[Earned]
+             ) -> list[str]:
+    """What a manifest asks for and neither the suite nor the run has."""
+    found = [f'the suite has no {name}, which the level {level.name} asks for'
+             for level, name in manifest.gone(required)]
+    found += [f'{levels.plain(t)} is in no level'
+              for t in manifest.unknown(required)]
+    # Who runs what is not of the suite has not run the suite.
+    found += [f'{result.name} is not of the suite' for result in results
+              if not any(result.covers(t) or t.startswith(f'{result.scope}.')
+                         for t in required)]
+    for level, one in zip(manifest.levels, earned, strict=True):
+        if level.required and one.state is State.NOT_CLAIMED:
+            denied = ', '.join(sorted(set(level.essential) &
+                                      set(one.without)))
+            found.append(f'nothing is certified without the level '
+                         f'{level.name}, which the profile denies: {denied}')
+        elif (one.state is State.NOT_SHOWN and
+              not one.counts.get(Status.PASS) and not one.counts.get(None)):
+            found.append(f'no test of the level {level.name} passed')
+    return found
+
+
+def assess(manifest: levels.Manifest, results: Sequence[Result],
+           denied: Collection[str] = ()) -> tuple[Earned, ...]:
+    """Say of each level whether it was earned.
+
+    :param manifest: the tests that each level asks for
+    :param results: what came back
+    :param denied: the capabilities that the driver's profile denies
+    """
+    # Under its whole name, which stories and set-ups have.
+    around = [r for r in results if _AROUND.match(r.test_id)]
+    single = {levels.plain(r.test_id): r for r in results}
+    return tuple(_earned(level, single, around, denied)
+                 for level in manifest.levels)
+
+
+def _earned(level: levels.Level, single: dict[str, Result],
+            around: Sequence[Result], denied: Collection[str]) -> Earned:
+    counts: dict[Status | None, int] = {}
+    without = {name: 0 for name in level.essential if name in denied}
+    classes = set()
+    of_driver = False
+    for name in (name for names in level.tests.values() for name in names):
+        classes.add(name.rpartition('.')[0])
+        result = single.get(name) or next(
+            (r for r in around if _SET_UP.match(r.test_id) and
+             name.startswith(f'{levels.plain(r.scope)}.')), None)
+        status = result.status if result else None
+        of_driver |= bool(result and result.of_driver)
+        counts[status] = counts.get(status, 0) + 1
+        if result and result.lacks in denied and result.lacks:
+            without[result.lacks] = without.get(result.lacks, 0) + 1
+    # What goes wrong when a class is tidied up is said of all its tests.
+    bad = {r.status for r in around
+           if any(f'{cls}.'.startswith(f'{levels.plain(r.scope)}.')
+                  for cls in classes)} | set(counts)
+    if Status.ERROR in bad:
+        state = State.ERROR
+    elif Status.FAIL in bad:
+        state = State.FAILED
+    elif any(name in denied for name in level.essential):
+        state = State.NOT_CLAIMED
+    elif (of_driver or counts.get(None, 0) or not counts.get(Status.PASS) or
+          counts.get(Status.SKIP, 0) > sum(without.values())):
+        state = State.NOT_SHOWN
+    else:
+        state = State.EARNED
+    return Earned(level.name, state, counts, without)
 
 
 def known(results: Sequence[Result]) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import os
 import pathlib
 import re
@@ -27,12 +28,15 @@ import subunit
 import testtools
 
 import cinder_backup_recovery_tests
+from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import stream as stream_
+from cinder_backup_recovery_tests.certification import workers
 
 _PACKAGE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
 
-_STATUSES = {
+STATUSES = {
     'success': results.Status.PASS,
     'skip': results.Status.SKIP,
     'xfail': results.Status.KNOWN,
@@ -48,13 +52,22 @@ _CONFIGURATION = re.compile(
     r'(?:InvalidConfiguration|DatabaseUnreachable|NotCinderDatabase|'
     r'RowRemovalCommandFailed|LedgerCorrupt): (?P<message>.*)')
 
+# How the contract says which capability a driver lacks.
+_LACKS = re.compile(r'the driver lacks (\w+): ')
+
+# How Tempest writes an answer to its log, which a result carries along.
+_REQUEST = re.compile(
+    r'^\S+ (?P<time>[\d:]+)\S* .*\] Request \([^)]*\): '
+    r'(?P<what>\d{3} [A-Z]+ \S+.*)$', re.M)
+
 
 class RunError(Exception):
     """The suite could not be run at all."""
 
 
-# What marks an id whose test wants the cloud for itself.
-_ALONE = r'\[(.*,)?serial[],]'
+#: What marks an id whose test needs a Nova. A local cloud has none, so that
+#: such a test is no part of its certification, neither run nor asked for.
+NOVA = r'\[(.*,)?nova[],]'
 
 
 def _stestr(repository: pathlib.Path, *arguments: str) -> list[str]:
@@ -66,7 +79,7 @@ def _stestr(repository: pathlib.Path, *arguments: str) -> list[str]:
 
 def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
                ) -> list[str]:
-    """Find every test of the suite.
+    """Find every test of the suite that runs without a Nova.
 
     :param repository: a directory for stestr's own files
     :param environment: variables of the run
@@ -74,9 +87,9 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
     :raises RunError: if a module cannot be imported, or nothing is found
     """
     repository.mkdir(exist_ok=True)
-    for verb in ('init', 'list'):
+    for words in (['init'], ['list', '--exclude-regex', NOVA]):
         done = subprocess.run(
-            _stestr(repository, verb), env=dict(environment),
+            _stestr(repository, *words), env=dict(environment),
             capture_output=True, text=True)
     tests = [line for line in done.stdout.splitlines()
              if line.startswith(f'{_PACKAGE.name}.')]
@@ -87,36 +100,26 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
     return tests
 
 
-class Run:
-    """One run of the suite.
+class Streams:
+    """Programs that say by subunit what came of each test, run in turn.
 
-    :param repository: a directory for stestr's own files
-    :param environment: variables of the run, Tempest's configuration in
-        them
-    :param concurrency: how many workers run classes of tests side by side
-    :param pattern: run only the tests whose id matches
+    :param commands: the programs
+    :param environment: their variables
+    :param recorder: keeps what they say, and takes secrets out
     """
 
-    def __init__(self, repository: pathlib.Path,
-                 environment: Mapping[str, str], concurrency: int = 2,
-                 pattern: str | None = None):
-        self._commands = [
-            _stestr(repository, 'run', '--subunit',
-                    '--concurrency', str(concurrency),
-                    '--exclude-regex', _ALONE,
-                    *([pattern] if pattern else [])),
-            # A test that waits for all others would keep its worker idle,
-            # until the other one has nothing left to do.
-            _stestr(repository, 'run', '--subunit', '--concurrency', '1',
-                    f'^(?=.*?(?:{pattern or ""}))(?=.*{_ALONE})'),
-        ]
+    def __init__(self, commands: Sequence[list[str]],
+                 environment: Mapping[str, str],
+                 recorder: stream_.Recorder | None = None):
+        self._commands = list(commands)
         self._environment = dict(environment)
+        self._recorder = recorder
         self._process: subprocess.Popen | None = None
         self.results: list[results.Result] = []
 
     def __call__(self, on_start: Callable[[str], None],
                  on_result: Callable[[results.Result], None]) -> None:
-        """Run to the end, those tests last that want the cloud alone.
+        """Run to the end.
 
         :param on_start: called with a test's id when it begins
         :param on_result: called with each result when it is known
@@ -126,12 +129,11 @@ class Run:
         for command in self._commands:
             said += self._run(command, on_start, on_result)
         if not self.results:
-            raise RunError('no test ran:\n' +
-                           '\n'.join(said.strip().splitlines()[-15:]))
+            raise RunError(_why_nothing(said))
 
     def _run(self, command: list[str], on_start: Callable[[str], None],
              on_result: Callable[[results.Result], None]) -> str:
-        """Run one command of stestr.
+        """Run one of the programs.
 
         :returns: what it wrote to its standard error
         """
@@ -146,14 +148,17 @@ class Run:
         errors: list[bytes] = []
 
         def take(case: dict[str, Any]) -> None:
-            result = _result(case)
+            result = result_of(case)
+            if result is not None and self._recorder:
+                result = self._recorder.result(result)
             # What an interrupt cut off has shown nothing.
-            if result is not None and (ended or case['status'] in _STATUSES):
+            if result is not None and (ended or case['status'] in STATUSES):
                 self.results.append(result)
                 on_result(result)
 
         stream = testtools.CopyStreamResult([
-            testtools.StreamToDict(take), _Starts(on_start)])
+            testtools.StreamToDict(take), _Starts(on_start),
+            *([self._recorder] if self._recorder else [])])
 
         def read() -> None:
             try:
@@ -190,7 +195,8 @@ class Run:
         """End the workers, if they run.
 
         stestr leaves its workers behind when it is ended, so that the whole
-        group is. Nothing is to be tidied up: the cloud goes too.
+        group is. What they made goes with the cloud; without one, the tests
+        remove it, for which the storage may need its time.
         """
         process = self._process
         if process is None:
@@ -198,10 +204,54 @@ class Run:
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(process.pid, number)
-                process.wait(timeout=10)
+                process.wait(timeout=30)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
         process.wait()
+
+
+def _why_nothing(said: str) -> str:
+    """What a program has said that has run nothing."""
+    lines = said.strip().splitlines()
+    if lines and lines[-1].startswith('error: '):
+        # One of ours, which says it in one line.
+        return lines[-1].removeprefix('error: ')
+    return '\n'.join(['no test ran:', *lines[-15:]])
+
+
+class Run(Streams):
+    """One run of the suite, those tests last that want the cloud alone.
+
+    :param repository: a directory for stestr's own files
+    :param environment: variables of the run, Tempest's configuration in
+        them
+    :param tests: the ids of the tests that are to run
+    :param concurrency: how many workers run classes of tests side by side
+    :param recorder: keeps what the workers say, and takes secrets out
+    """
+
+    def __init__(self, repository: pathlib.Path,
+                 environment: Mapping[str, str], tests: Sequence[str],
+                 concurrency: int = 2,
+                 recorder: stream_.Recorder | None = None):
+        alone = [t for t in tests if re.search(workers.ALONE, t)]
+        commands = []
+        # A test that waits for all others would keep its worker idle, until
+        # the other one has nothing left to do.
+        for name, some, count in (
+                ('together', sorted(set(tests) - set(alone)), concurrency),
+                ('alone', alone, 1)):
+            if not some:
+                continue
+            files = [repository / f'{name}.{kind}' for kind in
+                     ('tests', 'workers')]
+            files[0].write_text('\n'.join(some) + '\n')
+            workers.write(files[1], workers.share(
+                some, count, workers.measured()))
+            commands.append(_stestr(
+                repository, 'run', '--subunit', '--load-list', str(files[0]),
+                '--worker-file', str(files[1])))
+        super().__init__(commands, environment, recorder)
 
 
 class _Starts(testtools.StreamResult):
@@ -214,8 +264,12 @@ class _Starts(testtools.StreamResult):
             self._on_start(test_id)
 
 
-def _result(case: dict[str, Any]) -> results.Result | None:
-    """Translate one case of the stream; None for what is no test."""
+def result_of(case: dict[str, Any]) -> results.Result | None:
+    """Translate one case of the stream.
+
+    :param case: as testtools' StreamToDict gives it
+    :returns: what came of a test, None for what is no test
+    """
     status = case['status']
     if status == 'exists' or case['id'] in ('stdout', 'stderr'):
         return None
@@ -224,6 +278,10 @@ def _result(case: dict[str, Any]) -> results.Result | None:
     start, stop = case['timestamps']
     reason = texts.get('reason') or '\n'.join(
         text for name, text in texts.items() if name.startswith('traceback'))
+    lacks = _LACKS.match(reason)
+    if status == 'skip' and lacks:
+        # As the plugin's tests say it.
+        reason = f'{features.SWITCH} {lacks[1]} is false: {reason}'
     story = texts.get('story', '')
     seconds = (stop - start).total_seconds() if start and stop else 0.0
     lines = reason.strip().splitlines()
@@ -237,11 +295,14 @@ def _result(case: dict[str, Any]) -> results.Result | None:
     # Whatever never ended was cut off with its worker: that is the kit's.
     return results.Result(
         test_id=case['id'],
-        status=_STATUSES.get(status, results.Status.ERROR),
+        status=STATUSES.get(status, results.Status.ERROR),
         seconds=seconds,
-        reason=reason or ('' if status in _STATUSES else
+        reason=reason or ('' if status in STATUSES else
                           'its worker ended before the test did'),
-        story=story)
+        story=story,
+        requests=() if status in ('success', 'skip') else tuple(
+            f'{match["time"]} {match["what"]}' for text in texts.values()
+            for match in _REQUEST.finditer(text)))
 
 
 def environment(variables: Mapping[str, str],

@@ -14,10 +14,12 @@
 """The program that certifies, with suites that are made for the test."""
 
 import contextlib
+import errno
 import io
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 import textwrap
@@ -27,7 +29,9 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
+from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.certification import progress
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
@@ -49,16 +53,21 @@ if verb == 'up':
         sys.exit(4)
     (directory / 'logs').mkdir(parents=True)
     (directory / 'logs' / 'cinder.log').write_text('a line')
+    (directory / 'tempest.conf').write_text('[cloud]\\nname = small\\n')
     (directory / 'options').write_text(' '.join(sys.argv[4:]))
 elif os.environ.get('CLOUD_FAILS') == verb:
     print('error: this is how', file=sys.stderr)
     sys.exit(3)
 elif verb == 'env':
     print("export OS_PASSWORD='a b'")
+    print(f"export TEMPEST_CONFIG_DIR={directory}")
+    print("export TEMPEST_CONFIG=tempest.conf")
 elif verb == 'status':
     options = (directory / 'options').read_text()
     print(json.dumps({'id': 'mark', 'versions': {
-        'cinder': '28.0.0' if '--cinder 2026.1' in options else '29.0.0'}}))
+        'cinder': '28.0.0' if '--cinder 2026.1' in options else '29.0.0',
+        **({'database': '10', 'rabbitmq': '3'}
+           if '--database mariadb --bus rabbitmq' in options else {})}}))
 elif verb == 'down':
     shutil.rmtree(directory)
 '''
@@ -182,6 +191,9 @@ class SuiteTestCase(testtools.TestCase):
         (self.suite / '__init__.py').touch()
         self.useFixture(fixtures.MockPatchObject(runner, '_PACKAGE',
                                                  self.suite))
+        # Its tests are in no level; see test_levels for those that are.
+        self.useFixture(fixtures.MockPatchObject(levels, 'load',
+                                                 lambda path: None))
 
     def write(self, text, name='test_x'):
         (self.suite / f'{name}.py').write_text(
@@ -206,8 +218,10 @@ class SuiteTestCase(testtools.TestCase):
             self.seen.append(result)
             (self.temporary / 'seen').touch()
 
-        self.run_ = runner.Run(repository, self.environment(), concurrency,
-                               pattern)
+        self.run_ = runner.Run(
+            repository, self.environment(), [
+                t for t in self.required if re.search(pattern or '', t)],
+            concurrency)
         self.run_(self.begun.append, ended)
         self.assertEqual(self.run_.results, self.seen)
         return {r.name: r for r in self.run_.results}
@@ -277,6 +291,31 @@ class RunnerTest(SuiteTestCase):
         self.assertIn('RuntimeError: out of it', found['A.test_error'].reason)
         self.assertEqual(sorted(self.required), sorted(self.begun))
         self.assertEqual(1, results.judge(self.required, self.seen).code)
+
+    def test_those_that_need_a_nova_are_left_out(self):
+        """A local cloud has none: neither run nor asked for."""
+        self.write('''
+            from tempest.lib import decorators
+
+            class A(testtools.testcase.WithAttributes,
+                    testtools.TestCase):
+                @decorators.attr(type=['nova'])
+                def test_1(self):
+                    pass
+
+                @decorators.attr(type=['nova', 'serial'])
+                def test_2(self):
+                    pass
+
+                @decorators.attr(type=['serial', 'supernova'])
+                def test_3(self):
+                    pass
+
+                def test_nova(self):
+                    pass
+            ''')
+        self.assertEqual({'A.test_3', 'A.test_nova'}, set(self.run_suite()))
+        self.assertEqual(2, len(self.required))
 
     def test_those_that_want_the_cloud_alone_are_last(self):
         self.write('''
@@ -591,6 +630,14 @@ class ProgramTest(SuiteTestCase):
         self.assertEqual((0, ''), (code, err), out)
         self.assertEqual({'cinder': '28.0.0'}, self.document()['versions'])
 
+    def test_on_a_server_and_with_a_broker(self):
+        code, out, err = self.local('--database', 'mariadb',
+                                    '--bus', 'rabbitmq')
+        self.assertEqual((0, ''), (code, err), out)
+        self.assertEqual(
+            {'cinder': '29.0.0', 'database': '10', 'rabbitmq': '3'},
+            self.document()['versions'])
+
     def test_certified_with_a_known_defect(self):
         self.write('''
             class A(testtools.TestCase):
@@ -631,6 +678,18 @@ class ProgramTest(SuiteTestCase):
         self.assertIn('A.test_1 did not run', out)
         self.assertEqual('not certifiable', self.document()['verdict'])
 
+    def test_filtered_from_many(self):
+        """Nobody scrolls back for what was left out by intent."""
+        self.write(''.join((
+            'class A(testtools.TestCase):\n',
+            *(f'    def test_{n}(self):\n        pass\n'
+              for n in range(10)))))
+        code, out, _ = self.local('--regex', 'test_2')
+        self.assertEqual(2, code)
+        self.assertEqual(6, out.count(' did not run\n'), out)
+        self.assertIn('and 3 more did not run, which the report names', out)
+        self.assertEqual(9, len(self.document()['reasons']))
+
     def test_a_pattern_without_a_match_starts_nothing(self):
         code, _, err = self.local('--regex', 'nothing')
         self.assertEqual(
@@ -654,12 +713,13 @@ class ProgramTest(SuiteTestCase):
         self.assertEqual('', self.calls.read_text())
 
     def test_a_report_that_cannot_be_written_at_the_end(self):
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.useFixture(fixtures.MockPatchObject(
-            report, 'prepare', lambda directory: None))
-        self.report = pathlib.Path('/proc/report')
+            report.digests, 'write', mock.Mock(side_effect=full)))
         code, _, err = self.local()
         self.assertEqual(3, code)
         self.assertIn('error: the report cannot be written', err)
+        self.assertIn('No space left', err)
         self.assertIn('down', self.calls.read_text())
 
     def test_a_cloud_that_does_not_start(self):
@@ -722,14 +782,14 @@ class ProgramTest(SuiteTestCase):
     def test_interrupted(self):
         """As by SIGTERM: the same way out as a Ctrl-C's."""
         seen = self.temporary / 'seen'
-        ended = main.Progress.ended
+        ended = progress.Progress.ended
 
-        def tell(progress, result):
-            ended(progress, result)
+        def tell(shown, result):
+            ended(shown, result)
             seen.touch()
 
-        self.useFixture(fixtures.MockPatchObject(main.Progress, 'ended',
-                                                 tell))
+        self.useFixture(fixtures.MockPatchObject(progress.Progress,
+                                                 'ended', tell))
         self.write(f'''
             class A(testtools.TestCase):
                 def test_1(self):
@@ -743,7 +803,7 @@ class ProgramTest(SuiteTestCase):
             ''')
         code, out, _ = self.local()
         self.assertEqual(2, code)
-        self.assertIn('interrupted, taking the cloud down', out)
+        self.assertIn('interrupted, tidying up', out)
         document = self.document()
         self.assertIn('the run was interrupted', document['reasons'])
         self.assertEqual([('pass', [])], [
@@ -754,30 +814,3 @@ class ProgramTest(SuiteTestCase):
                                side_effect=KeyboardInterrupt):
             code, _, err = self.local()
         self.assertEqual((2, 'interrupted\n'), (code, err))
-
-
-class ProgressTest(testtools.TestCase):
-    def test_one_line_at_once(self):
-        out = mock.Mock(wraps=io.StringIO())
-        progress = main.Progress(['m.A.test_1[id-1]', 'm.A.test_2'])
-        with contextlib.redirect_stdout(out):
-            progress.ended(results.Result('m.A.test_1[id-1]', PASS, 61.23))
-        self.assertEqual('[1/2] pass  A.test_1 (61.2 s)\n',
-                         out._mock_wraps.getvalue())
-        out.flush.assert_called()
-
-    def test_reasons_and_stories(self):
-        out = io.StringIO()
-        progress = main.Progress(['m.A.test_1'])
-        with contextlib.redirect_stdout(out):
-            progress.ended(results.Result('m.A.test_1', FAIL, 1, 'why',
-                                          'a step'))
-        self.assertEqual('[1/1] fail  A.test_1 (1.0 s)\n    a step\n'
-                         '    why\n', out.getvalue())
-
-    def test_a_set_up_counts_for_its_tests(self):
-        out = io.StringIO()
-        progress = main.Progress(['m.A.test_1', 'm.A.test_2', 'm.B.test_1'])
-        with contextlib.redirect_stdout(out):
-            progress.ended(results.Result('setUpClass (m.A)', SKIP, 0, 'no'))
-        self.assertIn('[2/3] skip  A (setUpClass)', out.getvalue())

@@ -45,6 +45,14 @@ class S3Objects(stores.ObjectStore):
         self.s3.delete_object(Bucket=container, Key=name)
 
 
+def objects(conf):
+    """The same, for the program: driver.store of a profile."""
+    return S3Objects(
+        endpoint_url=conf.backup_s3_endpoint_url,
+        aws_access_key_id=conf.backup_s3_store_access_key,
+        aws_secret_access_key=conf.backup_s3_store_secret_key)
+
+
 class S3:
     """The driver's options, from the environment."""
 

@@ -1,0 +1,91 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Keep the manifest of levels up to date with the suite.
+
+::
+
+    python -m cinder_backup_recovery_tests.certification.manifest [--write]
+"""
+
+import argparse
+from collections.abc import Sequence
+import json
+import pathlib
+import sys
+import tempfile
+
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import runner
+
+_DESCRIPTION = """\
+Say which tests of the suite are in no level of a certification, and which
+ones a level asks for that the suite does not have.
+"""
+
+
+def suite() -> list[str]:
+    """The ids of all tests that the installed suite has.
+
+    :raises RunError: if they cannot be listed
+    """
+    with tempfile.TemporaryDirectory() as name:
+        temporary = pathlib.Path(name)
+        # No configuration of somebody's cloud may have a part in this.
+        return runner.list_tests(temporary / 'stestr', runner.environment(
+            {'TEMPEST_CONFIG_DIR': name}, temporary))
+
+
+def differences(manifest: levels.Manifest, tests: Sequence[str]
+                ) -> list[str]:
+    """What is not as it should be, one line each."""
+    return [
+        *(f'{level.name} asks for {name}, which the suite does not have'
+          for level, name in manifest.gone(tests)),
+        *(f'{levels.plain(test)} is in no level'
+          for test in manifest.unknown(tests))]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    :param argv: the arguments without the program's name
+    :returns: the exit status: 0 if all is in order, 1 if not, 3 if that
+        cannot be found out
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m cinder_backup_recovery_tests.certification.manifest',
+        description=_DESCRIPTION)
+    parser.add_argument('--write', action='store_true',
+                        help='put it right where there is no choice')
+    arguments = parser.parse_args(argv)
+    try:
+        tests = suite()
+        manifest = levels.load()
+        if arguments.write:
+            manifest, _ = levels.refresh(manifest, tests)
+            levels.PATH.write_text(
+                json.dumps(manifest.as_document(), indent=1) + '\n')
+    except (runner.RunError, levels.ManifestError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 3
+    found = differences(manifest, tests)
+    for line in found:
+        print(line)
+    if found:
+        print(f'{levels.PATH} is not up to date: put them right there, or '
+              f'with --write')
+    return 1 if found else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,269 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The report as a page that a browser opens without asking anybody."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import pathlib
+import re
+from typing import Any
+
+import jinja2
+
+from cinder_backup_recovery_tests.certification import damages
+from cinder_backup_recovery_tests.certification import document as document_
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import suite
+
+_HERE = pathlib.Path(__file__).parent
+# How wide a picture is, in units of its own.
+_WIDTH = 1000.0
+# Of a filter there are as many as tests; these many are read.
+_REASONS = 6
+_BAD = (results.Status.ERROR, results.Status.FAIL)
+_HEADLINES = {
+    'certified': 'Volumes come back from the backup records of this driver, '
+                 'as far as the levels below say.',
+    'failed': 'The driver or its cloud did not do what a recovery needs.',
+    'not certifiable': 'Nothing failed, and yet not all was shown that a '
+                       'certification asks for.',
+    'error': 'The kit or its set-up was at fault; this says nothing of the '
+             'driver.'}
+_WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
+         'cloud': 'on a cloud'}
+_NOT_RUN = 'not run'
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A piece of a bar.
+
+    :ivar kind: the status whose colour it has
+    :ivar x: where it begins
+    :ivar width: how long it is
+    :ivar label: what it stands for
+    """
+
+    kind: str
+    x: float
+    width: float
+    label: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    """A test as a reader sees it."""
+
+    result: results.Result
+    title: str
+    anchor: str
+    steps: tuple[damages.Step, ...]
+    requests: tuple[tuple[str, bool], ...]
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is shown first."""
+        return self.result.status in _BAD
+
+    @property
+    def last_line(self) -> str:
+        """Why it did not pass, in a line."""
+        lines = [line.strip() for line in self.result.reason.splitlines()
+                 if line.strip()]
+        if not lines:
+            return ''
+        return lines[0 if self.result.status is results.Status.KNOWN else -1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Class:
+    """A class of tests."""
+
+    name: str
+    proves: str
+    tests: tuple[Test, ...]
+    missing: tuple[str, ...]
+    bar: tuple[Part, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long its tests took."""
+        return sum(test.result.seconds for test in self.tests)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of its tests ended how."""
+        counts = {status.value: sum(test.result.status is status
+                                    for test in self.tests)
+                  for status in results.Status}
+        counts[_NOT_RUN] = len(self.missing)
+        return {name: number for name, number in counts.items() if number}
+
+    @property
+    def bad(self) -> bool:
+        """Whether it is shown open."""
+        return any(test.bad for test in self.tests)
+
+
+def render(document: Mapping[str, Any],
+           manifest: levels.Manifest | None = None) -> str:
+    """Make the page.
+
+    :param document: as results.json has it, without secrets
+    :param manifest: the levels, for what they mean
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / 'templates'),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined)
+    tests = [_test(result, number) for number, result in
+             enumerate(document_.outcome_of(document))]
+    return environment.get_template('report.html').render(
+        document=document, ways=_WAYS,
+        headline=_HEADLINES[document['verdict']],
+        reasons=document['reasons'][:_REASONS],
+        more_reasons=document['reasons'][_REASONS:],
+        levels=_levels(document, manifest), classes=_classes(document, tests),
+        groups=_groups(document, tests, manifest),
+        bad=[test for test in tests if test.bad],
+        total=sum(1 for test in tests if not test.anchor.startswith('around')),
+        damages=_damages(tests), duration=_duration(document['seconds']),
+        options=_options(document['configuration']))
+
+
+def _test(result: results.Result, number: int) -> Test:
+    name = result.name
+    if '(' not in name:
+        name = name.rpartition('.')[2].removeprefix('test_').replace('_', ' ')
+    return Test(
+        result, name, f'{"around" if "(" in name else "test"}-{number}',
+        tuple(damages.steps(result.story.splitlines())),
+        tuple((one, bool(re.match(r'\S+ [45]\d\d ', one)))
+              for one in result.requests))
+
+
+def _levels(document: Mapping[str, Any], manifest: levels.Manifest | None
+            ) -> list[dict[str, Any]]:
+    about = {one.name: one for one in manifest.levels} if manifest else {}
+    found = []
+    for level in document['levels']:
+        known = about.get(level['name'])
+        total = sum(level['counts'].values())
+        bar, x = [], 0.0
+        for kind in (*(status.value for status in results.Status), _NOT_RUN):
+            number = level['counts'].get(kind, 0)
+            if number:
+                width = _WIDTH * number / total
+                bar.append(Part(kind, x, width, f'{number} {kind}'))
+                x += width
+        found.append({
+            **level, 'title': known.title if known else level['name'],
+            'proves': known.proves if known else '', 'bar': bar,
+            'total': total,
+            'summary': ', '.join(part.label for part in bar)})
+    return found
+
+
+def _classes(document: Mapping[str, Any], tests: Sequence[Test],
+             all_tests: Sequence[Test] | None = None) -> list[Class]:
+    """Put tests into their classes.
+
+    :param tests: those that are shown
+    :param all_tests: those that something may be missing of
+    """
+    of: dict[str, list[Test]] = {name: [] for name in document['suite']}
+    missing: dict[str, list[str]] = {}
+    for test in tests:
+        of.setdefault(suite.class_of(test.result.test_id), []).append(test)
+    for test_id in document['required']:
+        if not any(test.result.covers(test_id)
+                   for test in all_tests or tests):
+            missing.setdefault(suite.class_of(test_id), []).append(
+                test_id.split('[')[0].rpartition('.')[2])
+    longest = max((sum(test.result.seconds for test in members)
+                   for members in of.values()), default=0) or 1
+    found = []
+    for name, members in of.items():
+        bar, x = [], 0.0
+        for test in members:
+            width = _WIDTH * test.result.seconds / longest
+            bar.append(Part(test.result.status.value, x, width,
+                            f'{test.title}: {test.result.seconds:.1f} s'))
+            x += width
+        found.append(Class(
+            name, document['suite'].get(name, {}).get('proves', ''),
+            tuple(members), tuple(missing.get(name, ())), tuple(bar)))
+    return found
+
+
+def _groups(document: Mapping[str, Any], tests: Sequence[Test],
+            manifest: levels.Manifest | None
+            ) -> list[tuple[levels.Level | None, list[Class]]]:
+    """The classes by level; of one with tests of several, a part in each."""
+    if manifest is None:
+        return [(None, _classes(document, tests))]
+    of_class: dict[str, levels.Level] = {}
+    for level in reversed(manifest.levels):
+        for names in level.tests.values():
+            of_class.update({name.rpartition('.')[0]: level
+                             for name in names})
+
+    def level_of(test_id: str) -> levels.Level | None:
+        # What is said of a whole class is said where it begins.
+        return manifest.level_of(test_id) or (
+            of_class.get(suite.class_of(test_id)))
+
+    groups: list[tuple[levels.Level | None, list[Class]]] = []
+    for group in (*manifest.levels, None):
+        part = {**document, 'required': [
+            t for t in document['required'] if level_of(t) is group]}
+        classes = [one for one in _classes(part, [
+            test for test in tests if level_of(test.result.test_id) is group
+        ], tests) if one.tests or one.missing]
+        if classes:
+            groups.append((group, classes))
+    return groups
+
+
+def _damages(tests: Sequence[Test]) -> list[dict[str, Any]]:
+    """One row for each damage, with all that was imported with it."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for test in tests:
+        for one in damages.answers(test.result.story.splitlines()):
+            row = rows.setdefault(
+                (test.anchor, one.victim, one.damage),
+                {'victim': one.victim, 'damage': one.damage, 'test': test,
+                 'answers': []})
+            row['answers'].append(one)
+    return list(rows.values())
+
+
+def _options(configuration: Mapping[str, Any]
+             ) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Nested options as lists of names and values, one for each file."""
+    def flat(value: Any, name: str) -> list[tuple[str, str]]:
+        if isinstance(value, Mapping):
+            return [pair for key, one in value.items()
+                    for pair in flat(one, f'{name}.{key}' if name else key)]
+        if isinstance(value, list):
+            return [(name, ', '.join(map(str, value)))]
+        return [(name, '' if value is None else str(value))]
+    return [(name, flat(options, '')) for name, options in
+            configuration.items()]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes} min {rest} s' if minutes else f'{rest} s'

@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What is said of a run while it runs."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import os
+import sys
+import time
+from typing import TextIO
+
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import suite
+
+# Until so much of a run is over nobody can say how long the rest takes.
+_ENOUGH = 0.05
+_COLUMNS = 80
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f'about {minutes} min' if minutes else 'less than a minute'
+
+
+class Progress:
+    """Say what came of each test, as soon as that is known.
+
+    In a terminal the last line also says what runs, for how long, and how
+    long the rest may take. Elsewhere there is a line for each result only.
+
+    :param selected: the ids of the tests that will run
+    :param out: where to say it
+    :param now: the time in seconds
+    """
+
+    def __init__(self, selected: Sequence[str], out: TextIO | None = None,
+                 now: Callable[[], float] = time.monotonic):
+        self._out = out or sys.stdout
+        self._total = len(selected)
+        self._left = list(selected)
+        self._running: list[str] = []
+        self._now = now
+        self._begin = now()
+        self._live = (self._out.isatty() and
+                      os.environ.get('TERM', 'dumb') != 'dumb')
+
+    def started(self, test_id: str) -> None:
+        """Note that a test runs."""
+        self._running.append(test_id)
+        self._draw()
+
+    def ended(self, result: results.Result) -> None:
+        """Print one result, with its story or its reason.
+
+        A wrong configuration is the same for every class; the summary says
+        it, once.
+        """
+        self._left = [t for t in self._left if not result.covers(t)]
+        self._running = [t for t in self._running if not result.covers(t)]
+        self._wipe()
+        self._print(f'[{self._total - len(self._left)}/{self._total}] '
+                    f'{result.status.value:5} {result.name} '
+                    f'({result.seconds:.1f} s)')
+        text = result.story
+        if result.status is results.Status.KNOWN:
+            text = '\n'.join((result.story, result.defect))
+        elif result.status is not results.Status.PASS and (
+                not result.configuration):
+            text = '\n'.join(filter(None, (result.story, result.reason)))
+        for line in text.strip('\n').splitlines():
+            self._print(f'    {line}')
+        self._out.flush()
+        self._draw()
+
+    def close(self) -> None:
+        """Leave nothing half said behind."""
+        self._wipe()
+        self._live = False
+
+    def _print(self, line: str) -> None:
+        self._out.write(line + '\n')
+
+    def _wipe(self) -> None:
+        if self._live:
+            self._out.write('\r\x1b[K')
+            self._out.flush()
+
+    def _draw(self) -> None:
+        if not self._live:
+            return
+        self._wipe()
+        try:
+            columns = os.get_terminal_size(self._out.fileno()).columns
+        except (OSError, ValueError):
+            columns = _COLUMNS
+        # A line that wraps could not be wiped.
+        self._out.write(self.line()[:(columns or _COLUMNS) - 1])
+        self._out.flush()
+
+    def line(self) -> str:
+        """What runs, since when, and how long the rest may take."""
+        spent = self._now() - self._begin
+        done = self._total - len(self._left)
+        words = [f'{done}/{self._total}',
+                 f'{int(spent // 60)}:{int(spent % 60):02d}']
+        if self._left and done >= max(1, self._total * _ENOUGH):
+            words.append(
+                f'{_clock(spent / done * len(self._left))} left')
+        names = [suite.class_of(one).rpartition('.')[2] for one in
+                 self._running]
+        if names:
+            words.append(', '.join(dict.fromkeys(names)))
+        return ' | '.join(words)

@@ -1,0 +1,189 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Tempest's configuration, as a profile has it."""
+
+from collections.abc import Mapping
+import logging
+import os
+import pathlib
+from typing import Any
+
+from oslo_config import cfg
+
+from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests.certification import profile as profiles
+
+Sections = dict[str, dict[str, list[str]]]
+
+# The names that Cinder has had in catalogues, the newest first.
+_VOLUME_TYPES = ('block-storage', 'volumev3', 'volume', 'block-store')
+
+
+def of_file(path: pathlib.Path) -> Sections:
+    """Read a configuration.
+
+    :raises ProfileError: if it cannot be read
+    """
+    sections: Any = {}
+    try:
+        cfg.ConfigParser(str(path), sections).parse()
+    except OSError as error:
+        raise profiles.ProfileError(
+            f'connect.tempest_conf: {path} cannot be read: {error.strerror}'
+        ) from None
+    except (cfg.ParseError, UnicodeDecodeError) as error:
+        raise profiles.ProfileError(
+            f'connect.tempest_conf: {path} cannot be read: '
+            f'{" ".join(str(error).split())}') from None
+    return {name: dict(options) for name, options in sections.items()}
+
+
+def of_cloud(name: str | None) -> Sections:
+    """Make a configuration from clouds.yaml, or from OS_ variables.
+
+    The cloud is asked for its catalogue.
+
+    :param name: of the cloud; the variables' without
+    :raises ProfileError: if there is no such cloud, or it lets nobody in
+    """
+    # It takes a second to import, and not every run needs it.
+    from keystoneauth1 import exceptions as auth_exceptions
+    import openstack.config
+    import openstack.exceptions
+
+    what = f'connect.cloud = {name}' if name else 'the cloud of OS_AUTH_URL'
+    if not name and not {'OS_AUTH_URL', 'OS_CLOUD'} & os.environ.keys():
+        raise profiles.ProfileError(
+            'nothing says which cloud it is: set connect.cloud or '
+            'connect.tempest_conf, or OS_AUTH_URL and its like')
+    # What it warns of is said by the error.
+    logging.getLogger('keystoneauth').setLevel(logging.ERROR)
+    try:
+        region = openstack.config.OpenStackConfig().get_one(cloud=name)
+        auth = region.config['auth']
+        access = region.get_session().auth.get_access(region.get_session())
+    except auth_exceptions.Unauthorized as error:
+        raise profiles.ProfileError(
+            f'{what} does not let {auth.get("username")} in: '
+            f'{_text(error)}; look at its user name and password') from None
+    except (openstack.exceptions.SDKException,
+            auth_exceptions.ClientException, OSError, KeyError) as error:
+        raise profiles.ProfileError(f'{what}: {_text(error)}') from None
+    types = {one['type'] for one in access.service_catalog.catalog}
+    volume = next((one for one in _VOLUME_TYPES if one in types), None)
+    if volume is None:
+        raise profiles.ProfileError(
+            f'{what} has no Cinder in its catalogue: {", ".join(types)}')
+    verify, _ = region.get_requests_verify_args()
+    values: dict[str, dict[str, Any]] = {
+        'identity': {
+            'uri_v3': _v3(auth['auth_url']), 'auth_version': 'v3',
+            'region': region.region_name,
+            'disable_ssl_certificate_validation': verify is False,
+            'ca_certificates_file': verify if isinstance(verify, str)
+            else None},
+        'auth': {
+            'use_dynamic_credentials': True,
+            'create_isolated_networks': False,
+            'admin_username': auth.get('username'),
+            'admin_password': auth.get('password'),
+            'admin_project_name': auth.get('project_name'),
+            'admin_domain_name': auth.get('user_domain_name') or
+            auth.get('project_domain_name') or 'Default'},
+        'service_available': {
+            'cinder': True, 'glance': 'image' in types, 'nova': False,
+            'swift': 'object-store' in types, 'neutron': False,
+            'horizon': False},
+        'image': {'region': region.region_name},
+        'volume': {
+            'region': region.region_name, 'catalog_type': volume,
+            'min_microversion': '3.0', 'max_microversion': 'latest'},
+        'volume-feature-enabled': {'backup': True, 'snapshot': True},
+    }
+    missing = [one for one in ('username', 'password', 'project_name')
+               if not auth.get(one)]
+    if missing:
+        raise profiles.ProfileError(
+            f'{what} has no {", ".join(missing)}: Tempest wants an '
+            f'administrator with a password')
+    return {section: {key: [_word(value)] for key, value in options.items()
+                      if value is not None}
+            for section, options in values.items()}
+
+
+def _v3(url: str) -> str:
+    url = url.rstrip('/')
+    return url if url.endswith('/v3') else f'{url}/v3'
+
+
+def _text(error: BaseException) -> str:
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ','.join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def of_profile(profile: profiles.Profile) -> Sections:
+    """What a profile itself says, which wins over the cloud's.
+
+    :raises ProfileError: if a secret is not there
+    """
+    group: dict[str, Any] = {
+        option.name: profile.get(f'connect.{option.name}')
+        for option in recovery_config.BackupRecoveryGroup}
+    group['database_connection'] = profile.database_url()
+    group['backup_driver'] = profile.get('driver.class')
+    return {
+        'cinder_backup_recovery': {
+            key: [_word(value)] for key, value in group.items()
+            if value is not None},
+        'cinder_backup_recovery_feature_enabled': {
+            key: [_word(value)] for key, value in
+            profile.document['can'].items()},
+    }
+
+
+def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
+          ) -> None:
+    """Write a configuration that nobody else may read.
+
+    :param path: the file
+    :param layers: sections; what is in a later one wins
+    """
+    merged: Sections = {}
+    for layer in layers:
+        for section, options in layer.items():
+            merged.setdefault(section, {}).update(options)
+    lines = []
+    for section, options in merged.items():
+        lines.append(f'[{section}]')
+        for key, values in options.items():
+            # What has lines of its own goes on in the next ones.
+            lines += [f'{key} = ' + value.replace('\n', '\n    ')
+                      for value in values]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, 'w') as stream:
+        stream.write('\n'.join(lines) + '\n')
+
+
+def variables(path: pathlib.Path) -> dict[str, str]:
+    """What makes Tempest read a configuration.
+
+    :param path: the file
+    """
+    return {'TEMPEST_CONFIG_DIR': str(path.parent),
+            'TEMPEST_CONFIG': path.name}

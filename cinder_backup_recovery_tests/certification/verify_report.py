@@ -1,0 +1,301 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Check the report of somebody else, without the cloud that it is of."""
+
+import argparse
+from collections.abc import Callable
+import json
+import pathlib
+from typing import Any
+
+import subunit
+import testtools
+
+from cinder_backup_recovery_tests.certification import digests
+from cinder_backup_recovery_tests.certification import document as document_
+from cinder_backup_recovery_tests.certification import junit
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import page
+from cinder_backup_recovery_tests.certification import report
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import runner
+
+_DESCRIPTION = """\
+Check that the files of a report belong together, that its verdict follows
+from its results, and its results from what the workers said.
+"""
+
+_EPILOG = """\
+exit status: 0 the report holds, whatever its verdict is; 1 it does not; 3 it
+cannot be read.
+"""
+
+# Of the ways that run another suite than Tempest's.
+_MANIFESTS = {'driver': levels.PATH.with_name('contract.json')}
+
+
+class Unreadable(Exception):
+    """There is no report that could be checked."""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb ``verify-report`` to a program.
+
+    :param verbs: the subparsers of its parser
+    """
+    parser = verbs.add_parser(
+        'verify-report', help='check a report that somebody has published',
+        description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument('directory', type=pathlib.Path, metavar='DIRECTORY',
+                        help='where results.json is')
+    parser.set_defaults(function=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check a report, and print what does not hold.
+
+    :param arguments: with ``directory``
+    :returns: the exit status
+    :raises Unreadable: if it cannot be read
+    """
+    found, document, notes = check(arguments.directory)
+    for line in notes:
+        print(f'note: {line}')
+    for line in found:
+        print(line)
+    if found:
+        print(f'{arguments.directory} does not hold: {len(found)} '
+              f'{"thing is" if len(found) == 1 else "things are"} wrong')
+        return 1
+    earned = [level['name'] for level in document['levels']
+              if level['state'] == results.State.EARNED.value]
+    way = f'; the way: {document["way"]}' if 'way' in document else ''
+    print(f'{arguments.directory} holds: {document["backup"]}, Cinder '
+          f'{document["versions"]["cinder"]}: {document["verdict"]}; levels '
+          f'earned: {", ".join(earned) or "none"}{way}')
+    return 0
+
+
+def check(directory: pathlib.Path
+          ) -> tuple[list[str], dict[str, Any], list[str]]:
+    """Check a report.
+
+    :param directory: where it is
+    :returns: what does not hold, one line each; the document; and what could
+        not be checked
+    :raises Unreadable: if it cannot be read
+    """
+    document = _read(directory / report.RESULTS)
+    found: list[str] = []
+    notes: list[str] = []
+    try:
+        found += digests.differences(directory)
+        listed = digests.read(directory)
+        found += [f'{name} is not in {digests.NAME}' for name in (
+            report.RESULTS, report.LEVELS, report.STREAM, report.JUNIT,
+            report.PAGE) if name not in listed and (
+                name != report.LEVELS or document.get('manifest'))]
+    except FileNotFoundError:
+        found.append(f'{digests.NAME} is missing')
+    except (OSError, ValueError) as error:
+        found.append(str(error))
+    wrong = [f'{report.RESULTS}: {one}'
+             for one in document_.problems(document)]
+    if wrong:
+        # What follows would only say the same in worse words.
+        return found + wrong, document, notes
+    manifest, wrong = _manifest(directory, document)
+    found += wrong
+    found += _verdict(document, manifest)
+    found += _stream(directory, document)
+    # Between releases a version stays the same for many commits.
+    if (document['kit'], document['commit']) == (document_.version(),
+                                                 document_.commit()):
+        found += _rendered(directory, report.JUNIT,
+                           lambda: junit.render(document))
+        found += _rendered(directory, report.PAGE,
+                           lambda: page.render(document, manifest))
+    else:
+        notes.append(
+            f'{report.JUNIT} and {report.PAGE} were made by version '
+            f'{document["kit"]} ({document["commit"] or "no commit known"}) '
+            f'of the kit, and were not compared with {report.RESULTS}: only '
+            f'that version can')
+    return found, document, notes
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise Unreadable(f'{path}: {error.strerror}') from error
+    except ValueError as error:
+        raise Unreadable(f'{path} is no JSON: {error}') from error
+    if not isinstance(document, dict) or 'verdict' not in document:
+        raise Unreadable(f'{path} is no results.json of '
+                         f'cinder-backup-certify')
+    if document.get('schema') != document_.VERSION:
+        raise Unreadable(
+            f'{path} has version {document.get("schema")} of the schema; '
+            f'this kit reads {document_.VERSION}: use the version of the kit '
+            f'that made it, {document.get("kit")}')
+    return document
+
+
+def _manifest(directory: pathlib.Path, document: dict[str, Any]
+              ) -> tuple[levels.Manifest | None, list[str]]:
+    """The levels of this kit, and how those of the report differ."""
+    if document['manifest'] is None:
+        return None, [f'{report.RESULTS}: there are no levels, and without '
+                      f'them nothing is certified'
+                      ] if document['exit_code'] == 0 else []
+    ours = levels.load(_MANIFESTS.get(document.get('way', '')))
+    found = []
+    try:
+        theirs = levels.load(directory / report.LEVELS)
+    except levels.ManifestError as error:
+        return ours, [str(error)]
+    if theirs.digest != document['manifest']:
+        found.append(f'{report.LEVELS} is not the manifest that '
+                     f'{report.RESULTS} was made with')
+    if theirs.digest != ours.digest:
+        lacks = sorted(_names(ours) - _names(theirs))
+        more = sorted(_names(theirs) - _names(ours))
+        found.append(
+            f'{report.LEVELS} is not that of this kit '
+            f'({document_.version()}; the report is of {document["kit"]})' +
+            ''.join(f'; it lacks {name}' for name in lacks) +
+            ''.join(f'; it has {name} more' for name in more))
+    return ours, found
+
+
+def _names(manifest: levels.Manifest) -> set[str]:
+    return {f'{name} ({level.name})' for level in manifest.levels
+            for names in level.tests.values() for name in names}
+
+
+def _verdict(document: dict[str, Any], manifest: levels.Manifest | None
+             ) -> list[str]:
+    """What the verdict would be, where it is another one."""
+    verdict = document_.verdict_of(document, manifest)
+    found = []
+    if (document['verdict'], document['exit_code']) != (
+            verdict.word, verdict.code):
+        found.append(f'the verdict is {document["verdict"]} (exit status '
+                     f'{document["exit_code"]}), and from the results follows '
+                     f'{verdict.word} (exit status {int(verdict.code)})')
+    stated, follows = document['reasons'], list(verdict.reasons)
+    found += [f'the reasons lack: {one}' for one in follows
+              if one not in stated]
+    found += [f'no result gives the reason: {one}' for one in stated
+              if one not in follows]
+    earned = {one['name']: one for one in document_.earned(verdict)}
+    for level in document['levels']:
+        ours = earned.pop(level['name'], None)
+        if ours is None:
+            found.append(f'there is no level {level["name"]}')
+        elif ours != level:
+            found.append(
+                f'the level {level["name"]} is {_level(level)}, and from the '
+                f'results follows {_level(ours)}')
+    found += [f'the level {name} is missing' for name in earned]
+    if document['known_defects'] != document_.known_defects(
+            document_.outcome_of(document)):
+        found.append('the known defects are not those of the results')
+    return found
+
+
+def _level(level: dict[str, Any]) -> str:
+    counts = ', '.join(f'{number} {name}'
+                       for name, number in level['counts'].items())
+    without = ''.join(f', without {name} ({number})'
+                      for name, number in level['without'].items())
+    return f'{level["state"]} ({counts}{without})'
+
+
+def read_stream(path: pathlib.Path, interrupted: bool
+                ) -> list[results.Result]:
+    """The results of a recorded stream, as a run takes them.
+
+    :param path: the stream
+    :param interrupted: whether the run was, so that what has no end is none
+    :raises OSError: if it cannot be read
+    """
+    found = []
+
+    def take(case: dict[str, Any]) -> None:
+        result = runner.result_of(case)
+        if result is not None and (not interrupted or
+                                   case['status'] in runner.STATUSES):
+            found.append(result)
+
+    into = testtools.StreamToDict(take)
+    with path.open('rb') as file:
+        into.startTestRun()
+        subunit.ByteStreamToStreamResult(
+            file, non_subunit_name='stdout').run(into)
+        into.stopTestRun()
+    return found
+
+
+def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
+    """Where the results are not what the workers said."""
+    try:
+        said = read_stream(directory / report.STREAM,
+                           document['interrupted'])
+    except OSError as error:
+        return [f'{report.STREAM}: {error.strerror}']
+    left: dict[str, list[results.Result]] = {}
+    for result in said:
+        left.setdefault(result.test_id, []).append(result)
+    found = []
+    for result in document_.outcome_of(document):
+        of_it = left.get(result.test_id)
+        if not of_it:
+            found.append(f'{result.name} is in {report.RESULTS} and not in '
+                         f'{report.STREAM}')
+            continue
+        other = of_it.pop(0)
+        if other.status is not result.status:
+            found.append(
+                f'{result.name}: {report.RESULTS} says '
+                f'{result.status.value}, and {report.STREAM} '
+                f'{other.status.value}')
+        elif (not result.reason.endswith(other.reason) or
+              (_lines(other), other.requests) !=
+              (_lines(result), result.requests)):
+            # Before a reason, a run may have named the capability.
+            found.append(f'{result.name}: its reason, story or requests are '
+                         f'not those of {report.STREAM}')
+    found += [f'{result.name} is in {report.STREAM} and not in '
+              f'{report.RESULTS}' for of_it in left.values()
+              for result in of_it]
+    return found
+
+
+def _lines(result: results.Result) -> list[str]:
+    return result.story.splitlines()
+
+
+def _rendered(directory: pathlib.Path, name: str,
+              render: Callable[[], str]) -> list[str]:
+    """Whether a file is what is made of the document."""
+    try:
+        # Without translation: what a test has said may have a line's end of
+        # another system in it.
+        with (directory / name).open(encoding='utf-8', newline='') as file:
+            there = file.read()
+    except (OSError, ValueError) as error:
+        return [f'{name} cannot be read: {error}']
+    return [] if there == render() else [
+        f'{name} is not what is made of {report.RESULTS}']

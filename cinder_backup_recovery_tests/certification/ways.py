@@ -1,0 +1,361 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The ways to a verdict: a cloud that is started, one that is there, none."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.certification import cloud as local_cloud
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import profile as profiles
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import stream
+from cinder_backup_recovery_tests.certification import tempest_settings
+
+_CERTIFICATION = 'cinder_backup_recovery_tests.certification'
+_CONTRACT = 'reference_drivers.contract'
+
+
+class Way:
+    """How the tests come to a driver.
+
+    :ivar name: the verb of the program
+    :ivar manifest: the file of its levels
+    :ivar quick: the test that validates a set-up, by a pattern
+    :ivar without: the services whose tests are not asked for
+    :param profile: the driver's
+    """
+
+    name = ''
+    manifest = levels.PATH
+    quick = (r'test_row_loss\.FullBackupRowLossTest\.'
+             r'test_hard_loss_restored_to_new_volume(?!\w)')
+    without: tuple[str, ...] = ('nova',)
+
+    def __init__(self, profile: profiles.Profile):
+        self.profile = profile
+        #: The configuration, for the report: files by name.
+        self.files: dict[str, pathlib.Path] = {}
+        #: Variables of what is tested, with secrets.
+        self.variables: dict[str, str] = {}
+        #: Releases of what was tested.
+        self.versions: dict[str, str] = {}
+        #: For what is removed at the end.
+        self.temporary = pathlib.Path()
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """The capabilities without which it is to be certified."""
+        return self.profile.denied
+
+    @property
+    def about(self) -> str:
+        """What is to be known of the number of tests."""
+        return (f'{self.profile.get("run.concurrency")} workers; those that '
+                f'need a Nova are not of it')
+
+    def check(self) -> list[str]:
+        """Look whether a run could begin, and create nothing.
+
+        :returns: what is well, one line each
+        :raises ProfileError: with one line that says what is not
+        """
+        raise NotImplementedError
+
+    def required(self) -> list[str]:
+        """The ids of all tests, found before anything is started."""
+        # No configuration of somebody's other cloud may have a part in it.
+        nowhere = {'TEMPEST_CONFIG_DIR': str(self.temporary)}
+        return runner.list_tests(
+            self.temporary / 'stestr',
+            runner.environment(nowhere, self.temporary))
+
+    def start(self) -> None:
+        """Make what the tests need."""
+
+    def run(self, selected: Sequence[str], pattern: str | None,
+            recorder: stream.Recorder) -> runner.Streams:
+        """Make the run.
+
+        :param selected: the ids of the tests
+        :param pattern: that they were selected by, None for all
+        :param recorder: keeps what the tests say
+        """
+        raise NotImplementedError
+
+    def contradictions(self, outcome: Iterable[results.Result]) -> list[str]:
+        """What the driver has and its profile denies, one line each."""
+        if any(features.CONTRADICTION in one.story for one in outcome):
+            return [features.CONTRADICTION]
+        return []
+
+    def end(self, logs: pathlib.Path) -> list[str]:
+        """Remove all that this has made.
+
+        :param logs: where logs are kept
+        :returns: what could not be done, one line each
+        """
+        self.discard()
+        return []
+
+    def discard(self) -> None:
+        """Remove the temporary files."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _suite(self, selected: Sequence[str], recorder: stream.Recorder
+               ) -> runner.Streams:
+        return runner.Run(
+            self.temporary / 'stestr',
+            runner.environment(self.variables, self.temporary), selected,
+            self.profile.get('run.concurrency'), recorder)
+
+
+class Local(Way):
+    """A cloud of its own on this machine.
+
+    :param profile: the driver's
+    :param command: how the local cloud is called
+    """
+
+    name = 'local'
+
+    def __init__(self, profile: profiles.Profile, command: str | None = None):
+        super().__init__(profile)
+        self._cloud = local_cloud.LocalCloud(command)
+        self.temporary = self._cloud.temporary
+
+    @property
+    def _backup(self) -> str:
+        return self.profile.get('run.local_backup', 'default')
+
+    @property
+    def denied(self) -> frozenset[str]:
+        # A directory has no server that could hang, and with that of NFS all
+        # of Cinder would.
+        return super().denied | (
+            set() if self._backup.endswith(('swift', 'ceph')) else
+            {'store_pause'})
+
+    def start(self) -> None:
+        variables = self._cloud.up(
+            self._backup, **{name: self.profile.get(f'run.local_{name}')
+                             for name in ('cinder', 'database', 'bus')})
+        self.versions = self._cloud.versions()
+        self.files = {name: self._cloud.configuration / name
+                      for name in ('tempest.conf', 'cinder/cinder.conf')}
+        if self.profile.document['can']:
+            # What the profile says of the driver is what is tested.
+            made = pathlib.Path(variables['TEMPEST_CONFIG_DIR'])
+            path = self.temporary / 'tempest.conf'
+            own = tempest_settings.of_profile(self.profile)
+            tempest_settings.write(
+                path, tempest_settings.of_file(
+                    made / variables['TEMPEST_CONFIG']),
+                {name: own[name] for name in own if 'feature' in name})
+            variables.update(tempest_settings.variables(path))
+            self.files['tempest.conf'] = path
+        self.variables = variables
+
+    def run(self, selected: Sequence[str], pattern: str | None,
+            recorder: stream.Recorder) -> runner.Streams:
+        return self._suite(selected, recorder)
+
+    def end(self, logs: pathlib.Path) -> list[str]:
+        trouble = []
+        for step in (lambda: self._cloud.copy_logs(logs), self._cloud.down):
+            try:
+                step()
+            except local_cloud.CloudError as error:
+                trouble.append(str(error))
+        return trouble
+
+
+class _Elsewhere(Way):
+    """What is there already, of which only files are made."""
+
+    def __init__(self, profile: profiles.Profile):
+        super().__init__(profile)
+        self.temporary = pathlib.Path(tempfile.mkdtemp(prefix='certify-'))
+
+    def _program(self, command: list[str], variables: dict[str, str]
+                 ) -> subprocess.CompletedProcess[str]:
+        """Run a program of ours to its end.
+
+        :raises ProfileError: with what it said, in one line
+        """
+        try:
+            done = subprocess.run(
+                command, env=runner.environment(variables, self.temporary),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                errors='replace')
+        except OSError as error:
+            raise profiles.ProfileError(
+                f'{command[0]}: {error.strerror}') from None
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or ['it said nothing']
+            raise profiles.ProfileError(lines[-1].removeprefix('error: '))
+        return done
+
+
+class Cloud(_Elsewhere):
+    """A cloud that is there.
+
+    :param profile: says how it is reached
+    """
+
+    name = 'cloud'
+
+    def __init__(self, profile: profiles.Profile):
+        super().__init__(profile)
+        self._conf = self.temporary / 'tempest.conf'
+        self.variables = tempest_settings.variables(self._conf)
+
+    def _configure(self) -> None:
+        path = self.profile.get('connect.tempest_conf')
+        base = (tempest_settings.of_file(pathlib.Path(path).expanduser())
+                if path else
+                tempest_settings.of_cloud(self.profile.get('connect.cloud')))
+        # Where it is found again after a kill, unless it is said.
+        ledger = pathlib.Path(self.profile.get('run.report_dir')) / 'ledger'
+        tempest_settings.write(
+            self._conf,
+            {'cinder_backup_recovery': {'ledger_dir': [
+                str(ledger.absolute())]},
+             'DEFAULT': {'log_file': [str(self.temporary / 'tempest.log')],
+                         'use_stderr': ['false']},
+             'oslo_concurrency': {'lock_path': [
+                 str(self.temporary / 'locks')]}},
+            base, tempest_settings.of_profile(self.profile))
+
+    def check(self) -> list[str]:
+        self._configure()
+        done = self._program(
+            [sys.executable, '-m', f'{_CERTIFICATION}.preflight'],
+            self.variables)
+        said: dict[str, Any] = json.loads(done.stdout)
+        self.versions = said['versions']
+        return said['found']
+
+    def start(self) -> None:
+        for line in self.check():
+            print(line, flush=True)
+        self.files = {'tempest.conf': self._conf}
+
+    def run(self, selected: Sequence[str], pattern: str | None,
+            recorder: stream.Recorder) -> runner.Streams:
+        return self._suite(selected, recorder)
+
+    def end(self, logs: pathlib.Path) -> list[str]:
+        trouble = []
+        if self._conf.exists():
+            done = subprocess.run(
+                [sys.executable, '-m',
+                 'cinder_backup_recovery_tests.cmd.cleanup',
+                 '--config-file', str(self._conf)],
+                env=runner.environment(self.variables, self.temporary),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                start_new_session=True)
+            if done.returncode != 0:
+                said = (done.stderr or done.stdout).strip().splitlines()
+                trouble.append(
+                    f'not all that the tests have made could be removed: '
+                    f'{"; ".join(said[-3:])}')
+        log = self.temporary / 'tempest.log'
+        if log.exists():
+            logs.mkdir(parents=True, exist_ok=True)
+            shutil.copy(log, logs)
+        return trouble + super().end(logs)
+
+
+class Driver(_Elsewhere):
+    """No cloud: the contract, in the virtualenv of Cinder.
+
+    :param profile: names the driver's class
+    """
+
+    name = 'driver'
+    manifest = levels.PATH.with_name('contract.json')
+    quick = r'RecoveryContract\.test_backup_of_a_snapshot$'
+    without = ()
+    about = 'in one process'
+
+    def __init__(self, profile: profiles.Profile):
+        super().__init__(profile)
+        self._capabilities: dict[str, bool] = {}
+
+    def _command(self, *words: str) -> list[str]:
+        driver = self.profile.get('driver.class')
+        if not driver:
+            raise profiles.ProfileError(
+                'driver.class is not set: name the class of the driver, as '
+                'backup_driver of cinder.conf')
+        command = [self.profile.get('driver.python', sys.executable), '-m',
+                   _CONTRACT, '--driver', driver]
+        for name in self.profile.get('driver.config_files', ()):
+            command += ['--config-file', name]
+        for option in ('store', 'chunk_option', 'block_option'):
+            value = self.profile.get(f'driver.{option}')
+            if value:
+                command += [f'--{option.replace("_", "-")}', value]
+        return [*command, *words]
+
+    def _ask(self, *words: str) -> str:
+        command = self._command(*words)
+        try:
+            return self._program(command, {}).stdout
+        except profiles.ProfileError as error:
+            # That of a driver is told in other words.
+            if 'ModuleNotFoundError' not in str(error):
+                raise
+            raise profiles.ProfileError(
+                f'{command[0]}: {error}; driver.python must name the Python '
+                f"of Cinder's virtualenv, with "
+                f"'cinder-backup-recovery-tests[drivers]' in it") from None
+
+    def check(self) -> list[str]:
+        self.required()
+        self._ask('--check')
+        driver = self.profile.get('driver.class')
+        return [f'{driver} is imported and set up by Cinder '
+                f'{self.versions["cinder"]}']
+
+    def required(self) -> list[str]:
+        said = json.loads(self._ask('--describe'))
+        self.versions = said['versions']
+        self._capabilities = said['capabilities']
+        return said['tests']
+
+    def run(self, selected: Sequence[str], pattern: str | None,
+            recorder: stream.Recorder) -> runner.Streams:
+        self.files = {path: pathlib.Path(path) for path in
+                      self.profile.get('driver.config_files', ())}
+        only = [f'--only={one}' for one in selected] if pattern else []
+        return runner.Streams(
+            [self._command(*only)], runner.environment({}, self.temporary),
+            recorder)
+
+    def contradictions(self, outcome: Iterable[results.Result]) -> list[str]:
+        return [f'the profile denies {name}, which the driver plainly has'
+                for name in sorted(self.profile.denied)
+                if self._capabilities.get(name)]
+

@@ -1,0 +1,156 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which worker runs which classes of tests.
+
+stestr shares tests out by how long they took before, and a certification has
+no before. What the classes took on the cloud of one machine is written down in
+a file of this package; elsewhere they take longer, all of them alike. Nothing
+but the duration of a run depends on it. To bring it up to date::
+
+    python -m cinder_backup_recovery_tests.certification.workers \\
+        certify-report/results.subunit
+"""
+
+import argparse
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import datetime
+import json
+import pathlib
+import re
+import sys
+from typing import Any
+
+import subunit
+import testtools
+
+from cinder_backup_recovery_tests.certification import suite
+
+PATH = pathlib.Path(__file__).parent / 'data' / 'seconds.json'
+#: What marks an id whose test wants the cloud for itself: all others come
+#: before it.
+ALONE = r'\[(.*,)?serial[],]'
+
+_WORKER = re.compile(r'worker-\d+')
+_UNKNOWN = 10.0
+
+
+def measured() -> dict[str, float]:
+    """The seconds of each class, with its set-up, by its name."""
+    return json.loads(PATH.read_text())
+
+
+def share(tests: Iterable[str], count: int,
+          seconds: Mapping[str, float]) -> list[list[str]]:
+    """Give each worker classes, so that all end at about the same time.
+
+    :param tests: the ids of the tests
+    :param count: how many workers there are
+    :param seconds: of each class, by its name; one that is not there takes
+        as long as others do
+    :returns: the whole names of the classes for each worker that has any
+    """
+    usual = sum(seconds.values()) / len(seconds) if seconds else _UNKNOWN
+    takes = {test.split('[')[0].rpartition('.')[0]:
+             seconds.get(suite.class_of(test), usual) for test in tests}
+    shares: list[list[str]] = [[] for _ in range(count)]
+    sums = [0.0] * count
+    # The longest first, each to the worker that has least to do.
+    for name in sorted(takes, key=lambda one: (-takes[one], one)):
+        least = sums.index(min(sums))
+        shares[least].append(name)
+        sums[least] += takes[name]
+    return [one for one in shares if one]
+
+
+def write(path: pathlib.Path, shares: Sequence[Sequence[str]]) -> None:
+    """Write a file of workers as stestr reads it.
+
+    :param path: the file
+    :param shares: the whole names of the classes for each worker
+    """
+    # YAML reads JSON.
+    path.write_text(json.dumps([
+        {'worker': [rf'^{re.escape(name)}\.' for name in one]}
+        for one in shares], indent=1) + '\n')
+
+
+class _Durations(testtools.StreamResult):
+    """From the end of the class before, so that the set-up is of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = {}
+        self._last: dict[str, datetime.datetime] = {}
+
+    def status(self, test_id: str | None = None,
+               test_status: str | None = None,
+               test_tags: set[str] | None = None,
+               timestamp: datetime.datetime | None = None,
+               **kwargs: Any) -> None:
+        worker = next(filter(_WORKER.fullmatch, test_tags or ()), None)
+        if not (test_id and test_status and timestamp and worker):
+            return
+        before = self._last.setdefault(worker, timestamp)
+        self._last[worker] = timestamp
+        if re.search(ALONE, test_id):
+            return
+        name = suite.class_of(test_id)
+        self.seconds[name] = (self.seconds.get(name, 0.0) +
+                              (timestamp - before).total_seconds())
+
+
+def durations(stream: Any) -> dict[str, float]:
+    """The seconds of each class in a run.
+
+    :param stream: its subunit, open for bytes
+    """
+    found = _Durations()
+    found.startTestRun()
+    subunit.ByteStreamToStreamResult(
+        stream, non_subunit_name='stdout').run(found)
+    found.stopTestRun()
+    return {name: round(seconds, 1)
+            for name, seconds in sorted(found.seconds.items())}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write down how long the classes of a run have taken.
+
+    :param argv: the arguments without the program's name
+    :returns: the exit status: 0, or 3 if that cannot be read
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m cinder_backup_recovery_tests.certification.workers',
+        description='Write down how long each class of tests has taken, so '
+                    'that the workers of later runs end together.')
+    parser.add_argument('stream', type=pathlib.Path,
+                        help='results.subunit of a report')
+    arguments = parser.parse_args(argv)
+    try:
+        with open(arguments.stream, 'rb') as stream:
+            found = durations(stream)
+    except OSError as error:
+        print(f'error: {arguments.stream}: {error.strerror}', file=sys.stderr)
+        return 3
+    if not found:
+        print(f'error: {arguments.stream} has no test of a worker',
+              file=sys.stderr)
+        return 3
+    PATH.write_text(json.dumps(found, indent=1) + '\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

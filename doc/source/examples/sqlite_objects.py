@@ -1,0 +1,53 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""How the tests look into the file of SQLite, without the driver."""
+
+import sqlite3
+
+from reference_drivers.contract import stores
+
+
+class SqliteObjects(stores.ObjectStore):
+    """The table of all objects.
+
+    :param conf: Cinder's configuration
+    """
+
+    def __init__(self, conf):
+        self.path = conf.backup_sqlite_file
+
+    def _execute(self, statement, *values):
+        with sqlite3.connect(self.path, timeout=60) as database:
+            rows = database.execute(statement, values).fetchall()
+        database.close()
+        return rows
+
+    def list(self, container, prefix=''):
+        return [name for name, in self._execute(
+            'SELECT name FROM objects WHERE container = ? ORDER BY name',
+            container) if name.startswith(prefix)]
+
+    def read(self, container, name):
+        (data,), = self._execute(
+            'SELECT data FROM objects WHERE container = ? AND name = ?',
+            container, name)
+        return data
+
+    def write(self, container, name, data):
+        self._execute('INSERT OR REPLACE INTO objects VALUES (?, ?, ?)',
+                      container, name, data)
+
+    def delete(self, container, name):
+        self._execute('DELETE FROM objects WHERE container = ? AND name = ?',
+                      container, name)

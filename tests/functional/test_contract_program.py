@@ -1,0 +1,291 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The contract as a program, with drivers that are named to it."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from unittest import mock
+
+from cinder.backup.drivers import posix
+import ddt
+import fixtures
+import subunit
+import testtools
+
+from reference_drivers.contract import __main__ as program
+from reference_drivers.contract import environment
+from reference_drivers.contract import stores
+
+RECOVERY = 'reference_drivers.contract.recovery.RecoveryContract.test_'
+SNAPSHOT = RECOVERY + 'backup_of_a_snapshot'
+DELETE = RECOVERY + 'delete_removes_a_backup_and_no_other'
+TRUST = ('reference_drivers.contract.trust.TrustContract.'
+         'test_parents_that_lead_astray')
+POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
+DEFAULT = 'reference_drivers.default.DefaultBackupDriver'
+NOWHERE = 'mysql+pymysql://cinder:secret@203.0.113.1/cinder'
+
+
+class StaleDriver(posix.PosixBackupDriver):
+    """Restores zeros."""
+
+    def restore(self, backup, volume_id, volume_file, volume_is_new):
+        os.write(1, b'restored')
+
+
+class KeepsDriver(posix.PosixBackupDriver):
+    """Deletes nothing."""
+
+    def delete_backup(self, backup):
+        pass
+
+
+class RefusedDriver(posix.PosixBackupDriver):
+    """Cannot log in."""
+
+    def check_for_setup_error(self):
+        raise ValueError('the account\n was refused')
+
+
+class ClumsyDriver(posix.PosixBackupDriver):
+    """Has sizes of its own."""
+
+    def __init__(self, context):
+        super().__init__(context)
+        self.chunk_size_bytes = 32768
+
+
+class ToldDriver(posix.PosixBackupDriver):
+    """Is told to stop, by itself, in the method and as often as it says."""
+
+    WHEN = 'TEST_TOLD_IN'
+    told = False
+
+    def tell(self, method):
+        when, _, times = os.environ[self.WHEN].partition(' ')
+        if when == method:
+            ToldDriver.told = True
+            for _ in range(int(times)):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def backup(self, backup, volume_file, backup_metadata=False):
+        if ToldDriver.told:
+            (pathlib.Path(self.backup_path) / 'went-on').touch()
+        answer = super().backup(backup, volume_file, backup_metadata)
+        self.tell('backup')
+        if ToldDriver.told:
+            time.sleep(60)
+        return answer
+
+    def delete_backup(self, backup):
+        if not ToldDriver.told:
+            self.tell('delete')
+        super().delete_backup(backup)
+
+
+def blind(conf):
+    """A store adapter that looks at another place."""
+    return stores.DirectoryStore('/nonexistent')
+
+
+def broken(conf):
+    """A store adapter that cannot be made."""
+    raise RuntimeError('no such host')
+
+
+class ContractProgramTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        self.storage = self.directory / 'storage'
+        self.storage.mkdir()
+        self.conf = self.directory / 'cinder.conf'
+        self.conf.write_text(
+            f'[DEFAULT]\nbackup_posix_path = {self.storage}\n'
+            f'transport_url = rabbit://cinder:secret@203.0.113.1/\n'
+            f'state_path = /nonexistent\n'
+            f'[database]\nconnection = {NOWHERE}\n'
+            f'slave_connection = {NOWHERE}\n'
+            f'[coordination]\nbackend_url = etcd3://203.0.113.1\n'
+            f'[oslo_concurrency]\nlock_path = /nonexistent\n')
+
+    def run_program(self, *arguments):
+        """Exit code, bytes of stdout and text of stderr."""
+        out = self.directory / 'stdout'
+        stdout = os.dup(1)
+        with open(out, 'wb') as stream:
+            os.dup2(stream.fileno(), 1)
+        err = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(err):
+                code = program.main(list(arguments))
+        except SystemExit as error:
+            code = error.code
+        finally:
+            os.dup2(stdout, 1)
+            os.close(stdout)
+        return code, out.read_bytes(), err.getvalue()
+
+    def results(self, driver, *only, store=None):
+        code, out, err = self.run_program(
+            '--driver', driver, '--config-file', str(self.conf),
+            *(['--store', store] if store else []),
+            *(f'--only={one}' for one in only))
+        self.assertEqual((0, ''), (code, err))
+        self.assertNotIn(b'restored', out)
+        found = {}
+
+        def take(case):
+            found[case['id']] = case['status']
+
+        stream = testtools.StreamToDict(take)
+        stream.startTestRun()
+        subunit.ByteStreamToStreamResult(
+            io.BytesIO(out), non_subunit_name='noise').run(stream)
+        stream.stopTestRun()
+        self.left = [one for one in self.storage.rglob('*')
+                     if one.is_file()]
+        return found
+
+    def refused(self, *arguments):
+        """One line, and the exit code of a wrong configuration."""
+        code, out, err = self.run_program(*arguments)
+        self.assertEqual((3, b''), (code, out), err)
+        self.assertEqual(1, err.count('\n'), err)
+        self.assertTrue(err.startswith('error: '), err)
+        self.assertEqual([], [one for one in self.storage.rglob('*')
+                              if one.is_file()])
+        return err
+
+    def test_a_good_driver(self):
+        """On its own storage, and on nothing else of its cinder.conf."""
+        self.assertEqual({SNAPSHOT: 'success', DELETE: 'success'},
+                         self.results(DEFAULT, SNAPSHOT, DELETE))
+        self.assertEqual([], self.left)
+        self.assertNotEqual([], list(self.storage.iterdir()))
+
+    def test_a_driver_that_restores_nothing(self):
+        """And prints where the stream is."""
+        found = self.results(f'{__name__}.StaleDriver', SNAPSHOT)
+        self.assertEqual('fail', found.pop(SNAPSHOT))
+        self.assertEqual({}, found)
+
+    def test_a_driver_that_deletes_nothing(self):
+        found = self.results(f'{__name__}.KeepsDriver', DELETE)
+        self.assertEqual({DELETE: 'fail'}, found)
+
+    def test_description(self):
+        """The same tests for each driver, and what it has."""
+        found = {}
+        for driver in (DEFAULT, POSIX):
+            code, out, _ = self.run_program('--driver', driver, '--describe')
+            self.assertEqual(0, code)
+            found[driver] = json.loads(out)
+        good, plain = found.values()
+        self.assertEqual(good['tests'], plain['tests'])
+        self.assertIn(DELETE, good['tests'])
+        self.assertIn(TRUST, good['tests'])
+        self.assertEqual(
+            [True, False], [one['capabilities']['import_verify']
+                            for one in (good, plain)])
+        self.assertIn('cinder', good['versions'])
+
+    def test_a_driver_without_hooks(self):
+        self.assertEqual({SNAPSHOT: 'success', TRUST: 'skip'},
+                         self.results(POSIX, SNAPSHOT, TRUST))
+
+    def test_without_an_adapter_what_needs_it_is_skipped(self):
+        with mock.patch('reference_drivers.contract.binding._POSIX', ''):
+            self.assertEqual({SNAPSHOT: 'success', DELETE: 'skip'},
+                             self.results(POSIX, SNAPSHOT, DELETE))
+
+    def test_wrong_words(self):
+        for words, said in (
+                ((), '--driver'),
+                (('--driver', 'no.such.Driver'), "No module named 'no'"),
+                (('--driver', 'io.StringIO'), 'is not a backup driver'),
+                (('--driver', POSIX, '--only', 'x'), 'there is no test x'),
+                (('--driver', POSIX, '--config-file', '/nonexistent'),
+                 'the configuration /nonexistent cannot be read'),
+                (('--driver', POSIX, '--store', 'no.adapter'),
+                 'the store adapter no.adapter cannot be imported')):
+            self.assertIn(said, self.refused(*words))
+
+    def test_wrong_drivers(self):
+        """Before the first test."""
+        name = 'cinder.backup.chunkeddriver.ChunkedBackupDriver'
+        self.assertIn('--chunk-option', self.refused('--driver', name))
+        for driver, store, said in (
+                ('RefusedDriver', None,
+                 'cannot be set up: the account was refused'),
+                ('ClumsyDriver', None, 'uses 32768: name the right one'),
+                ('KeepsDriver', 'broken', 'cannot be set up: no such host')):
+            self.assertIn(said, self.refused(
+                '--driver', f'{__name__}.{driver}',
+                '--config-file', str(self.conf),
+                *(['--store', f'{__name__}.{store}'] if store else [])))
+
+    def test_an_adapter_that_sees_nothing(self):
+        """Half of the tests would pass with it."""
+        self.assertIn('sees nothing of a backup', self.refused(
+            '--driver', POSIX, '--config-file', str(self.conf),
+            '--store', f'{__name__}.blind'))
+
+    def test_check_makes_nothing(self):
+        with mock.patch.object(environment.Environment,
+                               'create_backup') as create:
+            self.assertEqual((0, b'', ''), self.run_program(
+                '--driver', DEFAULT, '--config-file', str(self.conf),
+                '--check'))
+        create.assert_not_called()
+        self.assertEqual([], list(self.storage.iterdir()))
+
+
+@ddt.ddt
+class StoppedTest(testtools.TestCase):
+
+    def stop(self, when):
+        """What is left on the storage, and where else."""
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        storage = directory / 'storage'
+        storage.mkdir()
+        conf = directory / 'cinder.conf'
+        conf.write_text(f'[DEFAULT]\nbackup_posix_path = {storage}\n')
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-m', program.__name__,
+             '--driver', f'{__name__}.ToldDriver',
+             '--config-file', str(conf)],
+            env={**os.environ, ToldDriver.WHEN: when,
+                 'TMPDIR': str(directory), 'PYTHONPATH': os.pathsep.join(
+                     [str(pathlib.Path(__file__).parents[2]), *sys.path])},
+            capture_output=True, timeout=50)
+        self.assertEqual(2, done.returncode, done.stderr)
+        return ([one.name for one in storage.rglob('*') if one.is_file()],
+                set(directory.iterdir()) - {storage, conf})
+
+    @ddt.data('backup', 'delete')
+    def test_storage_is_empty(self, method):
+        """Also when it is told so while it tidies up."""
+        self.assertEqual(([], set()), self.stop(f'{method} 1'))
+
+    def test_told_twice_it_does_not_wait(self):
+        self.assertNotEqual([], self.stop('delete 2')[0])

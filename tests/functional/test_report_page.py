@@ -1,0 +1,258 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The page of a report in a real browser."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+import testtools
+
+from cinder_backup_recovery_tests.certification import document
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import page
+from cinder_backup_recovery_tests.certification import results
+
+try:
+    from selenium import webdriver
+    from selenium.webdriver.chrome import service
+except ImportError:
+    webdriver = None
+
+_PHONE, _DESK = 360, 1280
+_UUID = '95768a00-5e36-4c0d-a19c-2b1e5d5a691f'
+_OBJECT = f'volume_{_UUID}/20261122181539/az_nova_backup_{_UUID}'
+#: Opens all that a reader can open.
+_OPEN = 'document.querySelectorAll("details").forEach(d => d.open = true);'
+#: Elements that reach out of the page to the right.
+_TOO_WIDE = '''
+return [...document.body.querySelectorAll('*')].filter(
+    e => e.getClientRects().length &&
+         e.getBoundingClientRect().right > arguments[0] + 0.5).map(
+    e => e.outerHTML.slice(0, 80)).concat(
+  document.documentElement.scrollWidth > arguments[0] ? ['the page'] : []);
+'''
+#: Texts that WCAG 2 calls too faint (AA).
+_FAINT = '''
+function rgb(text) { return text.match(/[\\d.]+/g).map(Number); }
+function light([r, g, b]) {
+  return [r, g, b].map(c => c / 255).map(
+    c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4).reduce(
+    (sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+}
+function ground(e) {
+  for (; e; e = e.parentElement) {
+    const c = rgb(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] == 1) return c;
+    if (c[3] != 0) throw 'a colour that shines through';
+  }
+  return [255, 255, 255];
+}
+const found = [];
+for (const e of document.body.querySelectorAll('*')) {
+  if (!e.getClientRects().length || e.closest('svg')) continue;
+  if (![...e.childNodes].some(
+        n => n.nodeType == 3 && n.textContent.trim())) continue;
+  const style = getComputedStyle(e);
+  const two = [light(rgb(style.color)), light(ground(e))].sort(
+    (a, b) => b - a);
+  const ratio = (two[0] + 0.05) / (two[1] + 0.05);
+  const size = parseFloat(style.fontSize);
+  const large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+  if (ratio < (large ? 3 : 4.5))
+    found.push(`${ratio.toFixed(2)}: ${e.outerHTML.slice(0, 80)}`);
+}
+return found;
+'''
+
+
+def need_browser():
+    """Skip where there is no browser, unless there has to be one.
+
+    :returns: the paths of the browser and of its driver
+    """
+    browser = shutil.which('chromium') or shutil.which('google-chrome')
+    driver = shutil.which('chromedriver')
+    missing = [name for name, found in (
+        ('chromium', browser), ('chromium-driver', driver),
+        ('selenium', webdriver)) if not found]
+    if missing:
+        reason = f'the page is opened nowhere without {", ".join(missing)}'
+        if os.environ.get('CBRT_REQUIRE_BROWSER') == '1':
+            raise AssertionError(reason)
+        raise testtools.TestCase.skipException(reason)
+    return browser, driver
+
+
+def make(fails=False):
+    """A page of the real suite's size.
+
+    :param fails: whether there is all that can be wrong
+    """
+    manifest = levels.load()
+    required = [f'cinder_backup_recovery_tests.{name}[id-{uuid}]'
+                for level in manifest.levels
+                for uuid, names in level.tests.items() for name in names]
+    outcome = [results.Result(
+        test_id, results.Status.PASS, 3.5 + number % 7,
+        story=f'   1.3 s  create volume backup-recovery-ba825bb5-volume-1\n'
+              f'   0.9 s  import full backup {_UUID}\n'
+              f'   0.0 s  it ends in an error: fail_reason: Invalid backup: '
+              f'object {_OBJECT}_metadata is missing\n'
+              f'   1.1 s  while full backup has this damage: metadata changed'
+    ) for number, test_id in enumerate(required)]
+    outcome[2] = results.Result(
+        required[2], results.Status.KNOWN, 1, f'known defect x: {_UUID}')
+    if fails:
+        outcome[0] = results.Result(
+            required[0], results.Status.FAIL, 60.5,
+            f'Traceback:\n  File "x.py"\nAssertionError: <script>throw 1'
+            f'</script>{"x" * 500}', '   1.0 s  compare: failed',
+            requests=(f'21:05:11 500 GET http://127.0.0.1:1/{"a" * 200}',))
+        outcome[1] = results.Result(required[1], results.Status.ERROR, 2,
+                                    'its worker ended before the test did')
+        outcome[3] = results.Result(required[3], results.Status.SKIP, 0,
+                                    'no Nova')
+        del outcome[4:20]
+    verdict = results.judge(required, outcome, manifest=manifest)
+    return page.render(document.build(required, outcome, verdict, manifest, {
+        'backup': 'vendor.drivers.backup.with.a.long.name.VendorBackupDriver',
+        'versions': {'cinder': '29.0.0', 'keystone': '30.0.0'},
+        'seconds': 392.2, 'denied': ['nothing'] if fails else [],
+        'contradictions': ['it has one'] if fails else [],
+        'configuration': {'tempest.conf': {'cinder_backup_recovery': {
+            'database_connection': f'mysql+pymysql://cinder:***@{_UUID}/c',
+            'an_option_with_a_name_that_is_rather_long_for_a_phone': ''}}},
+    }), manifest)
+
+
+class PageInBrowserTest(testtools.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        browser, driver = need_browser()
+        options = webdriver.ChromeOptions()
+        options.binary_location = browser
+        options.set_capability('goog:loggingPrefs',
+                               {'browser': 'ALL', 'performance': 'ALL'})
+        temporary = tempfile.TemporaryDirectory(prefix='cbrt-browser-')
+        cls.addClassCleanup(temporary.cleanup)
+        cls.directory = pathlib.Path(temporary.name)
+        for argument in ('--headless=new', '--no-sandbox',
+                         '--disable-dev-shm-usage',
+                         '--disable-background-networking',
+                         f'--user-data-dir={cls.directory / "profile"}'):
+            options.add_argument(argument)
+        with mock.patch.dict(os.environ, {'SE_OFFLINE': 'true',
+                                          'HOME': temporary.name}):
+            cls.browser = webdriver.Chrome(
+                options=options, service=service.Service(driver))
+        cls.addClassCleanup(cls.browser.quit)
+
+    def open(self, text, width=_DESK, scheme='light'):
+        """Open a page.
+
+        :returns: the addresses that it asked for, and what the console says
+        """
+        path = self.directory / f'{self.id().rpartition(".")[2]}.html'
+        path.write_text(text)
+        self.browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
+            'width': width, 'height': 800, 'deviceScaleFactor': 2,
+            'mobile': width == _PHONE})
+        self.browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {
+            'features': [{'name': 'prefers-color-scheme', 'value': scheme}]})
+        for kind in ('performance', 'browser'):
+            self.browser.get_log(kind)
+        self.browser.get(path.as_uri())
+        self.browser.execute_script(_OPEN)
+        asked = []
+        for entry in self.browser.get_log('performance'):
+            message = json.loads(entry['message'])['message']
+            if message['method'] == 'Network.requestWillBeSent':
+                asked.append(message['params']['request']['url'])
+        return ([url for url in asked
+                 if url != path.as_uri() and not url.startswith('data:')],
+                [entry['message'] for entry in self.browser.get_log('browser')
+                 ])
+
+    def text(self):
+        return self.browser.find_element('tag name', 'body').text
+
+    def test_quiet(self):
+        """It asks nobody for anything, and the console has nothing to say."""
+        for fails in (False, True):
+            self.assertEqual(([], []), self.open(make(fails)))
+
+    def test_phone(self):
+        """All is there without scrolling to the side."""
+        for fails in (False, True):
+            self.open(make(fails), _PHONE)
+            self.assertEqual(_PHONE, self.browser.execute_script(
+                'return innerWidth'))
+            self.assertEqual([], self.browser.execute_script(
+                _TOO_WIDE, _PHONE))
+
+    def test_contrast(self):
+        for fails in (False, True):
+            text = make(fails)
+            seen = set()
+            for scheme in ('light', 'dark'):
+                self.open(text, scheme=scheme)
+                self.assertEqual([], self.browser.execute_script(_FAINT))
+                seen.add(self.browser.execute_script(
+                    'return getComputedStyle(document.body).backgroundColor'))
+            self.assertEqual(2, len(seen))
+
+    def test_what_is_read_first(self):
+        self.open(make(), _PHONE)
+        text = self.text()
+        for part in ('certified', 'What was proved', 'record', 'recovery',
+                     'verified', 'portable', 'earned',
+                     'Damages, and what the imports answered',
+                     'Where the time went', 'known defect x'):
+            self.assertIn(part, text)
+        self.assertNotIn('What went wrong', text)
+        bar = self.browser.find_element('css selector', '.durations svg')
+        self.assertGreater(bar.rect['width'], _PHONE / 2)
+
+    def test_what_is_read_first_of_a_failure(self):
+        self.open(make(True), _PHONE)
+        text = self.text()
+        for part in ('error', 'What is in the way', 'What went wrong',
+                     'AssertionError: <script>throw 1</script>',
+                     '500 GET http://127.0.0.1:1/', 'compare: failed',
+                     'not run', 'it has one'):
+            self.assertIn(part, text)
+
+    def test_these_checks(self):
+        """Each of them finds what it is there for."""
+        good = make()
+        broken = good.replace("img-src data:", "img-src *").replace(
+            '</body>', '<img src="http://127.0.0.1:9/x.png"></body>')
+        asked, said = self.open(broken)
+        self.assertEqual(['http://127.0.0.1:9/x.png'], asked)
+        # Where the policy of the page is as it was, nobody is asked.
+        asked, said = self.open(good.replace(
+            '</body>', '<script src="http://127.0.0.1:9/x.js"></script>'
+                       '</body>'))
+        self.assertEqual(1, len(said), said)
+        self.open(good.replace('overflow-wrap: anywhere', ''), _PHONE)
+        self.assertNotEqual([], self.browser.execute_script(
+            _TOO_WIDE, _PHONE))
+        for scheme, colour in (('light', '#566074'), ('dark', '#a4aec0')):
+            self.assertIn(colour, good)
+            self.open(good.replace(colour, '#808080'), scheme=scheme)
+            self.assertNotEqual([], self.browser.execute_script(_FAINT))

@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A report of a small suite, made by a real run of it."""
+
+import contextlib
+import io
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import fixtures
+
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import report
+from cinder_backup_recovery_tests.certification import runner
+
+#: Planted in all that a run is told, and in what its tests say. One has what
+#: must be quoted in URLs, JSON and HTML, one is short.
+SECRETS = {'profile': 'plant<"&\'/%>ed-in-profile',
+           'tempest.conf': 'planted-in-tempest-conf',
+           'database': 'planted+in/database',
+           'environment': 'planted-in-environment',
+           'short': 'Kx7q'}
+_PACKAGE = 'small_suite'
+
+_SUITE = '''
+import logging, os, time
+import testtools
+from tempest.lib import decorators
+from testtools import content
+from testtools import content_type
+from cinder_backup_recovery_tests import known_defects
+
+
+class Base(testtools.testcase.WithAttributes, testtools.TestCase):
+    """What they share."""
+
+    def tell(self, *lines):
+        self.addDetail('story', content.text_content('\\n'.join(lines)))
+
+
+class RecordTest(Base):
+    """A record says what it must. It says no more."""
+
+    @decorators.idempotent_id('00000000-0000-4000-8000-000000000001')
+    def test_told(self):
+        self.tell('   0.1 s  create volume v', '   2.0 s  and it is right')
+
+    @decorators.idempotent_id('00000000-0000-4000-8000-000000000002')
+    def test_known(self):
+        with known_defects.expected(
+                self, ['import-negative-size'], 'import-negative-size'):
+            self.fail('more quota than before')
+
+
+class VerifyTest(Base):
+    """A damaged backup is refused."""
+
+    @decorators.idempotent_id('00000000-0000-4000-8000-000000000003')
+    def test_damaged(self):
+        uuid = '95768a00-5e36-4c0d-a19c-2b1e5d5a691f'
+        self.tell(
+            f'   0.5 s  import full backup {uuid}',
+            '   0.0 s  it ends in an error: fail_reason: Invalid backup: '
+            'object x/metadata is missing',
+            '   1.1 s  while full backup has this damage: metadata missing',
+            f'   0.5 s  import incremental backup {uuid}',
+            f'   0.4 s  import full backup {uuid}',
+            '   0.0 s  it ends in an error: fail_reason: <b>no</b>',
+            '   1.1 s  while full backup has this damage: chunk empty')
+
+    @decorators.idempotent_id('00000000-0000-4000-8000-000000000004')
+    def test_maybe(self):
+        if not os.environ.get('REPORT_FAILS'):
+            return
+        self.tell('   0.1 s  create volume v', '   0.2 s  compare: failed')
+        secrets = [os.environ[name] for name in sorted(os.environ)
+                   if name.startswith('PLANTED_')]
+        self.addDetail('pythonlogging', content.text_content(
+            '2026-11-22 21:05:11,214 1 INFO     [tempest.lib.common.'
+            'rest_client] Request (VerifyTest:test_maybe): 500 GET '
+            f'http://127.0.0.1:1/v3/backups?x={secrets[0]} 0.021s\\n'
+            f'2026-11-22 21:05:11,215 1 DEBUG [x] {secrets}'))
+        # What is in pieces must not come through whole.
+        half = len(secrets[1]) // 2
+        self.addDetail('cut', content.Content(
+            content_type.ContentType('application', 'x'),
+            lambda: [secrets[1][:half].encode(), secrets[1][half:].encode()]))
+        print('said', *secrets, flush=True)
+        self.fail(f'<script>alert(1)</script> {secrets}')
+'''
+_ID = '00000000-0000-4000-8000-{:012}'
+
+
+def manifest():
+    """The levels of the small suite."""
+    def tests(cls, *names):
+        return {_ID.format(number): (f'{_PACKAGE}.test_x.{cls}.{name}',)
+                for number, name in names}
+
+    return levels.Manifest((
+        levels.Level('record', 'A record', 'It is right.', True, (),
+                     tests('RecordTest', (1, 'test_told'),
+                           (2, 'test_known'))),
+        levels.Level('verified', 'Damage', 'It is found.', False,
+                     ('import_verify',),
+                     tests('VerifyTest', (3, 'test_damaged'),
+                           (4, 'test_maybe')))))
+
+
+class SmallReport(fixtures.Fixture):
+    """Run the small suite, and write a report of it.
+
+    :param fails: whether one of its tests fails, and says all secrets
+    :ivar directory: where the report is
+    :ivar out: what was printed
+    """
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self._fails = fails
+
+    def _setUp(self):
+        root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        suite = root / _PACKAGE
+        suite.mkdir()
+        (suite / '__init__.py').touch()
+        (suite / 'test_x.py').write_text(_SUITE)
+        self.useFixture(fixtures.MockPatchObject(runner, '_PACKAGE', suite))
+        variables = {'PYTHONPATH': str(root), 'OS_PASSWORD':
+                     SECRETS['environment'], **{
+                         f'PLANTED_{number}': secret for number, secret in
+                         enumerate(SECRETS.values())}}
+        if self._fails:
+            variables['REPORT_FAILS'] = '1'
+        self.directory = root / 'report'
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self._make(root, variables)
+        self.out = out.getvalue()
+
+    def _make(self, root, variables):
+        files = report.Report(self.directory)
+        files.learn(variables)
+        conf = root / 'tempest.conf'
+        conf.write_text(
+            f'[auth]\nadmin_password = {SECRETS["tempest.conf"]}\n'
+            f'[vendor]\nkey = {SECRETS["short"]}\nurl = http://h/?k='
+            f'{SECRETS["short"]}\n[cinder_backup_recovery]\n'
+            f'database_connection = mysql+pymysql://cinder:'
+            f'planted+in%2Fdatabase@db/cinder\n')
+        files.show_file('tempest.conf', conf)
+        files.show('profile.yaml', {
+            'connect': {'password': SECRETS['profile']}, 'name': 'small'})
+        # The logs of services, too.
+        files.logs.mkdir()
+        (files.logs / 'cinder.log').write_text(
+            f'a line\n{list(SECRETS.values())}\n', errors='surrogateescape')
+        environment = runner.environment(variables, root)
+        # As stestr lists them, which takes long.
+        required = [f'{name}[id-{uuid}]' for level in manifest().levels
+                    for uuid, names in level.tests.items() for name in names]
+        (root / 'stestr').mkdir()
+        subprocess.run(
+            [sys.executable, '-m', 'stestr', '--repo-url',
+             str(root / 'stestr'), 'init'], env=environment, check=True)
+        run = runner.Run(root / 'stestr', environment, required, 1,
+                         recorder=files.recorder())
+        run(lambda test_id: None, lambda result: print(result))
+        files.write(
+            required, run.results, manifest(), backup='vendor',
+            versions={'cinder': '29.0.0'}, seconds=12.5)
+
+    def copy(self, target):
+        """A copy of the report, to be changed.
+
+        :param target: where it goes
+        :returns: its directory
+        """
+        return pathlib.Path(shutil.copytree(self.directory, target))
+
+
+def change(directory, name, function):
+    """Edit a JSON file of a report.
+
+    :param function: is given the document, and changes it
+    """
+    path = directory / name
+    document = json.loads(path.read_text())
+    function(document)
+    path.write_text(json.dumps(document, indent=2) + '\n')

@@ -1,0 +1,307 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The levels of a certification, and what earns them."""
+
+import contextlib
+import dataclasses
+import io
+import pathlib
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import manifest
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import runner
+
+PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
+LACKS = '[cinder_backup_recovery_feature_enabled] {} is false'
+
+
+def uuid(number):
+    return f'00000000-0000-4000-8000-{number:012}'
+
+
+def test_id(name, number, attributes=''):
+    return (f'cinder_backup_recovery_tests.m.{name}'
+            f'[id-{uuid(number)}{attributes}]')
+
+
+#: A suite of three classes, the first test of which has two sets of data.
+SUITE = [test_id('A.test_1_x', 1), test_id('A.test_1_y', 1),
+         test_id('A.test_2', 2, ',negative'),
+         test_id('B.test_3', 3, ',serial'), test_id('C.test_4', 4)]
+
+
+def level(name, tests, required=False, essential=()):
+    return levels.Level(name, f'Title of {name}', 'It proves.', required,
+                        tuple(essential), tests)
+
+
+def small():
+    return levels.Manifest((
+        level('low', {uuid(1): ('m.A.test_1_x', 'm.A.test_1_y'),
+                      uuid(2): ('m.A.test_2',)}, True, ['row_loss_hard']),
+        level('high', {uuid(3): ('m.B.test_3',), uuid(4): ('m.C.test_4',)},
+              essential=['import_verify'])))
+
+
+def result(test, status=PASS, reason=''):
+    return results.Result(test, status, 1.0, reason)
+
+
+def set_up(cls, status, reason='', what='setUpClass'):
+    return result(f'{what} (cinder_backup_recovery_tests.m.{cls})', status,
+                  reason)
+
+
+class ManifestTest(testtools.TestCase):
+    def test_the_suite_is_in_it(self):
+        """Each test is in a level, and each that a level names is there."""
+        tests = manifest.suite()
+        self.assertEqual([], manifest.differences(levels.load(), tests))
+        self.assertGreater(len(tests), 100)
+
+    def test_levels(self):
+        """What the documents promise."""
+        self.assertEqual(
+            {'record': True, 'recovery': True, 'verified': False,
+             'portable': False},
+            {one.name: one.required for one in levels.load().levels})
+
+    def test_in_no_level(self):
+        for test in (test_id('A.test_5', 5),
+                     # As another test than the one that was looked at.
+                     test_id('A.test_2', 5), test_id('A.test_9', 2),
+                     'cinder_backup_recovery_tests.m.A.test_2'):
+            self.assertEqual(
+                [f'{levels.plain(test)} is in no level'],
+                manifest.differences(small(), [*SUITE, test]))
+
+    def test_gone(self):
+        for gone in SUITE:
+            name = levels.plain(gone)
+            of = small().level_of(gone).name
+            self.assertEqual(
+                [f'{of} asks for {name}, which the suite does not have'],
+                manifest.differences(
+                    small(), [test for test in SUITE if test != gone]))
+
+    def test_the_digest_is_of_what_it_says(self):
+        self.assertEqual(small().digest, small().digest)
+        changed = dataclasses.replace(small().levels[0], required=False)
+        self.assertNotEqual(
+            small().digest,
+            levels.Manifest((changed, small().levels[1])).digest)
+
+    def test_refresh(self):
+        """What is new goes where its class is, if that is one place."""
+        suite = [*SUITE[:2], test_id('A.test_6', 6),
+                 # Moved to another class, and still the same test.
+                 test_id('A.test_3', 3), test_id('D.test_7', 7)]
+        found, left = levels.refresh(small(), suite)
+        self.assertEqual(
+            {uuid(1): ('m.A.test_1_x', 'm.A.test_1_y'),
+             uuid(6): ('m.A.test_6',)}, found.levels[0].tests)
+        self.assertEqual({uuid(3): ('m.A.test_3',)}, found.levels[1].tests)
+        self.assertEqual([suite[-1]], left)
+
+    def test_a_file_that_is_none(self):
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        path = directory / 'levels.json'
+        for text in ('', '[]', '{"levels": [{"name": "low"}]}'):
+            path.write_text(text)
+            error = self.assertRaises(levels.ManifestError, levels.load, path)
+            self.assertIn('is no manifest of levels', str(error))
+        self.assertRaises(levels.ManifestError, levels.load, directory)
+
+
+class CommandTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.useFixture(fixtures.MockPatchObject(
+            levels, 'PATH', directory / 'levels.json'))
+        levels.PATH.write_text(levels.json.dumps(small().as_document()))
+
+    def program(self, tests, *arguments):
+        out = io.StringIO()
+        with fixtures.MockPatchObject(manifest, 'suite', lambda: tests):
+            with contextlib.redirect_stdout(out), (
+                    contextlib.redirect_stderr(out)):
+                return manifest.main(arguments), out.getvalue()
+
+    def test_in_order(self):
+        self.assertEqual((0, ''), self.program(SUITE))
+
+    def test_put_right(self):
+        suite = [*SUITE, test_id('A.test_6', 6)]
+        code, out = self.program(suite)
+        self.assertEqual(1, code)
+        self.assertIn('m.A.test_6 is in no level', out)
+        self.assertEqual((0, ''), self.program(suite, '--write'))
+        self.assertEqual((0, ''), self.program(suite))
+        code, out = self.program([*suite, test_id('D.test_7', 7)], '--write')
+        self.assertEqual(1, code)
+        self.assertIn('m.D.test_7 is in no level', out)
+
+    def test_no_suite(self):
+        def fail():
+            raise runner.RunError('not listed')
+
+        with fixtures.MockPatchObject(manifest, 'suite', fail):
+            with contextlib.redirect_stderr(io.StringIO()) as err:
+                self.assertEqual(3, manifest.main([]))
+        self.assertEqual('error: not listed\n', err.getvalue())
+
+
+class EarnedTest(testtools.TestCase):
+    def judge(self, *instead, without=(), suite=SUITE, **kwargs):
+        """Everything passes but what is said."""
+        outcome = [result(test) for test in SUITE
+                   if not any(one.covers(test) for one in instead) and
+                   levels.plain(test) not in without]
+        kwargs.setdefault('manifest', small())
+        verdict = results.judge(suite, [*outcome, *instead], **kwargs)
+        self.assertEqual(['low', 'high'],
+                         [one.level for one in verdict.earned])
+        return (int(verdict.code), list(verdict.reasons),
+                [one.state.value for one in verdict.earned])
+
+    def test_earned(self):
+        self.assertEqual((0, [], ['earned', 'earned']), self.judge())
+
+    def test_a_known_defect_counts(self):
+        self.assertEqual(
+            (0, [], ['earned', 'earned']),
+            self.judge(result(SUITE[3], KNOWN, 'known defect x')))
+
+    def test_a_defect_of_the_driver_does_not_count(self):
+        """What gives wrong bytes back has not shown that volumes come back."""
+        reason = ('known defect zeros-of-incremental: stale data (no number '
+                  'known)\nTraceback')
+        self.assertEqual(
+            (2, ['B.test_3 met a defect of the driver itself: ' +
+                 reason.split('\n')[0]], ['earned', 'not shown']),
+            self.judge(result(SUITE[3], KNOWN, reason)))
+        reason = reason.replace('zeros-of-incremental', 'import-deep-json')
+        self.assertEqual((0, [], ['earned', 'earned']),
+                         self.judge(result(SUITE[3], KNOWN, reason)))
+
+    def test_known_defects_alone_show_nothing(self):
+        self.assertEqual(
+            (2, ['no test of the level high passed'],
+             ['earned', 'not shown']),
+            self.judge(*(result(test, KNOWN, 'known defect x')
+                         for test in SUITE[3:])))
+
+    def test_failed(self):
+        for bad, word, expected in ((FAIL, 'failed', 1), (ERROR, 'error', 3)):
+            for one in (result(SUITE[3], bad, 'why'),
+                        set_up('B', bad, 'why'),
+                        set_up('B', bad, 'why', 'tearDownClass'),
+                        result('setUpModule (cinder_backup_recovery_tests.m)',
+                               bad, 'why')):
+                code, reasons, states = self.judge(one)
+                self.assertEqual((expected, word), (code, states[1]), one)
+                self.assertEqual(
+                    word if 'Module' in one.test_id else 'earned', states[0])
+                self.assertEqual(1, len(reasons))
+
+    def test_filtered(self):
+        code, reasons, states = self.judge(without=['m.A.test_1_y'])
+        self.assertEqual((2, ['not shown', 'earned']), (code, states))
+        self.assertEqual(['cinder_backup_recovery_tests.m.A.test_1_y did not '
+                          'run'], reasons)
+
+    def test_skipped(self):
+        """No reason is good enough that the profile does not give."""
+        for reason in ('no Nova', LACKS.format('incremental'), ''):
+            for one in result(SUITE[3], SKIP, reason), set_up(
+                    'B', SKIP, f'B: {reason}'):
+                code, reasons, states = self.judge(
+                    one, denied=['row_loss_soft'])
+                self.assertEqual((2, ['earned', 'not shown']),
+                                 (code, states))
+                self.assertEqual(1, len(reasons))
+
+    def test_explained(self):
+        """What is lacking is said, and the rest counts."""
+        for one in (result(SUITE[3], SKIP, LACKS.format('incremental')),
+                    set_up('B', SKIP, 'B: ' + LACKS.format('incremental'))):
+            self.assertEqual((0, [], ['earned', 'earned']),
+                             self.judge(one, denied=['incremental']))
+            verdict = results.judge(
+                SUITE, [*map(result, SUITE[:3]), one, result(SUITE[4])],
+                manifest=small(), denied=['incremental'])
+            self.assertEqual([{}, {'incremental': 1}],
+                             [one.without for one in verdict.earned])
+
+    def test_explained_to_the_last(self):
+        """A profile that denies everything has shown nothing."""
+        reason = LACKS.format('incremental')
+        self.assertEqual(
+            (2, ['no test of the level high passed'],
+             ['earned', 'not shown']),
+            self.judge(*(result(test, SKIP, reason) for test in SUITE[3:]),
+                       denied=['incremental']))
+
+    def test_a_known_skip_needs_a_skip(self):
+        code, _, states = self.judge(
+            result(SUITE[3], FAIL, LACKS.format('incremental')),
+            denied=['incremental'])
+        self.assertEqual((1, 'failed'), (code, states[1]))
+
+    def test_not_claimed(self):
+        reason = LACKS.format('import_verify')
+        self.assertEqual(
+            (0, [], ['earned', 'not claimed']),
+            self.judge(*(result(test, SKIP, reason) for test in SUITE[3:]),
+                       denied=['import_verify']))
+
+    def test_not_to_be_denied(self):
+        code, reasons, states = self.judge(denied=['row_loss_hard'])
+        self.assertEqual((2, ['not claimed', 'earned']), (code, states))
+        self.assertEqual(['nothing is certified without the level low, which '
+                          'the profile denies: row_loss_hard'], reasons)
+
+    def test_denied_and_there(self):
+        self.assertEqual(
+            (2, ['it has one'], ['earned', 'earned']),
+            self.judge(contradictions=['it has one']))
+
+    def test_a_deleted_test(self):
+        """Taken out of the code, so that nobody misses it there."""
+        self.assertEqual(
+            (2, ['the suite has no m.C.test_4, which the level high asks '
+                 'for'], ['earned', 'not shown']),
+            self.judge(suite=SUITE[:-1], without=['m.C.test_4']))
+
+    def test_a_test_of_no_level(self):
+        more = test_id('A.test_6', 6)
+        self.assertEqual(
+            (2, ['m.A.test_6 is in no level'], ['earned', 'earned']),
+            self.judge(result(more), suite=[*SUITE, more]))
+
+    def test_a_result_of_another_suite(self):
+        self.assertEqual(
+            (2, ['X.test_1 is not of the suite'], ['earned', 'earned']),
+            self.judge(result('m.X.test_1')))
+
+    def test_an_empty_level(self):
+        code, reasons, _ = self.judge(
+            manifest=levels.Manifest((level('low', {}), level('high', {}))),
+            suite=SUITE)
+        self.assertEqual(2, code)
+        self.assertIn('no test of the level low passed', reasons)

@@ -1,0 +1,159 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is taken out of a report, and what stays."""
+
+import json
+
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests.certification import redact
+
+SECRET = 'Zq7!x/"y&z'
+CONF = '''
+[DEFAULT]
+# a comment = nothing
+transport_url = rabbit://openstack:rab%2Fbit-7@mq:5672/
+backup_driver = vendor.Driver
+multi = one
+multi = two
+long = first
+    second
+debug
+[auth]
+admin_username = admin
+admin_password = Zq7!x/"y&z
+[keystone_authtoken]
+service_token_roles = service
+[cinder_backup_recovery]
+database_connection = mysql+pymysql://cinder:sea-cret@db/cinder?charset=utf8
+rbd_keyring = /etc/ceph/keyring
+note = the password is sea-cret
+[vendor]
+s3_secret_key = first-of-two
+s3_secret_key = second-of-two
+empty_password =
+use_credentials = true
+'''
+
+
+class RedactTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.redact = redact.Redactor()
+
+    def test_names(self):
+        for name in ('password', 'OS_PASSWORD', 'admin_password', 'adminPass',
+                     'X-Auth-Token', 'memcache_secret_key', 'access_key',
+                     'ssl_key_password', 'backup_encryption_key', 'api_key',
+                     'S3_ACCESS_KEY_ID', 'swift_hash_path_suffix', 'passwd'):
+            self.assertTrue(redact.is_secret(name), name)
+        for name in ('username', 'rbd_keyring', 'key_repository',
+                     'service_token_roles', 'passive', 'monkey', 'bypass',
+                     'password_file', 'backup_driver', 'tokens_per_second'):
+            self.assertFalse(redact.is_secret(name), name)
+
+    def test_a_known_one_wherever_it_is(self):
+        self.redact.learn(SECRET)
+        for text in (SECRET, f'a{SECRET}b', f'http://x/?q={SECRET}',
+                     json.dumps({'x': SECRET}), repr([SECRET]),
+                     'Zq7%21x/%22y%26z', 'Zq7%21x%2F%22y%26z',
+                     'Zq7!x/&quot;y&amp;z'):
+            clean = self.redact(f'before {text} after')
+            for left in ('Zq7', 'y&z', 'y&amp;z', 'y%26z'):
+                self.assertNotIn(left, clean)
+            self.assertIn('***', clean)
+            self.assertTrue(clean.startswith('before ') and
+                            clean.endswith(' after'), clean)
+
+    def test_a_short_one_as_a_word(self):
+        self.redact.learn('admin')
+        self.assertEqual('an administrator is *** here',
+                         self.redact('an administrator is admin here'))
+
+    def test_what_is_none(self):
+        for value in ('', 'abc', 'true', 'None', '***'):
+            self.redact.learn(value)
+        text = 'abc true None *** and nothing else'
+        self.assertEqual(text, self.redact(text))
+
+    def test_unknown_ones(self):
+        for text, expected in (
+                ('mysql+pymysql://cinder:x@db/c', 'mysql+pymysql://cinder:***'
+                                                  '@db/c'),
+                ('http://u:a@b@host/', 'http://u:***@host/'),
+                ('password=abc, next=1', 'password=***, next=1'),
+                ('"admin_password": "a b\\"c", "x": 1',
+                 '"admin_password": ***, "x": 1'),
+                ("{'OS_PASSWORD': 'a b', 'y': 2}",
+                 "{'OS_PASSWORD': ***, 'y': 2}"),
+                ("'X-Auth-Token': b'gAAA'", "'X-Auth-Token': b***"),
+                ('--os-token: 12ab}', '--os-token: ***}'),
+                ('Authorization: Basic YTpi\nnext', 'Authorization: ***\n'
+                                                    'next'),
+                ('the token gAAAAA' + 'b' * 60 + ' is bad', 'the token *** '
+                                                            'is bad'),
+                ('-----BEGIN RSA PRIVATE KEY-----\nabc\n'
+                 '-----END RSA PRIVATE KEY-----\nrest', '***\nrest'),
+                ('-----BEGIN PRIVATE KEY-----\ncut off', '***')):
+            self.assertEqual(expected, self.redact(text))
+            self.assertEqual(expected, self.redact(self.redact(text)))
+
+    def test_what_stays(self):
+        for text in ('http://127.0.0.1:8776/v3/x', 'the token is expired',
+                     'keystone_authtoken: section', 'secrets: none',
+                     'import backup 1f from its record: failed',
+                     '  0.1 s  each of the 1073741824 bytes is the same',
+                     'a@b and c:d'):
+            self.assertEqual(text, self.redact(text))
+
+    def test_long_texts(self):
+        """In a time that grows with their length, and no faster."""
+        self.redact.learn(SECRET)
+        with fixtures.Timeout(20, gentle=True):
+            for piece in ('A', 'a_', 'a.', '://a:', '://', '-', '[', '"',
+                          'password', 'password=', 'a:@', '\\', "='"):
+                text = piece * 200000
+                self.redact(text + ' ' + text)
+
+    def test_a_file(self):
+        found = self.redact.ini(CONF)
+        self.assertEqual({
+            'DEFAULT': {
+                'transport_url': 'rabbit://openstack:***@mq:5672/',
+                'backup_driver': 'vendor.Driver', 'multi': 'one\ntwo',
+                'long': 'first\nsecond', 'debug': ''},
+            'auth': {'admin_username': 'admin', 'admin_password': '***'},
+            'keystone_authtoken': {'service_token_roles': 'service'},
+            'cinder_backup_recovery': {
+                'database_connection':
+                    'mysql+pymysql://cinder:***@db/cinder?charset=utf8',
+                'rbd_keyring': '/etc/ceph/keyring',
+                'note': 'the password is ***'},
+            'vendor': {'s3_secret_key': '***', 'empty_password': '',
+                       'use_credentials': 'true'},
+        }, found)
+        for secret in (SECRET, 'rab%2Fbit-7', 'rab/bit-7', 'sea-cret',
+                       'first-of-two', 'second-of-two'):
+            self.assertEqual('x *** y', self.redact(f'x {secret} y'))
+
+    def test_nested_options(self):
+        found = self.redact.mapping({
+            'connect': {'password': 'one-of-them', 'retries': 3,
+                        'urls': ['http://u:two-of-them@h/', 'plain']},
+            'run': {'quick': True, 'nothing': None, 'passwords': 5}})
+        self.assertEqual({
+            'connect': {'password': '***', 'retries': 3,
+                        'urls': ['http://u:***@h/', 'plain']},
+            'run': {'quick': True, 'nothing': None, 'passwords': 5}}, found)
+        self.assertEqual('*** ***', self.redact('one-of-them two-of-them'))

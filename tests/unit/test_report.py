@@ -1,0 +1,563 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The reports of a run, and the check of somebody else's."""
+
+import contextlib
+import io
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import fixtures
+import jsonschema
+import subunit
+import testtools
+
+from cinder_backup_recovery_tests.certification import digests
+from cinder_backup_recovery_tests.certification import document as document_
+from cinder_backup_recovery_tests.certification import junit
+from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.certification import page
+from cinder_backup_recovery_tests.certification import report
+from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import table
+from tests.unit import reports
+
+
+class ReportTestCase(testtools.TestCase):
+    """With one good report and one with a failure, both of real runs."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name, fails in (('good', False), ('bad', True)):
+            fixture = reports.SmallReport(fails)
+            fixture.setUp()
+            cls.addClassCleanup(fixture.cleanUp)
+            setattr(cls, name, fixture)
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(levels, 'load',
+                                                 self._load))
+        self.temporary = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+
+    def _load(self, path=None, load=levels.load):
+        return load(path) if path else reports.manifest()
+
+    def document(self, fixture):
+        return json.loads((fixture.directory / 'results.json').read_text())
+
+
+class ReportTest(ReportTestCase):
+    def test_files(self):
+        for fixture in self.good, self.bad:
+            self.assertEqual(
+                ['SHA256SUMS', 'junit.xml', 'levels.json', 'logs',
+                 'report.html', 'results.json', 'results.subunit'],
+                sorted(path.name for path in fixture.directory.iterdir()))
+            # Anybody can check them.
+            subprocess.run(['sha256sum', '--check', '--strict', '--quiet',
+                            'SHA256SUMS'], cwd=fixture.directory, check=True)
+            self.assertIn('logs/cinder.log', digests.read(fixture.directory))
+
+    def test_document(self):
+        document = self.document(self.good)
+        self.assertEqual([], document_.problems(document))
+        self.assertEqual(
+            ('certified', [], [('record', 'earned', {'pass': 1, 'known': 1}),
+                               ('verified', 'earned', {'pass': 2})]),
+            (document['verdict'], document['reasons'],
+             [(one['name'], one['state'], one['counts'])
+              for one in document['levels']]))
+        self.assertEqual(reports.manifest().digest, document['manifest'])
+        self.assertEqual(('failed', 'failed'), (
+            self.document(self.bad)['verdict'],
+            self.document(self.bad)['levels'][1]['state']))
+
+    def test_schema(self):
+        """It is one itself, and lets nothing else pass."""
+        path = pathlib.Path(report.__file__).parent / 'data' / (
+            f'results-{document_.VERSION}.schema.json')
+        jsonschema.Draft202012Validator.check_schema(
+            json.loads(path.read_text()))
+        good = self.document(self.good)
+        for name in good:
+            without = {key: value for key, value in good.items()
+                       if key != name}
+            # What only one kind of run has is not asked for.
+            self.assertTrue(document_.problems(without), name)
+            self.assertTrue(document_.problems({**good, name: 1.5})
+                            if name != 'seconds' else
+                            document_.problems({**good, name: '1'}), name)
+        good['tests'][0]['status'] = 'maybe'
+        self.assertThat(document_.problems(good)[0],
+                        testtools.matchers.StartsWith('$.tests[0].status: '))
+
+    def test_no_secret_in_any_file(self):
+        """Also where it was cut, quoted, printed or logged by a test."""
+        document = self.document(self.bad)
+        failed, = (test for test in document['tests']
+                   if test['status'] == 'fail')
+        self.assertIn('***', failed['reason'])
+        self.assertEqual('***', document['configuration']['tempest.conf'][
+            'auth']['admin_password'])
+        self.assertIn('a line\n', (
+            self.bad.directory / 'logs' / 'cinder.log').read_text())
+        for fixture in self.bad, self.good:
+            texts = {path.name: path.read_bytes()
+                     for path in fixture.directory.rglob('*')
+                     if path.is_file()}
+            texts['terminal'] = fixture.out.encode()
+            texts['attachments'] = self.attachments(fixture)
+            for secret in (*reports.SECRETS.values(), 'plant<', 'plant&lt;',
+                           'planted+in%2F', 'planted%2Bin', 'ed-in-profile'):
+                self.assertEqual([], [name for name, text in texts.items()
+                                      if secret.encode() in text], secret)
+
+    def attachments(self, fixture):
+        """Those of the stream, of which each may be in several pieces."""
+        found = []
+
+        def take(case):
+            for name, content in case['details'].items():
+                found.append(name.encode() + b''.join(content.iter_bytes()))
+
+        into = testtools.StreamToDict(take)
+        into.startTestRun()
+        with (fixture.directory / 'results.subunit').open('rb') as file:
+            subunit.ByteStreamToStreamResult(file, 'stdout').run(into)
+        into.stopTestRun()
+        self.assertTrue(any(one.startswith(b'story') for one in found))
+        return b'\n'.join(found)
+
+    def test_requests_of_a_failing_test(self):
+        failed, = (test for test in self.document(self.bad)['tests']
+                   if test['status'] == 'fail')
+        self.assertEqual(
+            ['21:05:11 500 GET http://127.0.0.1:1/v3/backups?x=*** 0.021s'],
+            failed['requests'])
+
+    def test_junit(self):
+        suite = ElementTree.parse(self.bad.directory / 'junit.xml').getroot()
+        self.assertEqual(
+            ('4', '1', '0', '1'),
+            tuple(suite.get(name) for name in ('tests', 'failures', 'errors',
+                                               'skipped')))
+        failure = suite.find('.//failure')
+        self.assertIn('<script>', failure.get('message'))
+        known = suite.find('.//skipped')
+        self.assertIn('known defect import-negative-size', known.get(
+            'message'))
+        case = suite.find('testcase[@classname="small_suite.test_x.'
+                          'RecordTest"]')
+        self.assertTrue(case.get('name').startswith('test_'))
+
+    def test_junit_of_what_did_not_run(self):
+        document = self.document(self.good)
+        document['tests'] = [
+            {'id': 'setUpClass (small_suite.test_x.RecordTest)',
+             'status': 'skip', 'seconds': 0, 'reason': 'lacks\x1bit',
+             'story': []}]
+        suite = ElementTree.fromstring(junit.render(document).encode())
+        self.assertEqual(
+            ('3', '0', '2', '1'),
+            tuple(suite.get(name) for name in ('tests', 'failures', 'errors',
+                                               'skipped')))
+        self.assertEqual('lacks\ufffdit', suite.find('.//skipped').text)
+        self.assertEqual('setUpClass', suite.find('testcase').get('name'))
+
+    def test_table_still_reads_it(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(0, table.main(
+                [str(self.good.directory / 'results.json')]))
+        self.assertIn('3 pass, 1 known', out.getvalue())
+
+    def test_an_older_report_goes_and_nothing_else(self):
+        directory = self.good.copy(self.temporary / 'again')
+        (directory / 'mine.txt').touch()
+        (directory / 'logs' / 'mine.log').touch()
+        report.Report(directory)
+        self.assertEqual(
+            ['logs', 'mine.log', 'mine.txt'],
+            sorted(path.name for path in directory.rglob('*')))
+
+    def test_a_list_of_digests_that_points_elsewhere(self):
+        """Nothing outside of the report is removed."""
+        mine = self.temporary / 'mine'
+        mine.touch()
+        for name in '../mine', str(mine):
+            directory = self.temporary / 'report'
+            directory.mkdir(exist_ok=True)
+            (directory / 'SHA256SUMS').write_text(f'{"0" * 64}  {name}\n')
+            report.Report(directory)
+            self.assertTrue(mine.exists())
+
+
+class PageTest(ReportTestCase):
+    def page(self, fixture):
+        return (fixture.directory / 'report.html').read_text()
+
+    def test_asks_nobody(self):
+        for fixture in self.good, self.bad:
+            text = self.page(fixture)
+            self.assertIn("default-src 'none'", text)
+            self.assertEqual([], re.findall(
+                r'<(?:script|img|iframe|link rel="stylesheet)', text))
+            self.assertEqual([], re.findall(
+                r'(?:src|href)="(?!#|data:)', text))
+            self.assertNotIn('url(', text)
+
+    def test_nothing_of_a_test_is_markup(self):
+        self.assertIn('&lt;script&gt;alert(1)', self.page(self.bad))
+        self.assertIn('&lt;b&gt;no&lt;/b&gt;', self.page(self.bad))
+
+    def test_damages(self):
+        text = ' '.join(self.page(self.good).split())
+        for part in ('metadata missing', 'Invalid backup: object x/metadata '
+                     'is missing', 'no error: it was taken for whole'):
+            self.assertIn(part, text)
+
+    def test_damages_are_told_as_the_tests_tell_them(self):
+        """Or the table would be empty without a word."""
+        source = (pathlib.Path(page.__file__).parents[1] / 'scenario' /
+                  'test_import_verify.py').read_text()
+        for part in (": step(f'import {link.what} {link.backup_id}'",
+                     ": step(f'it ends in an error: {reason}'",
+                     "f'while {victim.what} has this damage: {damage.name}'"):
+            self.assertIn(part.removeprefix(': '), source)
+
+    def test_tests_by_level(self):
+        """Each once, under the level that asks for it."""
+        document = self.document(self.good)
+        # A class of which each level has a part, and one of no level.
+        document['tests'].append({**document['tests'][0],
+                                  'id': 'small_suite.test_x.Other.test_1'})
+        document['required'].append('small_suite.test_x.Other.test_2')
+        text = page.render(document, reports.manifest())
+        at = [text.index(part, text.index('Each test, step by step'))
+              for part in ('A record <', '.RecordTest<', 'Damage <',
+                           '.VerifyTest<', 'Of no level', '.Other.test_1',
+                           'test_2')]
+        self.assertEqual(sorted(at), at)
+        for test in document['tests']:
+            self.assertEqual(1, text.count(f'<p class="id">{test["id"]}</p>'),
+                             test['id'])
+
+    def test_way(self):
+        """In one process is less than on a cloud, and is said."""
+        document = self.document(self.good)
+        self.assertNotIn('<dt>Tested', page.render(document))
+        for way, said in (('driver', 'in one process'),
+                          ('cloud', 'on a cloud'), ('other', 'other')):
+            self.assertIn(f'<dt>Tested</dt><dd>{said}<',
+                          page.render({**document, 'way': way}))
+
+    def test_many_reasons(self):
+        """The first are read at once, and the rest is there."""
+        document = self.document(self.bad)
+        document['reasons'] = [f'reason {number}.' for number in range(99)]
+        text = page.render(document, reports.manifest())
+        first, _, rest = text.partition('and 93 more')
+        self.assertEqual([f'reason {number}.' for number in range(6)],
+                         re.findall(r'reason \d+\.', first))
+        self.assertEqual(93, len(re.findall(r'reason \d+\.', rest)))
+        self.assertNotIn(' more</span>', self.page(self.bad))
+
+    def test_every_verdict(self):
+        document = self.document(self.bad)
+        for code in results.ExitCode:
+            document['verdict'] = code.name.lower().replace('_', ' ')
+            text = page.render(document, reports.manifest())
+            self.assertIn(f'<span class="word">{document["verdict"]}</span>',
+                          text)
+
+    def test_without_levels_and_tests(self):
+        """Of a run that ended before its first test."""
+        document = self.document(self.good)
+        document.update(levels=[], manifest=None, tests=[], known_defects=[],
+                        configuration={}, reasons=['the disk is full'])
+        text = page.render(document)
+        self.assertIn('the disk is full', text)
+        self.assertIn('not run', text)
+
+
+class VerifyReportTest(ReportTestCase):
+    def program(self, directory):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main.main(['verify-report', str(directory)])
+        return int(code), out.getvalue(), err.getvalue()
+
+    def changed(self, function=None, sums=True, of=None, again=True):
+        """Check a report of which results.json was edited.
+
+        :param function: edits the document
+        :param sums: whether the one who did it made new digests
+        :param again: whether he made the other files again, too
+        """
+        directory = (of or self.good).copy(self.temporary / 'changed')
+        if function:
+            reports.change(directory, 'results.json', function)
+        document = json.loads((directory / 'results.json').read_text())
+        if again:
+            for name, text in (
+                    ('junit.xml', junit.render(document)),
+                    ('report.html', page.render(
+                        document, reports.manifest()
+                        if document['manifest'] else None))):
+                (directory / name).write_text(text)
+        if sums:
+            digests.write(directory, [
+                path.name for path in directory.iterdir()
+                if path.name != digests.NAME])
+        code, out, err = self.program(directory)
+        self.assertEqual('', err)
+        return code, out.splitlines()
+
+    def test_holds(self):
+        for fixture, verdict, earned in (
+                (self.good, 'certified', 'record, verified'),
+                (self.bad, 'failed', 'record')):
+            code, out, err = self.program(fixture.directory)
+            self.assertEqual(
+                (0, f'{fixture.directory} holds: vendor, Cinder 29.0.0: '
+                    f'{verdict}; levels earned: {earned}\n', ''),
+                (code, out, err))
+
+    def test_an_edited_document(self):
+        def edit(document):
+            document['backup'] = 'another one'
+
+        code, out = self.changed(edit, sums=False, again=False)
+        self.assertEqual(1, code)
+        self.assertEqual(
+            ['results.json is not the file that SHA256SUMS was made of',
+             'junit.xml is not what is made of results.json',
+             'report.html is not what is made of results.json'],
+            [line for line in out if line.startswith((
+                'results.json', 'junit.xml', 'report.html'))])
+
+    def test_a_changed_verdict(self):
+        def edit(document):
+            document.update(verdict='certified', exit_code=0, reasons=[])
+
+        code, out = self.changed(edit, of=self.bad)
+        self.assertEqual(1, code)
+        self.assertIn('the verdict is certified (exit status 0), and from '
+                      'the results follows failed (exit status 1)', out)
+        self.assertTrue(any(line.startswith('the reasons lack: VerifyTest.'
+                                            'test_maybe failed') for line
+                            in out), out)
+
+    def test_a_changed_level(self):
+        def edit(document):
+            document['levels'][1]['state'] = 'earned'
+
+        code, out = self.changed(edit, of=self.bad)
+        self.assertEqual(1, code)
+        self.assertIn('the level verified is earned (1 pass, 1 fail), and '
+                      'from the results follows failed (1 pass, 1 fail)', out)
+
+    def test_a_changed_result(self):
+        """Everything else made to agree with it."""
+        def edit(document):
+            for test in document['tests']:
+                if test['status'] == 'fail':
+                    test.update(status='pass', reason='', requests=[])
+            verdict = document_.verdict_of(document, reports.manifest())
+            document.update(verdict=verdict.word, exit_code=int(verdict.code),
+                            reasons=[], levels=document_.earned(verdict))
+
+        code, out = self.changed(edit, of=self.bad)
+        self.assertEqual(
+            (1, ['VerifyTest.test_maybe: results.json says pass, and '
+                 'results.subunit fail']), (code, out[:-1]))
+
+    def test_a_changed_story(self):
+        def edit(document):
+            for test in document['tests']:
+                if test['story']:
+                    test['story'][0] = '   0.1 s  all is well'
+                    return
+
+        code, out = self.changed(edit)
+        self.assertEqual(1, code)
+        self.assertRegex(out[0], 'its reason, story or requests are not those'
+                                 ' of results.subunit')
+
+    def test_a_removed_test(self):
+        """From all that the document says of it."""
+        def edit(document):
+            for name in 'tests', 'required':
+                document[name] = [
+                    one for one in document[name]
+                    if 'test_maybe' not in (one if isinstance(one, str)
+                                            else one['id'])]
+            verdict = document_.verdict_of(document, None)
+            document.update(verdict=verdict.word, exit_code=int(verdict.code),
+                            reasons=[])
+
+        code, out = self.changed(edit, of=self.bad)
+        self.assertEqual(1, code)
+        for line in (
+                'the verdict is certified (exit status 0), and from the '
+                'results follows not certifiable (exit status 2)',
+                'the reasons lack: the suite has no small_suite.test_x.'
+                'VerifyTest.test_maybe, which the level verified asks for',
+                'VerifyTest.test_maybe is in results.subunit and not in '
+                'results.json'):
+            self.assertIn(line, out)
+
+    def test_a_removed_test_of_the_manifest(self):
+        directory = self.good.copy(self.temporary / 'changed')
+
+        def edit(document):
+            document['levels'][1]['tests'].popitem()
+
+        reports.change(directory, 'levels.json', edit)
+        digests.write(directory, [path.name for path in directory.iterdir()
+                                  if path.name != digests.NAME])
+        code, out, _ = self.program(directory)
+        self.assertEqual(1, code)
+        self.assertIn('levels.json is not the manifest that results.json was '
+                      'made with', out)
+        self.assertIn('it lacks small_suite.test_x.VerifyTest.test_maybe '
+                      '(verified)', out)
+
+    def test_no_levels(self):
+        def edit(document):
+            document.update(manifest=None, levels=[])
+
+        code, out = self.changed(edit)
+        self.assertEqual(1, code)
+        self.assertIn('results.json: there are no levels, and without them '
+                      'nothing is certified', out)
+
+    def test_quick(self):
+        """It holds as what it is, and never as a certification."""
+        def quick(document):
+            document.update(
+                quick=document['required'], manifest=None, levels=[],
+                verdict='not certifiable', exit_code=2, reasons=[
+                    'the set-up works: quick has run one recovery, and '
+                    'certifies nothing'])
+
+        def lie(document):
+            quick(document)
+            document.update(verdict='certified', exit_code=0, reasons=[])
+
+        self.assertEqual(0, self.changed(quick)[0])
+        shutil.rmtree(self.temporary / 'changed')
+        code, out = self.changed(lie)
+        self.assertEqual(1, code)
+        self.assertIn('the verdict is certified (exit status 0), and from '
+                      'the results follows not certifiable (exit status 2)',
+                      out)
+
+    def test_a_capability_named_by_the_run(self):
+        """Before a reason, which the stream does not have."""
+        def edit(document):
+            for test in document['tests']:
+                test['reason'] = test['reason'] and f'it: {test["reason"]}'
+            document['known_defects'] = document_.known_defects(
+                document_.outcome_of(document))
+
+        code, out = self.changed(edit)
+        self.assertEqual(0, code, out)
+
+    def test_a_result_that_nobody_gave(self):
+        def edit(document):
+            document['tests'].append({
+                **document['tests'][0], 'id': 'small_suite.test_x.X.test_1'})
+
+        code, out = self.changed(edit)
+        self.assertEqual(1, code)
+        self.assertIn('X.test_1 is in results.json and not in '
+                      'results.subunit', out)
+
+    def test_an_edited_page(self):
+        for name in 'report.html', 'junit.xml':
+            directory = self.bad.copy(self.temporary / name)
+            path = directory / name
+            path.write_text(path.read_text().replace('failed', 'certified'))
+            digests.write(directory, [
+                path.name for path in directory.iterdir()
+                if path.name != digests.NAME])
+            code, out, _ = self.program(directory)
+            self.assertEqual(1, code)
+            self.assertIn(f'{name} is not what is made of results.json', out)
+
+    def test_another_version_of_the_kit(self):
+        """What only that version can make again is not compared."""
+        for name, value, said in (
+                ('kit', '99.0.0', 'version 99.0.0 ('),
+                ('commit', 'c0ffee', '(c0ffee) of the kit')):
+            def edit(document, name=name, value=value):
+                document[name] = value
+
+            code, out = self.changed(edit, again=False)
+            self.assertEqual(0, code, out)
+            self.assertThat(out[0], testtools.matchers.StartsWith(
+                'note: junit.xml and report.html were made by version '))
+            self.assertIn(said, out[0])
+            shutil.rmtree(self.temporary / 'changed')
+
+    def test_missing_files(self):
+        for name in ('SHA256SUMS', 'junit.xml', 'report.html', 'levels.json',
+                     'results.subunit', 'logs/cinder.log'):
+            directory = self.good.copy(
+                self.temporary / name.replace('/', '-'))
+            (directory / name).unlink()
+            code, out, _ = self.program(directory)
+            self.assertEqual(1, code, name)
+            self.assertIn(name, out)
+
+    def test_a_file_without_a_digest(self):
+        directory = self.good.copy(self.temporary / 'changed')
+        sums = directory / digests.NAME
+        sums.write_text(''.join(
+            line for line in sums.read_text().splitlines(True)
+            if 'results.json' not in line))
+        code, out, _ = self.program(directory)
+        self.assertEqual(1, code)
+        self.assertIn('results.json is not in SHA256SUMS', out)
+
+    def test_against_the_schema(self):
+        def edit(document):
+            document['tests'][0]['status'] = 'fine'
+
+        code, out = self.changed(edit, again=False)
+        self.assertEqual(1, code)
+        self.assertThat(out[0], testtools.matchers.StartsWith(
+            "results.json: $.tests[0].status: 'fine' is not one of"))
+
+    def test_unreadable(self):
+        other = self.good.copy(self.temporary / 'schema')
+        reports.change(other, 'results.json',
+                       lambda document: document.update(schema=2))
+        text = self.good.copy(self.temporary / 'text')
+        (text / 'results.json').write_text('no JSON')
+        for directory, message in (
+                (self.temporary / 'nowhere', 'No such file or directory'),
+                (other, 'has version 2 of the schema'),
+                (text, 'is no JSON')):
+            code, out, err = self.program(directory)
+            self.assertEqual((3, '', 1), (code, out, err.count('\n')))
+            self.assertTrue(err.startswith('error: '), err)
+            self.assertIn(message, err)
