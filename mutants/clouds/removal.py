@@ -1,0 +1,79 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Clouds that list or delete imported backups wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mutants.clouds import catalogue
+
+_REMOVED = 'scenario.test_removal.RemovalTest.test_deleted_from_the_storage'
+_DRIVER = 'reference_drivers.hooks:VerifyMixin.delete_backup'
+_LIST = 'cinder.backup.api:API.get_all'
+
+
+@catalogue.defect(_DRIVER, _REMOVED)
+def leaves_objects(original: Callable[..., Any], driver: Any, backup: Any
+                   ) -> None:
+    """A backup that is deleted stays on the storage."""
+
+
+@catalogue.defect(_DRIVER, _REMOVED)
+def takes_parent_along(original: Callable[..., Any], driver: Any,
+                       backup: Any) -> None:
+    """With a backup its parent is removed from the storage."""
+    original(driver, backup)
+    if backup.parent:
+        original(driver, backup.parent)
+
+
+@catalogue.defect(_LIST, _REMOVED)
+def deletes_parents(original: Callable[..., Any], api: Any, context: Any,
+                    search_opts: dict[str, Any] | None = None,
+                    *arguments: Any, **more: Any) -> Any:
+    """A backup is deleted though others build on it."""
+    if search_opts and 'parent_id' in search_opts:
+        return []
+    return original(api, context, search_opts, *arguments, **more)
+
+
+@catalogue.defect(_LIST, 'scenario.test_row_loss.ProjectLossTest.'
+                         'test_all_restored_without_source_volumes')
+def lists_no_orphans(original: Callable[..., Any], api: Any, context: Any,
+                     *arguments: Any, **more: Any) -> Any:
+    """A list of backups lacks those whose source volume is gone."""
+    from cinder import exception
+    from cinder import objects
+
+    def has_source(backup: Any) -> bool:
+        try:
+            objects.Volume.get_by_id(context.elevated(), backup.volume_id)
+        except exception.VolumeNotFound:
+            return False
+        return True
+
+    found = original(api, context, *arguments, **more)
+    found.objects = [one for one in found.objects if has_source(one)]
+    return found
+
+
+@catalogue.defect(
+    'cinder.backup.manager:BackupManager.delete_backup',
+    'api.test_bad_records.BadRecordTest.test_true_record_after_bad_one')
+def keeps_failed_imports(original: Callable[..., Any], manager: Any,
+                         context: Any, backup: Any) -> Any:
+    """The row of an import that has failed cannot be deleted."""
+    if not backup.service:
+        backup.status = 'error_deleting'
+        backup.save()
+        return None
+    return original(manager, context, backup)

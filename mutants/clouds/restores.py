@@ -1,0 +1,186 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Clouds whose restore does something wrong."""
+
+from collections.abc import Callable
+import contextlib
+from typing import Any
+
+from mutants.clouds import catalogue
+
+_FULL = 'scenario.test_row_loss.FullBackupRowLossTest'
+_CHAIN = 'scenario.test_row_loss.ChainRowLossTest'
+_CONTENTS = 'scenario.test_contents'
+_PROJECT = ('scenario.test_row_loss.ProjectLossTest.'
+            'test_all_restored_without_source_volumes')
+
+_NEW = f'{_FULL}.test_hard_loss_restored_to_new_volume'
+_EACH = f'{_CHAIN}.test_chain_restored_at_each_link'
+
+_DRIVER = 'reference_drivers.hooks:VerifyMixin.restore'
+_RUN = 'cinder.backup.manager:BackupManager._run_restore'
+
+_GIB = 1024 ** 3
+
+
+def _only(driver: Any, wanted: Callable[[Any, Any], bool]) -> None:
+    """Have a driver, which lives for one restore, write some chunks only."""
+    write = driver._write_chunk
+
+    def write_some(watch: Any, store: Any, link: Any, chunk: Any,
+                   *rest: Any) -> None:
+        if wanted(link, chunk):
+            write(watch, store, link, chunk, *rest)
+
+    driver._write_chunk = write_some
+
+
+@catalogue.defect(
+    _RUN, _NEW,
+    f'{_CONTENTS}.SnapshotBackupTest.test_restored_as_it_was_at_the_snapshot',
+    'scenario.test_faults.KilledServiceTest.test_killed_during_export',
+    'scenario.test_faults.KilledServiceTest.test_killed_during_import')
+def writes_nothing(original: Callable[..., Any], manager: Any,
+                   *arguments: Any) -> None:
+    """A restore ends well and has written nothing."""
+
+
+@catalogue.defect(_RUN, _NEW)
+def writes_onto_source(original: Callable[..., Any], manager: Any,
+                       context: Any, backup: Any, volume: Any,
+                       is_new: bool) -> Any:
+    """A restore writes onto the volume that the backup was made of."""
+    from cinder import objects
+    source = objects.Volume.get_by_id(context, backup.volume_id)
+    return original(manager, context, backup, source, is_new)
+
+
+@catalogue.defect(
+    _DRIVER,
+    f'{_CONTENTS}.LargerVolumeTest.test_restored_behind_the_first_gib')
+def writes_one_gib(original: Callable[..., Any], driver: Any, backup: Any,
+                   *arguments: Any) -> None:
+    """A restore writes the first GiB of a volume only."""
+    _only(driver, lambda link, chunk: chunk.offset < _GIB)
+    original(driver, backup, *arguments)
+
+
+@catalogue.defect(_DRIVER, _EACH,
+                  f'{_CHAIN}.test_chain_restored_onto_existing_volume')
+def writes_last_link(original: Callable[..., Any], driver: Any, backup: Any,
+                     *arguments: Any) -> None:
+    """A restore of an incremental backup writes what has changed only."""
+    _only(driver, lambda link, chunk: link.backup_id == backup.id)
+    original(driver, backup, *arguments)
+
+
+@catalogue.defect(_DRIVER, _EACH)
+def writes_first_link(original: Callable[..., Any], driver: Any, backup: Any,
+                      *arguments: Any) -> None:
+    """A restore of an incremental backup writes the full one."""
+    _only(driver, lambda link, chunk: not link.parent_id)
+    original(driver, backup, *arguments)
+
+
+@catalogue.defect(_DRIVER, _EACH,
+                  resembles='zeros-of-incremental, of the defects that are '
+                            'known')
+def skips_zeros_of_links(original: Callable[..., Any], driver: Any,
+                         backup: Any, volume_id: str, file: Any,
+                         is_new: bool) -> None:
+    """Zeros of an incremental backup are not written to a new volume."""
+    write = driver._write_chunk
+    driver._write_chunk = lambda *most: write(*most[:-1], is_new)
+    original(driver, backup, volume_id, file, is_new)
+
+
+@catalogue.defect(
+    _DRIVER, f'{_FULL}.test_hard_loss_restored_onto_existing_volume',
+    f'{_CONTENTS}.EmptyVolumeTest.test_zeros_restored_onto_existing_volume')
+def leaves_what_was_there(original: Callable[..., Any], driver: Any,
+                          backup: Any, volume_id: str, file: Any,
+                          is_new: bool) -> None:
+    """A restore onto an existing volume leaves data where zeros belong."""
+    original(driver, backup, volume_id, file, True)
+
+
+@catalogue.defect(
+    _DRIVER, f'{_CONTENTS}.TextVolumeTest.test_restored_onto_larger_volume')
+def writes_behind_end(original: Callable[..., Any], driver: Any, backup: Any,
+                      volume_id: str, file: Any, is_new: bool) -> None:
+    """A restore onto a larger volume clears what is behind the backup."""
+    from cinder import objects
+    original(driver, backup, volume_id, file, is_new)
+    if objects.Volume.get_by_id(driver.context, volume_id
+                                ).size > backup.size:
+        file.seek(backup.size * _GIB)
+        file.write(bytes(1024 ** 2))
+
+
+@catalogue.defect(_DRIVER, f'{_CHAIN}.test_child_without_its_parents')
+def needs_no_parents(original: Callable[..., Any], driver: Any, backup: Any,
+                     *arguments: Any) -> None:
+    """An incremental backup without its parents is restored to nothing."""
+    from reference_drivers.verification import errors
+    try:
+        original(driver, backup, *arguments)
+    except errors.BrokenChain:
+        return
+
+
+@catalogue.defect(_RUN,
+                  'scenario.test_import_verify.DamagedBackupTest.'
+                  'test_damaged_after_import')
+def hides_failure(original: Callable[..., Any], manager: Any,
+                  *arguments: Any) -> None:
+    """A restore that has failed is called a success."""
+    with contextlib.suppress(Exception):
+        original(manager, *arguments)
+
+
+@catalogue.defect(
+    'cinder.backup.manager:BackupManager.'
+    '_cleanup_incomplete_backup_operations',
+    'scenario.test_faults.KilledServiceTest.test_killed_during_restore')
+def takes_up_nothing(original: Callable[..., Any], *arguments: Any) -> None:
+    """A cinder-backup that starts again leaves what it was about as it is."""
+
+
+@catalogue.defect(
+    'cinder.volume.flows.manager.create_volume:'
+    'CreateVolumeFromSpecTask._create_from_backup',
+    f'{_CONTENTS}.TextVolumeTest.test_volume_created_from_backup')
+def creates_empty_volume(original: Callable[..., Any], task: Any,
+                         context: Any, volume: Any, backup_id: str,
+                         **more: Any) -> Any:
+    """A volume that is created from a backup is empty."""
+    return task._create_raw_volume(context, volume, **more) or {}, True
+
+
+@catalogue.defect('cinder.backup.api:API.restore', _PROJECT,
+                  f'{_FULL}.test_hard_loss_of_source_volume')
+def needs_source_volume(original: Callable[..., Any], api: Any, context: Any,
+                        backup_id: str, *arguments: Any, **more: Any) -> Any:
+    """A backup is not restored where its source volume is gone."""
+    from cinder import objects
+    objects.Volume.get_by_id(context, api.get(context, backup_id).volume_id)
+    return original(api, context, backup_id, *arguments, **more)
+
+
+@catalogue.defect('cinder.objects.backup:BackupList.get_all_by_volume',
+                  f'{_CHAIN}.test_chain_goes_on')
+def builds_on_first(original: Callable[..., Any], *arguments: Any,
+                    **more: Any) -> Any:
+    """An incremental backup builds on the first backup of its volume."""
+    found = original(*arguments, **more)
+    found.objects = sorted(found.objects, key=lambda one: one.created_at)[:1]
+    return found

@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Which of the defects a cloud has at the moment.
+
+It is asked at each call, so that a cloud goes on while its defect changes.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import functools
+import importlib
+import inspect
+import os
+import pathlib
+from typing import Any
+
+from mutants.clouds import catalogue
+
+#: Names the file that has the name of the active defect. Without it, or
+#: without the file, a cloud has none.
+ENVIRONMENT = 'FAULTY_CLOUD_SWITCH'
+
+
+def active() -> str:
+    """The name of the defect that the cloud has now, or nothing."""
+    path = os.environ.get(ENVIRONMENT)
+    if path:
+        with contextlib.suppress(FileNotFoundError):
+            return pathlib.Path(path).read_text()
+    return ''
+
+
+@contextlib.contextmanager
+def on(path: pathlib.Path, name: str) -> Iterator[None]:
+    """Have a defect as long as the context lasts.
+
+    :param path: the file
+    :param name: of the defect, nothing for none
+    """
+    # In one step: somebody may be reading.
+    new = path.with_name(f'{path.name}.new')
+    new.write_text(name)
+    new.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def place(target: str) -> tuple[Any, str]:
+    """Find what has a function.
+
+    :param target: module and name of the function
+    :returns: the module or class, and the name there
+    :raises AttributeError: there is no such function
+    """
+    module, _, path = target.partition(':')
+    owner: Any = importlib.import_module(module)
+    *parts, name = path.split('.')
+    for part in parts:
+        owner = getattr(owner, part)
+    if not callable(getattr(owner, name)):
+        raise AttributeError(f'{target} is no function')
+    return owner, name
+
+
+def _switched(original: Any, defects: dict[str, Any]) -> Any:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        function = defects.get(active())
+        if function is None:
+            return original(*args, **kwargs)
+        # A request over the bus names each argument; a defect does not.
+        bound = signature.bind(*args, **kwargs)
+        return function(original, *bound.args, **bound.kwargs)
+
+    return call
+
+
+def install(defects: Iterable[catalogue.Defect]) -> None:
+    """Put each defect in the place of what it breaks.
+
+    :param defects: which, none of them active yet
+    """
+    by_target: dict[str, dict[str, Any]] = {}
+    for one in defects:
+        by_target.setdefault(one.target, {})[one.mutant.name] = one.function
+    for target, functions in by_target.items():
+        owner, name = place(target)
+        found = inspect.getattr_static(owner, name)
+        made = _switched(getattr(owner, name), functions)
+        # What is found of a class method has its class already.
+        setattr(owner, name, staticmethod(made) if isinstance(
+            found, (staticmethod, classmethod)) else made)

@@ -1,0 +1,131 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Drivers that delete too much or too little, or leave their store."""
+
+import os
+import re
+import shutil
+from typing import Any
+
+from cinder import objects
+from cinder.backup import chunkeddriver
+
+from mutants import catalogue
+from reference_drivers import default
+from reference_drivers import driver_info as driver_infos
+from reference_drivers.verification import errors
+
+_DELETE = 'delete_removes_a_backup_and_no_other'
+_RECORDS = 'records_that_contradict_the_storage'
+
+
+@catalogue.mutant(_DELETE)
+class DeletesNothing(default.DefaultBackupDriver):
+    """The objects of a deleted backup stay."""
+
+    def delete_backup(self, backup: Any) -> None:
+        pass
+
+
+@catalogue.mutant(_DELETE)
+class LeavesMetadata(default.DefaultBackupDriver):
+    """The metadata of a deleted backup stays."""
+
+    def delete_object(self, container: str, object_name: str) -> None:
+        if not object_name.endswith('_metadata'):
+            super().delete_object(container, object_name)
+
+
+@catalogue.mutant(_DELETE)
+class DeletesEverything(default.DefaultBackupDriver):
+    """The objects of all backups are deleted with those of one."""
+
+    def delete_backup(self, backup: Any) -> None:
+        for name in os.listdir(self.backup_path):
+            shutil.rmtree(os.path.join(self.backup_path, name))
+
+
+@catalogue.mutant(_DELETE,
+                  resembles="Cinder's Ceph driver: two backups of snapshots "
+                            "of one volume share an image")
+class DeletesOthersOfVolume(default.DefaultBackupDriver):
+    """Other backups of the volume are deleted with one of them."""
+
+    def delete_backup(self, backup: Any) -> None:
+        super().delete_backup(backup)
+        for one in objects.BackupList.get_all_by_volume(
+                self.context, backup.volume_id, backup.project_id):
+            super().delete_backup(one)
+
+
+@catalogue.mutant('rows_that_name_what_is_not_theirs',
+                  resembles="Cinder's chunked drivers: they delete whatever "
+                            "begins with service_metadata")
+class DeletesWhatRowNames(default.DefaultBackupDriver):
+    """Whatever begins with the row's service_metadata is deleted."""
+
+    def delete_backup(self, backup: Any) -> None:
+        chunkeddriver.ChunkedBackupDriver.delete_backup(self, backup)
+
+
+class _Tolerates(default.DefaultBackupDriver):
+    """Imports a backup from a place that cannot be its own."""
+
+    #: What the reason says that is put up with.
+    said: str
+
+    def import_verify(self, backup: Any, driver_info: Any
+                      ) -> dict[str, Any]:
+        try:
+            return super().import_verify(backup, driver_info)
+        except errors.BadLocation as err:
+            if not re.search(self.said, err.what):
+                raise
+            return driver_infos.model_update(driver_info, None)
+
+    def _compare(self, backup_id: str, values: dict[str, Any],
+                 verified: dict[str, Any]) -> None:
+        try:
+            super()._compare(backup_id, values, verified)
+        except errors.BadLocation as err:
+            if not re.search(self.said, err.what):
+                raise
+
+
+@catalogue.mutant(_RECORDS,
+                  resembles="Cinder's POSIX and NFS drivers: they join any "
+                            "container to their path")
+class LeavesStore(_Tolerates):
+    """A container is accepted that leads out of the store."""
+
+    said = 'leads outside the store|is absolute'
+
+
+@catalogue.mutant(_RECORDS)
+class AcceptsEmptyPrefix(_Tolerates):
+    """An empty service_metadata is accepted, which all objects begin with."""
+
+    said = 'service_metadata .* is (empty|not text)'
+
+
+@catalogue.mutant(_RECORDS)
+class AcceptsAnyPrefix(_Tolerates):
+    """A service_metadata is accepted that is not of this backup."""
+
+    said = 'is not a prefix of backup'
+
+
+@catalogue.mutant(_RECORDS)
+class AcceptsControlCharacters(_Tolerates):
+    """A container with a control character is accepted."""
+
+    said = 'has a control character'

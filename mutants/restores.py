@@ -1,0 +1,298 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Drivers that back up or restore something else than the volume."""
+
+import contextlib
+import os
+from typing import Any
+
+from cinder import exception
+from cinder import objects
+from cinder.objects import fields
+
+from mutants import catalogue
+from reference_drivers import default
+from reference_drivers.verification import content
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import verifier
+
+_GENERATIONS = 'every_generation_of_a_chain'
+
+
+class _File:
+    """The device that a restore writes to, with a defect."""
+
+    def __init__(self, real: Any):
+        self.real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class _Through(default.DefaultBackupDriver):
+    """Restores through a device with a defect."""
+
+    device: type[_File]
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, self.device(volume_file),
+                        volume_is_new)
+
+
+class _SkippingZeros(_File):
+    def write(self, data: bytes) -> None:
+        if any(data):
+            self.real.write(data)
+
+
+@catalogue.mutant(_GENERATIONS,
+                  resembles="Cinder's chunked drivers before 2026.2, where "
+                            "the volume is new")
+class SkipsZeros(_Through):
+    """Zeros are not restored over data."""
+
+    device = _SkippingZeros
+
+
+@catalogue.mutant(_GENERATIONS)
+class LeavesOldBytes(default.DefaultBackupDriver):
+    """Zeros of a full backup are not restored onto an existing volume."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, volume_file, True)
+
+
+class _WithoutHoles(_File):
+    at = 0
+
+    def seek(self, offset: int) -> None:
+        # A full backup begins at 0 again.
+        self.at = 0 if offset == 0 else self.at
+        self.real.seek(self.at)
+
+    def write(self, data: bytes) -> None:
+        self.real.write(data)
+        self.at += len(data)
+
+
+@catalogue.mutant(_GENERATIONS,
+                  resembles="LP 2155612, of Cinder's Ceph driver")
+class ShiftsAfterHole(_Through):
+    """What follows a hole is written where the hole begins."""
+
+    device = _WithoutHoles
+
+
+class _Shorter(default.DefaultBackupDriver):
+    """Restores a chain of which something is left out."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        verifier_of = self._verifier
+
+        def made(*args: Any) -> verifier.Verifier:
+            found = verifier_of(*args)
+            verify = found.verify
+
+            def shorter(*args: Any) -> verifier.Report:
+                report = verify(*args)
+                if report.ok:
+                    self.shorten(report.chain)
+                return report
+
+            found.verify = shorter  # type: ignore[assignment]
+            return found
+
+        self._verifier = made  # type: ignore[assignment,method-assign]
+        try:
+            super().restore(backup, volume_id, volume_file, volume_is_new)
+        finally:
+            del self._verifier
+
+    def shorten(self, chain: list[layout.Link]) -> None:
+        raise NotImplementedError
+
+
+@catalogue.mutant(_GENERATIONS, 'every_size')
+class StopsEarly(_Shorter):
+    """The last chunk is not restored."""
+
+    def shorten(self, chain: list[layout.Link]) -> None:
+        del chain[0].chunks[-1:]
+
+
+@catalogue.mutant(_GENERATIONS)
+class RestoresParent(_Shorter):
+    """Stale: an incremental backup restores the generation of its parent."""
+
+    def shorten(self, chain: list[layout.Link]) -> None:
+        if len(chain) > 1:
+            del chain[0]
+
+
+@catalogue.mutant(_GENERATIONS)
+class RestoresInWrongOrder(_Shorter):
+    """The full backup is restored after the incremental ones."""
+
+    def shorten(self, chain: list[layout.Link]) -> None:
+        chain.reverse()
+
+
+@catalogue.mutant(_GENERATIONS,
+                  resembles="Cinder's Ceph driver, where the snapshot of the "
+                            "backup is gone")
+class RestoresNewest(default.DefaultBackupDriver):
+    """The newest backup of the volume is restored, whichever is asked for."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        found = objects.BackupList.get_all_by_volume(
+            self.context, backup.volume_id, backup.project_id)
+        newest = max(found, key=lambda one: (
+            one.created_at, one.service_metadata or '', self._depth(one)))
+        before = newest.status
+        newest.status = fields.BackupStatus.RESTORING
+        newest.save()
+        try:
+            super().restore(newest, volume_id, volume_file, volume_is_new)
+        finally:
+            newest.status = before
+            newest.save()
+
+    def _depth(self, backup: Any) -> int:
+        depth = 0
+        while backup.parent_id:
+            depth += 1
+            backup = objects.Backup.get_by_id(self.context,
+                                              backup.parent_id)
+        return depth
+
+
+@catalogue.mutant(_GENERATIONS)
+class WritesAnotherVolume(default.DefaultBackupDriver):
+    """The volume that was backed up is written, whichever is asked for."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        path = os.path.join(os.path.dirname(volume_file.name),
+                            f'volume-{backup.volume_id}')
+        with open(path, 'r+b') as stream:
+            super().restore(backup, volume_id, stream, volume_is_new)
+
+
+@catalogue.mutant(_GENERATIONS)
+class WritesBehindTheEnd(default.DefaultBackupDriver):
+    """A sector is written behind the end of the backup."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, volume_file, volume_is_new)
+        volume_file.seek(0, os.SEEK_END)
+        volume_file.write(b'\1' * 512)
+        volume_file.flush()
+
+
+@catalogue.mutant('wrong_bytes_are_restored_only_when_asked_for',
+                  'every_damage_of_plain_chunks',
+                  resembles="Cinder's chunked drivers: they never read the "
+                            "checksums that they store")
+class ComparesNothing(default.DefaultBackupDriver):
+    """A restore does not compare what it reads with its checksums."""
+
+    @staticmethod
+    def _write_chunk(watch: Any, store: Any, link: layout.Link,
+                     chunk: layout.Chunk, volume_file: Any,
+                     skip_zeros: bool) -> None:
+        body = b''.join(store.pieces(link.container, chunk.name))
+        if not chunk.plain:
+            default.DefaultBackupDriver._write_chunk(
+                watch, store, link, chunk, volume_file, skip_zeros)
+            return
+        volume_file.seek(chunk.offset)
+        volume_file.write(body)
+        volume_file.flush()
+
+
+@catalogue.mutant('wrong_bytes_are_restored_only_when_asked_for')
+class AlwaysCompares(default.DefaultBackupDriver):
+    """Wrong bytes are refused although the operator asks for them."""
+
+    @staticmethod
+    def _write_chunk(watch: Any, store: Any, link: layout.Link,
+                     chunk: layout.Chunk, volume_file: Any,
+                     skip_zeros: bool) -> None:
+        for _ in content.checked(store, link, chunk, True, watch):
+            pass
+        default.DefaultBackupDriver._write_chunk(
+            watch, store, link, chunk, volume_file, skip_zeros)
+
+
+@catalogue.mutant('every_damage_of_plain_chunks',
+                  'every_damage_of_compressed_chunks',
+                  'parents_that_lead_astray')
+class SaysItSucceeded(default.DefaultBackupDriver):
+    """A restore that failed is reported as a success."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        with contextlib.suppress(exception.InvalidBackup):
+            super().restore(backup, volume_id, volume_file, volume_is_new)
+
+
+@catalogue.mutant('parents_that_lead_astray')
+class RestoresOrphans(default.DefaultBackupDriver):
+    """A backup whose parent was not imported is restored without it."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        try:
+            super().restore(backup, volume_id, volume_file, volume_is_new)
+        except errors.BrokenChain as err:
+            if 'import it first' not in err.what:
+                raise
+
+
+@catalogue.mutant('every_compression')
+class KnowsOneCompression(default.DefaultBackupDriver):
+    """Chunks that were compressed with bz2 are restored as they are."""
+
+    @staticmethod
+    def _write_chunk(watch: Any, store: Any, link: layout.Link,
+                     chunk: layout.Chunk, volume_file: Any,
+                     skip_zeros: bool) -> None:
+        if chunk.compression != 'bz2':
+            default.DefaultBackupDriver._write_chunk(
+                watch, store, link, chunk, volume_file, skip_zeros)
+            return
+        volume_file.seek(chunk.offset)
+        volume_file.write(b''.join(store.pieces(link.container,
+                                                chunk.name)))
+        volume_file.flush()
+
+
+class _Sectors(_File):
+    def read(self, length: int) -> bytes:
+        data = self.real.read(length)
+        return data[:len(data) // 512 * 512]
+
+
+@catalogue.mutant('every_size')
+class BacksUpSectors(default.DefaultBackupDriver):
+    """What is behind the last whole sector is not backed up."""
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> Any:
+        return super().backup(backup, _Sectors(volume_file),
+                              backup_metadata)

@@ -1,0 +1,200 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Each faulty driver is found by what is meant to find it."""
+
+import contextlib
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from unittest import mock
+
+from cinder import exception
+import fixtures
+import testtools
+
+from mutants import __main__ as program
+from mutants import catalogue
+from mutants import matrix
+from mutants import model
+from mutants import running
+from reference_drivers import default
+
+_ROOT = pathlib.Path(__file__).parents[2]
+SNAPSHOT = 'backup_of_a_snapshot'
+DELETE = 'delete_removes_a_backup_and_no_other'
+
+
+class HarmlessDriver(default.DefaultBackupDriver):
+    """Has no defect, so that nothing can find one."""
+
+
+class EndlessDriver(default.DefaultBackupDriver):
+    """Never answers."""
+
+    def export_record(self, backup):
+        while True:
+            time.sleep(1)
+
+
+class DyingDriver(default.DefaultBackupDriver):
+    """Takes the process with it."""
+
+    def export_record(self, backup):
+        sys.stderr.write('here it ends\n')
+        sys.stderr.flush()
+        os._exit(7)
+
+
+class NoisyDriver(default.DefaultBackupDriver):
+    """Fails, with a text of two lines."""
+
+    def export_record(self, backup):
+        raise exception.InvalidBackup(reason='first\nsecond')
+
+
+def mutant(cls, *meant):
+    return model.Mutant(f'{__name__}.{cls.__name__}', cls.__doc__, meant)
+
+
+class MutantsTest(testtools.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        running.prepare()
+
+    def run_program(self, mutants, *arguments):
+        """Exit code and output, with these mutants and no others."""
+        out, err = io.StringIO(), io.StringIO()
+        with mock.patch.object(catalogue, 'mutants', return_value=mutants), \
+                mock.patch.object(catalogue, 'checks',
+                                  return_value=[SNAPSHOT, DELETE]), \
+                contextlib.redirect_stdout(out), \
+                contextlib.redirect_stderr(err):
+            code = program.main(list(arguments))
+        return code, out.getvalue(), err.getvalue()
+
+    def test_each_is_killed(self):
+        """By the first check that is meant for it; the command runs all."""
+        survived = []
+        for one in catalogue.mutants():
+            outcome, = running.run(one.path, one.meant[:1])
+            if not outcome.killed:
+                survived.append((one.name, outcome.check, outcome.how))
+        self.assertEqual([], survived)
+
+    def test_each_check_is_meant_for_a_mutant(self):
+        meant = {check for one in catalogue.mutants() for check in one.meant}
+        self.assertEqual(set(catalogue.checks()), meant)
+
+    def test_a_survivor_and_an_idle_check(self):
+        """Neither goes unnoticed."""
+        code, out, _ = self.run_program([mutant(HarmlessDriver, SNAPSHOT)])
+        self.assertEqual(1, code)
+        self.assertIn(f'HarmlessDriver survived {SNAPSHOT}', out)
+        self.assertIn(f'{DELETE} kills no mutant', out)
+
+    def test_checks_that_find_all(self):
+        one = mutant(NoisyDriver, SNAPSHOT, DELETE)
+        code, out, _ = self.run_program([one])
+        self.assertEqual(0, code, out)
+        self.assertIn('1 mutants, 0 survived, 0 idle checks', out)
+
+    def test_a_false_alarm(self):
+        """Checks that find a defect where there is none prove nothing."""
+        one = mutant(NoisyDriver, SNAPSHOT, DELETE)
+        with mock.patch.object(catalogue, 'UNHARMED', one.path):
+            code, out, _ = self.run_program([one])
+        self.assertEqual(1, code)
+        self.assertIn(f'{SNAPSHOT} failed with the driver that has no '
+                      f'defect: second', out)
+
+    def test_a_mutant_that_hangs_or_dies(self):
+        """What is left of the checks is run all the same."""
+        for cls, limit, how, reason in (
+                (EndlessDriver, 3, 'hung', 'no answer within 3 s'),
+                (DyingDriver, 300, 'crashed', 'here it ends')):
+            found = list(running.run(mutant(cls).path, [SNAPSHOT, DELETE],
+                                     limit))
+            self.assertEqual([(SNAPSHOT, how), (DELETE, how)],
+                             [(one.check, one.how) for one in found])
+            self.assertIn(reason, found[0].reason)
+
+    def test_stopped(self):
+        """Told to stop, it leaves neither files nor processes."""
+        directory = self.useFixture(fixtures.TempDir()).path
+        process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', '-m', 'mutants'],
+            env={**os.environ, 'TMPDIR': directory}, cwd=_ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 120
+        while not any(name.startswith('mutant-')
+                      for name in os.listdir(directory)):
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(2, process.returncode, err)
+        self.assertEqual('stopped', err.splitlines()[-1])
+        self.assertEqual([], os.listdir(directory))
+        # Its session has nobody any more.
+        self.assertRaises(ProcessLookupError, os.killpg, process.pid, 0)
+
+    def test_files_are_made_again(self):
+        directory = fixtures.TempDir()
+        self.useFixture(directory)
+        file = os.path.join(directory.path, 'one.json')
+        tables = [os.path.join(directory.path, name)
+                  for name in ('one.inc', 'two.inc')]
+        one = mutant(NoisyDriver, SNAPSHOT, DELETE)
+        self.run_program([one], '--json', file, '--rst', tables[0])
+        code, _, _ = self.run_program([], '--from', file, '--rst', tables[1])
+        self.assertEqual(0, code)
+        with open(tables[0]) as first, open(tables[1]) as second:
+            text = first.read()
+            self.assertEqual(text, second.read())
+        self.assertIn(f'**{SNAPSHOT}**, **{DELETE}**', text)
+
+    def test_wrong_words(self):
+        for words, said in ((('--regex', 'nothing-like-it'), 'has such a'),
+                            (('--from', '/nonexistent'), 'No such file'),
+                            (('--from', __file__), 'error: ')):
+            code, out, err = self.run_program(
+                [mutant(HarmlessDriver, SNAPSHOT)], *words)
+            self.assertEqual((3, ''), (code, out))
+            self.assertIn(said, err)
+            self.assertEqual(1, err.count('\n'))
+        for words in (('--regex', '('), ('--limit', '0'), ('--unknown',)):
+            self.assertRaises(SystemExit, self.run_program, [], *words)
+
+    def test_list(self):
+        code, out, _ = self.run_program(
+            [mutant(HarmlessDriver, SNAPSHOT)], '--list')
+        self.assertEqual(0, code)
+        self.assertIn('Has no defect', out)
+
+    def test_a_check_that_was_not_meant(self):
+        """It is no excuse for the one that was."""
+        one = mutant(HarmlessDriver, SNAPSHOT)
+        made = matrix.Matrix([one], [SNAPSHOT, DELETE], {one.name: [
+            model.Outcome(SNAPSHOT, 'passed'),
+            model.Outcome(DELETE, 'failed')]})
+        self.assertEqual([(one, [SNAPSHOT])], made.survivors())
+        self.assertIn('  !  x', matrix.text(made))

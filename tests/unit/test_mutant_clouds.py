@@ -1,0 +1,194 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The faulty clouds are what they say, and can be switched."""
+
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+from unittest import mock
+
+from cinder import objects
+import fixtures
+import testtools
+
+from cinder_backup_recovery_tests import exceptions as suite_exceptions
+from local_cloud import backups
+from local_cloud import cloud as local_cloud
+from local_cloud import exceptions
+from mutants import matrix
+from mutants import model
+from mutants import processes
+from mutants.clouds import __main__ as program
+from mutants.clouds import catalogue
+from mutants.clouds import running
+from mutants.clouds import switch
+from mutants.clouds import tests
+
+
+class Victim:
+    """Stands in for a class of Cinder."""
+
+    def greet(self, name):
+        return f'hello {name}'
+
+    @staticmethod
+    def decode(text):
+        return text.lower()
+
+
+class CatalogueTest(testtools.TestCase):
+
+    def test_tests_are_there(self):
+        known = set(tests.cases())
+        self.assertEqual([], [
+            (one.name, check) for one in catalogue.mutants()
+            for check in one.meant if check not in known])
+
+    def test_each_is_meant_for_a_test(self):
+        self.assertEqual([], [one.name for one in catalogue.mutants()
+                              if not one.meant])
+
+    def test_each_says_its_defect_in_one_sentence(self):
+        for one in catalogue.mutants():
+            self.assertRegex(one.defect, r'^[A-Z][^.]*\.$')
+
+    def test_names_are_unique(self):
+        names = [one.name for one in catalogue.mutants()]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_functions_are_in_this_cinder(self):
+        objects.register_all()
+        for one in catalogue.defects():
+            owner, name = switch.place(one.target)
+            self.assertTrue(callable(getattr(owner, name)))
+
+    def test_no_such_function(self):
+        self.assertRaises(AttributeError, switch.place,
+                          'cinder.backup.api:API.no_such_method')
+
+
+class SwitchTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path) / 'defect'
+        for name in ('greet', 'decode'):
+            self.useFixture(fixtures.MonkeyPatch(
+                f'{__name__}.Victim.{name}', vars(Victim)[name]))
+
+    def defect(self, name, target, function):
+        return catalogue.Defect(
+            model.Mutant(f'mutants.{name}', 'It errs.', ('a',)),
+            f'{__name__}:{target}', function)
+
+    def test_on_and_off(self):
+        switch.install([
+            self.defect('loud', 'Victim.greet', lambda original, victim, name:
+                        original(victim, name).upper()),
+            self.defect('mute', 'Victim.greet', lambda *_: ''),
+            self.defect('wrong', 'Victim.decode',
+                        lambda original, text: original(text)[1:])])
+        said = (lambda: Victim().greet(name='you'),
+                lambda: Victim.decode('ABC'), lambda: Victim().decode('ABC'))
+        right = ['hello you', 'abc', 'abc']
+
+        def ask():
+            return [one() for one in said]
+
+        # Without the variable a cloud has no defect, whatever is installed.
+        self.useFixture(fixtures.EnvironmentVariable(switch.ENVIRONMENT))
+        with switch.on(self.path, 'loud'):
+            self.assertEqual(right, ask())
+        self.useFixture(fixtures.EnvironmentVariable(
+            switch.ENVIRONMENT, str(self.path)))
+        self.assertEqual(right, ask())
+        for name, wrong in (('loud', ['HELLO YOU', 'abc', 'abc']),
+                            ('mute', ['', 'abc', 'abc']),
+                            ('wrong', ['hello you', 'bc', 'bc']),
+                            ('', right), ('unknown', right)):
+            with switch.on(self.path, name):
+                self.assertEqual(wrong, ask())
+            self.assertEqual(right, ask())
+        self.assertEqual([], list(self.path.parent.iterdir()))
+
+
+class JoinedTest(testtools.TestCase):
+
+    def test_what_was_not_run(self):
+        """It is kept, unless it is another one now or is no more."""
+        kept, changed, gone, run = (
+            model.Mutant(f'mutants.{name}', 'It errs.', (name,))
+            for name in ('kept', 'changed', 'gone', 'run'))
+        other = model.Mutant(changed.path, 'It errs else.', changed.meant)
+        checks = ['run', 'kept', 'changed', 'gone', 'idle']
+
+        def made(*mutants):
+            return matrix.Matrix(mutants, [one.meant[0] for one in mutants], {
+                '': [model.Outcome(one.meant[0], 'passed')
+                     for one in mutants],
+                **{one.name: [model.Outcome(one.meant[0], 'failed')]
+                   for one in mutants}})
+
+        found = matrix.joined(made(kept, changed, gone), made(run),
+                              [run, other, kept], checks)
+        self.assertEqual([run, kept], found.mutants)
+        self.assertEqual(['run', 'kept'], found.checks)
+        self.assertEqual(['changed', 'gone', 'idle'], found.others)
+        self.assertEqual({'run', 'kept', ''}, set(found.outcomes))
+        self.assertEqual(['run', 'kept'],
+                         [one.check for one in found.outcomes['']])
+        self.assertTrue(found.good)
+
+
+class JudgedTest(testtools.TestCase):
+
+    def test_refusal(self):
+        """What the suite refuses to touch it has found nothing in."""
+        def judge(error):
+            class Test(testtools.TestCase):
+                def test(self):
+                    raise error
+
+            return model.Outcome('a', *running.judged(
+                processes.ask(Test('test')))).killed
+
+        self.assertFalse(judge(suite_exceptions.NotInLedger('2 of others')))
+        self.assertFalse(judge(suite_exceptions.InvalidConfiguration('no')))
+        self.assertTrue(judge(suite_exceptions.ResourceFailed('error')))
+        self.assertTrue(judge(AssertionError('NotInLedger')))
+
+
+class ProgramTest(testtools.TestCase):
+
+    def test_cloud_does_not_start(self):
+        """It says so in a line, and leaves all as it was."""
+        directory = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir', directory))
+        self.useFixture(fixtures.EnvironmentVariable('OS_CLOUD', 'another'))
+        before = dict(os.environ), dict(backups.PROFILES)
+
+        def up(*_):
+            self.assertNotIn('OS_CLOUD', os.environ)
+            self.assertNotEqual(before[1], backups.PROFILES)
+            raise exceptions.ServiceFailed('cinder does not answer')
+
+        err = io.StringIO()
+        with mock.patch.object(local_cloud.Cloud, 'start', side_effect=up), \
+                contextlib.redirect_stderr(err):
+            code = program.main(['--regex', 'loses_metadata'])
+        self.assertEqual((3, 'error: cinder does not answer\n'),
+                         (code, err.getvalue()))
+        self.assertEqual(before, (dict(os.environ), dict(backups.PROFILES)))
+        self.assertEqual([], os.listdir(tempfile.gettempdir()))

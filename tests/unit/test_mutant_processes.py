@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The processes in which a mutant meets the checks can be told to stop."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import ddt
+import fixtures
+import testtools
+
+# A signal that arrives during the fork, exactly there.
+_PROGRAM = '''
+import contextlib
+import os
+import signal
+import sys
+import time
+from mutants import processes
+from mutants import program
+
+@contextlib.contextmanager
+def session():
+    yield lambda check: time.sleep(60)
+
+told = []
+def tell():
+    if not told:
+        told.append(os.getpid())
+        os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+
+program.stop_cleanly()
+os.register_at_fork(**{sys.argv[1]: tell})
+try:
+    list(processes.run(session, ['one'], 60))
+except KeyboardInterrupt:
+    sys.exit(2)
+'''
+
+
+@ddt.ddt
+class StopTest(testtools.TestCase):
+
+    @ddt.data(('before', 'SIGTERM'), ('before', 'SIGINT'),
+              ('after_in_parent', 'SIGTERM'), ('after_in_parent', 'SIGINT'))
+    @ddt.unpack
+    def test_told_to_stop_during_the_fork(self, when, number):
+        directory = self.useFixture(fixtures.TempDir()).path
+        process = subprocess.Popen(
+            [sys.executable, '-c', _PROGRAM, when, number],
+            env={**os.environ, 'TMPDIR': directory, 'PYTHONPATH':
+                 str(pathlib.Path(__file__).parents[2])},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        _, err = process.communicate(timeout=30)
+        self.assertEqual((2, ''), (process.returncode, err))
+        self.assertEqual([], os.listdir(directory))
+        # Its session has nobody any more.
+        self.assertRaises(ProcessLookupError, os.killpg, process.pid,
+                          signal.SIGCONT)

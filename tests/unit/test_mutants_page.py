@@ -1,0 +1,69 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""The page of the mutants tells of those that there are."""
+
+import json
+import pathlib
+
+import testtools
+
+from mutants import catalogue
+from mutants import matrix
+from mutants.clouds import catalogue as clouds
+from mutants.clouds import tests as tempest_tests
+
+_RESULTS = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'results'
+
+
+class PageTest(testtools.TestCase):
+
+    name: str
+
+    def setUp(self):
+        super().setUp()
+        self.made = matrix.Matrix.from_dict(json.loads(
+            (_RESULTS / f'{self.name}.json').read_text()))
+
+
+class MutantsPageTest(PageTest):
+
+    name = 'mutants'
+
+    def test_table_is_of_the_results(self):
+        self.assertEqual(matrix.rst(self.made),
+                         (_RESULTS / 'mutants.inc').read_text())
+
+    def test_results_are_of_these_mutants(self):
+        """Run "python -m mutants" with --json and --rst after a change."""
+        self.assertEqual(catalogue.mutants(), self.made.mutants)
+        self.assertEqual(catalogue.checks(), self.made.checks)
+
+    def test_results_are_good(self):
+        self.assertEqual([], matrix.findings(self.made))
+
+
+class CloudMutantsPageTest(PageTest):
+
+    name = 'cloud-mutants'
+
+    def test_table_is_of_the_results(self):
+        self.assertEqual(matrix.rst(self.made),
+                         (_RESULTS / 'cloud-mutants.inc').read_text())
+
+    def test_results_are_of_these_mutants(self):
+        """Run "python -m mutants.clouds" with --json and --rst."""
+        self.assertEqual(clouds.mutants(), self.made.mutants)
+        listed = {*self.made.checks, *self.made.others}
+        self.assertEqual(set(), listed - set(tempest_tests.cases()))
+
+    def test_results_are_good(self):
+        self.assertEqual([], matrix.findings(self.made))
