@@ -13,11 +13,14 @@
 """The steps that are timed: plain reading, verification and restores."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import filecmp
 import hashlib
-import json
 import os
 import queue
+import resource
+import shutil
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -27,10 +30,12 @@ import zlib
 from cinder.backup.drivers import posix
 from cinder.objects import fields
 
+from benchmarks import programs
 from benchmarks import results
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
 from reference_drivers.verification import store as stores
+from reference_drivers.verification import streams
 
 BLOCK = results.BLOCK
 GIB = 1024 ** 3
@@ -56,10 +61,16 @@ def write_volume(path: str, size: int) -> None:
 
 def timed(series: results.Series, step: Callable[[], None]) -> None:
     """Run a step once and note how long it took."""
-    worked, begin = time.process_time(), time.perf_counter()
+    worked, begin = _worked(), time.perf_counter()
     step()
     series.seconds.append(time.perf_counter() - begin)
-    series.cpu.append(time.process_time() - worked)
+    series.cpu.append(_worked() - worked)
+
+
+def _worked() -> float:
+    """CPU seconds of this process and of those that it has waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def peak(step: Callable[[], None]) -> int:
@@ -82,8 +93,7 @@ def plain(paths: list[str], compression: str, readers: int) -> None:
     """Read files, decompress them and hash them with SHA-256.
 
     With no check and no limit: the least that reading everything costs. Of
-    the ways to do it, the fastest one of those measured: in pieces, but for
-    zstd, whose module knows only whole files.
+    the ways to do it, the fastest one of those measured, in pieces.
 
     :param paths: the files
     :param compression: of all of them
@@ -116,11 +126,11 @@ def plain(paths: list[str], compression: str, readers: int) -> None:
 def _hash(path: str, compression: str) -> str:
     total = hashlib.sha256()
     with open(path, 'rb', buffering=0) as stream:
-        if compression == 'zstd':
-            import zstd
-            total.update(zstd.decompress(stream.read()))
-            return total.hexdigest()
-        expand = zlib.decompressobj() if compression == 'zlib' else None
+        expand: Any = None
+        if compression == 'zlib':
+            expand = zlib.decompressobj()
+        elif compression == 'zstd':
+            expand = streams.in_pieces.ZstdDecompressor()
         while piece := stream.read(stores.PIECE):
             total.update(expand.decompress(piece) if expand else piece)
     return total.hexdigest()
@@ -134,10 +144,12 @@ class OneBackup:
     :param compression: how
     :param chunk: bytes of the volume in a chunk
     :param readers: how many threads
+    :param others: programs to compare with, by name
     """
 
     def __init__(self, cinder: environment.Environment, volume: Any,
-                 compression: str, chunk: int, readers: int):
+                 compression: str, chunk: int, readers: int,
+                 others: Iterable[str] = ()):
         self.cinder = cinder
         self.volume = volume
         self.compression = compression
@@ -157,6 +169,17 @@ class OneBackup:
                       for one in link.chunks]
         self.stored = link.stored_bytes
         self.target = cinder.create_volume(size=volume.size)
+        self.others = [self._other(programs.ALL[name]) for name in others
+                       if compression in programs.ALL[name].compressions]
+
+    def _other(self, program: type[programs.Program]) -> programs.Program:
+        made = program(tempfile.mkdtemp(prefix=program.name), self.compression)
+        made.store(self._source())
+        # Nothing of the volume is there twice, so that none of them can have
+        # less to read than Cinder's driver has.
+        if made.stored() < 0.8 * self.stored:
+            raise results.Failed(f'{program.name} has not stored everything')
+        return made
 
     def _verify(self, level: str) -> Any:
         report = self.driver.verify(self.backup, level, readers=self.readers)
@@ -180,13 +203,17 @@ class OneBackup:
 
     def steps(self) -> dict[str, Callable[[], None]]:
         """All steps by name."""
-        return {
+        made: dict[str, Callable[[], None]] = {
             results.PLAIN: lambda: plain(self.paths, self.compression,
                                          self.readers),
             results.PRESENCE: self._presence,
             results.CONTENT: self._content,
             results.REFERENCE: lambda: self._restore(self.driver),
             results.IN_TREE: lambda: self._restore(self.in_tree)}
+        for other in self.others:
+            made[other.name] = other.check
+            made[f'{other.name}{results.EMPTY}'] = other.check_empty
+        return made
 
     def measure(self, rounds: int) -> results.Backup:
         """Run all steps in turns.
@@ -228,83 +255,5 @@ class OneBackup:
         """Make room for the next one."""
         self.driver.delete_backup(self.backup)
         os.remove(self.cinder.path(self.target.id))
-
-
-class _CountingStore(stores.PosixStore):
-    """Counts how often the store is asked."""
-
-    listings = reads = 0
-
-    def entries(self, container: str, prefix: str) -> Any:
-        self.listings += 1
-        return super().entries(container, prefix)
-
-    def pieces(self, container: str, name: str,
-               extra_metadata: Any = None) -> Any:
-        self.reads += 1
-        return super().pieces(container, name, extra_metadata)
-
-
-def measure_listing(cinder: environment.Environment, count: int,
-                    rounds: int) -> results.Listing:
-    """Measure L1 for a number of chunks.
-
-    One tiny backup is made through the driver; its chunk is then there many
-    times, and its metadata says so.
-
-    :param cinder: with the reference driver for a directory
-    :param count: how many chunks
-    :param rounds: how often
-    :returns: what was measured
-    """
-    cinder.configure(backup_compression_algorithm='zlib',
-                     backup_file_size=BLOCK)
-    volume = cinder.create_volume(base.text(BLOCK),
-                                  size=max(1, -(-count * BLOCK // GIB)))
-    backup = cinder.create_backup(volume)
-    store = _CountingStore(cinder.driver())
-    directory = store.directory(backup.container)
-    _multiply(os.path.join(directory, backup.service_metadata), count)
-    backup.object_count = count
-    backup.save()
-    driver = cinder.driver()
-    driver.get_store = lambda: store
-
-    def verify() -> None:
-        report = driver.verify(backup, 'presence')
-        if not report.ok:
-            raise results.Failed('a good backup is reported: '
-                                 f'{report.problems[0]}')
-        if len(report.chain[0].chunks) != count:
-            raise results.Failed('level presence has not seen every chunk')
-
-    memory = peak(verify)
-    listings, reads = store.listings, store.reads
-    series = results.Series()
-    for _ in range(rounds):
-        timed(series, verify)
-    driver.delete_backup(backup)
-    return results.Listing(count, series.seconds, listings, reads, memory)
-
-
-def _multiply(prefix: str, count: int) -> None:
-    """Make a backup of one chunk one of many."""
-    with open(f'{prefix}_metadata', encoding='utf-8') as stream:
-        metadata = json.load(stream)
-    (name, values), = metadata['objects'][0].items()
-    short = os.path.basename(prefix)
-    with open(os.path.join(os.path.dirname(prefix), name), 'rb') as stream:
-        chunk = stream.read()
-    for number in range(1, count):
-        with open(f'{prefix}-{number + 1:05d}', 'wb') as stream:
-            stream.write(chunk)
-    metadata['objects'] = [
-        {f'{short}-{number + 1:05d}': {**values, 'offset': number * BLOCK}}
-        for number in range(count)]
-    with open(f'{prefix}_metadata', 'w', encoding='utf-8') as stream:
-        json.dump(metadata, stream, indent=2, sort_keys=True)
-    with open(f'{prefix}_sha256file', encoding='utf-8') as stream:
-        hashes = json.load(stream)
-    hashes['sha256s'] *= count
-    with open(f'{prefix}_sha256file', 'w', encoding='utf-8') as stream:
-        json.dump(hashes, stream, indent=2, sort_keys=True)
+        for other in self.others:
+            shutil.rmtree(other.directory)

@@ -16,7 +16,8 @@ Backs a volume up through the reference driver for a directory, in process
 and with Cinder's real objects, and times in turns: reading and hashing the
 same objects with the same number of threads, level presence (L1), level
 content (L2), a restore by the reference driver and one of the same backup by
-Cinder's own driver. Prints tables and a verdict by goal::
+Cinder's own driver, and what ``restic`` and ``borg`` take to check the same
+volume. Prints tables and a verdict by goal::
 
     python -m benchmarks.verification --json verification.json
 
@@ -26,46 +27,21 @@ an interruption.
 """
 
 import argparse
-import datetime
-import importlib.metadata
-import json
 import os
-import platform
-import shutil
-import signal
 import sys
-import tempfile
 from typing import Any
 
+from benchmarks import command
+from benchmarks import programs
 from benchmarks import results
-
-MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 
 DRIVER = 'reference_drivers.default.DefaultBackupDriver'
 MIB = results.MIB
 
 # What cannot be typed by accident: a full disk, or a run of hours.
 _SIZE_MOST = 8192
-_ROUNDS_MOST = 50
-_READERS_MOST = 16
 _CHUNK_MOST = 1024 * MIB
 _CHUNKS_MOST = 100_000
-
-
-def _whole(least: int, most: int, multiple: int = 1) -> Any:
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not a number') from None
-        if not least <= value <= most or value % multiple:
-            of = f', a multiple of {multiple}' if multiple > 1 else ''
-            raise argparse.ArgumentTypeError(
-                f'{value} is not from {least} to {most}{of}')
-        return value
-
-    return parse
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,27 +50,25 @@ def parser() -> argparse.ArgumentParser:
         prog='python -m benchmarks.verification',
         description='Measure verification against plain reading and against '
                     'restores.')
-    made.add_argument('--size', type=_whole(1, _SIZE_MOST), default=256,
+    made.add_argument('--size', type=command.whole(1, _SIZE_MOST), default=256,
                       metavar='MIB', help='of the volume (%(default)s)')
     made.add_argument('--chunk', default=50 * MIB, metavar='BYTES',
-                      type=_whole(results.BLOCK, _CHUNK_MOST, results.BLOCK),
+                      type=command.whole(results.BLOCK, _CHUNK_MOST,
+                                         results.BLOCK),
                       help='of the volume in a chunk (%(default)s)')
     made.add_argument('--compression', nargs='+',
                       choices=['none', 'zlib', 'zstd'],
                       default=['none', 'zlib', 'zstd'],
                       help='of the backups, one after the other (all)')
-    made.add_argument('--rounds', type=_whole(1, _ROUNDS_MOST), default=3,
-                      metavar='N', help='how often (%(default)s)')
-    made.add_argument('--readers', type=_whole(1, _READERS_MOST), default=2,
-                      metavar='N', help='threads (%(default)s)')
-    made.add_argument('--listed', type=_whole(1, _CHUNKS_MOST), nargs='*',
-                      default=[10, 1000, 10_000], metavar='CHUNKS',
-                      help='measure L1 for so many chunks (10 1000 10000)')
-    made.add_argument('--directory', metavar='DIR',
-                      help='where the volume and its backups are for the '
-                           f'time of the run ({tempfile.gettempdir()})')
-    made.add_argument('--json', metavar='FILE',
-                      help='also write all that was measured there')
+    made.add_argument('--compare', nargs='*', choices=list(programs.ALL),
+                      help='other programs to measure beside it (what is '
+                           'installed of restic and borg)')
+    made.add_argument('--listed', type=command.whole(1, _CHUNKS_MOST),
+                      nargs='*', default=[10, 1000, 100_000],
+                      metavar='CHUNKS',
+                      help='measure L1 and export for so many chunks '
+                           '(10 1000 100000)')
+    command.add_arguments(made)
     return made
 
 
@@ -103,58 +77,22 @@ def check(arguments: Any) -> None:
 
     :raises Failed: with the remedy
     """
-    directory = arguments.directory or tempfile.gettempdir()
-    if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
-        raise results.Failed(f'{directory} is not a directory that can be '
-                           'written to; name one with --directory')
-    # Volume, backup and restored volume; tiny files have 4 KiB each, and
-    # their metadata less than half a KiB.
+    absent = programs.missing(arguments.compare or ())
+    if absent:
+        raise results.Failed(', '.join(absent))
+    # Volume, backup, restored volume and repositories; tiny files have 4 KiB
+    # each, and their metadata less than half a KiB.
     listed = max(arguments.listed, default=0)
-    need = 3.1 * arguments.size * MIB + listed * 5 * 1024 + 16 * MIB
-    free = shutil.disk_usage(directory).free
-    if free < need:
-        raise results.Failed(
-            f'{directory} has {free / MIB:.0f} MiB free, {need / MIB:.0f} '
-            'are needed; take a smaller --size, or another --directory')
-    if arguments.json:
-        parent = os.path.dirname(os.path.abspath(arguments.json))
-        if (os.path.isdir(arguments.json) or not os.path.isdir(parent) or
-                not os.access(parent, os.W_OK)):
-            raise results.Failed(f'{arguments.json} cannot be written; name '
-                               'a file in a directory that is there')
+    volumes = 3.1 + programs.ROOM * len(_compared(arguments))
+    command.check(arguments, volumes * arguments.size * MIB +
+                  listed * 5 * 1024 + 16 * MIB)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as stream:
-            for line in stream:
-                if line.startswith('model name'):
-                    return line.partition(':')[2].strip()
-    except OSError:
-        pass
-    return platform.machine()
-
-
-def machine() -> dict[str, Any]:
-    """Where it was measured."""
-    return {
-        'cores': len(os.sched_getaffinity(0)),
-        'processor': _processor(),
-        'kernel': platform.release(),
-        'python': platform.python_version(),
-        'cinder': _version('cinder'),
-        'zstd': _version('zstd'),
-        # Above the number of cores others had work as well.
-        'load': [round(one, 2) for one in os.getloadavg()],
-        'time': datetime.datetime.now(datetime.UTC).isoformat(
-            timespec='seconds')}
+def _compared(arguments: Any) -> list[str]:
+    """The other programs to measure: what was named, or what is there."""
+    if arguments.compare is not None:
+        return list(dict.fromkeys(arguments.compare))
+    return [name for name in programs.ALL if not programs.missing([name])]
 
 
 def measure(arguments: Any) -> dict[str, Any]:
@@ -165,53 +103,61 @@ def measure(arguments: Any) -> dict[str, Any]:
     """
     # Cinder takes seconds, in which nobody should wait for --help, or get
     # a stack trace for an interruption.
+    from benchmarks import growth
     from benchmarks import steps
     from reference_drivers.contract import environment
 
-    def say(text: str) -> None:
-        print(text, flush=True)
-
-    def progress(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    where = machine()
-    say(', '.join(f'{name} {value}' for name, value in where.items()))
+    where = command.machine(
+        'cinder', 'zstd', 'backports.zstd',
+        **{name: programs.version(name) for name in programs.ALL})
+    command.say(', '.join(f'{name} {value}' for name, value in where.items()))
+    compared = _compared(arguments)
+    if arguments.compare is None:
+        for sentence in programs.missing(programs.ALL):
+            command.progress(f'not compared: {sentence}')
     backups = []
     listings = []
     with environment.Environment(
             DRIVER, {'backup_enable_progress_timer': False}) as cinder:
-        progress(f'writing a volume of {arguments.size} MiB')
+        command.progress(f'writing a volume of {arguments.size} MiB')
         size = arguments.size * MIB
         volume = cinder.create_volume(size=max(1, -(-size // steps.GIB)))
         steps.write_volume(cinder.path(volume.id), size)
         for compression in dict.fromkeys(arguments.compression):
-            progress(f'compression {compression}: backup, then '
-                     f'{arguments.rounds} rounds')
+            command.progress(f'compression {compression}: backup, then '
+                             f'{arguments.rounds} rounds')
             one = steps.OneBackup(cinder, volume, compression,
-                                  arguments.chunk, arguments.readers)
+                                  arguments.chunk, arguments.readers,
+                                  compared)
             backups.append(one.measure(arguments.rounds))
             one.remove()
             measured = backups[-1]
-            say(f'\n{compression}: {measured.chunks} chunks, '
+            command.say(
+                f'\n{compression}: {measured.chunks} chunks, '
                 f'{measured.stored / MIB:.0f} of {arguments.size} MiB '
                 f'stored, {measured.readers} readers, {arguments.rounds} '
                 f'rounds\n\n{results.steps_table(measured)}')
+        os.remove(cinder.path(volume.id))
+        command.progress('memory of level content')
+        contents = list(growth.measure_memory(cinder, size,
+                                              arguments.readers))
         for count in sorted(set(arguments.listed)):
-            progress(f'level presence for {count} chunks')
-            listings.append(steps.measure_listing(cinder, count,
-                                                  arguments.rounds))
-    say('\nHow many times as fast, within the same round\n\n'
-        f'{results.ratios_table(backups)}')
-    if listings:
-        say('\nLevel presence by number of chunks\n\n'
-            f'{results.listings_table(listings)}')
-    say('\n' + results.verdicts_table(results.verdicts(backups, listings)))
-    return results.to_dict(backups, listings, machine=where,
+            command.progress(f'level presence and export for {count} chunks')
+            listings.append(growth.measure_listing(cinder, count,
+                                                   arguments.rounds))
+    for title, text in (
+            ('How many times as fast L2 is, and a restore',
+             results.ratios_table(backups)),
+            ('Memory of level content by number of chunks',
+             results.contents_table(contents)),
+            ('Level presence by number of chunks',
+             results.listings_table(listings)),
+            ('Export by number of chunks', results.exports_table(listings)),
+            ('Goals', results.verdicts_table(
+                results.verdicts(backups, listings, contents)))):
+        command.say(f'\n{title}\n\n{text}')
+    return results.to_dict(backups, listings, contents, machine=where,
                            options=vars(arguments))
-
-
-def _terminated(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -220,35 +166,9 @@ def main(argv: list[str] | None = None) -> int:
     :param argv: arguments without the program's name
     :returns: the exit code
     """
-    try:
-        arguments = parser().parse_args(argv)
-    except SystemExit as err:
-        return FAILED if err.code else MEASURED
-    try:
-        check(arguments)
-        # All temporary files of the run are below this one, so that nothing
-        # stays wherever it is interrupted.
-        with tempfile.TemporaryDirectory(prefix='backup-benchmark-',
-                                         dir=arguments.directory) as room:
-            usual, tempfile.tempdir = tempfile.tempdir, room
-            try:
-                measured = measure(arguments)
-            finally:
-                tempfile.tempdir = usual
-        if arguments.json:
-            with open(arguments.json, 'w', encoding='utf-8') as stream:
-                json.dump(measured, stream, indent=2)
-                stream.write('\n')
-    except KeyboardInterrupt:
-        sys.stderr.write('interrupted\n')
-        return INTERRUPTED
-    except (results.Failed, OSError) as err:
-        sys.stderr.write(f'error: {err}\n')
-        return FAILED
-    return MEASURED
+    return command.main(parser(), check, measure, argv)
 
 
 if __name__ == '__main__':
-    # As Ctrl-C: what was made is removed.
-    signal.signal(signal.SIGTERM, _terminated)
+    command.terminate_as_interrupted()
     sys.exit(main())

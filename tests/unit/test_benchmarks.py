@@ -21,6 +21,7 @@ from unittest import mock
 import fixtures
 import testtools
 
+from benchmarks import ceph
 from benchmarks import results
 from benchmarks import steps
 from benchmarks import verification
@@ -43,8 +44,16 @@ def backup(**values):
                   results.IN_TREE: series(3.0, 6.0, 3.0)}, **values})
 
 
-def listing(chunks, listings=1, reads=2):
-    return results.Listing(chunks, [0.5, 0.7, 0.6], listings, reads, MIB)
+def listing(chunks, reads=2, **values):
+    return results.Listing(**{
+        'chunks': chunks, 'memory': MIB, 'in_tree_memory': 2 * MIB,
+        'listings': 1, 'reads': reads, 'driver_info': 2000, 'export_calls': 3,
+        'presence': series(0.5, 0.7, 0.6), 'export': series(0.6, 0.8, 0.7),
+        'in_tree_export': series(0.1, 0.1, 0.1), **values})
+
+
+def content(chunks, memory):
+    return results.Content(chunks, 4 * MIB, 2, memory)
 
 
 class RatioTest(testtools.TestCase):
@@ -56,6 +65,10 @@ class RatioTest(testtools.TestCase):
         self.assertEqual(2, results.ratio(series(2, 20, 3),
                                           series(1, 10, 10)))
 
+    def test_without_the_start(self):
+        self.assertEqual(3, results.ratio(series(2, 4, 3), series(0.5, 1, 0.1),
+                                          series(0.5, 1, 1)))
+
     def test_above_one_is_faster(self):
         self.assertEqual(4, results.ratio(series(4), series(1)))
 
@@ -64,9 +77,9 @@ class RatioTest(testtools.TestCase):
 
 
 class VerdictTest(testtools.TestCase):
-    def verdicts(self, one, listings=()):
+    def verdicts(self, one, listings=(), contents=()):
         return [(made.measured, made.met)
-                for made in results.verdicts([one], listings)]
+                for made in results.verdicts([one], listings, contents)]
 
     def test_met(self):
         self.assertEqual([('0.80', True), ('3.00', True), ('0.25', True)],
@@ -83,11 +96,31 @@ class VerdictTest(testtools.TestCase):
         one.steps[results.PLAIN] = series(0.796, 1.592, 0.796)
         self.assertEqual(('0.80', True), self.verdicts(one)[0])
 
-    def test_calls_of_presence(self):
-        self.assertEqual(('3, 3', True), self.verdicts(
-            backup(), [listing(10), listing(1000)])[-1])
-        self.assertEqual(('3, 1001', False), self.verdicts(
-            backup(), [listing(10), listing(1000, reads=1000)])[-1])
+    def test_beside_another_program(self):
+        one = backup()
+        one.steps['borg'] = series(4.0, 7.0, 4.0)
+        one.steps['borg, empty'] = series(1.5, 1.5, 0.5)
+        self.assertEqual(['borg'], one.programs)
+        made = results.verdicts([one], [], [])[2]
+        self.assertEqual(('none: L2 as fast as borg', '2.75', False),
+                         (made.goal, made.measured, made.met))
+        self.assertIn('borg', results.ratios_table([one, backup()]))
+
+    def test_what_does_not_grow(self):
+        self.assertEqual(
+            [('1.09', True), ('3, 3', True), ('0.50', True), ('3, 3', True),
+             ('1.00', True), ('2000', True)],
+            self.verdicts(backup(), [listing(10), listing(1000)],
+                          [content(4, 100), content(16, 109)])[3:])
+
+    def test_what_grows(self):
+        worse = listing(1000, reads=1000, memory=3 * MIB, export_calls=1001,
+                        export=series(0.7, 0.9, 0.8), driver_info=4096)
+        self.assertEqual(
+            [('1.11', False), ('3, 1001', False), ('1.50', False),
+             ('3, 1001', False), ('1.17', False), ('4096', False)],
+            self.verdicts(backup(), [listing(10), worse],
+                          [content(4, 100), content(16, 111)])[3:])
 
 
 class TableTest(testtools.TestCase):
@@ -105,18 +138,29 @@ class TableTest(testtools.TestCase):
                          .split())
 
     def test_listings(self):
-        self.assertEqual(['10,000', '0.6000', '1', '2', '1.00'],
+        self.assertEqual(['10,000', '0.6000', '1', '2', '1.00', '2.00'],
                          results.listings_table([listing(10000)])
+                         .splitlines()[3].split())
+
+    def test_exports(self):
+        self.assertEqual(['10,000', '0.7000', '0.1000', '3', '2000'],
+                         results.exports_table([listing(10000)])
+                         .splitlines()[3].split())
+
+    def test_contents(self):
+        self.assertEqual(['64', '4.00', '2', '7.00'],
+                         results.contents_table([content(64, 7 * MIB)])
                          .splitlines()[3].split())
 
     def test_json(self):
         made = json.loads(json.dumps(results.to_dict(
-            [backup()], [listing(10)], machine={'cores': 2})))
+            [backup()], [listing(10)], [content(4, MIB)],
+            machine={'cores': 2})))
         self.assertEqual({'cores': 2}, made['machine'])
         self.assertEqual(0.8, made['backups'][0]['ratios']['L2 / plain'])
         self.assertEqual([0.8, 1.6, 0.8],
                          made['backups'][0]['steps']['plain']['seconds'])
-        self.assertEqual(4, len(made['verdicts']))
+        self.assertEqual(9, len(made['verdicts']))
 
 
 class ProgramTest(testtools.TestCase):
@@ -147,6 +191,36 @@ class ProgramTest(testtools.TestCase):
             self.assertEqual(3, code)
             self.assertIn(reason, errors)
 
+    def run_beside(self, program):
+        """A run with a program that is not the real one."""
+        path = self.useFixture(fixtures.TempDir()).path
+        if program:
+            with open(os.path.join(path, 'borg'), 'w') as stream:
+                stream.write(f'#!/bin/sh\n{program}\n')
+            os.chmod(stream.name, 0o755)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PATH', f'{path}:/bin:/usr/bin' if program else path))
+        return self.run_program(
+            '--size', '1', '--chunk', '327680', '--compression', 'none',
+            '--rounds', '1', '--listed', '--compare', 'borg')
+
+    def test_a_program_that_is_not_installed(self):
+        code, errors = self.run_beside(None)
+        self.assertEqual((3, 'error: borg is not installed: apt-get install '
+                             'borgbackup\n'), (code, errors))
+
+    def test_a_program_that_fails(self):
+        code, errors = self.run_beside('echo "no lock" >&2; exit 2')
+        self.assertEqual(3, code)
+        self.assertIn('error: borg init ended with 2: no lock', errors)
+
+    def test_a_program_that_has_stored_too_little(self):
+        """What it takes to read nothing would be called slow or fast."""
+        code, errors = self.run_beside(
+            'mkdir -p "$BORG_REPO" && echo data > "$BORG_REPO/1"')
+        self.assertEqual(3, code)
+        self.assertIn('borg has not stored everything', errors)
+
     def test_no_room(self):
         with mock.patch('shutil.disk_usage') as usage:
             usage.return_value.free = 100 * MIB
@@ -173,7 +247,7 @@ class ProgramTest(testtools.TestCase):
             mock.Mock(side_effect=ValueError('differs'))))
         code, errors = self.run_program(
             '--size', '1', '--chunk', '327680', '--compression', 'none',
-            '--rounds', '1', '--listed')
+            '--rounds', '1', '--listed', '--compare')
         self.assertEqual(3, code)
         self.assertIn('a good backup is reported', errors)
 
@@ -181,7 +255,7 @@ class ProgramTest(testtools.TestCase):
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'json')
         code, errors = self.run_program(
             '--size', '1', '--chunk', '327680', '--rounds', '1', '--listed',
-            '2', '20', '--json', path)
+            '2', '20', '--compare', '--json', path)
         self.assertEqual(0, code, errors)
         with open(path, encoding='utf-8') as stream:
             made = json.load(stream)
@@ -191,9 +265,48 @@ class ProgramTest(testtools.TestCase):
         stored = [one['stored'] for one in made['backups']]
         self.assertGreater(stored[0], MIB)
         self.assertLess(stored[1], 0.8 * MIB)
-        self.assertEqual([(2, 1, 2), (20, 1, 2)],
-                         [(one['chunks'], one['listings'], one['reads'])
-                          for one in made['listings']])
+        self.assertEqual([(2, 1, 2, 3), (20, 1, 2, 3)],
+                         [(one['chunks'], one['listings'], one['reads'],
+                           one['export_calls']) for one in made['listings']])
+        self.assertEqual([(4, 65536), (16, 65536)],
+                         [(one['chunks'], one['chunk'])
+                          for one in made['contents']])
+
+
+class CephTest(testtools.TestCase):
+    """The cluster is measured by hand; here is what needs none."""
+
+    def verdicts(self, sparse):
+        made = ceph.verdicts({
+            ceph.EXPORT: series(1.1, 2.1, 1.1),
+            'rbd export, empty': series(0.1, 0.1, 0.1),
+            ceph.DIGEST: series(1.0, 2.0, 2.0),
+            ceph.OF_SPARSE: sparse})
+        return [(one.measured, one.met) for one in made]
+
+    def test_verdicts(self):
+        self.assertEqual([('1.00', True), ('1.10', True)],
+                         self.verdicts(series(1.1, 2.2, 2.1)))
+        self.assertEqual([('1.00', True), ('2.00', False)],
+                         self.verdicts(series(2.0, 4.0, 4.1)))
+
+    def refused(self, missing):
+        errors = io.StringIO()
+        with (mock.patch('local_cloud.ceph_packages.missing_for_cinder',
+                         return_value=missing),
+              mock.patch('psutil.virtual_memory') as memory,
+              contextlib.redirect_stderr(errors)):
+            memory.return_value.available = 639 * MIB
+            self.assertEqual(3, ceph.main(['--size', '128']))
+        return errors.getvalue()
+
+    def test_without_ceph(self):
+        self.assertEqual('error: Ceph is not installed\n',
+                         self.refused('Ceph is not installed'))
+
+    def test_without_memory(self):
+        self.assertEqual('error: there are 639 MiB of memory free, 640 are '
+                         'needed; take a smaller --size\n', self.refused(''))
 
 
 class PlainTest(testtools.TestCase):
