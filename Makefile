@@ -8,7 +8,7 @@ RELEASES ?= 2025.1 2026.2
 COMMA := ,
 SPACE := $() $()
 
-.PHONY: help certify test releases lint benchmark clean
+.PHONY: help certify test releases lint docs benchmark benchmark-ceph clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -16,7 +16,9 @@ help:
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests)'
 	@echo 'make lint      check style and types'
+	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
+	@echo '               (make benchmark-ceph: on a Ceph cluster)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)
@@ -36,10 +38,13 @@ releases: $(TOX)
 	  -e $(ENVIRONMENTS) $(if $(RELEASES_ARGS),-- $(RELEASES_ARGS))
 
 lint: $(TOX)
-	$(TOX) -q -e pep8
+	$(TOX) -q -e pep8,zuul
 
-benchmark: $(TOX)
-	$(TOX) -q -e benchmark -- $(BENCHMARK_ARGS)
+docs: $(TOX)
+	$(TOX) -q -e docs
+
+benchmark benchmark-ceph: $(TOX)
+	$(TOX) -q -e $@ -- $(BENCHMARK_ARGS)
 
 $(TOX):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,4 +54,4 @@ $(TOX):
 	$(VENV)/bin/pip install --quiet 'tox>=4.11'
 
 clean:
-	rm -rf $(VENV) .tox .stestr certify-report build dist *.egg-info
+	rm -rf $(VENV) .tox .stestr certify-report* build dist *.egg-info doc/build releasenotes/build

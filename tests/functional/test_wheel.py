@@ -10,13 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The wheel, installed where nothing else is."""
+"""What is installed, where nothing else is."""
 
+from importlib import metadata
+import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 
 import testtools
 
@@ -26,8 +32,31 @@ _ROOT = pathlib.Path(__file__).parents[2]
 _SERVICES = ('cinder', 'glance', 'keystone', 'os_brick', 'oslo_messaging')
 
 
-class PluginAloneTest(testtools.TestCase):
-    """Tempest's virtualenv on somebody else's machine."""
+#: What is installed of the project, and nothing else of it.
+_ROOMS = ('cinder_backup_recovery_tests', 'local_cloud', 'reference_drivers')
+
+#: Of the plugin alone, and of the extra without which volumes are not read.
+_REQUIREMENT = re.compile(r'Requires-Dist: ([\w.-]+)>=([\w.]+)'
+                          r'(?:; extra == "attachment")?\Z')
+
+_IMPORT_ALL = '''
+import importlib, pkgutil, sys
+import reference_drivers
+names = [one.name for one in pkgutil.walk_packages(
+    reference_drivers.__path__, 'reference_drivers.')]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+'''
+
+
+class PackageCase(testtools.TestCase):
+    """A virtualenv with a wheel that was built outside of git."""
+
+    #: What is installed of the wheel's extras.
+    extras = ''
+    #: Of a file that pip reads, where it is not the one of these tests.
+    constraints = None
 
     @classmethod
     def setUpClass(cls):
@@ -35,17 +64,46 @@ class PluginAloneTest(testtools.TestCase):
         temporary = tempfile.TemporaryDirectory(prefix='cbrt-wheel-')
         cls.addClassCleanup(temporary.cleanup)
         cls.root = pathlib.Path(temporary.name)
-        cls.run_program(sys.executable, '-m', 'pip', 'wheel', '--quiet',
-                        '--no-deps', '--wheel-dir', cls.root, _ROOT)
-        cls.wheel, = cls.root.glob('*.whl')
+        cls.sdist, cls.wheel = cls.build()
         cls.run_program(sys.executable, '-m', 'venv', cls.root / 'venv')
         cls.bin = cls.root / 'venv' / 'bin'
-        cls.run_program(cls.bin / 'pip', 'install', '--quiet', cls.wheel)
+        cls.run_program(cls.bin / 'pip', 'install', '--quiet',
+                        f'{cls.wheel}{cls.extras}')
+
+    @classmethod
+    def build(cls):
+        """Make the archive of sources in git, and the wheel outside of it.
+
+        :returns: their paths
+        """
+        tree = cls.root / 'tree'
+        tracked = cls.run_program('git', 'ls-files', '-z', cwd=_ROOT)
+        cls.tracked = {name for name in tracked.split('\0')
+                       if (_ROOT / name).is_file()}
+        # A copy, so that no two builds write into one directory.
+        cls.run_program('git', 'clone', '--quiet', '--no-checkout', _ROOT,
+                        tree)
+        for name in cls.tracked:
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(_ROOT / name, tree / name)
+        cls.run_program('git', 'add', '--all', cwd=tree)
+        cls.run_program(
+            sys.executable, '-W', 'ignore', '-c',
+            'import sys\nfrom pbr import build\n'
+            'build.build_sdist(sys.argv[1])',
+            cls.root, cwd=tree)
+        sdist, = cls.root.glob('*.tar.gz')
+        cls.run_program(sys.executable, '-m', 'pip', 'wheel', '--quiet',
+                        '--no-deps', '--wheel-dir', cls.root, sdist)
+        wheel, = cls.root.glob('*.whl')
+        return sdist, wheel
 
     @classmethod
     def run_program(cls, *command, cwd=None):
         environment = {name: value for name, value in os.environ.items()
                        if name != 'PYTHONPATH'}
+        if cls.constraints:
+            environment['PIP_CONSTRAINT'] = str(cls.constraints)
         done = subprocess.run(
             [str(word) for word in command], capture_output=True, text=True,
             cwd=cwd or cls.root, env=environment, timeout=600)
@@ -53,6 +111,51 @@ class PluginAloneTest(testtools.TestCase):
             raise AssertionError(f'{command} exited with {done.returncode}:\n'
                                  f'{done.stdout}\n{done.stderr}')
         return done.stdout
+
+
+class PluginAloneTest(PackageCase):
+    """Tempest's virtualenv on somebody else's machine."""
+
+    def test_all_sources_are_there(self):
+        with tarfile.open(self.sdist) as archive:
+            found = {name.partition('/')[2] for name in archive.getnames()}
+        # What only git and its server read; pbr leaves it out.
+        self.assertEqual(set(), {
+            name for name in self.tracked - found
+            if name not in ('.gitignore', '.gitreview')})
+
+    def test_all_of_the_rooms_is_there_and_nothing_else(self):
+        with zipfile.ZipFile(self.wheel) as archive:
+            found = {name for name in archive.namelist()
+                     if '.dist-info/' not in name}
+        self.assertEqual({name for name in self.tracked
+                          if name.startswith(tuple(
+                              f'{room}/' for room in _ROOMS))}, found)
+
+    def test_metadata(self):
+        told, = metadata.distributions(
+            name='cinder-backup-recovery-tests',
+            path=[str(path) for path in self.bin.parent.glob(
+                'lib/python*/site-packages')])
+        for name, value in (('License-Expression', 'Apache-2.0'),
+                            ('License-File', 'LICENSE'),
+                            ('Requires-Python', '>=3.11'),
+                            ('Description-Content-Type', 'text/x-rst')):
+            self.assertEqual(value, told.metadata[name])
+        self.assertIn('Environment :: OpenStack',
+                      told.metadata.get_all('Classifier'))
+        self.assertEqual(
+            (_ROOT / 'README.rst').read_text().rstrip(),
+            told.metadata.get_payload().rstrip())
+        documents = ''.join(
+            path.read_text() for path in (_ROOT / 'doc').rglob('*.rst'))
+        for extra in told.metadata.get_all('Provides-Extra'):
+            if f'``{extra}``' not in documents:
+                self.assertRegex(documents, rf'\[([\w-]+,)*{extra}[\],]')
+
+    def test_ids_are_unique_and_where_they_belong(self):
+        self.run_program(self.bin / 'check-uuid', '--package',
+                         'cinder_backup_recovery_tests')
 
     def test_no_service_comes_with_it(self):
         found = self.run_program(
@@ -100,9 +203,114 @@ class PluginAloneTest(testtools.TestCase):
         self.assertEqual('cinder-2025.1.txt cinder-2025.2.txt '
                          'cinder-2026.1.txt', listed.strip())
 
+    def test_what_certifications_read_is_there(self):
+        """The levels, the schema and the templates of a report."""
+        report = self.root / 'report'
+        self.run_program(
+            self.bin / 'python', '-c',
+            'import pathlib, sys\n'
+            'from cinder_backup_recovery_tests.certification import levels\n'
+            'from cinder_backup_recovery_tests.certification import report\n'
+            'made = report.Report(pathlib.Path(sys.argv[1]))\n'
+            'made.recorder()\n'
+            'made.write(["m.A.test_1"], [], levels.load(), backup="x",\n'
+            '           versions={"cinder": "29.0.0"}, seconds=1)', report)
+        self.run_program(self.bin / 'cinder-backup-certify', 'verify-report',
+                         report)
+
     def test_programs_say_how_to_be_used(self):
         for name in ('cinder-backup-lose-rows', 'cinder-backup-source-rows',
                      'cinder-backup-certify', 'cinder-backup-results-table',
                      'cinder-backup-recovery-cleanup'):
             self.assertIn('usage:', self.run_program(self.bin / name,
                                                      '--help'))
+
+    def test_programs_say_what_they_lack(self):
+        # Something else may need psutil.
+        without = ("import sys; sys.modules['psutil'] = None; "
+                   "from local_cloud import __main__; "
+                   "sys.exit(__main__.main())")
+        for command, extra in (
+                ([self.bin / 'python', '-c', without], 'local-cloud'),
+                ([self.bin / 'cinder-backup-verify'], 'drivers')):
+            done = subprocess.run(
+                [*command, '--help'], capture_output=True, text=True,
+                cwd=self.root, env={'PATH': os.environ['PATH']}, timeout=120)
+            self.assertEqual((3, '', 1), (
+                done.returncode, done.stdout, done.stderr.count('\n')),
+                done.stderr)
+            self.assertIn(f'cinder-backup-recovery-tests[{extra}]',
+                          done.stderr)
+
+
+class OldestTest(PackageCase):
+    """The plugin with the oldest release of all that it needs."""
+
+    extras = '[attachment]'
+
+    @classmethod
+    def build(cls):
+        built = super().build()
+        with zipfile.ZipFile(built[1]) as archive:
+            name, = (one for one in archive.namelist()
+                     if one.endswith('.dist-info/METADATA'))
+            lines = archive.read(name).decode().splitlines()
+        cls.oldest = dict(
+            found.groups() for found in map(_REQUIREMENT.match, lines)
+            if found)
+        cls.constraints = cls.root / 'oldest.txt'
+        cls.constraints.write_text(''.join(
+            f'{name}=={version}\n' for name, version in cls.oldest.items()))
+        return built
+
+    def test_recovers_a_backup(self):
+        """It runs, on a cloud of the present release."""
+        self.run_program(self.bin / 'pip', 'check')
+        done = subprocess.run(
+            [sys.executable, '-m', 'local_cloud', 'run', '--', 'sh', '-c',
+             'unset PYTHONPATH; exec "$@" --set '
+             'connect.tempest_conf="$TEMPEST_CONFIG_DIR/$TEMPEST_CONFIG"',
+             'sh', self.bin / 'cinder-backup-certify', 'cloud', '--profile',
+             'default', '--mode', 'quick', '--report-dir',
+             self.root / 'report'],
+            # Where nothing of the project lies that Python could find.
+            cwd=self.root, capture_output=True, text=True, timeout=300)
+        self.assertIn('the set-up works', done.stdout, done.stderr)
+        report = json.loads((self.root / 'report' / 'results.json')
+                            .read_text())
+        self.assertEqual(['pass'], [one['status'] for one in report['tests']])
+
+    def test_just_these_are_installed(self):
+        found = json.loads(self.run_program(
+            self.bin / 'pip', 'list', '--format', 'json'))
+        names = {one['name'].lower(): one['version'] for one in found}
+        self.assertEqual(self.oldest, {
+            name: names[name.lower()] for name in self.oldest})
+
+
+class DriversAloneTest(PackageCase):
+    """Cinder's virtualenv."""
+
+    extras = '[drivers]'
+
+    def test_without_tempest(self):
+        """Its requirements agree, and nothing of the drivers asks for it."""
+        self.run_program(self.bin / 'pip', 'check')
+        self.run_program(self.bin / 'pip', 'uninstall', '--quiet', '--yes',
+                         'tempest')
+        modules = int(self.run_program(
+            self.bin / 'python', '-W', 'ignore', '-c', _IMPORT_ALL))
+        self.assertEqual(modules, len([
+            name for name in self.tracked if name.endswith('.py') and
+            name.startswith('reference_drivers/')]) - 1)
+        self.assertIn('usage:', self.run_program(
+            self.bin / 'cinder-backup-verify', '--help'))
+
+
+class AllTest(testtools.TestCase):
+    """The virtualenv of these tests, which has every extra."""
+
+    def test_its_requirements_agree(self):
+        done = subprocess.run([sys.executable, '-m', 'pip', 'check'],
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(0, done.returncode, done.stdout)

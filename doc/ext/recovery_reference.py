@@ -1,0 +1,136 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Directives that write the reference from what it is a reference of."""
+
+from collections.abc import Iterator
+import importlib
+import inspect
+import json
+import pathlib
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import docutils
+
+import cinder_backup_recovery_tests
+from cinder_backup_recovery_tests.certification import levels
+
+_PACKAGE = cinder_backup_recovery_tests.__name__
+_PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
+
+
+def _proves(doc: str | None) -> str:
+    """What a test says of itself, as one paragraph.
+
+    :raises ValueError: where it says nothing
+    """
+    # Tempest's decorator puts the id in front of it.
+    own = re.sub(r'^Test idempotent id: \S+\s*', '', inspect.cleandoc(
+        doc or ''))
+    if not own:
+        raise ValueError('has no docstring')
+    return ' '.join(own.split('\n\n')[0].split())
+
+
+def _item(name: str, uuid: str, cases: int) -> str:
+    """A line of the list, for all tests that share an id."""
+    module, cls, test = name.rsplit('.', 2)
+    found = getattr(importlib.import_module(f'{_PACKAGE}.{module}'), cls)
+    try:
+        proves = _proves(getattr(found, test).__doc__)
+    except ValueError as error:
+        raise ValueError(f'{name} {error}') from None
+    more = ''
+    if cases > 1:
+        # What ddt has appended tells one case from another.
+        test = re.sub(r'_[0-9]+_.*$', '', test)
+        more = f', {cases} cases'
+    return f'* ``{test}``{more}: {proves}\n  ``{uuid}``\n'
+
+
+def _tests() -> Iterator[str]:
+    for level in levels.load().levels:
+        title = f'{level.name}: {level.title}'
+        yield f'{title}\n{"=" * len(title)}\n\n{level.proves}\n'
+        before = ''
+        for uuid, names in sorted(level.tests.items(),
+                                  key=lambda item: item[1][0]):
+            cls = names[0].rpartition('.')[0]
+            if cls != before:
+                before = cls
+                yield f'``{cls}``\n{"-" * (len(cls) + 4)}\n'
+            yield _item(names[0], uuid, len(names))
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What a value may be, in words."""
+    if 'const' in schema:
+        return f'``{json.dumps(schema["const"])}``'
+    if 'enum' in schema:
+        return ', '.join(f'``{json.dumps(one)}``' for one in schema['enum'])
+    kind = schema.get('type', 'any')
+    return ' or '.join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _fields(schema: dict[str, Any], path: str = ''
+            ) -> Iterator[tuple[str, str, str]]:
+    """Each field that a schema describes, with what is in it."""
+    if path:
+        yield path, _kind(schema), schema.get('description', '')
+    prefix = f'{path}.' if path else ''
+    for name, inner in schema.get('properties', {}).items():
+        yield from _fields(inner, prefix + name)
+    more = schema.get('additionalProperties')
+    if isinstance(more, dict):
+        yield from _fields(more, f'{prefix}*')
+    if isinstance(schema.get('items'), dict):
+        yield from _fields(schema['items'], f'{path}[]')
+
+
+def _schema(place: pathlib.Path) -> Iterator[str]:
+    schema = json.loads(place.read_text())
+    yield ('.. list-table::\n   :header-rows: 1\n   :widths: 30 25 45\n\n'
+           '   * - field\n     - value\n     - meaning')
+    for path, kind, meaning in _fields(schema):
+        yield f'   * - ``{path}``\n     - {kind}\n     - {meaning}'
+
+
+class Tests(docutils.SphinxDirective):
+    """All tests of the suite by level, with what they say they prove."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the sections."""
+        self.env.note_dependency(levels.PATH)
+        return self.parse_text_to_nodes('\n'.join(_tests()),
+                                        allow_section_headings=True)
+
+
+class Schema(docutils.SphinxDirective):
+    """The fields that a JSON schema of the package describes."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        place = _PLACE / self.arguments[0]
+        self.env.note_dependency(place)
+        return self.parse_text_to_nodes('\n'.join(_schema(place)))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of the directives."""
+    app.add_directive('recovery-tests', Tests)
+    app.add_directive('recovery-schema', Schema)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -1,0 +1,30 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How Sphinx builds the release notes."""
+
+project = 'cinder-backup-recovery-tests Release Notes'
+copyright = '2026, OpenStack contributors'
+# Each note says in which release it is.
+version = release = ''
+
+extensions = [
+    'openstackdocstheme',
+    'reno.sphinxext',
+]
+
+html_theme = 'openstackdocs'
+openstackdocs_repo_name = 'openstack/cinder-backup-recovery-tests'
+openstackdocs_auto_name = False
+openstackdocs_bug_project = 'cinder'
+openstackdocs_bug_tag = 'backup'
+pygments_style = 'native'

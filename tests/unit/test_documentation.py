@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every command that a page shows is run by a test, or cannot be.
+
+Each block of commands is here: as part of a page that a test follows word by
+word, with the test that runs the same, or with the reason why none does.
+"""
+
+import pathlib
+import re
+
+from cinder import objects
+from cinder.objects import backup as backup_objects
+import testtools
+
+from cinder_backup_recovery_tests import record
+from reference_drivers import driver_info
+from reference_drivers.ceph import driver_info as ceph_driver_info
+from tests import pages
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_LANGUAGES = ('bash', 'console', 'shell')
+
+#: Pages whose blocks for the console a test follows word by word.
+FOLLOWED = {
+    'admin/recovery.rst': 'tests/functional/test_operators_page.py',
+    'user/certify.rst': 'tests/functional/test_vendor_page.py',
+}
+
+_CLOUD = 'tests/functional/test_local_cloud.py'
+_KILL = 'tests/functional/test_local_cloud_kill.py'
+_WHEEL = 'tests/functional/test_wheel.py'
+_MUTANTS = 'tests/functional/test_mutants.py'
+
+#: By how a command begins: the test that runs the same, and what of the
+#: command is in it.
+RUN = {
+    'cinder-backup-local-cloud up': (_CLOUD, "'up'"),
+    'eval "$(cinder-backup-local-cloud env)"': (_CLOUD, 'eval "$('),
+    'cinder-backup-local-cloud status': (_CLOUD, "'status'"),
+    'cinder-backup-local-cloud logs cinder -n 20': (_CLOUD, "'logs'"),
+    'cinder-backup-local-cloud down': (_KILL, "'down'"),
+    'cinder-backup-local-cloud run -- openstack volume service list':
+        (_KILL, "'run', '--'"),
+    'openstack volume service list': (_CLOUD, 'openstack volume service list'),
+    'cinder-backup-local-cloud up --second-region':
+        ('doc/source/admin/recovery.rst', 'up --second-region'),
+    'cinder-backup-local-cloud up --cinder 2026.1':
+        ('tests/functional/release_cases.py', "'--cinder'"),
+    'cinder-backup-results-table --condense':
+        ('tests/unit/test_results_table.py', "'--condense'"),
+    'cinder-backup-results-table in-tree-*.json':
+        ('tests/unit/test_results_table.py', 'in-tree-*.json'),
+    'cinder-backup-certify verify-report certify-report':
+        (_WHEEL, "'verify-report'"),
+    'cinder-backup-recovery-cleanup': ('tests/unit/test_cleanup.py',
+                                       'cleanup.main'),
+    'python -m cinder_backup_recovery_tests.certification.manifest --write':
+        ('tests/unit/test_levels.py', "'--write'"),
+    'python -m mutants': (_MUTANTS, 'program.main'),
+    'python -m testtools.run test_verified_s3':
+        ('tests/functional/test_contract_s3.py', 'test_verified_s3'),
+    'make benchmark': ('tests/unit/test_benchmarks.py', 'verification.main'),
+    'make benchmark-ceph': ('tests/unit/test_benchmarks.py', 'ceph.main'),
+    'make certify': ('.ci/run', 'make certify'),
+    'make docs': ('.ci/run', 'make docs'),
+    'make lint': ('.ci/run', 'make lint'),
+    'make test': ('.ci/run', 'make test'),
+    "tempest run --regex '^cinder_backup_recovery_tests\\.'":
+        (_WHEEL, "r'^cinder_backup_recovery_tests\\.'"),
+}
+
+#: By how a command begins: why no test runs it.
+EXEMPT = {
+    '/opt/stack/tempest/.tox/tempest/bin/cinder-backup-certify cloud':
+        'needs a DevStack',
+    'python3 -m venv certify':
+        'the tests of the package make such an environment',
+    '. certify/bin/activate':
+        'the tests of the package make such an environment',
+    'pip install': 'no package of this name is on an index yet; the tests of '
+                   'the package install its wheel',
+    'apt-get install': 'needs root; tools/debian-packages.sh does it in CI',
+    'cinder-backup-certify cloud --profile acme-cloud.yaml':
+        "a vendor's cloud; tests/functional/test_certify_cloud.py runs it "
+        'with a local one',
+    'cinder-backup-certify local --backup in-tree-posix':
+        'eight minutes; the report of a run is in doc/source/results',
+    'cinder-backup-certify local --cinder 2025.2':
+        'ten minutes, and a virtualenv; "make releases" runs a part of it',
+    'python -m mutants.clouds':
+        'a cloud for many minutes; tests/unit/test_mutant_clouds.py has what '
+        'it consists of',
+    'tempest run --serial':
+        'the same two runs are in certification/runner.py, which each '
+        'certification runs',
+    'openstack volume create --size 1 example':
+        'as in the chapter for operators, with the other client',
+    'openstack volume backup create example':
+        'as in the chapter for operators, with the other client',
+    'OS_REGION_NAME=RegionTwo openstack volume service list':
+        'as in the chapter for operators, which works in both regions',
+    'export S3_ENDPOINT_URL=': 'sets what the next command reads',
+    'cd doc/source/results': 'goes to where the next commands are run',
+}
+
+
+def _commands():
+    """Each command of which some test must be known, with its page."""
+    for path in [*pages.pages(), _ROOT / 'README.rst']:
+        name = str(path.relative_to(
+            pages.DOCUMENTS if pages.DOCUMENTS in path.parents else _ROOT))
+        for block in pages.blocks(path):
+            if block.what == 'console' and name in FOLLOWED:
+                continue
+            if block.kind == 'literal' or block.what in _LANGUAGES:
+                for command in block.commands:
+                    yield name, command
+
+
+def _longest(command):
+    """The entry that is about a command, the most exact one."""
+    found = [one for one in (*RUN, *EXEMPT)
+             if re.match(re.escape(one) + (
+                 r'(?![\w.-])' if one[-1].isalnum() else ''), command)]
+    return max(found, key=len, default=None)
+
+
+class CommandsTest(testtools.TestCase):
+
+    def test_each_is_known(self):
+        """Put a new one into RUN or, with the reason, into EXEMPT."""
+        self.assertEqual([], [one for one in _commands()
+                              if _longest(one[1]) is None])
+
+    def test_no_entry_is_of_yesterday(self):
+        used = {_longest(command) for _, command in _commands()}
+        self.assertEqual(set(), {*RUN, *EXEMPT} - used)
+        self.assertEqual(set(), set(RUN) & set(EXEMPT))
+
+    def test_tests_are_there(self):
+        for page, test in FOLLOWED.items():
+            self.assertTrue(
+                pathlib.Path(page).name in (_ROOT / test).read_text(), test)
+        for command, (test, part) in RUN.items():
+            self.assertTrue(part in (_ROOT / test).read_text(),
+                            f'{command}: no {part} in {test}')
+
+
+class RecordPageTest(testtools.TestCase):
+    """The format of records is described as it is."""
+
+    def setUp(self):
+        super().setUp()
+        text = (pages.DOCUMENTS / 'reference' / 'record.rst').read_text()
+        parts = re.split(r'^(.+)\n[=-]{4,}\n', text, flags=re.M)
+        self.parts = dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    def described(self, heading):
+        """The names in the first column of a table."""
+        names = []
+        for entry in re.findall(r'^   \* - (.+)$', self.parts[heading], re.M):
+            names += [re.sub(r'[*`]', '', name) for name in entry.split(', ')]
+        return set(names) - {'field'}
+
+    def test_fields_of_cinder(self):
+        objects.register_all()
+        self.assertEqual(set(backup_objects.Backup.fields) - {'parent'},
+                         self.described('The fields of Cinder'))
+
+    def test_driver_info(self):
+        common = self.described('``driver_info``')
+        for heading, module in (
+                ('Chunked storages: version 1', driver_info),
+                ('Ceph: versions 1 and 2', ceph_driver_info)):
+            self.assertIn(str(module.VERSION), heading)
+            self.assertEqual({*module._FIELDS, *module._OPTIONAL},
+                             common | self.described(heading))
+
+    def test_what_an_import_demands(self):
+        bold = set()
+        for names in re.findall(r'^   \* - (\*\*.+)$',
+                                self.parts['The fields of Cinder'], re.M):
+            bold |= set(re.findall(r'\*\*(\w+)\*\*', names))
+        # A record without it is taken, and is none of Cinder's.
+        self.assertEqual(set(record._REQUIRED) - {'driver_info'}, bold)
