@@ -257,8 +257,9 @@ class InstallTest(ReleasesCase):
         found = self.find()
         with open(f'{found["prefix"]}.lock', 'w') as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Isolated, or the environment of these tests would end it.
             child = subprocess.Popen(
-                [sys.executable, '-c', 'import sys; sys.stdin.read()'],
+                [sys.executable, '-I', '-c', 'import sys; sys.stdin.read()'],
                 stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
         self.addCleanup(child.wait)
         self.addCleanup(child.stdin.close)
