@@ -19,6 +19,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import fixtures
@@ -57,6 +58,31 @@ def left_of(processes):
             if process.status() != psutil.STATUS_ZOMBIE:
                 left.append(process)
     return left
+
+
+class OneCloud:
+    """What the services of the cloud of a class of tests are."""
+
+    def pids(self):
+        """The process of each service."""
+        return {name: service['pid'] for name, service in
+                self.cloud.status()['services'].items()}
+
+    def states(self):
+        """The state of each service, in words."""
+        return {name: service['state'] for name, service in
+                self.cloud.status()['services'].items()}
+
+
+class StateCase(testtools.TestCase):
+    """A test with the record of a cloud of which nothing runs."""
+
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.state = cloud_state.State(directory.name)
+        self.state.create()
 
 
 class CloudCase(testtools.TestCase):

@@ -44,7 +44,7 @@ _SHIPPING = ('cinder_backup_recovery_tests.scenario.test_shipping.'
              'ShippedBackupTest')
 
 
-class LocalCloudTest(cloud_cases.CloudCase):
+class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
     """One cloud that logs everything, for all of these."""
 
     @classmethod
@@ -59,14 +59,6 @@ class LocalCloudTest(cloud_cases.CloudCase):
     def setUp(self):
         super().setUp()
         self.directory = self.state.root
-
-    def _pids(self):
-        return {name: service['pid'] for name, service in
-                self.cloud.status()['services'].items()}
-
-    def _states(self):
-        return {name: service['state'] for name, service in
-                self.cloud.status()['services'].items()}
 
     def _recover(self):
         """Whatever a test did to the cloud, the next one finds it ready."""
@@ -110,14 +102,14 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertEqual((0, ''), (done.returncode, done.stderr))
 
     def test_up_again_changes_nothing(self):
-        before = self._pids()
+        before = self.pids()
         done = self.on('up')
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertIn('keystone ran already', done.stderr)
-        self.assertEqual(before, self._pids())
+        self.assertEqual(before, self.pids())
 
     def test_lost_database(self):
-        before = self._pids()
+        before = self.pids()
         session = identity.Session(self.state)
         made = session.request('POST', 'cinder', '/types', json={
             'volume_type': {'name': 'to-be-forgotten'}})['volume_type']
@@ -126,43 +118,43 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertNotIn(made['id'], [
             one['id'] for one in session.get('cinder', '/types')[
                 'volume_types']])
-        after = self._pids()
+        after = self.pids()
         self.assertNotEqual(before.pop('cinder'), after.pop('cinder'))
         self.assertEqual(before, after)
-        self.assertEqual({'ready'}, set(self._states().values()))
+        self.assertEqual({'ready'}, set(self.states().values()))
 
     def test_killed_service(self):
         self.addCleanup(self._recover)
-        before = self._pids()
+        before = self.pids()
         done = self.on('kill', 'swift')
         self.assertEqual(3, done.returncode)
         self.assertIn('there are: keystone, glance, cinder, cinder-two',
                       done.stderr)
         done = self.on('kill', 'cinder-two')
         self.assertEqual(0, done.returncode, done.stderr)
-        states = self._states()
+        states = self.states()
         self.assertEqual('stopped', states.pop('cinder-two'))
         self.assertEqual({'ready'}, set(states.values()))
         self._recover()
-        after = self._pids()
+        after = self.pids()
         self.assertNotIn(after.pop('cinder-two'),
                          (None, before.pop('cinder-two')))
         self.assertEqual(before, after)
 
     def test_paused_service(self):
-        before = self._pids()
+        before = self.pids()
         self.addCleanup(self.on, 'resume', 'glance')
         done = self.on('pause', 'glance')
         self.assertEqual(0, done.returncode, done.stderr)
-        states = self._states()
+        states = self.states()
         self.assertEqual('not ready: ', states.pop('glance')[:11])
         self.assertEqual({'ready'}, set(states.values()))
         # The second time it does not hang, and is left alone.
         for _ in range(2):
             done = self.on('resume', 'glance')
             self.assertEqual(0, done.returncode, done.stderr)
-            self.assertEqual({'ready'}, set(self._states().values()))
-        self.assertEqual(before, self._pids())
+            self.assertEqual({'ready'}, set(self.states().values()))
+        self.assertEqual(before, self.pids())
 
     def test_nothing_to_pause(self):
         self.addCleanup(self._recover)
@@ -205,7 +197,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
                          {c.laddr.port for c in listening})
 
     def test_services_have_sessions_of_their_own(self):
-        for pid in self._pids().values():
+        for pid in self.pids().values():
             self.assertEqual(pid, os.getsid(pid))
 
     def test_only_its_owner_reads_it(self):
@@ -276,7 +268,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
             self.assertEqual([], identity.Session(self.state).get(
                 'keystone', '/projects?name=elsewhere')['projects'])
         self.assertFalse(other.state.root.parent.exists())
-        self.assertEqual({'ready'}, set(self._states().values()))
+        self.assertEqual({'ready'}, set(self.states().values()))
 
     def test_a_killed_service_comes_back(self):
         self.addCleanup(self._recover)
@@ -287,7 +279,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
             'cinder', f'/volumes/{volume["id"]}')['volume'][
                 'status'] == 'available', 'the volume')
         for name in SERVICES:
-            before, port = self._pids(), self.state.record['ports'][name]
+            before, port = self.pids(), self.state.record['ports'][name]
             os.kill(before[name], signal.SIGKILL)
             done = self.on('status')
             self.assertEqual(1, done.returncode)
@@ -296,7 +288,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
             self.assertEqual(0, done.returncode, done.stderr)
             self.state.load()
             self.assertEqual(port, self.state.record['ports'][name])
-            after = self._pids()
+            after = self.pids()
             self.assertEqual({name}, {n for n in SERVICES
                                       if before[n] != after[n]})
         self.assertEqual('available', session.get(
@@ -306,13 +298,13 @@ class LocalCloudTest(cloud_cases.CloudCase):
     def test_stopped_by_the_fixture(self):
         self.addCleanup(self._recover)
         self.cloud.stop('glance')
-        self.assertEqual('stopped', self._states()['glance'])
+        self.assertEqual('stopped', self.states()['glance'])
         self.cloud.up()
-        self.assertEqual('ready', self._states()['glance'])
+        self.assertEqual('ready', self.states()['glance'])
 
     def test_a_service_that_never_answers(self):
         self.addCleanup(self._recover)
-        before = self._pids()
+        before = self.pids()
         os.kill(before['glance'], signal.SIGSTOP)
         done = self.on('up', '--timeout', '0.5')
         self.assertEqual(3, done.returncode, done.stderr)
@@ -320,11 +312,11 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertIn('The end of its log', done.stderr)
         # What ran before goes on.
         os.kill(before['glance'], signal.SIGCONT)
-        self.assertEqual(before, self._pids())
+        self.assertEqual(before, self.pids())
 
     def test_a_port_that_was_taken(self):
         self.addCleanup(self._recover)
-        before = self._pids()
+        before = self.pids()
         self.cloud.stop('glance')
         port = self.state.record['ports']['glance']
         with socket.create_server(('127.0.0.1', port)):
@@ -333,7 +325,7 @@ class LocalCloudTest(cloud_cases.CloudCase):
         self.assertIn(f'glance cannot have its port {port} back: Address '
                       f'already in use', done.stderr)
         self.assertEqual(1, done.stderr.count('\nerror: '), done.stderr)
-        after = self._pids()
+        after = self.pids()
         self.assertEqual(before['keystone'], after['keystone'])
         self.assertIsNone(after['glance'])
 

@@ -36,7 +36,7 @@ _RECOVERIES = (f'{_SCENARIO}test_row_loss.FullBackupRowLossTest.'
 _EACH = {'cinder-backup', 'cinder-scheduler', 'cinder-volume'}
 
 
-class RabbitMQTest(testtools.TestCase):
+class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
     """One cloud for all of these."""
 
     @classmethod
@@ -61,17 +61,9 @@ class RabbitMQTest(testtools.TestCase):
         if left := cloud_cases.left_of(processes):
             raise AssertionError(f'{left} are left')
 
-    def _pids(self):
-        return {name: service['pid'] for name, service in
-                self.cloud.status()['services'].items()}
-
-    def _states(self):
-        return {name: service['state'] for name, service in
-                self.cloud.status()['services'].items()}
-
     def test_recoveries(self):
         """Of lost rows, and after a kill of cinder-backup alone."""
-        before = self._pids()
+        before = self.pids()
         done = subprocess.run(
             [sys.executable, '-m', 'testtools.run', *_RECOVERIES], cwd=_ROOT,
             env={**os.environ, **self.local.environment},
@@ -79,7 +71,7 @@ class RabbitMQTest(testtools.TestCase):
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertIn('Ran 2 tests', done.stdout)
         self.assertNotIn('skip', done.stdout)
-        after = self._pids()
+        after = self.pids()
         self.assertNotEqual(before.pop('cinder-backup'),
                             after.pop('cinder-backup'))
         self.assertEqual(before, after)
@@ -88,28 +80,28 @@ class RabbitMQTest(testtools.TestCase):
         status = self.cloud.status()['services']
         self.assertEqual({'rabbitmq', 'keystone', 'glance', 'cinder', *_EACH},
                          {*status})
-        self.assertEqual(len(status), len({*self._pids().values()}))
+        self.assertEqual(len(status), len({*self.pids().values()}))
         for name in _EACH:
             self.assertIn(f' --service {name}', ' '.join(psutil.Process(
                 status[name]['pid']).cmdline()))
 
     def test_lost_database(self):
         """Each process of Cinder is another one after it."""
-        before = self._pids()
+        before = self.pids()
         self.cloud.lose_database()
-        after = self._pids()
+        after = self.pids()
         self.assertEqual({'cinder', *_EACH},
                          {name for name in before
                           if before[name] != after[name]})
-        self.assertEqual({'ready'}, {*self._states().values()})
+        self.assertEqual({'ready'}, {*self.states().values()})
 
     def test_killed_broker(self):
         """What was connected to it goes on with the next one."""
-        before = self._pids()
+        before = self.pids()
         self.cloud.kill(rabbitmq.NAME)
-        self.assertEqual('stopped', self._states()[rabbitmq.NAME])
+        self.assertEqual('stopped', self.states()[rabbitmq.NAME])
         self.cloud.up()
-        after = self._pids()
+        after = self.pids()
         self.assertEqual({rabbitmq.NAME}, {name for name in before
                                            if before[name] != after[name]})
         # By RPC, to the scheduler.

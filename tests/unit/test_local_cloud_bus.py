@@ -17,11 +17,8 @@ import configparser
 import hashlib
 import json
 import socket
-import tempfile
 import threading
 from unittest import mock
-
-import testtools
 
 from local_cloud import ceph
 from local_cloud import cinder
@@ -30,20 +27,16 @@ from local_cloud import exceptions
 from local_cloud import rabbitmq
 from local_cloud import services
 from local_cloud import sites
-from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
+from tests import cloud_cases
 
 _EACH = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
 
 
-class BusTest(testtools.TestCase):
+class BusTest(cloud_cases.StateCase):
 
     def setUp(self):
         super().setUp()
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.state = cloud_state.State(directory.name)
-        self.state.create()
         self.state.record.update(
             ports={'keystone': 1, 'glance': 2, 'cinder': 3, 'cinder-two': 4,
                    **dict(zip(rabbitmq.SOCKETS, (5, 6, 7), strict=True))},

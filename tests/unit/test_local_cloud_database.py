@@ -13,11 +13,9 @@
 """What the local cloud's Cinder has its database on."""
 
 import os
-import tempfile
 from unittest import mock
 
 import sqlalchemy
-import testtools
 
 from local_cloud import cinder
 from local_cloud import cloud
@@ -28,18 +26,14 @@ from local_cloud import releases
 from local_cloud import schemas
 from local_cloud import services
 from local_cloud import settings
-from local_cloud import state as cloud_state
 from local_cloud import unprivileged
+from tests import cloud_cases
 
 
-class DatabaseTest(testtools.TestCase):
+class DatabaseTest(cloud_cases.StateCase):
 
     def setUp(self):
         super().setUp()
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.state = cloud_state.State(directory.name)
-        self.state.create()
         self.state.record.update(ports={'database': 5, 'cinder': 6},
                                  passwords={'database': 'secret'})
 

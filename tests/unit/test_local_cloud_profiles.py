@@ -39,16 +39,10 @@ from local_cloud import sites
 from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
 from local_cloud import volumes
+from tests import cloud_cases
 
 
-class ProfilesTest(testtools.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.state = cloud_state.State(directory.name)
-        self.state.create()
+class ProfilesTest(cloud_cases.StateCase):
 
     def _with(self, **changes):
         profile = dataclasses.replace(backups.PROFILES['default'], **changes)
@@ -305,14 +299,11 @@ class RecordedTest(testtools.TestCase):
             self.assertIsNone(daemons.recorded(entry))
 
 
-class RemainsTest(testtools.TestCase):
+class RemainsTest(cloud_cases.StateCase):
 
     def test_a_killed_cluster_gives_its_port_back(self):
         """Before the next start binds it."""
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        state = cloud_state.State(directory.name)
-        state.create()
+        state = self.state
         state.record['backup'] = 'ceph'
         monitor = subprocess.Popen(
             [sys.executable, '-c', 'import socket, time\n'
