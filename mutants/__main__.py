@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     :param argv: arguments without the program's name
     :returns: the exit code
     """
-    def mutants() -> list[model.Mutant]:
+    def mutants(arguments: argparse.Namespace) -> list[model.Mutant]:
         # Cinder is imported with it, and takes seconds.
         from mutants import catalogue
         return catalogue.mutants()

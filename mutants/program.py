@@ -124,14 +124,14 @@ def progress(number: int, of: int, name: str,
 
 
 def run(parser: Parser, argv: list[str] | None,
-        mutants: Callable[[], list[model.Mutant]],
+        mutants: Callable[[argparse.Namespace], list[model.Mutant]],
         make: Callable[[argparse.Namespace, list[model.Mutant]],
                        matrix.Matrix]) -> int:
     """Do what the command line says.
 
     :param parser: of the command
     :param argv: arguments without the program's name
-    :param mutants: makes the catalogue
+    :param mutants: makes the catalogue, for what the command line says
     :param make: runs some of them
     :returns: the exit code
     """
@@ -141,7 +141,7 @@ def run(parser: Parser, argv: list[str] | None,
             made = matrix.Matrix.from_dict(
                 json.loads(arguments.source.read_text()))
         else:
-            some = chosen(mutants(), arguments.regex)
+            some = chosen(mutants(arguments), arguments.regex)
             if arguments.list:
                 listing(some)
                 return GOOD

@@ -15,6 +15,7 @@ For example, in a virtualenv that has the local cloud::
 
     python -m mutants.clouds
     python -m mutants.clouds --regex imports
+    python -m mutants.clouds --backup swift
 
 Exit codes: 0 each mutant is killed by all tests that are meant for it, and a
 cloud without a defect passes these; 1 one of these does not hold; 2 it was
@@ -39,6 +40,10 @@ def parser() -> program.Parser:
         'Start a local cloud, give it one defect after the other, run the '
         'tests of the Tempest plugin that are meant to find it, and print '
         'which does. At first all of them are run without a defect.')
+    made.add_argument('--backup', choices=sorted(catalogue.DRIVERS),
+                      default=catalogue.DEFAULT,
+                      help='the backup driver of the cloud; each has '
+                           'defects of its own (%(default)s)')
     made.add_argument('--join', type=pathlib.Path, metavar='FILE',
                       help='add what --json has written of clouds that are '
                            'not run this time')
@@ -63,7 +68,7 @@ def _run(arguments: argparse.Namespace, mutants: list[model.Mutant]
     runs += [(one.name, sorted(one.meant, key=made.checks.index))
              for one in mutants]
     try:
-        with running.FaultyCloud() as cloud:
+        with running.FaultyCloud(arguments.backup) as cloud:
             for number, (name, wanted) in enumerate(runs, 1):
                 found = made.outcomes[name] = []
                 for outcome in cloud.run(name, wanted, arguments.limit):
@@ -82,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     :param argv: arguments without the program's name
     :returns: the exit code
     """
-    return program.run(parser(), argv, catalogue.mutants, _run)
+    return program.run(parser(), argv, lambda arguments: catalogue.mutants(
+        arguments.backup), _run)
 
 
 if __name__ == '__main__':

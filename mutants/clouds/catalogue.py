@@ -23,7 +23,17 @@ from typing import Any
 from mutants import model
 
 #: The modules that have the defects.
-MODULES = ('fields', 'imports', 'quotas', 'exports', 'restores', 'removal')
+# Those of a lost database come first: its test wants a cloud in which no other
+# defect has left a backup.
+MODULES = ('losses', 'fields', 'imports', 'quotas', 'exports', 'restores',
+           'removal', 'hanging', 'known')
+#: The profile of the local cloud that can have most of them.
+DEFAULT = 'default'
+#: The drivers that bring them into a cloud, by its profile.
+DRIVERS = {
+    DEFAULT: 'mutants.clouds.driver.SwitchedBackupDriver',
+    'swift': 'mutants.clouds.driver.SwitchedSwiftBackupDriver',
+}
 #: The tests have their names without this.
 PACKAGE = 'cinder_backup_recovery_tests'
 
@@ -34,17 +44,25 @@ _FOUND: list['Defect'] = []
 class Defect:
     """A function that takes the place of one of Cinder's.
 
+    Or one that Cinder itself has, and that is not put up with.
+
     :ivar mutant: what it is, for the matrix
     :ivar target: module and name of the function, with a colon between them
     :ivar function: called with the original one, and with its arguments
+    :ivar backup: the profile of the local cloud that can have it
+    :ivar undeclared: a known defect of Cinder that is not declared while the
+        tests run; there is no function then
     """
 
     mutant: model.Mutant
-    target: str
-    function: Callable[..., Any]
+    target: str = ''
+    function: Callable[..., Any] | None = None
+    backup: str = DEFAULT
+    undeclared: str = ''
 
 
-def defect(target: str, *meant: str, resembles: str = ''
+def defect(target: str, *meant: str, resembles: str = '',
+           backup: str = DEFAULT
            ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter a defect into the catalogue.
 
@@ -53,15 +71,28 @@ def defect(target: str, *meant: str, resembles: str = ''
     :param target: what it is called instead of, as ``module:Class.method``
     :param meant: names of the tests, without that of the package
     :param resembles: a defect of this kind that a real Cinder had
+    :param backup: the profile of the local cloud that can have it
     """
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         _FOUND.append(Defect(
             model.Mutant(f'{function.__module__}.{function.__name__}',
                          model.sentence(function), meant, resembles),
-            target, function))
+            target, function, backup))
         return function
 
     return enter
+
+
+def known(name: str, what: str, *meant: str) -> None:
+    """Enter a defect that Cinder itself has.
+
+    :param name: its name in the option ``known_defects``
+    :param what: what goes wrong
+    :param meant: names of the tests, without that of the package
+    """
+    _FOUND.append(Defect(
+        model.Mutant(f'{__package__}.known.{name.replace("-", "_")}',
+                     f'Cinder as it is: {what}.', meant), undeclared=name))
 
 
 def defects() -> list[Defect]:
@@ -72,6 +103,18 @@ def defects() -> list[Defect]:
         one.mutant.path.split('.')[-2]))
 
 
-def mutants() -> list[model.Mutant]:
-    """All faulty clouds."""
-    return [one.mutant for one in defects()]
+def mutants(backup: str | None = None) -> list[model.Mutant]:
+    """All faulty clouds.
+
+    :param backup: only those of this profile
+    """
+    return [one.mutant for one in defects()
+            if backup in (None, one.backup)]
+
+
+def find(name: str) -> Defect | None:
+    """The defect of a faulty cloud.
+
+    :param name: of it, in the matrix
+    """
+    return next((one for one in defects() if one.mutant.name == name), None)

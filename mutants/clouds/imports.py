@@ -26,6 +26,8 @@ _QUOTA = 'api.test_quota.QuotaTest'
 _CHAIN = 'scenario.test_row_loss.ChainRowLossTest'
 _LOSS = 'scenario.test_row_loss.FullBackupRowLossTest'
 _DAMAGE = 'scenario.test_import_verify'
+_SHIPPED = 'scenario.test_shipping'
+_DRIVERS = 'scenario.test_two_drivers.TwoDriversTest'
 
 _API = 'cinder.backup.api:API.import_record'
 _DECODE = 'cinder.objects.backup:Backup.decode_record'
@@ -173,18 +175,39 @@ def available_too_early(original: Callable[..., Any], manager: Any,
                       '1_id', '2_volume_id', '3_size', '4_container',
                       '5_service_metadata', '6_object_count')),
                   'scenario.test_faults.StorageAwayTest.'
-                  'test_away_during_import')
+                  'test_away_during_import',
+                  f'{_SHIPPED}.ShippedBackupTest.'
+                  'test_a_part_that_is_missing_there')
 def asks_no_driver(original: Callable[..., Any], driver: Any, backup: Any,
                    driver_info: Any) -> None:
     """An import makes an available backup without asking the driver."""
 
 
+@catalogue.defect('reference_drivers.import_verify:ImportVerifyMixin.import_record',
+                  f'{_DAMAGE}.DamagedBackupTest.test_unharmed')
+def finds_damage_where_is_none(original: Callable[..., Any], driver: Any,
+                               backup: Any, driver_info: Any) -> None:
+    """An import takes each backup for damaged."""
+    from reference_drivers.verification import errors
+    raise errors.Missing('object volume_metadata is missing')
+
+
 @catalogue.defect('cinder.backup.manager:BackupManager._is_our_backup',
-                  f'{_EXPORT}.test_unknown_service')
+                  f'{_EXPORT}.test_unknown_service',
+                  f'{_DRIVERS}.test_driver_that_nobody_runs',
+                  f'{_DRIVERS}.test_each_record_finds_its_host')
 def takes_any_service(original: Callable[..., Any], manager: Any,
                       backup: Any) -> bool:
     """A backup of another driver is imported as one of the own driver."""
     return True
+
+
+@catalogue.defect(_MANAGER, f'{_DRIVERS}.test_each_record_finds_its_host')
+def asks_one_host(original: Callable[..., Any], manager: Any, context: Any,
+                  backup: Any, service: str, url: str, hosts: list[str]
+                  ) -> Any:
+    """A host that does not run the driver of a record asks no other one."""
+    return original(manager, context, backup, service, url, [])
 
 
 @catalogue.defect(_ERROR, f'{_EXPORT}.test_unknown_service',
@@ -220,6 +243,23 @@ def breaks_on_junk(original: Callable[..., Any], url: str) -> Any:
         raise ValueError(str(error)) from error
 
 
+@catalogue.defect('oslo_middleware.sizelimit:'
+                  'RequestBodySizeLimiter._conf_get',
+                  f'{_BAD}.test_junk_of_a_mebibyte')
+def breaks_on_much_junk(original: Callable[..., Any], limiter: Any,
+                        *arguments: Any) -> int:
+    """A request that is too large is answered with 500."""
+    limit = original(limiter, *arguments)
+
+    class Limit(int):
+        def __lt__(self, length: int) -> bool:
+            if int(self) < length:
+                raise ValueError('too large')
+            return False
+
+    return Limit(limit)
+
+
 @catalogue.defect(_DECODE,
                   f'{_BAD}.test_field_is_missing_6_display_name',
                   f'{_BAD}.test_field_is_missing_7_display_description',
@@ -244,6 +284,8 @@ def takes_deep_json(original: Callable[..., Any], url: str) -> Any:
 
 
 @catalogue.defect(_DECODE,
+                  f'{_BAD}.test_size_is_negative_1_0',
+                  f'{_BAD}.test_size_is_negative_2__1',
                   *(f'{_BAD}.test_size_is_no_number_{name}' for name in (
                       '1_1', '2_huge', '3_None', '4___', '5')),
                   f'{_BAD}.test_size_is_huge_1_2147483648',
@@ -253,7 +295,8 @@ def makes_up_size(original: Callable[..., Any], url: str) -> Any:
     """A size that no volume has is taken for one GiB."""
     record = original(url)
     if isinstance(record, dict) and 'size' in record and not (
-            isinstance(record['size'], int) and record['size'] < 2 ** 31):
+            isinstance(record['size'], int) and
+            0 < record['size'] < 2 ** 31):
         record['size'] = 1
     return record
 

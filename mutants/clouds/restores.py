@@ -20,6 +20,7 @@ from mutants.clouds import catalogue
 _FULL = 'scenario.test_row_loss.FullBackupRowLossTest'
 _CHAIN = 'scenario.test_row_loss.ChainRowLossTest'
 _CONTENTS = 'scenario.test_contents'
+_SHIPPED = 'scenario.test_shipping'
 _PROJECT = ('scenario.test_row_loss.ProjectLossTest.'
             'test_all_restored_without_source_volumes')
 
@@ -52,6 +53,20 @@ def _only(driver: Any, wanted: Callable[[Any, Any], bool]) -> None:
 def writes_nothing(original: Callable[..., Any], manager: Any,
                    *arguments: Any) -> None:
     """A restore ends well and has written nothing."""
+
+
+@catalogue.defect(
+    _RUN, f'{_SHIPPED}.ShippedBackupTest.'
+    'test_restored_to_a_volume_of_another_type')
+def writes_to_own_type_only(original: Callable[..., Any], manager: Any,
+                            context: Any, backup: Any, volume: Any,
+                            is_new: bool) -> Any:
+    """Of a volume of another type a restore only says that it is done."""
+    from cinder.volume import volume_types
+    if volume.volume_type_id == volume_types.get_default_volume_type(
+            context)['id']:
+        return original(manager, context, backup, volume, is_new)
+    return None
 
 
 @catalogue.defect(_RUN, _NEW)
@@ -167,7 +182,9 @@ def creates_empty_volume(original: Callable[..., Any], task: Any,
 
 
 @catalogue.defect('cinder.backup.api:API.restore', _PROJECT,
-                  f'{_FULL}.test_hard_loss_of_source_volume')
+                  f'{_FULL}.test_hard_loss_of_source_volume',
+                  f'{_SHIPPED}.ShippedChainTest.'
+                  'test_each_link_restored_at_the_other_site')
 def needs_source_volume(original: Callable[..., Any], api: Any, context: Any,
                         backup_id: str, *arguments: Any, **more: Any) -> Any:
     """A backup is not restored where its source volume is gone."""

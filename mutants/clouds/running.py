@@ -31,10 +31,10 @@ from local_cloud import fixture
 from local_cloud import state as cloud_state
 from mutants import model
 from mutants import processes
+from mutants.clouds import catalogue
 from mutants.clouds import switch
 from mutants.clouds import tests
 
-DRIVER = 'mutants.clouds.driver.SwitchedBackupDriver'
 _ROOT = pathlib.Path(__file__).parents[2]
 # A healthy cloud of this size takes seconds. A faulty one may never come to
 # an end, and is not waited for as long as somebody else's.
@@ -45,9 +45,16 @@ _REFUSALS = tuple(f'cinder_backup_recovery_tests.exceptions.{name}: '
 
 
 class FaultyCloud:
-    """A local cloud of its own, taken down at the end of the context."""
+    """A local cloud of its own, taken down at the end of the context.
 
-    def __init__(self) -> None:
+    It has what the tests of a defect may want: a second region, and where the
+    driver is the default one, a second cinder-backup.
+
+    :param backup: the profile, of :data:`catalogue.DRIVERS`
+    """
+
+    def __init__(self, backup: str = catalogue.DEFAULT) -> None:
+        self._backup = backup
         self._stack = contextlib.ExitStack()
         self._switch = pathlib.Path()
 
@@ -64,11 +71,12 @@ class FaultyCloud:
             os.environ[switch.ENVIRONMENT] = str(self._switch)
             os.environ['PYTHONPATH'] = os.pathsep.join(
                 [str(_ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
-            profile = backups.PROFILES['default']
-            stack.callback(backups.PROFILES.__setitem__, 'default', profile)
-            backups.PROFILES['default'] = dataclasses.replace(
-                profile, driver=DRIVER)
-            local = stack.enter_context(_started())
+            profile = backups.PROFILES[self._backup]
+            stack.callback(backups.PROFILES.__setitem__, self._backup,
+                           profile)
+            backups.PROFILES[self._backup] = dataclasses.replace(
+                profile, driver=catalogue.DRIVERS[self._backup])
+            local = stack.enter_context(_started(self._backup))
             os.environ.update(local.environment)
             self._stack = stack.pop_all()
         _be_impatient()
@@ -96,12 +104,15 @@ def _set_environment(variables: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _started() -> Iterator[fixture.LocalCloud]:
+def _started(backup: str) -> Iterator[fixture.LocalCloud]:
     """Have a cloud; one that is stopped half-way is removed, too.
 
+    :param backup: the profile
     :raises LocalCloudError: it does not start
     """
-    local = fixture.LocalCloud(timeout=180)
+    local = fixture.LocalCloud(
+        backup, timeout=180, second_region=True,
+        second_backup=backup == catalogue.DEFAULT)
     try:
         local.setUp()
     except fixtures.MultipleExceptions as error:
@@ -118,6 +129,15 @@ def _be_impatient() -> None:
 
     for name, seconds in _PATIENCE.items():
         config.CONF.set_override(name, seconds, 'cinder_backup_recovery')
+
+
+def _put_up_with_all_but(name: str) -> None:
+    from tempest import config
+
+    declared = config.CONF.cinder_backup_recovery.known_defects
+    config.CONF.set_override(
+        'known_defects', [one for one in declared if one != name],
+        'cinder_backup_recovery')
 
 
 class _Classes:
@@ -147,6 +167,9 @@ def _session(path: pathlib.Path, name: str
     """Have a defect, in the process that runs the tests."""
     cases = tests.cases()
     classes = _Classes()
+    defect = catalogue.find(name)
+    if defect and defect.undeclared:
+        _put_up_with_all_but(defect.undeclared)
 
     def answer(check: str) -> processes.Answer:
         begin = time.monotonic()

@@ -96,6 +96,8 @@ def install(defects: Iterable[catalogue.Defect]) -> None:
     """
     by_target: dict[str, dict[str, Any]] = {}
     for one in defects:
+        if not one.target:
+            continue
         by_target.setdefault(one.target, {})[one.mutant.name] = one.function
     for target, functions in by_target.items():
         owner, name = place(target)

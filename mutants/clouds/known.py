@@ -1,0 +1,41 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Cinder as it is, with one of its known defects not put up with.
+
+The tests that meet such a defect end as expected failures where it is
+declared. Here it is not, and each of them has to find it.
+"""
+
+from cinder_backup_recovery_tests import known_defects
+from mutants.clouds import catalogue
+
+_BAD = 'api.test_bad_records.BadRecordTest.test_'
+_QUOTA = 'api.test_quota.QuotaTest.test_'
+
+#: By the name of the defect. Not those that need not show each time.
+_FOUND_BY = {
+    'import-deep-json': (f'{_BAD}deep_json',),
+    'import-failed-keeps-quota': (f'{_QUOTA}failed_import_gives_back',),
+    'import-id-not-uuid': (f'{_BAD}id_is_no_uuid_1_',
+                           f'{_BAD}id_is_no_uuid_2_not_a_uuid_'),
+    'import-id-without-text': tuple(
+        f'{_BAD}id_is_no_text_{name}' for name in (
+            '1_None', '2___', '3___id__')),
+    'import-keeps-fail-reason': (f'{_BAD}true_record_after_bad_one',),
+    'import-negative-size': (f'{_QUOTA}negative_size_gives_nothing',),
+    'import-stays-creating': tuple(
+        f'{_BAD}wrong_type_of_{name}' for name in (
+            '1_count', '3_text', '4_time')),
+}
+
+for _name, _tests in _FOUND_BY.items():
+    catalogue.known(_name, known_defects.DEFECTS[_name].what, *_tests)

@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Clouds that cannot begin again from nothing but records."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mutants.clouds import catalogue
+
+_ROW = 'cinder.backup.api:API._get_import_backup'
+
+
+@catalogue.defect(
+    _ROW,
+    'scenario.test_database_loss.DatabaseLossTest.'
+    'test_every_backup_restored_from_its_record',
+    'scenario.test_shipping.ShippedToOtherProjectTest.'
+    'test_another_project_at_the_other_site')
+def needs_quota_usage(original: Callable[..., Any], api: Any, context: Any,
+                      url: str) -> Any:
+    """An import is refused to a project that has never used anything."""
+    from cinder import db
+    from cinder import exception
+    if 'backups' not in db.quota_usage_get_all_by_project(
+            context, context.project_id):
+        raise exception.InvalidInput(reason='this project has no quota usage')
+    return original(api, context, url)
