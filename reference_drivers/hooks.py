@@ -17,6 +17,7 @@ can be wrong, old or hostile.
 """
 
 from collections.abc import Callable
+import contextlib
 import os
 from typing import Any
 
@@ -252,15 +253,17 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         """Write one chunk. Runs in a native thread and must not log."""
         offset = chunk.offset
         sums = CONF[options.GROUP].verify_on_restore
-        for part in content.checked(store, link, chunk, sums, watch):
-            # A part may be the whole chunk, where its compression cannot be
-            # undone in pieces; a new volume stays sparse all the same.
-            for start in range(0, len(part), stores.PIECE):
-                piece = part[start:start + stores.PIECE]
-                if not (skip_zeros and volume_utils.is_all_zero(piece)):
-                    volume_file.seek(offset + start)
-                    volume_file.write(piece)
-            offset += len(part)
+        with contextlib.closing(content.checked(store, link, chunk, sums,
+                                                watch)) as parts:
+            for part in parts:
+                # A part may be the whole chunk, where its compression cannot
+                # be undone in pieces; a new volume stays sparse all the same.
+                for start in range(0, len(part), stores.PIECE):
+                    piece = part[start:start + stores.PIECE]
+                    if not (skip_zeros and volume_utils.is_all_zero(piece)):
+                        volume_file.seek(offset + start)
+                        volume_file.write(piece)
+                offset += len(part)
         volume_file.flush()
         try:
             fileno = volume_file.fileno()

@@ -13,7 +13,9 @@
 """Does every byte read back with the checksum recorded for it?"""
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
+import contextlib
 import functools
 import hashlib
 import queue
@@ -112,11 +114,14 @@ class _Md5:
 
 def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
             sums: bool = True, watch: running.Watch | None = None
-            ) -> Iterator[bytes]:
+            ) -> Generator[bytes, None, None]:
     """The bytes of an extent, checked while they are read.
 
     What has been yielded is known to be right only when the iterator has
-    come to its end. The SHA-256 of the blocks are used where there are any:
+    come to its end. Who may leave it before that has to close it, as
+    ``contextlib.closing`` does: the object would stay open until Python
+    happens to collect it, and then a server that is gone would stop whoever
+    runs. The SHA-256 of the blocks are used where there are any:
     they are faster than the MD5 of the extent, and harder to deceive.
 
     :param store: where the object is
@@ -146,19 +151,20 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
         meter = (_Blocks(link.hashes, chunk)
                  if link.hashes is not None and aligned else _Md5(chunk))
     length = 0
-    for part in _parts(store, link, chunk, stream, wrong,
-                       watch or running.Watch()):
-        length += len(part)
-        if length > chunk.length:
-            raise errors.WrongLength(
-                f'object {chunk.name} has more than {chunk.length} bytes',
-                chunk.name, link.backup_id)
-        if meter is not None:
-            try:
-                meter.update(part)
-            except ValueError as err:
-                raise wrong(err) from None
-        yield part
+    with contextlib.closing(_parts(store, link, chunk, stream, wrong,
+                                   watch or running.Watch())) as parts:
+        for part in parts:
+            length += len(part)
+            if length > chunk.length:
+                raise errors.WrongLength(
+                    f'object {chunk.name} has more than {chunk.length} '
+                    f'bytes', chunk.name, link.backup_id)
+            if meter is not None:
+                try:
+                    meter.update(part)
+                except ValueError as err:
+                    raise wrong(err) from None
+            yield part
     if length != chunk.length:
         raise errors.WrongLength(
             f'object {chunk.name} has {length} bytes instead of '
@@ -172,7 +178,7 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
 
 def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
            stream: Any, wrong: Callable[[Any], errors.Problem],
-           watch: running.Watch) -> Iterator[bytes]:
+           watch: running.Watch) -> Generator[bytes, None, None]:
     """Decompressed pieces; tells errors of the store from bad content."""
     def decompressed(parts: Iterator[bytes]) -> Iterator[bytes]:
         try:
@@ -183,23 +189,39 @@ def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
 
     pieces = iter(store.pieces(link.container, chunk.name,
                                link.extra_metadata))
-    while True:
-        watch.begin()
-        try:
-            piece = next(pieces)
-            watch.end()
-        except StopIteration:
-            watch.end()
-            break
-        except errors.Problem:
-            raise
-        except Exception as err:
-            raise presence.read_error(store, err, chunk.name,
-                                      link.backup_id) from err
-        yield from decompressed(stream.feed(piece))
-        # It may be the whole object, which is not needed any more.
-        del piece
-    yield from decompressed(stream.finish())
+    try:
+        while True:
+            watch.begin()
+            try:
+                piece = next(pieces)
+                watch.end()
+            except StopIteration:
+                watch.end()
+                break
+            except errors.Problem:
+                raise
+            except Exception as err:
+                raise presence.read_error(store, err, chunk.name,
+                                          link.backup_id) from err
+            yield from decompressed(stream.feed(piece))
+            # It may be the whole object, which is not needed any more.
+            del piece
+        yield from decompressed(stream.finish())
+    finally:
+        _close(pieces, watch)
+
+
+def _close(pieces: Iterator[bytes], watch: running.Watch) -> None:
+    """Let go of an object, of which not all may have been read."""
+    close = getattr(pieces, 'close', None)
+    if close is None:
+        return
+    # The server is told, and waited for.
+    watch.begin()
+    # What was read is known by now, and why no more is.
+    with contextlib.suppress(Exception):
+        close()
+    watch.end()
 
 
 def select(jobs: list[Job], part: tuple[int, int] = (1, 1),
@@ -343,6 +365,8 @@ class Readers:
 
     def _check(self, watch: running.Watch, store: stores.Store,
                link: layout.Link, chunk: layout.Chunk) -> None:
-        for _ in checked(store, link, chunk, watch=watch):
-            if self._stop.is_set():
-                return
+        with contextlib.closing(checked(store, link, chunk,
+                                        watch=watch)) as parts:
+            for _ in parts:
+                if self._stop.is_set():
+                    return

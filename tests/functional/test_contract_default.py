@@ -19,6 +19,7 @@ import testtools
 from reference_drivers.contract import recovery
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust
+from tests import open_files
 from tests.functional import zeros_cases
 
 
@@ -27,8 +28,12 @@ class Directory:
     options = {'backup_enable_progress_timer': False}
 
     def make_objects(self):
-        return stores.OwnDirectoryStore(
-            os.path.join(self.cinder.directory, 'backup'))
+        root = os.path.join(self.cinder.directory, 'backup')
+        self.addCleanup(self.assert_all_closed, root)
+        return stores.OwnDirectoryStore(root)
+
+    def assert_all_closed(self, root):
+        self.assertEqual([], open_files.below(root))
 
 
 class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):

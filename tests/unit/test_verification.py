@@ -13,6 +13,8 @@
 """Verification of backups that Cinder's own driver made in a directory."""
 
 import bz2
+import contextlib
+import gc
 import itertools
 import json
 import os
@@ -36,6 +38,7 @@ from reference_drivers.verification import layout
 from reference_drivers.verification import presence
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
+from tests import open_files
 
 BLOCK = 32768
 CHUNK = 4 * BLOCK
@@ -665,6 +668,86 @@ class DamageTest(Case):
             backup_description='another'))
         self.assert_found(errors.BrokenChain, 'the parents', self.child,
                           known=known)
+
+
+class OpenFilesTest(Case):
+    """An object of which the rest is not wanted does not stay open."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.store.PIECE', 1000))
+        self.backup, = self.chain(text(4 * CHUNK))
+        # It would close them, some time or other.
+        gc.disable()
+        self.addCleanup(gc.enable)
+
+    def assert_all_closed(self):
+        self.assertEqual([], open_files.below(self.root, 5))
+
+    def damage(self):
+        with open(self.path(self.backup, '-00002'), 'r+b') as stream:
+            stream.seek(100)
+            stream.write(b'#' * 10)
+
+    def test_damaged_at_its_begin(self):
+        self.damage()
+        report = self.verify(self.backup, 'content')
+        self.assertEqual([errors.WrongContent],
+                         [type(one) for one in report.problems])
+        self.assert_all_closed()
+
+    def test_plain_chunk(self):
+        self.cinder.configure(backup_compression_algorithm='none')
+        self.backup, = self.chain(text(4 * CHUNK))
+        self.test_damaged_at_its_begin()
+
+    def test_longer_than_its_extent(self):
+        with open(self.path(self.backup, '-00002'), 'wb') as stream:
+            stream.write(zlib.compress(noise(2 * CHUNK)))
+        report = self.verify(self.backup, 'content')
+        self.assertFalse(report.ok)
+        self.assert_all_closed()
+
+    def test_stopped(self):
+        link = self.verify(self.backup).chain[0]
+        problems = content.Readers(self.store, should_stop=lambda: 'enough'
+                                   ).run([(link, one) for one in link.chunks])
+        self.assertRaises(errors.Stopped, next, problems)
+        self.assert_all_closed()
+
+    def test_left(self):
+        link = self.verify(self.backup).chain[0]
+        with contextlib.closing(content.checked(
+                self.store, link, link.chunks[1])) as parts:
+            next(parts)
+            self.assertNotEqual([], open_files.below(self.root, 0))
+        # While this is still there.
+        self.assert_all_closed()
+        self.assertEqual([], list(parts))
+
+    def test_close_that_fails(self):
+        """Nor is it hidden what was found."""
+        class Store(CountingStore):
+            def pieces(self, *args):
+                try:
+                    yield from super().pieces(*args)
+                except GeneratorExit:
+                    raise OSError('stale') from None
+
+        self.store = Store(self.cinder.driver())
+        self.damage()
+        report = self.verify(self.backup, 'content')
+        self.assertEqual([errors.WrongContent],
+                         [type(one) for one in report.problems])
+
+    def test_store_without_anything_to_close(self):
+        class Store(CountingStore):
+            def pieces(self, *args):
+                return [b''.join(super().pieces(*args))]
+
+        self.store = Store(self.cinder.driver())
+        self.assert_good(self.backup)
 
 
 class LocationTest(Case):
