@@ -28,8 +28,8 @@ _ROW = 'cinder.backup.api:API._get_import_backup'
 def needs_quota_usage(original: Callable[..., Any], api: Any, context: Any,
                       url: str) -> Any:
     """An import is refused to a project that has never used anything."""
-    from cinder import db
     from cinder import exception
+    from cinder.db import api as db
     if 'backups' not in db.quota_usage_get_all_by_project(
             context, context.project_id):
         raise exception.InvalidInput(reason='this project has no quota usage')

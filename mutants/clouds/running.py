@@ -150,7 +150,9 @@ class _Classes:
         """Set a class up, unless it is."""
         if cls is self._current:
             return
-        self.end()
+        # Of the test before, which has said what it found.
+        with contextlib.suppress(Exception):
+            self.end()
         cls.setUpClass()
         self._current = cls
 
