@@ -169,6 +169,7 @@ def available_too_early(original: Callable[..., Any], manager: Any,
                   f'{_BAD}.test_count_differs_from_storage_1_size',
                   f'{_BAD}.test_count_differs_from_storage_2_object_count',
                   f'{_BAD}.test_data_of_another_backup',
+                  f'{_BAD}.test_id_is_no_uuid_2_not_a_uuid_',
                   f'{_BAD}.test_path_traversal_1_container',
                   f'{_BAD}.test_path_traversal_2_service_metadata',
                   *(f'{_BAD}.test_bit_flipped_in_{name}' for name in (
@@ -360,6 +361,18 @@ def waits_for_true_info(original: Callable[..., Any], manager: Any,
     if record.get('driver_info') != _first(record).get('driver_info'):
         return None
     return original(manager, context, backup, service, url, hosts)
+
+
+@catalogue.defect(_MANAGER, f'{_BAD}.test_id_is_no_uuid_1_')
+def takes_empty_id(original: Callable[..., Any], manager: Any, context: Any,
+                   backup: Any, service: str, url: str, hosts: list[str]
+                   ) -> Any:
+    """A record whose id is empty makes a backup that is available."""
+    if backup.decode_record(url)['id']:
+        return original(manager, context, backup, service, url, hosts)
+    backup.status = 'available'
+    backup.save()
+    return None
 
 
 @catalogue.defect(_MANAGER,
