@@ -230,7 +230,9 @@ def rst(matrix: Matrix) -> str:
         killed = [one for one in matrix.mutants
                   if check in matrix.killers(one)]
         lines += _row(
-            check, str(sum(check in one.meant for one in matrix.mutants)),
+            # A name that ends with _ would be a reference.
+            f'``{check}``',
+            str(sum(check in one.meant for one in matrix.mutants)),
             str(len(killed)),
             str(sum(matrix.killers(one) == [check] for one in killed)))
     if matrix.others:
