@@ -53,12 +53,18 @@ def whole(least: int, most: int, multiple: int = 1) -> Any:
     return parse
 
 
-def add_arguments(made: argparse.ArgumentParser) -> None:
-    """Add what each program has."""
-    made.add_argument('--rounds', type=whole(1, _ROUNDS_MOST), default=3,
+def add_arguments(made: argparse.ArgumentParser, rounds: int = 3,
+                  readers: bool = True) -> None:
+    """Add what each program has.
+
+    :param rounds: how many are usual
+    :param readers: whether it reads with several threads
+    """
+    made.add_argument('--rounds', type=whole(1, _ROUNDS_MOST), default=rounds,
                       metavar='N', help='how often (%(default)s)')
-    made.add_argument('--readers', type=whole(1, _READERS_MOST), default=2,
-                      metavar='N', help='threads (%(default)s)')
+    if readers:
+        made.add_argument('--readers', type=whole(1, _READERS_MOST),
+                          default=2, metavar='N', help='threads (%(default)s)')
     made.add_argument('--directory', metavar='DIR',
                       help='where all that is made is for the time of the '
                            f'run ({tempfile.gettempdir()})')
@@ -66,10 +72,11 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
                       help='also write all that was measured there')
 
 
-def check(arguments: Any, need: float) -> None:
+def check(arguments: Any, need: float, smaller: str = '--size') -> None:
     """Refuse what would fail only after a long run.
 
     :param need: bytes that the run needs on the disk
+    :param smaller: the option to take a smaller value of
     :raises Failed: with the remedy
     """
     directory = arguments.directory or tempfile.gettempdir()
@@ -80,7 +87,7 @@ def check(arguments: Any, need: float) -> None:
     if free < need:
         raise results.Failed(
             f'{directory} has {free / MIB:.0f} MiB free, {need / MIB:.0f} '
-            'are needed; take a smaller --size, or another --directory')
+            f'are needed; take a smaller {smaller}, or another --directory')
     if arguments.json:
         parent = os.path.dirname(os.path.abspath(arguments.json))
         if (os.path.isdir(arguments.json) or not os.path.isdir(parent) or

@@ -16,13 +16,17 @@ import contextlib
 import io
 import json
 import os
+import pathlib
 from unittest import mock
 
 import fixtures
 import testtools
 
 from benchmarks import ceph
+from benchmarks import clouds
+from benchmarks import imports
 from benchmarks import results
+from benchmarks import start
 from benchmarks import steps
 from benchmarks import verification
 
@@ -330,3 +334,136 @@ class PlainTest(testtools.TestCase):
             with open(path, 'wb') as stream:
                 stream.write(stored)
             self.assertEqual(wanted, steps._hash(path, name))
+
+
+def run(program, *argv):
+    """What a program that measures nothing answers, and says of errors."""
+    with (contextlib.redirect_stderr(io.StringIO()) as errors,
+          contextlib.redirect_stdout(io.StringIO()) as out):
+        code = program.main([str(one) for one in argv])
+    return code, out.getvalue(), errors.getvalue()
+
+
+class ArgumentsTest(testtools.TestCase):
+    """What a user gets wrong is told at once, before anything is started."""
+
+    def test_arguments(self):
+        for program, argv, reason in (
+                (start, ['--rounds', '0'], 'from 1 to 50'),
+                (start, ['--bus', 'dbus'], 'invalid choice'),
+                (start, ['--json', '/'], 'cannot be written')):
+            code, _, errors = run(program, *argv)
+            self.assertEqual(3, code, argv)
+            self.assertIn(reason, errors)
+
+    def test_no_room(self):
+        for program, option in ((start, '--rounds'),):
+            with mock.patch('shutil.disk_usage') as usage:
+                usage.return_value.free = 100 * MIB
+                code, _, errors = run(program)
+            self.assertEqual(3, code)
+            self.assertIn(f'take a smaller {option}', errors)
+
+    def test_what_is_not_installed(self):
+        from local_cloud import exceptions
+        self.useFixture(fixtures.MonkeyPatch(
+            'local_cloud.services.check_packages', mock.Mock(
+                side_effect=exceptions.MissingPackage('no glance'))))
+        for program in (start,):
+            self.assertEqual((3, '', 'error: no glance\n'), run(program))
+
+
+class CloudsTest(testtools.TestCase):
+    def test_cost_of_a_process(self):
+        import psutil
+        made = clouds.cost(psutil.Process())
+        self.assertGreater(made.cpu, 0)
+        self.assertGreater(made.memory, MIB)
+
+    def started(self, error):
+        local = mock.Mock(setUp=mock.Mock(side_effect=error))
+        with mock.patch('local_cloud.fixture.LocalCloud', return_value=local):
+            with clouds.started(backup='default'):
+                raise AssertionError('it does not start')
+
+    def test_a_cloud_that_does_not_start(self):
+        from local_cloud import exceptions
+        reason = exceptions.ServiceFailed('glance ended')
+        error = fixtures.MultipleExceptions(
+            (type(reason), reason, None), (ValueError, ValueError('b'), None))
+        self.assertEqual('glance ended', str(self.assertRaises(
+            results.Failed, self.started, error)))
+
+    def test_a_cloud_that_refuses(self):
+        import requests
+        error = requests.HTTPError('400', response=mock.Mock(text='why'))
+        self.assertEqual('400 why', str(self.assertRaises(
+            results.Failed, self.started, error)))
+
+
+class ImportsTest(testtools.TestCase):
+    LOG = """import time:       100 |        100 |   os
+import time: self [us] | cumulative | imported package
+import time:       100 |        200 | json
+a line of the service | import
+import time:         1 |          1 |     deep
+import time:         1 |          2 |   cloud.part
+import time:         5 |          7 | cloud.wsgi.api
+import time:         1 |          1 | late
+"""
+
+    def test_names(self):
+        """A service is not imported, what it imports is."""
+        self.assertEqual(['json', 'cloud.part', 'late', 'os', 'deep'],
+                         imports.names(self.LOG.splitlines()))
+        self.assertEqual([], imports.names(['no import time: 1']))
+
+    def found(self, text):
+        path = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path, 'glance')
+        if text:
+            path.write_text(text)
+        return {'glance': (path, {**os.environ, 'PYTHONPATH': os.pathsep.join(
+            [str(pathlib.Path(imports.__file__).parents[1]),
+             os.environ.get('PYTHONPATH', '')])})}
+
+    def test_importing(self):
+        with start.importing(self.found('json\nno_such_module')) as made:
+            self.assertEqual(made.seconds, made.ready['glance'])
+            self.assertGreater(made.memory['glance'], MIB)
+
+    def test_a_process_that_ends(self):
+        with testtools.ExpectedException(results.Failed, '.*of glance do'):
+            with start.importing(self.found('')):
+                raise AssertionError('it has ended')
+
+
+def one_start(seconds, cpu, memory):
+    return start.Start({'keystone': seconds - 1, 'rabbitmq': 1.0},
+                       {'keystone': cpu}, {'keystone': memory}, seconds)
+
+
+class StartTest(testtools.TestCase):
+    def test_console(self):
+        console = start.Console()
+        for text in ('keystone on http://[::1]:1 ... 2.0 s',
+                     'user and endpoints of swift ... 1.0 s',
+                     'user and endpoints on a port', 'ready after 3.0 s'):
+            console.say(text)
+        self.assertEqual(['keystone'], list(console.ready))
+
+    def test_verdicts(self):
+        made = start.verdicts([one_start(6, 3, 120), one_start(9, 3, 120)],
+                              [one_start(5, 2, 100), one_start(9, 2, 110)])
+        self.assertEqual([('1.10', True), ('1.50', False), ('1.15', True)],
+                         [(one.measured, one.met) for one in made])
+
+    def test_table(self):
+        alone = one_start(5, 2, MIB)
+        del alone.ready['rabbitmq']
+        table = start.starts_table([one_start(6, 3, 2 * MIB)], [alone])
+        self.assertEqual(
+            [['keystone', '5.00', '4.00', '3.00', '2.00', '2.00', '1.00'],
+             ['rabbitmq', '1.00', '-', '-', '-', '-', '-'],
+             ['all', '6.00', '5.00', '3.00', '2.00', '2.00', '1.00']],
+            [line.split() for line in table.splitlines()[3:6]])

@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Import what a service imports, and nothing else.
+
+A program of its own: its argument is a file with a module's name in each
+line, in the order of the service. It writes a line when all are imported,
+with how many are not, and lives until its standard input ends, so that its
+memory can be looked at.
+"""
+
+from collections.abc import Iterable
+import importlib
+import re
+import sys
+
+#: Python's own account of an import that has ended, below those that it has
+#: itself made: two spaces for each level.
+_LINE = re.compile(r'import time: +\d+ \| +\d+ \| ((?:  )*)(\S+)$')
+#: Such a module is the service: to import it is to start it.
+_SERVICE = '.wsgi.api'
+
+
+def names(log: Iterable[str]) -> list[str]:
+    """The modules that a process imported, in an order that works again.
+
+    :param log: what it has written, with PYTHONPROFILEIMPORTTIME=1, and
+        other lines
+    :returns: those first that were not imported by others, in their order;
+        they bring the others, but for what the process itself has imported
+        late
+    """
+    ended: list[tuple[int, str]] = []
+    for line in log:
+        found = _LINE.match(line.rstrip())
+        if not found:
+            continue
+        depth, name = len(found[1]) // 2, found[2]
+        if not name.endswith(_SERVICE):
+            ended.append((depth, name))
+            continue
+        # What it has imported is imported in its place.
+        for number in range(len(ended) - 1, -1, -1):
+            if ended[number][0] <= depth:
+                break
+            ended[number] = ended[number][0] - 1, ended[number][1]
+    return list(dict.fromkeys(
+        [name for depth, name in ended if not depth] +
+        [name for depth, name in ended if depth]))
+
+
+def main() -> None:
+    missing = 0
+    with open(sys.argv[1], encoding='utf-8') as stream:
+        wanted = stream.read().split()
+    # Some look for arguments of their own.
+    del sys.argv[1:]
+    for name in wanted:
+        if name in sys.modules:
+            continue
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit):
+            # Some are looked for and are not there, in the service as well.
+            missing += 1
+    print(missing, flush=True)
+    sys.stdin.read()
+
+
+if __name__ == '__main__':
+    main()
