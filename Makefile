@@ -8,7 +8,7 @@ RELEASES ?= 2025.1 2026.2
 COMMA := ,
 SPACE := $() $()
 
-BENCHMARKS := benchmark benchmark-ceph benchmark-start
+BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
 
 .PHONY: help certify test releases lint docs $(BENCHMARKS) clean
 
@@ -21,7 +21,7 @@ help:
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
 	@echo '               (benchmark-ceph: on a Ceph cluster;'
-	@echo '               -start: the start of a cloud)'
+	@echo '               -cloud: a thousand records; -start: the start of a cloud)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)

@@ -17,12 +17,16 @@ import io
 import json
 import os
 import pathlib
+import sqlite3
+import types
 from unittest import mock
 
 import fixtures
 import testtools
 
+from benchmarks import bulk
 from benchmarks import ceph
+from benchmarks import chains
 from benchmarks import clouds
 from benchmarks import imports
 from benchmarks import results
@@ -349,6 +353,11 @@ class ArgumentsTest(testtools.TestCase):
 
     def test_arguments(self):
         for program, argv, reason in (
+                (bulk, ['--records', '5'], 'a multiple of 2'),
+                (bulk, ['--records', '30000'], 'from 4 to 20000'),
+                (bulk, ['--workers', '0'], 'from 1 to 16'),
+                (bulk, ['--backup', 'swift'], 'invalid choice'),
+                (bulk, ['--directory', '/nowhere'], 'name one with'),
                 (start, ['--rounds', '0'], 'from 1 to 50'),
                 (start, ['--bus', 'dbus'], 'invalid choice'),
                 (start, ['--json', '/'], 'cannot be written')):
@@ -357,7 +366,7 @@ class ArgumentsTest(testtools.TestCase):
             self.assertIn(reason, errors)
 
     def test_no_room(self):
-        for program, option in ((start, '--rounds'),):
+        for program, option in ((bulk, '--records'),):
             with mock.patch('shutil.disk_usage') as usage:
                 usage.return_value.free = 100 * MIB
                 code, _, errors = run(program)
@@ -369,8 +378,127 @@ class ArgumentsTest(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.services.check_packages', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
-        for program in (start,):
+        for program in (bulk, start):
             self.assertEqual((3, '', 'error: no glance\n'), run(program))
+
+
+def phase(what='import', workers=1, **values):
+    return bulk.Phase(**{
+        'what': what, 'workers': workers, 'records': 1000, 'seconds': 100.0,
+        'requests': [0.1, 0.2, 0.3], 'waits': [0.2, 0.2, 0.4], 'polls': 2500,
+        'client': 5.0, 'cpu': {'cinder': 40.0, 'glance': 0.0},
+        'memory': {100: 200 * MIB, 1000: 208 * MIB}, **values})
+
+
+class BulkTest(testtools.TestCase):
+    def test_rate_and_growth(self):
+        self.assertEqual((10, 1.04), (phase().rate, phase().growth))
+
+    def test_verdicts(self):
+        made = bulk.verdicts([phase(), phase(memory={100: 10, 1000: 11})])
+        self.assertEqual([('1.04', True), ('1.10', False)],
+                         [(one.measured, one.met) for one in made])
+        self.assertIn('100th', made[0].goal)
+
+    def test_rates(self):
+        table = bulk.rates_table([phase(), phase('export', 2, waits=[])])
+        self.assertEqual(
+            ['import, 1', '10.0', '200.0', '200.0', '2.5', '200.0', '208.0'],
+            table.splitlines()[3].rsplit(None, 6))
+        self.assertEqual('-', table.splitlines()[4].split()[4])
+
+    def test_work(self):
+        lines = bulk.work_table([phase()]).splitlines()
+        self.assertNotIn('glance', lines[1])
+        self.assertEqual(['45.0', '5.0', '40.0'], lines[3].split()[2:])
+
+    def test_memory_of_cinder(self):
+        costs = {name: clouds.Cost(0, number) for number, name in enumerate(
+            ('keystone', 'cinder', 'cinder-backup', 'rabbitmq'))}
+        self.assertEqual(3, bulk.memory(costs))
+
+    def level(self, has, wanted):
+        path = self.useFixture(fixtures.TempDir()).join('cinder.conf')
+        with open(path, 'w') as stream:
+            stream.write(f'[DEFAULT]\nhost = a%b\n{has}')
+        local = mock.Mock()
+        local.state.config.return_value = path
+        bulk.set_level(local, types.SimpleNamespace(
+            backup='default', bus='memory', level=wanted))
+        with open(path) as stream:
+            return stream.read(), local.cloud.mock_calls
+
+    def test_level(self):
+        section = '[backup_import_verify]\nlevel = content\n'
+        text, calls = self.level(section, 'presence')
+        self.assertIn('host = a%b', text)
+        self.assertIn('level = presence', text)
+        self.assertEqual([mock.call.stop('cinder'),
+                          mock.call.up('default', bus='memory')], calls)
+        for has, wanted in ((section, 'content'), ('', 'presence')):
+            self.assertEqual([], self.level(has, wanted)[1])
+
+
+class ChainsTest(testtools.TestCase):
+    """Copies that Cinder would not know as backups measure nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.room = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.chain = chains.Chain.new()
+        self.database = self.room / 'sqlite'
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            database.execute('CREATE TABLE backups (id, volume_id, parent_id,'
+                             ' container, size, status, deleted)')
+            database.execute('CREATE TABLE backup_metadata (backup_id)')
+            for backup, parent in ((self.chain.full, None),
+                                   (self.chain.incremental, self.chain.full)):
+                container = f'{backup[:2]}/{backup[2:4]}/{backup}'
+                database.execute(
+                    'INSERT INTO backups VALUES (?, ?, ?, ?, 1, "available", '
+                    '0)', (backup, self.chain.volume, parent, container))
+                (self.room / container).mkdir(parents=True)
+                name = f'volume_{self.chain.volume}_1_backup_{backup}'
+                for end, text in (('-00001', backup), ('_metadata', backup)):
+                    (self.room / container / f'{name}{end}').write_text(text)
+            database.commit()
+        self.copies = chains.Copies(self.chain, self.database, self.room)
+
+    def rows(self):
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            return {row[0]: row[1:] for row in database.execute(
+                'SELECT id, parent_id, container, size FROM backups')}
+
+    def test_copies(self):
+        self.copies.add(2)
+        self.copies.check()
+        self.assertEqual(3, len(self.copies.chains))
+        one = self.copies.chains[2]
+        parent, container, size = self.rows()[one.incremental]
+        self.assertEqual((one.full, 1), (parent, size))
+        self.assertTrue(container.startswith(one.incremental[:2] + '/'))
+        prefix = (self.room / container /
+                  f'volume_{one.volume}_1_backup_{one.incremental}')
+        self.assertEqual(one.incremental,
+                         pathlib.Path(f'{prefix}_metadata').read_text())
+        # The first chunk is a link.
+        self.assertEqual(3, os.stat(f'{prefix}-00001').st_nlink)
+
+    def test_lost(self):
+        self.copies.add(1)
+        self.copies.lose()
+        self.assertEqual({}, self.rows())
+        self.assertIn('came back as None', str(self.assertRaises(
+            results.Failed, self.copies.check)))
+
+    def test_wait(self):
+        answers = [{'backup': {'status': 'creating'}},
+                   {'backup': {'status': 'available'}},
+                   {'backup': {'status': 'error', 'fail_reason': 'gone'}}]
+        session = mock.Mock(get=mock.Mock(side_effect=answers))
+        self.assertEqual(('a', 2), chains.wait(session, 'backup', 'a', 0))
+        self.assertEqual('backup a: error: gone', str(self.assertRaises(
+            results.Failed, chains.wait, session, 'backup', 'a', 0)))
 
 
 class CloudsTest(testtools.TestCase):

@@ -1,0 +1,204 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Many chains of backups, made of one that a cloud has made.
+
+A backup of a volume takes seconds, also of one without data: a thousand of
+them would be hours of what is not measured. So one chain is real, and the
+others are that one once more, under other ids: its rows in Cinder's database
+and its files on the storage, as Cinder would have made them of other volumes.
+What is the same in all of them, the chunks, are links to one file.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import sqlite3
+import time
+from typing import Any
+import uuid
+
+from benchmarks import results
+
+_PATIENCE = 600
+_BLOCK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """A full backup and an incremental one, and the volume's id."""
+
+    volume: str
+    full: str
+    incremental: str
+
+    @classmethod
+    def new(cls) -> 'Chain':
+        """Ids that nobody has."""
+        return cls(*(str(uuid.uuid4()) for _ in range(3)))
+
+    def renamed(self, text: str, other: 'Chain') -> str:
+        """A text in which this chain's ids are those of another one."""
+        for mine, its in zip(dataclasses.astuple(self),
+                             dataclasses.astuple(other), strict=True):
+            # Its container first, which begins with parts of the id.
+            for name in (_container, str):
+                text = text.replace(name(mine), name(its))
+        return text
+
+
+def make(session: Any, volumes: pathlib.Path) -> tuple[Chain,
+                                                       dict[str, float]]:
+    """Make a chain of a volume of 1 GiB with 2 MiB of data.
+
+    :param session: of an administrator
+    :param volumes: the directory with the files that are volumes
+    :returns: the chain, and the seconds that its backups took
+    """
+    volume = _created(session, 'volume', size=1)
+    file = volumes / f'volume-{volume}'
+    made, seconds = [], {}
+    for number, kind in enumerate(('full', 'incremental')):
+        with open(file, 'r+b') as stream:
+            stream.seek(number * _BLOCK)
+            stream.write(os.urandom(_BLOCK))
+        begin = time.perf_counter()
+        made.append(_created(session, 'backup', volume_id=volume,
+                             incremental=bool(number)))
+        seconds[kind] = time.perf_counter() - begin
+    return Chain(volume, *made), seconds
+
+
+def _created(session: Any, kind: str, **values: Any) -> str:
+    made = session.request('POST', 'cinder', f'/{kind}s',
+                           json={kind: {'name': 'benchmark', **values}})
+    return wait(session, kind, made[kind]['id'])[0]
+
+
+def wait(session: Any, kind: str, resource: str,
+         interval: float = 0.05) -> tuple[str, int]:
+    """Wait until a resource is available.
+
+    :returns: its id, and how often Cinder was asked
+    :raises Failed: it became something else, or nothing for minutes
+    """
+    deadline = time.monotonic() + _PATIENCE
+    asked = 0
+    while time.monotonic() < deadline:
+        found = session.get('cinder', f'/{kind}s/{resource}')[kind]
+        asked += 1
+        if found['status'] == 'available':
+            return resource, asked
+        if found['status'].startswith('error'):
+            raise results.Failed(f'{kind} {resource}: {found["status"]}: '
+                                 f'{found.get("fail_reason")}')
+        time.sleep(interval)
+    raise results.Failed(f'{kind} {resource} is {found["status"]} after '
+                         f'{_PATIENCE} s')
+
+
+class Copies:
+    """Copies of a chain, and the chain itself.
+
+    :param chain: the chain
+    :param database: the file with Cinder's database
+    :param storage: the directory with the backups
+    :ivar chains: all of them
+    """
+
+    def __init__(self, chain: Chain, database: pathlib.Path,
+                 storage: pathlib.Path):
+        self._chain = chain
+        self._database = database
+        self._storage = storage
+        self.chains = [chain]
+
+    def add(self, count: int) -> None:
+        """Make so many copies."""
+        new = [Chain.new() for _ in range(count)]
+        for one in new:
+            self._copy_files(one)
+        with self._writing() as database:
+            database.row_factory = sqlite3.Row
+            rows = [dict(row) for row in database.execute(
+                'SELECT * FROM backups WHERE id IN (?, ?)',
+                (self._chain.full, self._chain.incremental))]
+            for row in rows:
+                columns = ', '.join(row)
+                values = ', '.join('?' * len(row))
+                database.executemany(
+                    # The names are those that Cinder's schema has.
+                    f'INSERT INTO backups ({columns}) '  # noqa: S608
+                    f'VALUES ({values})',
+                    [[self._chain.renamed(value, one)
+                      if isinstance(value, str) else value
+                      for value in row.values()] for one in new])
+        self.chains += new
+
+    def _copy_files(self, other: Chain) -> None:
+        for backup in (self._chain.full, self._chain.incremental):
+            for source in (self._storage / _container(backup)).iterdir():
+                target = (
+                    self._storage /
+                    _container(self._chain.renamed(backup, other)) /
+                    self._chain.renamed(source.name, other))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if source.name.endswith(('_metadata', '_sha256file')):
+                    target.write_text(
+                        self._chain.renamed(source.read_text(), other))
+                else:
+                    os.link(source, target)
+
+    def lose(self) -> None:
+        """Lose the rows of all of them."""
+        with self._writing() as database:
+            for one in self.chains:
+                for backup in (one.incremental, one.full):
+                    database.execute('DELETE FROM backup_metadata WHERE '
+                                     'backup_id = ?', (backup,))
+                    database.execute('DELETE FROM backups WHERE id = ?',
+                                     (backup,))
+
+    def check(self) -> None:
+        """Look whether all of them are there, with their parents.
+
+        :raises Failed: they are not
+        """
+        with contextlib.closing(self._open()) as database:
+            found = {row[0]: row[1:] for row in database.execute(
+                'SELECT id, volume_id, parent_id, status FROM backups '
+                'WHERE NOT deleted')}
+        for one in self.chains:
+            for backup, parent in ((one.full, None),
+                                   (one.incremental, one.full)):
+                if found.get(backup) != (one.volume, parent, 'available'):
+                    raise results.Failed(f'backup {backup} came back as '
+                                         f'{found.get(backup)}')
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._database, timeout=60,
+                               isolation_level=None)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Any:
+        with contextlib.closing(self._open()) as database:
+            # Cinder writes as well: who begins to read and then writes is
+            # refused.
+            database.execute('BEGIN IMMEDIATE')
+            yield database
+            database.execute('COMMIT')
+
+
+def _container(backup: str) -> str:
+    """Where Cinder's drivers for directories put a backup."""
+    return f'{backup[:2]}/{backup[2:4]}/{backup}'
