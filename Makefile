@@ -8,7 +8,8 @@ RELEASES ?= 2025.1 2026.2
 COMMA := ,
 SPACE := $() $()
 
-BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
+BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
+  benchmark-swift
 
 .PHONY: help certify test releases lint docs $(BENCHMARKS) clean
 
@@ -20,7 +21,7 @@ help:
 	@echo 'make lint      check style and types'
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
-	@echo '               (benchmark-ceph: on a Ceph cluster;'
+	@echo '               (benchmark-ceph: on a Ceph cluster; -swift: requests to Swift;'
 	@echo '               -cloud: a thousand records; -start: the start of a cloud)'
 	@echo 'make clean     remove what these have made'
 

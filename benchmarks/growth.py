@@ -84,7 +84,7 @@ def measure_listing(cinder: environment.Environment, count: int,
 
     made = results.Listing(
         chunks=count, memory=steps.peak(verify),
-        in_tree_memory=steps.peak(lambda: _read_as_cinder(in_tree, backup)),
+        in_tree_memory=steps.peak(lambda: read_as_cinder(in_tree, backup)),
         listings=store.listings, reads=store.reads,
         driver_info=len(json.dumps(driver.export_record(backup))))
     made.export_calls = store.listings + store.reads - made.calls
@@ -101,7 +101,7 @@ def measure_listing(cinder: environment.Environment, count: int,
     return made
 
 
-def _read_as_cinder(in_tree: Any, backup: Any) -> None:
+def read_as_cinder(in_tree: Any, backup: Any) -> None:
     """What Cinder's own restore has in memory before the first chunk."""
     metadata = in_tree._read_metadata(backup)
     found = sorted(in_tree._generate_object_names(backup))
@@ -143,6 +143,19 @@ def measure_memory(cinder: environment.Environment, size: int, readers: int
         os.remove(cinder.path(volume.id))
 
 
+def chunks_of(prefix: str, values: dict[str, Any], count: int
+              ) -> Iterator[dict[str, Any]]:
+    """What the metadata says of a chunk that is there many times.
+
+    :param prefix: of the names of all chunks
+    :param values: of the first one
+    :returns: an entry for each
+    """
+    for number in range(count):
+        yield {f'{prefix}-{number + 1:05d}': {**values,
+                                              'offset': number * BLOCK}}
+
+
 def _multiply(prefix: str, count: int) -> None:
     """Make a backup of one chunk one of many."""
     with open(f'{prefix}_metadata', encoding='utf-8') as stream:
@@ -154,9 +167,7 @@ def _multiply(prefix: str, count: int) -> None:
     for number in range(1, count):
         with open(f'{prefix}-{number + 1:05d}', 'wb') as stream:
             stream.write(chunk)
-    metadata['objects'] = [
-        {f'{short}-{number + 1:05d}': {**values, 'offset': number * BLOCK}}
-        for number in range(count)]
+    metadata['objects'] = list(chunks_of(short, values, count))
     with open(f'{prefix}_metadata', 'w', encoding='utf-8') as stream:
         json.dump(metadata, stream, indent=2, sort_keys=True)
     with open(f'{prefix}_sha256file', encoding='utf-8') as stream:

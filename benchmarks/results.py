@@ -208,19 +208,20 @@ def _listing_verdicts(listings: Sequence[Listing]) -> list[Verdict]:
     fewest, most = listings[0], listings[-1]
     size = max(one.driver_info for one in listings)
     return [
-        _same('calls of L1 for any number of chunks',
-              [one.calls for one in listings]),
+        same('calls of L1 for any number of chunks',
+             [one.calls for one in listings]),
         limit('memory of L1 to that of Cinder, most chunks', 1,
                most.memory / most.in_tree_memory, most=True),
-        _same('calls of export for any number of chunks',
-              [one.export_calls for one in listings]),
+        same('calls of export for any number of chunks',
+             [one.export_calls for one in listings]),
         limit('cost of export, most chunks to fewest', 1.1,
                most.export_cost / fewest.export_cost, most=True),
         Verdict('bytes that export adds to the record', 'below 4096',
                 str(size), size < 4096)]
 
 
-def _same(goal: str, measured: Sequence[int]) -> Verdict:
+def same(goal: str, measured: Sequence[int]) -> Verdict:
+    """A verdict on numbers that must not differ."""
     return Verdict(goal, 'the same', ', '.join(str(one) for one in measured),
                    len(set(measured)) == 1)
 

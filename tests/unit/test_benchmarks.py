@@ -32,6 +32,7 @@ from benchmarks import imports
 from benchmarks import results
 from benchmarks import start
 from benchmarks import steps
+from benchmarks import swift
 from benchmarks import verification
 
 MIB = results.MIB
@@ -360,13 +361,15 @@ class ArgumentsTest(testtools.TestCase):
                 (bulk, ['--directory', '/nowhere'], 'name one with'),
                 (start, ['--rounds', '0'], 'from 1 to 50'),
                 (start, ['--bus', 'dbus'], 'invalid choice'),
-                (start, ['--json', '/'], 'cannot be written')):
+                (start, ['--json', '/'], 'cannot be written'),
+                (swift, ['--chunks', '100001'], 'from 1 to 100000'),
+                (swift, ['--chunks'], 'at least one')):
             code, _, errors = run(program, *argv)
             self.assertEqual(3, code, argv)
             self.assertIn(reason, errors)
 
     def test_no_room(self):
-        for program, option in ((bulk, '--records'),):
+        for program, option in ((bulk, '--records'), (swift, '--chunks')):
             with mock.patch('shutil.disk_usage') as usage:
                 usage.return_value.free = 100 * MIB
                 code, _, errors = run(program)
@@ -378,7 +381,7 @@ class ArgumentsTest(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.services.check_packages', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
-        for program in (bulk, start):
+        for program in (bulk, start, swift):
             self.assertEqual((3, '', 'error: no glance\n'), run(program))
 
 
@@ -595,3 +598,42 @@ class StartTest(testtools.TestCase):
              ['rabbitmq', '1.00', '-', '-', '-', '-', '-'],
              ['all', '6.00', '5.00', '3.00', '2.00', '2.00', '1.00']],
             [line.split() for line in table.splitlines()[3:6]])
+
+
+def listed(chunks, requests, pages):
+    return swift.Listed(chunks, requests, pages, 4, MIB, series(1.0, 2.0),
+                        series(0.5))
+
+
+class SwiftTest(testtools.TestCase):
+    def test_pages(self):
+        url = 'http://a/v1/AUTH_b/c'
+        self.assertEqual(
+            [True, False, False, False],
+            [swift.is_page(*one) for one in (
+                ('GET', f'{url}?format=json&prefix=volume'),
+                ('GET', f'{url}/volume_metadata'), ('GET', f'{url}/prefix='),
+                ('HEAD', f'{url}?prefix=volume'))])
+
+    def test_counted(self):
+        import requests
+        real = requests.Session.request
+        with mock.patch.object(requests.Session, 'send') as send:
+            send.return_value.status_code = 200
+            with swift.counted() as asked:
+                requests.Session().get('http://a/b')
+            requests.Session().get('http://a/c')
+        self.assertEqual([('GET', 'http://a/b')], asked)
+        self.assertIs(real, requests.Session.request)
+
+    def test_verdicts(self):
+        for many, met in ((listed(9999, 6, 3), [True, True]),
+                          (listed(9998, 6, 2), [False, True]),
+                          (listed(9999, 5, 2), [True, False])):
+            self.assertEqual(met, [one.met for one in swift.verdicts(
+                [listed(10, 5, 2), many])])
+
+    def test_table(self):
+        self.assertEqual(
+            ['1,000', '1.500', '0.750', '0.500', '5', '2', '4', '1.00'],
+            swift.listed_table([listed(1000, 5, 2)]).splitlines()[3].split())
