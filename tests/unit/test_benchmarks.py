@@ -32,6 +32,7 @@ from benchmarks import imports
 from benchmarks import results
 from benchmarks import start
 from benchmarks import steps
+from benchmarks import suite
 from benchmarks import swift
 from benchmarks import verification
 
@@ -363,7 +364,9 @@ class ArgumentsTest(testtools.TestCase):
                 (start, ['--bus', 'dbus'], 'invalid choice'),
                 (start, ['--json', '/'], 'cannot be written'),
                 (swift, ['--chunks', '100001'], 'from 1 to 100000'),
-                (swift, ['--chunks'], 'at least one')):
+                (swift, ['--chunks'], 'at least one'),
+                (suite, [], 'required'),
+                (suite, ['a', '--alone', '1', '2', 'nan'], 'of seconds')):
             code, _, errors = run(program, *argv)
             self.assertEqual(3, code, argv)
             self.assertIn(reason, errors)
@@ -637,3 +640,84 @@ class SwiftTest(testtools.TestCase):
         self.assertEqual(
             ['1,000', '1.500', '0.750', '0.500', '5', '2', '4', '1.00'],
             swift.listed_table([listed(1000, 5, 2)]).splitlines()[3].split())
+
+
+def of_test(name, seconds, *story):
+    return {'id': f'a.{name}[id-1]', 'seconds': seconds, 'story': [
+        f'{spent:6.1f} s  {text}' for spent, text in story]}
+
+
+class SuiteTest(testtools.TestCase):
+    """Where a wrong share would send who wants to make the suite faster."""
+
+    BACKUP = (8.0, 'make full backup b of volume v')
+    REPORT = [
+        of_test('Many.test_a', 5.0, BACKUP, (0.1, 'export the record of b'),
+                (4.0, 'restore backup b to a new volume')),
+        of_test('Many.test_b', 9.0, BACKUP, (0.1, 'export the record of b'),
+                (2.0, 'import backup b from its record'),
+                (4.0, 'restore backup b to a new volume')),
+        of_test('One.test_c', 1.0, (3.0, 'make incremental backup c of'),
+                (0.5, 'cinder-backup is killed')),
+        of_test('One.test_d', 0.0)]
+
+    def test_a_class_counts_once(self):
+        made = {one.name: (one.seconds, one.unavoidable)
+                for one in suite.spent(self.REPORT)}
+        self.assertEqual({
+            'a.Many.test_a': (5.0, 4.0), 'a.Many.test_b': (9.0, 4.0),
+            'a.One.test_c': (1.0, 0), 'a.One.test_d': (0.0, 0),
+            'a.Many, set-up': (8.1, 8.0), 'a.One, set-up': (3.0, 3.0)}, made)
+
+    def test_kinds(self):
+        found = suite.kinds(suite.spent(self.REPORT))
+        self.assertEqual((1, 8.0), found[suite.FULL])
+        self.assertEqual((2, 8.0), found[suite.RESTORE])
+        # 26.1 seconds in all.
+        self.assertEqual((1, 5.0), found['all else'])
+
+    def test_verdicts(self):
+        found = suite.kinds(suite.spent(self.REPORT))
+        self.assertEqual(
+            [('1.37', True), ('2.90', False)],
+            [(one.measured, one.met)
+             for one in suite.verdicts(found, (4.0, 1.0, 2.0))])
+
+    def test_a_line_that_is_no_step(self):
+        self.assertEqual(suite.Step('all else', 0.0), suite.step('what?'))
+
+    def write(self, content):
+        room = self.useFixture(fixtures.TempDir()).path
+        with open(os.path.join(room, 'results.json'), 'w') as stream:
+            stream.write(content if isinstance(content, str)
+                         else json.dumps(content))
+        return room
+
+    def test_no_report(self):
+        good = {'schema': 1, 'seconds': 1.0, 'tests': []}
+        for content, reason in (
+                ('{', 'is not JSON'), ([], 'schema 1'),
+                ({**good, 'schema': 2}, 'schema 1'),
+                ({'schema': 1}, 'verify-report'),
+                ({**good, 'tests': [{'id': 'a', 'seconds': 'much',
+                                     'story': []}]}, 'verify-report'),
+                (good, 'no backup and no restore')):
+            code, _, errors = run(suite, self.write(content))
+            self.assertEqual(3, code, content)
+            self.assertIn(reason, errors)
+            self.assertEqual(1, len(errors.splitlines()))
+        self.assertIn('No such file', run(suite, '/nowhere')[2])
+
+    def test_report(self):
+        room = self.write({'schema': 1, 'seconds': 20.0, 'backup': 'swift',
+                           'verdict': 'certified', 'tests': self.REPORT})
+        path = os.path.join(room, 'suite.json')
+        code, out, errors = run(suite, room, '--tests', 1, '--json', path)
+        self.assertEqual((0, ''), (code, errors))
+        self.assertIn('swift, 4 tests, certified: 26.1 s', out)
+        self.assertIn('Many.test_b', out)
+        self.assertNotIn('Many.test_a', out)
+        with open(path) as stream:
+            self.assertEqual(
+                {'times': 2, 'seconds': 8.0},
+                json.load(stream)['kinds']['restore'])
