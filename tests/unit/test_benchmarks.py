@@ -20,6 +20,7 @@ import pathlib
 import sqlite3
 import types
 from unittest import mock
+from xml.etree import ElementTree
 
 import fixtures
 import testtools
@@ -29,6 +30,7 @@ from benchmarks import ceph
 from benchmarks import chains
 from benchmarks import clouds
 from benchmarks import imports
+from benchmarks import plot
 from benchmarks import results
 from benchmarks import start
 from benchmarks import steps
@@ -366,7 +368,9 @@ class ArgumentsTest(testtools.TestCase):
                 (swift, ['--chunks', '100001'], 'from 1 to 100000'),
                 (swift, ['--chunks'], 'at least one'),
                 (suite, [], 'required'),
-                (suite, ['a', '--alone', '1', '2', 'nan'], 'of seconds')):
+                (suite, ['a', '--alone', '1', '2', 'nan'], 'of seconds'),
+                (plot, ['a'], 'required'),
+                (plot, ['a', '/nowhere/b'], 'cannot be written')):
             code, _, errors = run(program, *argv)
             self.assertEqual(3, code, argv)
             self.assertIn(reason, errors)
@@ -721,3 +725,57 @@ class SuiteTest(testtools.TestCase):
             self.assertEqual(
                 {'times': 2, 'seconds': 8.0},
                 json.load(stream)['kinds']['restore'])
+
+
+class PlotTest(testtools.TestCase):
+    def draw(self, content):
+        room = self.useFixture(fixtures.TempDir()).path
+        source = os.path.join(room, 'json')
+        with open(source, 'w') as stream:
+            stream.write(content if isinstance(content, str)
+                         else json.dumps(content))
+        path = os.path.join(room, 'svg')
+        code, _, errors = run(plot, source, path)
+        if code:
+            self.assertFalse(os.path.exists(path))
+            self.assertEqual(1, len(errors.splitlines()))
+            return errors
+        return [one.text for one in ElementTree.parse(path).iter()
+                if one.tag.endswith('}text')]
+
+    def test_each_program(self):
+        steps = {'steps': {'<plain>': {'seconds': [1.0, 2.0, 4.0]},
+                           'plain, empty': {'seconds': [1.0]}}}
+        a_start = [vars(one_start(6, 3, 2 * MIB))]
+        for content, wanted in (
+                (steps, ['Ceph: seconds', '<plain>', '2']),
+                ({'backups': [{**steps, 'compression': 'zlib',
+                               'size': MIB}]},
+                 ['zlib, 1 MiB: seconds', '<plain>', '2']),
+                ({'phases': [{**vars(phase()), 'rate': 10.0}]},
+                 ['Records a second', 'import, 1 at a time', '10',
+                  'CPU milliseconds a record', 'import, 1 at a time', '45']),
+                ({'starts': {'cloud': a_start, 'imports': a_start}},
+                 ['CPU seconds until it is ready', 'keystone', '3']),
+                ({'kinds': {'restore': {'seconds': 1234.5}}},
+                 ['Seconds of a certification', 'restore', '1,234']),
+                ({'swift': [{'chunks': 1000, 'requests': 5,
+                             'presence': {'seconds': [1]},
+                             'in_tree': {'seconds': [2]}}]},
+                 ['Requests of L1 to Swift, by number of chunks', '1,000'])):
+            self.assertEqual(wanted, self.draw(content)[:len(wanted)])
+
+    def test_nothing_to_draw(self):
+        for content, reason in (
+                ('{', 'is not JSON'), ([], 'nothing that can'),
+                (5, 'measure again'), ({'kinds': {}}, 'nothing that can'),
+                ({'swift': [{}]}, 'measure again'),
+                ({'phases': 'many'}, 'measure again')):
+            self.assertIn(reason, self.draw(content))
+        self.assertIn('No such file', run(plot, '/nowhere', '/tmp/a')[2])
+
+    def test_scale(self):
+        made = plot.svg([plot.Panel('a', [plot.Bar('b', 1, 1, 4),
+                                          plot.Bar('c', 0, 0, 0)])])
+        self.assertIn('width="92.5"', made)
+        self.assertIn('H600', made)
