@@ -130,6 +130,16 @@ class Phase:
         """What it is called in a table."""
         return f'{self.what}, {self.workers}'
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it; of each record no figures of its own."""
+        def short(values: list[float]) -> dict[str, float]:
+            return {'median': statistics.median(values), 'least': min(values),
+                    'most': max(values)} if values else {}
+
+        return {**dataclasses.asdict(self), 'rate': round(self.rate, 2),
+                'requests': short(self.requests),
+                'waits': short(self.waits)}
+
 
 class Runs:
     """Exports and imports of the records of chains.
@@ -315,9 +325,9 @@ def measure(arguments: Any) -> dict[str, Any]:
                 f'level {arguments.level}, bus {arguments.bus}\n\n'
                 f'{rates_table(phases)}\n\n{work_table(phases)}')
     command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': vars(arguments), 'chain': seconds,
-            'phases': [{**dataclasses.asdict(one),
-                        'rate': round(one.rate, 2)} for one in phases],
+    return {'machine': where, 'options': command.options(arguments),
+            'chain': seconds,
+            'phases': [one.to_dict() for one in phases],
             'verdicts': [dataclasses.asdict(one) for one in judged]}
 
 

@@ -246,7 +246,7 @@ def _measure(arguments: Any) -> dict[str, Any]:
                 f'readers, {arguments.rounds} rounds\n\n'
                 f'{steps_table(series, size)}')
     command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': vars(arguments),
+    return {'machine': where, 'options': command.options(arguments),
             'steps': {name: vars(one) for name, one in series.items()},
             'verdicts': [vars(one) for one in judged]}
 

@@ -133,6 +133,12 @@ def machine(*packages: str, **more: str | None) -> dict[str, Any]:
             timespec='seconds')}
 
 
+def options(arguments: Any) -> dict[str, Any]:
+    """What was asked for, but for where: that is of this machine only."""
+    return {name: value for name, value in vars(arguments).items()
+            if name not in ('directory', 'json')}
+
+
 def say(text: str) -> None:
     """Print what was measured."""
     print(text, flush=True)

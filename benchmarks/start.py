@@ -326,7 +326,7 @@ def _measure(arguments: Any) -> dict[str, Any]:
                 f'{arguments.rounds} rounds\n\n'
                 f'{starts_table(starts[CLOUD], starts[IMPORTS])}')
     command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': vars(arguments),
+    return {'machine': where, 'options': command.options(arguments),
             'starts': {name: [dataclasses.asdict(one) for one in made]
                        for name, made in starts.items()},
             'verdicts': [dataclasses.asdict(one) for one in judged]}

@@ -293,7 +293,7 @@ def measure(arguments: Any) -> dict[str, Any]:
     judged = verdicts(listed)
     command.say(f'\n{arguments.rounds} rounds\n\n{listed_table(listed)}')
     command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': vars(arguments),
+    return {'machine': where, 'options': command.options(arguments),
             'swift': [dataclasses.asdict(one) for one in listed],
             'verdicts': [dataclasses.asdict(one) for one in judged]}
 

@@ -157,7 +157,7 @@ def measure(arguments: Any) -> dict[str, Any]:
                 results.verdicts(backups, listings, contents)))):
         command.say(f'\n{title}\n\n{text}')
     return results.to_dict(backups, listings, contents, machine=where,
-                           options=vars(arguments))
+                           options=command.options(arguments))
 
 
 def main(argv: list[str] | None = None) -> int:

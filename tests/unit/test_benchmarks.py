@@ -422,6 +422,13 @@ class BulkTest(testtools.TestCase):
         self.assertNotIn('glance', lines[1])
         self.assertEqual(['45.0', '5.0', '40.0'], lines[3].split()[2:])
 
+    def test_json(self):
+        made = json.loads(json.dumps(phase('export', waits=[]).to_dict()))
+        self.assertEqual((10, {}, {'1000': 208 * MIB, '100': 200 * MIB}),
+                         (made['rate'], made['waits'], made['memory']))
+        self.assertEqual({'median': 0.2, 'least': 0.1, 'most': 0.3},
+                         made['requests'])
+
     def test_memory_of_cinder(self):
         costs = {name: clouds.Cost(0, number) for number, name in enumerate(
             ('keystone', 'cinder', 'cinder-backup', 'rabbitmq'))}
@@ -752,7 +759,7 @@ class PlotTest(testtools.TestCase):
                 ({'backups': [{**steps, 'compression': 'zlib',
                                'size': MIB}]},
                  ['zlib, 1 MiB: seconds', '<plain>', '2']),
-                ({'phases': [{**vars(phase()), 'rate': 10.0}]},
+                ({'phases': [phase().to_dict()]},
                  ['Records a second', 'import, 1 at a time', '10',
                   'CPU milliseconds a record', 'import, 1 at a time', '45']),
                 ({'starts': {'cloud': a_start, 'imports': a_start}},
