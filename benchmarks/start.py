@@ -160,6 +160,7 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
     from benchmarks import imports
     from local_cloud import daemons
     from local_cloud import services
+    from local_cloud import state as cloud_state
 
     found = {}
     for service in services.of(state):
@@ -171,10 +172,11 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
         path = room / service.NAME
         path.write_text('\n'.join(names), encoding='utf-8')
         variables = {**daemons.environment(state),
-                     **service.environment(state), 'TMPDIR': str(room)}
-        # Neither is of any cloud: its "down" would end it.
-        for name in (_PROFILE, 'LOCAL_CLOUD_ID', 'LOCAL_CLOUD_STATE',
-                     'XDG_CACHE_HOME'):
+                     **service.environment(state),
+                     'TMPDIR': str(room), 'XDG_CACHE_HOME': str(room)}
+        # It is not of that cloud, whose "down" would end it.
+        for name in (_PROFILE, cloud_state.PROCESS_MARK,
+                     cloud_state.ENVIRONMENT):
             variables.pop(name, None)
         found[service.NAME] = path, variables
     return found
