@@ -246,8 +246,8 @@ def memory(costs: dict[str, Any]) -> int:
 def verdicts(phases: Sequence[Phase]) -> list[results.Verdict]:
     """Compare what was measured with the goals."""
     return [results.limit(
-        f'{one.name} workers: memory of Cinder, last record to '
-        f'{min(one.memory):,}th', 1.05, one.growth, most=True)
+        f"{one.name}: Cinder's memory, last to {min(one.memory):,}th",
+        1.05, one.growth, most=True)
         for one in phases]
 
 
@@ -266,19 +266,20 @@ def rates_table(phases: Sequence[Phase]) -> str:
 
 def work_table(phases: Sequence[Phase]) -> str:
     """Who works how long for one record."""
-    names = list(dict.fromkeys(
+    names = dict.fromkeys(
         name for one in phases for name, seconds in one.cpu.items()
-        if seconds > 0))
+        if seconds > 0)
 
-    def cell(one: Phase, seconds: float) -> str:
-        return f'{1000 * seconds / one.records:.1f}'
+    def row(title: str, seconds: Callable[[Phase], float]) -> list[str]:
+        return [title, *(f'{1000 * seconds(one) / one.records:.1f}'
+                         for one in phases)]
 
     return results.table(
-        ['CPU ms a record', 'all', 'client', *names],
-        [[one.name, cell(one, one.client + sum(one.cpu.values())),
-          cell(one, one.client),
-          *(cell(one, one.cpu.get(name, 0)) for name in names)]
-         for one in phases])
+        ['CPU ms a record', *(one.name for one in phases)],
+        [row('all', lambda one: one.client + sum(one.cpu.values())),
+         row('client', lambda one: one.client),
+         *(row(name, lambda one, name=name:  # type: ignore[misc]
+               one.cpu.get(name, 0)) for name in names)])
 
 
 def measure(arguments: Any) -> dict[str, Any]:

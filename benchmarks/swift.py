@@ -260,10 +260,13 @@ def verdicts(listed: Sequence[Listed]) -> list[results.Verdict]:
 
 
 def listed_table(listed: Sequence[Listed]) -> str:
-    """L1 on Swift against the number of chunks."""
+    """L1 on Swift against the number of chunks.
+
+    The pages are of its requests.
+    """
     return results.table(
-        ['chunks', 'L1 seconds', 'CPU seconds', 'in-tree seconds', 'requests',
-         'of them pages', 'in-tree requests', 'L1 peak MiB'],
+        ['chunks', 'L1 s', 'CPU s', 'in-tree s', 'requests', 'pages',
+         'in-tree requests', 'peak MiB'],
         [[f'{one.chunks:,}', f'{statistics.median(one.presence.seconds):.3f}',
           f'{statistics.median(one.presence.cpu):.3f}',
           f'{statistics.median(one.in_tree.seconds):.3f}', str(one.requests),
