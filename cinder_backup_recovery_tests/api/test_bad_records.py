@@ -315,7 +315,11 @@ class BadRecordTest(bad_records.BadRecordTest):
         If it fails, an administrator is told that the cloud is broken, and
         not what is wrong with the record.
         """
-        with self.known_as('import-id-without-text'):
+        # What a list is in SQL is up to the database's client library: that
+        # of MariaDB writes one text in parentheses, which can be compared
+        # with an id, that of PostgreSQL '{}' for an empty one.
+        with self.known_as('import-id-without-text',
+                           shows=not isinstance(value, list)):
             self.assert_refused(self.record.edited(id=value))
 
     @decorators.attr(type=['negative'])
