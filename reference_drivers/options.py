@@ -40,7 +40,8 @@ verify_opts = [
                  default=60, min=0.001,
                  help='Seconds that the storage may take for an answer. An '
                       'import then ends in an error; without this limit it '
-                      'would wait as long as the storage hangs.'),
+                      'would wait as long as the storage hangs. What '
+                      'cinder-backup stands still itself is not counted.'),
     cfg.IntOpt('part',
                default=1, min=1,
                help='Which of "parts" parts of the chunks is read at level '

@@ -13,13 +13,52 @@
 """Call a store that may hang, from cinder-backup's two ways to run."""
 
 from collections.abc import Callable
-import queue
 import threading
 import time
 from typing import Any
 
 from reference_drivers.verification import errors
 from reference_drivers.verification import threads
+
+
+class _Patience:
+    """Waits for an answer as long as this process runs.
+
+    One that was suspended, that got no processor, or whose threads all stood
+    behind one call, finds the time over and the answer beside it, unread. So
+    no look counts for more than two pauses, and after the last one there is
+    a pause for an answer that only has to be picked up.
+
+    :param seconds: how long to wait, None for ever
+    """
+
+    def __init__(self, seconds: float | None):
+        self.pause = None if seconds is None else min(1, seconds / 10)
+        self._left = seconds
+        self._last = time.monotonic()
+
+    def over(self) -> bool:
+        """Whether the look after this pause was the last one."""
+        if self._left is None or self.pause is None:
+            return False
+        if self._left <= 0:
+            return True
+        now = time.monotonic()
+        self._left -= min(now - self._last, 2 * self.pause)
+        self._last = now
+        return False
+
+    def wait(self, answered: Callable[[float | None], bool]) -> bool:
+        """Wait for an answer.
+
+        :param answered: waits for so many seconds, and says whether there
+            is one
+        :returns: whether there was one in time
+        """
+        while not answered(self.pause):
+            if self.over():
+                return False
+        return True
 
 
 def native(function: Callable[..., Any], *args: Any) -> Any:
@@ -47,13 +86,14 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
     not keep the process and takes nobody's place. Under eventlet the
     function must not log.
 
-    :param seconds: how long to wait, None for ever
+    :param seconds: how long to wait, None for ever; what this process
+        stands still itself does not count
     :param what: what is asked of the store, for the message
     :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
     with threads.Request(function, *args) as request:
-        if not request.wait(seconds):
+        if not _Patience(seconds).wait(request.wait):
             raise errors.TimedOut(
                 f'the storage did not answer within {seconds:g} s: {what}',
                 what)
@@ -71,21 +111,21 @@ def waiting(seconds: float | None, what: str, function: Callable[..., Any],
     :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
-    answers: queue.Queue = queue.Queue()
+    answers: list[tuple[Any, BaseException | None]] = []
+    answered = threading.Event()
 
     def run() -> None:
         try:
-            answers.put((function(*args), None))
+            answers.append((function(*args), None))
         except BaseException as err:
-            answers.put((None, err))
+            answers.append((None, err))
+        answered.set()
 
     threading.Thread(target=run, daemon=True, name=f'verify {what}').start()
-    try:
-        value, err = answers.get(timeout=seconds)
-    except queue.Empty:
+    if not _Patience(seconds).wait(answered.wait):
         raise errors.TimedOut(
-            f'the storage did not answer within {seconds:g} s: {what}',
-            what) from None
+            f'the storage did not answer within {seconds:g} s: {what}', what)
+    (value, err), = answers
     if err is not None:
         raise err
     return value
@@ -117,7 +157,8 @@ def watched(seconds: float | None, what: str,
             function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that asks a store and does other things between.
 
-    :param seconds: how long one answer of the store may take
+    :param seconds: how long one answer of the store may take, None for ever;
+        what this process stands still itself does not count
     :param what: what is asked of the store, for the message
     :param function: takes a :class:`Watch` first
     :returns: what the function returns
@@ -125,11 +166,12 @@ def watched(seconds: float | None, what: str,
     """
     watch = Watch()
     with threads.Request(function, watch, *args) as request:
+        patience, since = _Patience(seconds), None
         try:
-            while not request.wait(min(1, seconds or 1)):
-                since = watch.since
-                if (seconds is not None and since is not None and
-                        time.monotonic() - since > seconds):
+            while not request.wait(patience.pause):
+                if watch.since is None or watch.since != since:
+                    patience, since = _Patience(seconds), watch.since
+                elif patience.over():
                     raise errors.TimedOut(
                         f'the storage did not answer within {seconds:g} s: '
                         f'{what}', what)

@@ -100,6 +100,36 @@ class ProgramTest(testtools.TestCase):
         self.assertLess(float(late), 10)
 
     @ddt.data(*KINDS)
+    def test_process_that_was_suspended(self, kind):
+        """It has had no time to take an answer that was there in time."""
+        for call in ('within(1, "x", take)',
+                     'waiting(1, "x", running.native, take)',
+                     'watched(1, "x", asking)'):
+            said = self.run_program(kind, f"""
+                import subprocess
+
+                from reference_drivers.verification import running
+
+                def take():
+                    with open('share') as share:
+                        return share.read()
+
+                def asking(watch):
+                    watch.begin()
+                    answer = take()
+                    watch.end()
+                    return answer
+
+                # The pipe is open as soon as both want it to be.
+                with subprocess.Popen([
+                        'sh', '-c', 'exec 3> share; kill -STOP $PPID; '
+                        'sleep 0.2; printf "the answer" >&3; sleep 2; '
+                        'kill -CONT $PPID']):
+                    print(running.{call})
+                """)
+            self.assertEqual(['the answer'], said, call)
+
+    @ddt.data(*KINDS)
     def test_what_hangs_takes_nobodys_place(self, kind):
         """Not in a pool, and no open file; its thread ends with it."""
         answer, files, left = self.run_program(kind, """
