@@ -301,7 +301,7 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
             return
         store = self.get_store()
         try:
-            names = running.within(
+            names = running.watched(
                 CONF[options.GROUP].timeout, f'objects of {backup.id}',
                 self._own_objects, store, backup.id, container, prefix)
         except (errors.BadLocation, errors.Foreign) as err:
@@ -313,12 +313,15 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
                            self.delete_object, container, name)
 
     @staticmethod
-    def _own_objects(store: stores.Store, backup_id: str, container: str,
-                     prefix: str) -> list[str]:
-        store.check_available()
-        store.check_location(container, prefix, backup_id)
+    def _own_objects(watch: running.Watch, store: stores.Store,
+                     backup_id: str, container: str, prefix: str
+                     ) -> list[str]:
+        with watch.asked():
+            store.check_available()
+            store.check_location(container, prefix, backup_id)
         try:
-            names = [one.name for one in store.entries(container, prefix)]
+            names = [one.name for one in
+                     watch.answers(store.entries, container, prefix)]
         except errors.Problem:
             raise
         except Exception as err:
@@ -330,8 +333,9 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         metadata = f'{prefix}_metadata'
         if metadata in names:
             try:
-                layout.parse_metadata(store.read(container, metadata),
-                                      prefix, backup_id)
+                with watch.asked():
+                    raw = store.read(container, metadata)
+                layout.parse_metadata(raw, prefix, backup_id)
             except errors.WrongContent:
                 # Damaged, and still named by the backup's own id.
                 pass

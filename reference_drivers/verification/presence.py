@@ -22,15 +22,19 @@ import zlib
 
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
+from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
 
 GIB = 1024 ** 3
 
 
-def read_link(store: stores.Store, backup_id: str, container: str,
-              prefix: str) -> layout.Link:
+def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
+              container: str, prefix: str) -> layout.Link:
     """List and read what describes one backup: a listing and two reads.
 
+    :param watch: told when the store is asked and when it has answered, so
+        that neither a long listing nor the parsing of what is read passes
+        for a store that hangs
     :param store: where it is
     :param backup_id: the backup that it must belong to
     :param container: its container
@@ -38,10 +42,12 @@ def read_link(store: stores.Store, backup_id: str, container: str,
     :returns: the backup as its storage describes it
     :raises Problem: it cannot be told what belongs to the backup
     """
-    store.check_available()
-    store.check_location(container, prefix, backup_id)
+    with watch.asked():
+        store.check_available()
+        store.check_location(container, prefix, backup_id)
     try:
-        entries = {one.name: one for one in store.entries(container, prefix)}
+        entries = {one.name: one for one in
+                   watch.answers(store.entries, container, prefix)}
     except errors.Problem:
         raise
     except Exception as err:
@@ -53,14 +59,17 @@ def read_link(store: stores.Store, backup_id: str, container: str,
     if not entries:
         raise errors.Missing(f'no object with prefix {prefix} is there',
                              prefix, backup_id)
-    raw = _read(store, entries, container, f'{prefix}_metadata', backup_id)
+    with watch.asked():
+        raw = _read(store, entries, container, f'{prefix}_metadata',
+                    backup_id)
     metadata, chunks = layout.parse_metadata(raw, prefix, backup_id)
     hashes = raw_hashes = None
     # Before incremental backups (Kilo) there were neither parents nor
     # hashes, and such a backup can still be restored.
     if 'parent_id' in metadata or f'{prefix}_sha256file' in entries:
-        raw_hashes = _read(store, entries, container, f'{prefix}_sha256file',
-                           backup_id)
+        with watch.asked():
+            raw_hashes = _read(store, entries, container,
+                               f'{prefix}_sha256file', backup_id)
         other, hashes = layout.parse_hashes(raw_hashes, prefix, backup_id)
         if other['volume_id'] != metadata['volume_id']:
             raise errors.Foreign(

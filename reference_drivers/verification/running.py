@@ -13,6 +13,9 @@
 """Call a store that may hang, from cinder-backup's two ways to run."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
 import threading
 import time
 from typing import Any
@@ -151,6 +154,31 @@ class Watch:
         self.since = None
         if self.abandoned:
             raise errors.Stopped('the storage answered too late')
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[None]:
+        """What is done within is one request."""
+        self.begin()
+        yield
+        self.end()
+
+    def answers(self, function: Callable[..., Iterable[Any]], *args: Any
+                ) -> Iterator[Any]:
+        """Take each of some items as an answer of its own.
+
+        A listing may be long without being slow.
+
+        :param function: returns what asks the store for more, once in a
+            while, or asks it for all at once
+        :param args: what it is called with
+        :returns: the items
+        """
+        self.begin()
+        for item in function(*args):
+            self.end()
+            yield item
+            self.begin()
+        self.end()
 
 
 def watched(seconds: float | None, what: str,

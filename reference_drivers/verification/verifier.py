@@ -208,7 +208,7 @@ class Verifier:
     def _read(self, target: Target, child: layout.Link | None
               ) -> layout.Link:
         try:
-            return running.within(
+            return running.watched(
                 self.timeout, f'metadata of backup {target.backup_id}',
                 presence.read_link, self.store, target.backup_id,
                 target.container, target.prefix)

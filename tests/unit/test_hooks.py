@@ -193,6 +193,23 @@ class HooksTest(testtools.TestCase):
         self.assertEqual('error',
                          self.cinder.backup(self.backup.id).status)
 
+    def test_delete_of_what_takes_long_to_list(self):
+        self.cinder.import_record(self.record)
+        self.cinder.configure(backup_import_verify__timeout=1)
+        store = type(self.cinder.driver().get_store())
+        real = store.entries
+
+        def slow(*args):
+            for one in real(*args):
+                time.sleep(0.4)
+                yield one
+
+        with mock.patch.object(store, 'entries', slow):
+            self.cinder.delete(self.backup.id)
+        self.assertEqual([], list(
+            self.cinder.driver().get_store().entries(
+                self.backup.container, self.backup.service_metadata)))
+
     def test_verification_stops_with_the_service(self):
         # As Cinder's service does when it is told to stop; it then waits for
         # the import to end.

@@ -936,6 +936,42 @@ class CostTest(Case):
             self.assertIn('within 0.3 s', str(err))
             self.assertLess(time.monotonic() - begin, 10)
 
+    def test_listing_that_hangs(self):
+        full, = self.chain(text(4 * CHUNK))
+        gate = Event()
+        self.addCleanup(gate.set)
+        real = self.store.entries
+
+        def hang(container, prefix):
+            for number, one in enumerate(real(container, prefix)):
+                if number == 3:
+                    gate.wait(60)
+                yield one
+
+        self.store.entries = hang
+        begin = time.monotonic()
+        self.assertRaises(errors.TimedOut, self.verify, full, 'presence',
+                          timeout=0.3)
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_listing_that_is_long(self):
+        """Each of its pages is an answer, and so is what is read then."""
+        full, = self.chain(text(4 * CHUNK))
+        real = self.store.entries, layout.parse_metadata
+
+        def slow(container, prefix):
+            for one in real[0](container, prefix):
+                time.sleep(0.3)
+                yield one
+
+        def parse(*args):
+            time.sleep(1.5)
+            return real[1](*args)
+
+        self.store.entries = slow
+        with mock.patch.object(layout, 'parse_metadata', parse):
+            self.assertTrue(self.verify(full, 'presence', timeout=1).ok)
+
     def test_reader_that_gets_no_connection(self):
         full, = self.chain(text(4 * CHUNK))
         gate = Event()
