@@ -9,7 +9,7 @@ COMMA := ,
 SPACE := $() $()
 
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
-  benchmark-swift
+  benchmark-swift benchmark-nfs
 
 .PHONY: help certify test releases lint docs $(BENCHMARKS) clean
 
@@ -21,8 +21,8 @@ help:
 	@echo 'make lint      check style and types'
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
-	@echo '               (benchmark-ceph: on a Ceph cluster; -swift: requests to Swift;'
-	@echo '               -cloud: a thousand records; -start: the start of a cloud)'
+	@echo '               (benchmark-ceph: on a Ceph cluster; -swift, -nfs: requests to'
+	@echo '               these; -cloud: a thousand records; -start: the start of a cloud)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)

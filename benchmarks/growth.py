@@ -65,7 +65,7 @@ def measure_listing(cinder: environment.Environment, count: int,
     in_tree = posix.PosixBackupDriver(cinder.context)
     store = _CountingStore(driver)
     directory = store.directory(backup.container)
-    _multiply(os.path.join(directory, backup.service_metadata), count)
+    multiply(os.path.join(directory, backup.service_metadata), count)
     backup.object_count = count
     backup.save()
     driver.get_store = lambda: store
@@ -156,8 +156,12 @@ def chunks_of(prefix: str, values: dict[str, Any], count: int
                                               'offset': number * BLOCK}}
 
 
-def _multiply(prefix: str, count: int) -> None:
-    """Make a backup of one chunk one of many."""
+def multiply(prefix: str, count: int) -> None:
+    """Make a backup of one chunk one of many.
+
+    :param prefix: what the names of its files begin with
+    :param count: how many
+    """
     with open(f'{prefix}_metadata', encoding='utf-8') as stream:
         metadata = json.load(stream)
     (name, values), = metadata['objects'][0].items()

@@ -138,12 +138,19 @@ def _phases(found: dict[str, Any]) -> Iterator[Panel]:
 
 
 def _swift(found: dict[str, Any]) -> Iterator[Panel]:
-    yield Panel('Requests of L1 to Swift, by number of chunks', [
-        Bar.of(f'{one["chunks"]:,}', [one['requests']])
-        for one in found['swift']])
+    return _listed('Swift', found['swift'])
+
+
+def _nfs(found: dict[str, Any]) -> Iterator[Panel]:
+    return _listed('NFS', found['nfs'])
+
+
+def _listed(store: str, listed: Any) -> Iterator[Panel]:
+    yield Panel(f'Requests of L1 to {store}, by number of chunks', [
+        Bar.of(f'{one["chunks"]:,}', [one['requests']]) for one in listed])
     yield Panel('Seconds, by number of chunks', [
         Bar.of(f'{one["chunks"]:,}, {label}', one[part]['seconds'])
-        for one in found['swift']
+        for one in listed
         for part, label in (('presence', 'L1'), ('in_tree', 'in-tree'))])
 
 
@@ -155,7 +162,7 @@ def _kinds(found: dict[str, Any]) -> Iterator[Panel]:
 
 #: By the part of the JSON that only that program writes.
 _KNOWN = {'backups': _backups, 'starts': _starts, 'phases': _phases,
-          'swift': _swift, 'kinds': _kinds, 'steps': _steps}
+          'swift': _swift, 'nfs': _nfs, 'kinds': _kinds, 'steps': _steps}
 
 
 def panels(found: Any) -> list[Panel]:

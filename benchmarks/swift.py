@@ -26,14 +26,12 @@ also after an interruption.
 """
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import dataclasses
 import json
 import os
-import statistics
 import subprocess
 import sys
 from typing import Any
@@ -41,6 +39,7 @@ import urllib.parse
 import uuid
 
 from benchmarks import command
+from benchmarks import presence
 from benchmarks import results
 
 DRIVER = 'reference_drivers.swift.SwiftBackupDriver'
@@ -75,33 +74,6 @@ def check(arguments: Any) -> None:
     from benchmarks import clouds
 
     clouds.check('swift', 'memory')
-
-
-@dataclasses.dataclass
-class Listed:
-    """L1 on Swift for a number of chunks.
-
-    :ivar requests: all that L1 has sent, those for a token as well
-    :ivar pages: how many of them were for a page of a listing
-    :ivar in_tree_requests: what Cinder's own restore sends before the first
-        chunk
-    :ivar memory: the most bytes that L1 had at a time
-    """
-
-    chunks: int
-    requests: int
-    pages: int
-    in_tree_requests: int
-    memory: int
-    presence: results.Series = dataclasses.field(
-        default_factory=results.Series)
-    in_tree: results.Series = dataclasses.field(
-        default_factory=results.Series)
-
-    @property
-    def others(self) -> int:
-        """Requests that are not for a page of a listing."""
-        return self.requests - self.pages
 
 
 def is_page(method: str, url: str) -> bool:
@@ -157,7 +129,7 @@ def options(state: Any) -> dict[str, Any]:
 
 
 def measure_chunks(local: Any, cinder: Any, count: int, rounds: int
-                   ) -> Listed:
+                   ) -> presence.Listed:
     """Measure L1 for a number of chunks.
 
     :param local: the cloud
@@ -199,14 +171,10 @@ def measure_chunks(local: Any, cinder: Any, count: int, rounds: int
         verify()
     with counted() as in_tree:
         read()
-    made = Listed(count, len(asked), sum(is_page(*one) for one in asked),
-                  len(in_tree), steps.peak(verify))
-    timed: list[tuple[results.Series, Callable[[], None]]] = [
-        (made.presence, verify), (made.in_tree, read)]
-    for number in range(rounds):
-        turn = number % len(timed)
-        for series, step in timed[turn:] + timed[:turn]:
-            steps.timed(series, step)
+    made = presence.Listed(
+        count, len(asked), sum(is_page(*one) for one in asked), len(in_tree),
+        steps.peak(verify))
+    presence.measure(made, verify, read, rounds)
     os.remove(cinder.path(volume.id))
     return made
 
@@ -245,7 +213,7 @@ def _multiply(state: Any, driver: Any, backup: Any, count: int) -> None:
     write('sha256file', hashes)
 
 
-def verdicts(listed: Sequence[Listed]) -> list[results.Verdict]:
+def verdicts(listed: Sequence[presence.Listed]) -> list[results.Verdict]:
     """Compare what was measured with the goals."""
     # The last page of each listing is the empty one.
     wanted = [-(-(one.chunks + 2) // PAGE) + 1 for one in listed]
@@ -257,21 +225,6 @@ def verdicts(listed: Sequence[Listed]) -> list[results.Verdict]:
                         ', '.join(str(one) for one in wanted),
                         ', '.join(str(one) for one in pages),
                         wanted == pages)]
-
-
-def listed_table(listed: Sequence[Listed]) -> str:
-    """L1 on Swift against the number of chunks.
-
-    The pages are of its requests.
-    """
-    return results.table(
-        ['chunks', 'L1 s', 'CPU s', 'in-tree s', 'requests', 'pages',
-         'in-tree requests', 'peak MiB'],
-        [[f'{one.chunks:,}', f'{statistics.median(one.presence.seconds):.3f}',
-          f'{statistics.median(one.presence.cpu):.3f}',
-          f'{statistics.median(one.in_tree.seconds):.3f}', str(one.requests),
-          str(one.pages), str(one.in_tree_requests),
-          f'{one.memory / MIB:.2f}'] for one in listed])
 
 
 def measure(arguments: Any) -> dict[str, Any]:
@@ -294,7 +247,7 @@ def measure(arguments: Any) -> dict[str, Any]:
             listed.append(measure_chunks(local, cinder, count,
                                          arguments.rounds))
     judged = verdicts(listed)
-    command.say(f'\n{arguments.rounds} rounds\n\n{listed_table(listed)}')
+    command.say(f'\n{arguments.rounds} rounds\n\n{presence.table(listed)}')
     command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
     return {'machine': where, 'options': command.options(arguments),
             'swift': [dataclasses.asdict(one) for one in listed],

@@ -30,7 +30,9 @@ from benchmarks import ceph
 from benchmarks import chains
 from benchmarks import clouds
 from benchmarks import imports
+from benchmarks import nfs
 from benchmarks import plot
+from benchmarks import presence
 from benchmarks import results
 from benchmarks import start
 from benchmarks import steps
@@ -367,6 +369,7 @@ class ArgumentsTest(testtools.TestCase):
                 (start, ['--json', '/'], 'cannot be written'),
                 (swift, ['--chunks', '100001'], 'from 1 to 100000'),
                 (swift, ['--chunks'], 'at least one'),
+                (nfs, ['--chunks', '0'], 'from 1 to 100000'),
                 (suite, [], 'required'),
                 (suite, ['a', '--alone', '1', '2', 'nan'], 'of seconds'),
                 (plot, ['a'], 'required'),
@@ -376,7 +379,8 @@ class ArgumentsTest(testtools.TestCase):
             self.assertIn(reason, errors)
 
     def test_no_room(self):
-        for program, option in ((bulk, '--records'), (swift, '--chunks')):
+        for program, option in ((bulk, '--records'), (swift, '--chunks'),
+                                (nfs, '--chunks')):
             with mock.patch('shutil.disk_usage') as usage:
                 usage.return_value.free = 100 * MIB
                 code, _, errors = run(program)
@@ -390,6 +394,16 @@ class ArgumentsTest(testtools.TestCase):
                 side_effect=exceptions.MissingPackage('no glance'))))
         for program in (bulk, start, swift):
             self.assertEqual((3, '', 'error: no glance\n'), run(program))
+        with mock.patch('local_cloud.nfs_server.missing',
+                        return_value='no ganesha'):
+            self.assertEqual((3, '', 'error: no ganesha\n'), run(nfs))
+        with (mock.patch('local_cloud.nfs_server.missing', return_value=''),
+              mock.patch('local_cloud.nfs_server.cannot_mount',
+                         return_value='no client'),
+              mock.patch('local_cloud.guest.missing',
+                         return_value='No guest either')):
+            self.assertEqual((3, '', 'error: no client. No guest either\n'),
+                             run(nfs))
 
 
 def phase(what='import', workers=1, **values):
@@ -616,9 +630,9 @@ class StartTest(testtools.TestCase):
             [line.split() for line in table.splitlines()[3:6]])
 
 
-def listed(chunks, requests, pages):
-    return swift.Listed(chunks, requests, pages, 4, MIB, series(1.0, 2.0),
-                        series(0.5))
+def listed(chunks, requests, pages, reads=0):
+    return presence.Listed(chunks, requests, pages, 4, MIB, reads,
+                           series(1.0, 2.0), series(0.5))
 
 
 class SwiftTest(testtools.TestCase):
@@ -652,12 +666,49 @@ class SwiftTest(testtools.TestCase):
     def test_table(self):
         self.assertEqual(
             ['1,000', '1.500', '0.750', '0.500', '5', '2', '4', '1.00'],
-            swift.listed_table([listed(1000, 5, 2)]).splitlines()[3].split())
+            presence.table([listed(1000, 5, 2)]).splitlines()[3].split())
 
 
 def of_test(name, seconds, *story):
     return {'id': f'a.{name}[id-1]', 'seconds': seconds, 'story': [
         f'{spent:6.1f} s  {text}' for spent, text in story]}
+
+
+MOUNTS = """\
+device rootfs mounted on / with fstype rootfs
+device 127.0.0.1:/others mounted on /b with fstype nfs4 statvers=1.1
+    opts:    rw
+    per-op statistics
+            NULL: 1 1 0 44 24 0 0 0 0
+         READDIR: 7 7 0 44 24 0 0 0 0
+device 127.0.0.1:/backups mounted on /a with fstype nfs4 statvers=1.1
+    opts:    rw
+    per-op statistics
+            NULL: 1 1 0 44 24 0 0 0 0
+         READDIR: 3 4 0 44 24 0 0 0 0
+
+"""
+
+
+class NfsTest(testtools.TestCase):
+    def test_operations(self):
+        """Those of this mount, and not what was sent again."""
+        self.assertEqual({'NULL': 1, 'READDIR': 3},
+                         nfs.operations(MOUNTS, '/a'))
+        for path in ('/', '/c'):
+            self.assertRaises(results.Failed, nfs.operations, MOUNTS, path)
+
+    def test_verdicts(self):
+        for many, met in ((listed(9999, 40, 20, 6), True),
+                          (listed(9999, 41, 20, 6), False)):
+            verdict, = nfs.verdicts([listed(10, 16, 1, 1), many])
+            self.assertEqual(met, verdict.met)
+
+    def test_table(self):
+        self.assertEqual(
+            ['1,000', '1.500', '0.500', '40', '20', '6', '4', '1.00'],
+            presence.table([listed(1000, 40, 20, 6)])
+            .splitlines()[3].split())
 
 
 class SuiteTest(testtools.TestCase):
@@ -771,7 +822,11 @@ class PlotTest(testtools.TestCase):
                 ({'swift': [{'chunks': 1000, 'requests': 5,
                              'presence': {'seconds': [1]},
                              'in_tree': {'seconds': [2]}}]},
-                 ['Requests of L1 to Swift, by number of chunks', '1,000'])):
+                 ['Requests of L1 to Swift, by number of chunks', '1,000']),
+                ({'nfs': [{'chunks': 10, 'requests': 5,
+                           'presence': {'seconds': [1]},
+                           'in_tree': {'seconds': [2]}}]},
+                 ['Requests of L1 to NFS, by number of chunks', '10'])):
             self.assertEqual(wanted, self.draw(content)[:len(wanted)])
 
     def test_nothing_to_draw(self):

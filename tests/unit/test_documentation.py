@@ -75,6 +75,7 @@ RUN = {
     'make benchmark-cloud': ('tests/unit/test_benchmarks.py', '(bulk, ['),
     'make benchmark-start': ('tests/unit/test_benchmarks.py', '(start, ['),
     'make benchmark-swift': ('tests/unit/test_benchmarks.py', '(swift, ['),
+    'make benchmark-nfs': ('tests/unit/test_benchmarks.py', '(nfs, ['),
     'python -m benchmarks.plot': ('tests/unit/test_benchmarks.py',
                                   'run(plot, '),
     'python -m benchmarks.suite': ('tests/unit/test_benchmarks.py',
