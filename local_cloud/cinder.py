@@ -71,7 +71,6 @@ def configure(state: cloud_state.State,
             'volume_clear': 'none',
             'scheduler_driver_init_wait_time': 5,
             'report_interval': 2,
-            'service_down_time': 15,
             'periodic_fuzzy_delay': 0,
             **backups.cinder_options(state, site),
             # The tests are about content, not about the time that zlib
