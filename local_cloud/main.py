@@ -354,10 +354,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.words = list(sys.argv[1:] if argv is None else argv)
         with signals.heard():
             return _act(arguments)
+    except exceptions.NeedsGuest as elsewhere:
+        # Whoever called may go there next: it is a way, and no error.
+        print(f'not here: {elsewhere}', file=sys.stderr)
+        return EXIT_NEEDS_GUEST
     except exceptions.LocalCloudError as error:
         print(f'error: {error}', file=sys.stderr)
-        return (EXIT_NEEDS_GUEST if isinstance(error, exceptions.NeedsGuest)
-                else EXIT_ERROR)
+        return EXIT_ERROR
     except signals.Ended as ended:
         print(f'ended: {ended}', file=sys.stderr)
         return ended.status

@@ -150,6 +150,6 @@ def check_kernel(backup: str) -> None:
     """
     if why := backups.PROFILES[backup].cannot_run():
         raise exceptions.NeedsGuest(
-            f'--backup {backup} does not run here: {why}. In User-Mode Linux '
-            f'it does, as long as one command runs: cinder-backup-local-'
-            f'cloud run --backup {backup} -- COMMAND')
+            f'--backup {backup}: {why}. In User-Mode Linux it runs, for as '
+            f'long as one command does: cinder-backup-local-cloud run '
+            f'--backup {backup} -- COMMAND')

@@ -262,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return arguments.function(arguments)
         return _certify(arguments)
     except local_cloud.NeedsGuest as needed:
-        print('starting over on a kernel that can run it', flush=True)
+        print('starting over in User-Mode Linux, where it runs', flush=True)
         directory = pathlib.Path(_profile(arguments).get('run.report_dir'))
         again = [*needed.command, '--visible', str(directory),
                  '--', sys.executable, '-m', _MODULE,

@@ -158,6 +158,7 @@ class ProfileTest(testtools.TestCase):
         self.assertEqual(main.EXIT_NEEDS_GUEST, code)
         self.assertIn('this kernel has no NFS client', err)
         self.assertIn('cinder-backup-local-cloud run --backup nfs', err)
+        self.assertNotIn('error', err)
         self.assertEqual(1, len(err.splitlines()))
 
     def test_run_begins_again_in_a_guest(self):
