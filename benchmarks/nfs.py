@@ -84,7 +84,7 @@ def check(arguments: Any) -> None:
     if nfs_server.missing():
         raise results.Failed(nfs_server.missing())
     reason = nfs_server.cannot_mount()
-    if reason and (os.environ.get(guest.ENVIRONMENT) or guest.missing()):
+    if reason and (guest.inside() or guest.missing()):
         raise results.Failed(f'{reason}. {guest.missing()}'.strip())
 
 

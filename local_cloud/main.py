@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_to(starting)
     starting.add_argument(
         '--timeout', type=_seconds, metavar='SECONDS',
-        default=300 if os.environ.get(guest.ENVIRONMENT) else 60,
+        default=300 if guest.inside() else 60,
         help='how long a service may take to be ready (default: %(default)s)')
 
     verbs.add_parser('up', parents=[starting],

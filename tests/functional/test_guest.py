@@ -87,6 +87,36 @@ class GuestTest(GuestCase):
         self.assertEqual('kept\n', (kept / 'file').read_text())
         self.assertEqual(['kept'], os.listdir(self.temporary))
 
+    def test_each_guest_has_a_core(self):
+        """Its kernel and its processes; another guest has another one."""
+        seen = pathlib.Path(self.temporary, 'seen')
+        seen.mkdir()
+
+        def cores():
+            return {tuple(process.cpu_affinity())
+                    for process in psutil.process_iter(['name', 'cmdline'])
+                    if process.info['name'] == 'linux.uml' and
+                    self.temporary in ' '.join(process.info['cmdline'])}
+
+        def first(printed):
+            alone.append(cores())
+            guest.run(['echo', 'second'], stdout=second,
+                      stderr=self.err.append, timeout=120)
+
+        def second(printed):
+            both.append(cores())
+            pathlib.Path(seen, 'both').touch()
+
+        alone, both = [], []
+        self.assertEqual(0, guest.run(
+            ['sh', '-c', f'echo first; until test -e {seen}/both; do '
+             'sleep 0.1; done'], visible=[seen], stdout=first,
+            stderr=self.err.append, timeout=240), self.err)
+        (alone,), (both,) = alone, both
+        self.assertEqual([1], [len(one) for one in alone])
+        self.assertEqual(min(2, len(os.sched_getaffinity(0))), len(both))
+        self.assertEqual({1}, {len(one) for one in both})
+
     def test_status_of_a_command_that_is_killed_or_not_there(self):
         self.assertEqual(137, self.run_in_guest('kill -9 $$'))
         self.assertEqual(127, guest.run(['no-such-command'],
