@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TOX := $(VENV)/bin/tox
 RELEASES ?= 2025.1 2026.2
+RELEASES_AT_ONCE ?= 2
 COMMA := ,
 SPACE := $() $()
 
@@ -17,7 +18,8 @@ help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
 	@echo 'make test      test the kit itself, against real services'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
-	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests)'
+	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
+	@echo '               RELEASES_AT_ONCE=1 one after the other)'
 	@echo 'make lint      check style and types'
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
@@ -38,7 +40,7 @@ releases: ENVIRONMENTS = $(subst $(SPACE),$(COMMA),$(RELEASES:%=cinder-%))
 releases: $(TOX)
 	tools/debian-packages.sh test
 	$(TOX) -q -e py3 --notest
-	TOX_PARALLEL_NO_SPINNER=1 $(TOX) -q run-parallel --parallel 2 \
+	TOX_PARALLEL_NO_SPINNER=1 $(TOX) -q run-parallel --parallel $(RELEASES_AT_ONCE) \
 	  -e $(ENVIRONMENTS) $(if $(RELEASES_ARGS),-- $(RELEASES_ARGS))
 
 lint: $(TOX)
