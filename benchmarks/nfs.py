@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
         description='Measure what level presence asks of NFS as the number '
                     'of chunks grows.')
     made.add_argument('--chunks', type=command.whole(1, _CHUNKS_MOST),
-                      nargs='+', default=[10, 1000, 100_000], metavar='N',
-                      help='for so many chunks (10 1000 100000)')
+                      nargs='+', default=[10, 1000, 10_000], metavar='N',
+                      help='for so many chunks (10 1000 10000)')
     command.add_arguments(made, readers=False)
     return made
 
