@@ -31,7 +31,6 @@ import argparse
 import collections
 from collections.abc import Sequence
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess
@@ -268,12 +267,8 @@ def _measure_here(arguments: Any) -> dict[str, Any]:
             command.progress(f'{count} chunks')
             listed.append(measure_chunks(cinder, share, count,
                                          arguments.rounds))
-    judged = verdicts(listed)
-    command.say(f'\n{arguments.rounds} rounds\n\n{presence.table(listed)}')
-    command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': command.options(arguments),
-            'nfs': [dataclasses.asdict(one) for one in listed],
-            'verdicts': [dataclasses.asdict(one) for one in judged]}
+    return presence.tell('nfs', arguments, where, listed,
+                         verdicts(listed))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import statistics
+from typing import Any
 
+from benchmarks import command
 from benchmarks import results
 
 MIB = results.MIB
@@ -90,3 +92,20 @@ def table(listed: Sequence[Listed]) -> str:
           str(one.pages), *([str(one.reads)] if reads else []),
           str(one.in_tree_requests), f'{one.memory / MIB:.2f}']
          for one in listed])
+
+
+def tell(name: str, arguments: Any, machine: dict[str, Any],
+         listed: Sequence[Listed], judged: Sequence[results.Verdict]
+         ) -> dict[str, Any]:
+    """Print what was measured.
+
+    :param name: of the storage, as the JSON has it
+    :param arguments: of the program
+    :param machine: that of the measurement
+    :returns: all of it, for JSON
+    """
+    command.say(f'\n{arguments.rounds} rounds\n\n{table(listed)}')
+    command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
+    return {'machine': machine, 'options': command.options(arguments),
+            name: [dataclasses.asdict(one) for one in listed],
+            'verdicts': [dataclasses.asdict(one) for one in judged]}

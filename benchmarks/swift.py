@@ -29,7 +29,6 @@ import argparse
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess
@@ -246,12 +245,8 @@ def measure(arguments: Any) -> dict[str, Any]:
             command.progress(f'{count} chunks')
             listed.append(measure_chunks(local, cinder, count,
                                          arguments.rounds))
-    judged = verdicts(listed)
-    command.say(f'\n{arguments.rounds} rounds\n\n{presence.table(listed)}')
-    command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': command.options(arguments),
-            'swift': [dataclasses.asdict(one) for one in listed],
-            'verdicts': [dataclasses.asdict(one) for one in judged]}
+    return presence.tell('swift', arguments, where, listed,
+                         verdicts(listed))
 
 
 def main(argv: list[str] | None = None) -> int:
