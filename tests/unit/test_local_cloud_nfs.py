@@ -12,6 +12,7 @@
 
 """Whether a cloud with NFS can run here, and what is said when not."""
 
+import configparser
 import contextlib
 import io
 import pathlib
@@ -21,6 +22,7 @@ import fixtures
 import testtools
 
 from local_cloud import backups
+from local_cloud import cinder
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import guest
@@ -29,6 +31,7 @@ from local_cloud import nfs
 from local_cloud import nfs_server
 from local_cloud import rerun
 from local_cloud import state as cloud_state
+from tests import cloud_cases
 
 
 class KernelTest(testtools.TestCase):
@@ -203,3 +206,29 @@ class ProfileTest(testtools.TestCase):
         self.assertIn('apt-get install --no-install-recommends nfs-ganesha '
                       'nfs-ganesha-vfs nfs-common', nfs_server.missing())
         self.assertIn('user-mode-linux', guest.missing())
+
+
+class GuestTest(cloud_cases.StateCase):
+
+    def setUp(self):
+        super().setUp()
+        self.state.record.update(
+            ports={'keystone': 1, 'glance': 2, 'cinder': 3},
+            passwords={'cinder': 'x'}, debug=False, backup='default')
+
+    def _configured(self, inside):
+        self.useFixture(fixtures.EnvironmentVariable(guest.ENVIRONMENT,
+                                                     inside))
+        cinder.configure(self.state)
+        parser = configparser.RawConfigParser()
+        parser.read(self.state.config(cinder.NAME))
+        return parser['DEFAULT']
+
+    def test_few_threads_wait_in_a_guest(self):
+        """Each costs it a millisecond a second, with or without work."""
+        found = self._configured('1')
+        self.assertEqual('8', found['executor_thread_pool_size'])
+        self.assertEqual('20', found['backup_native_threads_pool_size'])
+
+    def test_cinder_has_its_own_pools_elsewhere(self):
+        self.assertNotIn('pool_size', ' '.join(self._configured(None)))
