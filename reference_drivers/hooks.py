@@ -335,7 +335,9 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
             try:
                 with watch.asked():
                     raw = store.read(container, metadata)
-                layout.parse_metadata(raw, prefix, backup_id)
+                layout.parse_metadata(
+                    layout.as_text(raw, metadata, backup_id), prefix,
+                    backup_id)
             except errors.WrongContent:
                 # Damaged, and still named by the backup's own id.
                 pass

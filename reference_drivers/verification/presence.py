@@ -59,10 +59,16 @@ def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
     if not entries:
         raise errors.Missing(f'no object with prefix {prefix} is there',
                              prefix, backup_id)
+    name = f'{prefix}_metadata'
+    digest = layout.Digest()
     with watch.asked():
-        raw = _read(store, entries, container, f'{prefix}_metadata',
-                    backup_id)
-    metadata, chunks = layout.parse_metadata(raw, prefix, backup_id)
+        raw = _read(store, entries, container, name, backup_id)
+    digest.add(raw)
+    text = layout.as_text(raw, name, backup_id)
+    # Of a hundred thousand chunks it has 26 MiB.
+    del raw
+    metadata, chunks = layout.parse_metadata(text, prefix, backup_id, entries)
+    del text
     hashes = raw_hashes = None
     # Before incremental backups (Kilo) there were neither parents nor
     # hashes, and such a backup can still be restored.
@@ -75,8 +81,9 @@ def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
             raise errors.Foreign(
                 f'object {prefix}_sha256file is of another volume than the '
                 'metadata', f'{prefix}_sha256file', backup_id)
+    digest.add(raw_hashes)
     return layout.Link(backup_id, container, prefix, metadata, chunks, hashes,
-                       entries, layout.digest_of(raw, raw_hashes))
+                       entries, str(digest))
 
 
 def _read(store: stores.Store, entries: dict[str, stores.Entry],

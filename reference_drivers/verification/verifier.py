@@ -78,8 +78,10 @@ class Report:
     @property
     def digest(self) -> str:
         """One digest over all backups of the chain."""
-        return layout.digest_of(
-            ' '.join(link.digest for link in self.chain).encode(), None)
+        total = layout.Digest()
+        total.add(' '.join(link.digest for link in self.chain).encode())
+        total.add(None)
+        return str(total)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON shows it."""

@@ -1064,27 +1064,6 @@ class CostTest(Case):
                                 (readers + 1) * length + 2 * stores.PIECE,
                                 f'{readers} readers')
 
-    def test_memory_of_the_metadata(self):
-        """What json makes of it is never there as a whole."""
-        full, = self.chain(text(CHUNK))
-        with open(self.path(full, '_metadata')) as stream:
-            value = json.load(stream)
-        (_, fields), = value['objects'][0].items()
-        value['objects'] = [
-            {f'{full.service_metadata}-{number + 1:05d}':
-             {**fields, 'offset': number * CHUNK}} for number in range(10000)]
-        raw = json.dumps(value, indent=2, sort_keys=True).encode()
-        value = None
-        tracemalloc.start()
-        self.addCleanup(tracemalloc.stop)
-        parsed = layout.parse_metadata(raw, full.service_metadata, full.id)
-        kept, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        self.assertEqual(10000, len(parsed[1]))
-        # As one tree it would be 2.9 and 3.9.
-        self.assertLess(kept, 1.7 * len(raw))
-        self.assertLess(peak, 2.8 * len(raw))
-
     def test_report_as_json(self):
         full, = self.chain(text(2 * CHUNK))
         os.remove(self.path(full, '-00002'))

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What describes a backup, as text: its metadata and its hashes."""
+
+import hashlib
+import json
+import tracemalloc
+
+import ddt
+import fixtures
+import testtools
+
+from reference_drivers.verification import errors
+from reference_drivers.verification import layout
+from reference_drivers.verification import store as stores
+
+ID = 'b3d5c1a9-0c5b-4d52-9a7e-0f6f8f7a4e21'
+PREFIX = f'volume_1/20260101000000/az_nova_backup_{ID}'
+
+
+def described(**more):
+    """What both objects say."""
+    return {'version': '1.0.0', 'backup_id': ID, 'volume_id': 'a volume',
+            **more}
+
+
+class MemoryTest(testtools.TestCase):
+    """Of what a large backup needs there is one copy at a time."""
+
+    def measured(self, step, *arguments):
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        made = step(*arguments)
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return made, kept, peak
+
+    def metadata(self, count):
+        fields = {'offset': 0, 'length': 1024, 'compression': 'zstd',
+                  'md5': hashlib.md5(b'').hexdigest()}
+        objects = [{f'{PREFIX}-{number + 1:05d}':
+                    {**fields, 'offset': number * 1024}}
+                   for number in range(count)]
+        return json.dumps(described(objects=objects), indent=2,
+                          sort_keys=True)
+
+    def test_metadata(self):
+        """What json makes of it is never there as a whole."""
+        text = self.metadata(10000)
+        parsed, kept, peak = self.measured(layout.parse_metadata, text,
+                                           PREFIX, ID)
+        self.assertEqual(10000, len(parsed[1]))
+        # As one tree it would be 2.9 and 3.9.
+        self.assertLess(kept, 1.7 * len(text))
+        self.assertLess(peak, 1.7 * len(text))
+
+    def test_metadata_of_chunks_that_are_listed(self):
+        """The listing has their names already."""
+        text = self.metadata(10000)
+        entries = {one: stores.Entry(one) for one in (
+            f'{PREFIX}-{number + 1:05d}' for number in range(10000))}
+        parsed, kept, _ = self.measured(layout.parse_metadata, text,
+                                        PREFIX, ID, entries)
+        for chunk in parsed[1]:
+            self.assertIs(entries[chunk.name].name, chunk.name)
+        self.assertLess(kept, 1.2 * len(text))
+
+    def test_hashes(self):
+        """Not as texts, which would be several times as much."""
+        count = 100000
+        raw = json.dumps(described(chunk_size=32768, sha256s=[
+            hashlib.sha256(b'%d' % number).hexdigest()
+            for number in range(count)]), indent=2).encode()
+        (_, hashes), kept, peak = self.measured(layout.parse_hashes, raw,
+                                                PREFIX, ID)
+        self.assertEqual(count, len(hashes))
+        self.assertLess(kept, 33 * count)
+        # Read in portions of 1 MiB, of which some thousand texts are made.
+        self.assertLess(peak, 2 * 32 * count + 5 * 1024 ** 2)
+
+
+@ddt.ddt
+class HashesTest(testtools.TestCase):
+    """A list of them is what it is in JSON, however it is read."""
+
+    def setUp(self):
+        super().setUp()
+        # Three or four in each.
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.layout._PORTION', 250))
+
+    def parse(self, listed, indent):
+        raw = json.dumps(described(chunk_size=1, sha256s=listed),
+                         indent=indent).encode()
+        return layout.parse_hashes(raw, PREFIX, ID)[1]
+
+    @ddt.data(2, 7, None)
+    def test_every_number_of_them(self, indent):
+        for count in range(20):
+            listed = [hashlib.sha256(b'%d' % number).hexdigest()
+                      for number in range(count)]
+            found = self.parse(listed, indent)
+            self.assertEqual(listed, [found.at(number).hex()
+                                      for number in range(len(found))])
+
+    @ddt.data('', ' ', '0' * 62, '0' * 66, 'x' * 64, '0' * 63, 7, None, [],
+              '0' * 64 + ',' + '0' * 64, '0' * 63 + '\ud800', '\u0660' * 64,
+              '0' * 64 + '","' + '0' * 64, '0' * 62 + '\x0b\x0c')
+    def test_one_that_is_none(self, wrong):
+        """At any place, also at the border of what is read at a time."""
+        for indent in (2, None):
+            for place in range(13):
+                listed = ['0' * 64] * 12
+                listed.insert(place, wrong)
+                self.assertRaises(errors.WrongContent, self.parse, listed,
+                                  indent)
+
+    def test_two_that_are_one(self):
+        """One is as much too long as the other too short."""
+        for place in range(12):
+            listed = ['0' * 64] * 12
+            listed[place:place] = ['0' * 62, '0' * 66]
+            self.assertRaises(errors.WrongContent, self.parse, listed, 2)
