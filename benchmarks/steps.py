@@ -25,7 +25,6 @@ import threading
 import time
 import tracemalloc
 from typing import Any
-import zlib
 
 from cinder.backup.drivers import posix
 from cinder.objects import fields
@@ -128,7 +127,7 @@ def _hash(path: str, compression: str) -> str:
     with open(path, 'rb', buffering=0) as stream:
         expand: Any = None
         if compression == 'zlib':
-            expand = zlib.decompressobj()
+            expand = streams.zlib.decompressobj()
         elif compression == 'zstd':
             expand = streams.in_pieces.ZstdDecompressor()
         while piece := stream.read(stores.PIECE):

@@ -108,7 +108,7 @@ def measure(arguments: Any) -> dict[str, Any]:
     from reference_drivers.contract import environment
 
     where = command.machine(
-        'cinder', 'zstd', 'backports.zstd',
+        'cinder', 'zstd', 'backports.zstd', 'isal',
         **{name: programs.version(name) for name in programs.ALL})
     command.say(', '.join(f'{name} {value}' for name, value in where.items()))
     compared = _compared(arguments)

@@ -116,6 +116,34 @@ class StreamsTest(Cases, testtools.TestCase):
                              'install test-requirements.txt')
         self.assertIsInstance(streams.make('zstd'), streams.Zstd)
 
+    def test_fast_zlib_is_installed(self):
+        """Or these tests would pass with Python's own."""
+        self.assertIsNot(zlib, streams.zlib, 'install test-requirements.txt')
+
+    def test_checksum_of_zlib(self):
+        """Whatever undoes it."""
+        content = base.noise(3 * PIECE, 1)
+        stored = zlib.compress(content)
+        # Noise is stored as it is: what stands there could be anything.
+        place = stored.index(content[2 * PIECE:2 * PIECE + 16])
+        for harmed in (stored[:-4] + bytes(4),
+                       stored[:place] + bytes(1) + stored[place + 1:]):
+            self.assertEqual(len(stored), len(harmed))
+            self.assertRaises(streams.zlib.error, lambda stored=harmed: sum(
+                len(one) for one in self.expand('zlib', stored)))
+
+
+class PythonZlibTest(StreamsTest):
+    """Without the faster one."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.verification.streams.zlib', zlib))
+
+    def test_fast_zlib_is_installed(self):
+        self.assertIs(zlib, streams.zlib)
+
 
 class WholeZstdTest(Cases, testtools.TestCase):
     """With the module of Cinder alone."""
