@@ -31,7 +31,7 @@ CONF = config.CONF
 
 _STAYS = 'import-killed-stays-creating'
 # Seconds that are enough to see that it does.
-_LONG = 15
+_LONG = 5
 
 
 # Alone: what other tests are doing would be killed, too.
