@@ -210,7 +210,7 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
         image_utils.tpool = _NoPool
     _use_only_local_connector()
     Service = _service_class()
-    volume = None
+    volumes: list[Any] = []
     made: list[Any] = []
     # The scheduler last: it waits for the first report of capabilities of a
     # volume service, and there must be one. And when it asks, a backup
@@ -223,6 +223,7 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
                 binary='cinder-volume', coordination=True)
             volume.start()
             volume.report_state()
+            volumes.append(volume)
     backup_manager.open = _open_like_a_device
     if 'cinder-backup' in names:
         made.append(_create_backup_service(Service, conf))
@@ -241,6 +242,13 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
                 context.get_admin_context())
     if 'cinder-scheduler' in names:
         scheduler = Service.create(binary='cinder-scheduler')
+        # It asks them, and looks only once a second whether they have
+        # answered. Those of this process tell it before.
+        for volume in volumes:
+            if volume.manager.last_capabilities:
+                scheduler.manager.update_service_capabilities(
+                    context.get_admin_context(), 'volume',
+                    volume.manager.host, volume.manager.last_capabilities)
         scheduler.start()
         scheduler.report_state()
         # It has asked them, and would find no service for a backup before
@@ -250,10 +258,10 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
         hosts.update(arguments.backup_host)
         _until(lambda: hosts <= {host for host, state in list(known.items())
                                  if state['backend_state']})
-    if volume is not None:
+    if volumes:
         # Whose work is to be taken up again after a crash: only volume
         # services write this id into the table of workers.
-        service.Service.service_id = volume.origin_service_id
+        service.Service.service_id = volumes[-1].origin_service_id
 
 
 def _serve_api(paste: str, descriptor: int) -> None:
