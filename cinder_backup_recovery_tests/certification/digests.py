@@ -71,17 +71,3 @@ def differences(directory: pathlib.Path) -> list[str]:
         except FileNotFoundError:
             found.append(f'{name} is in {NAME} and not here')
     return found
-
-
-def remove_listed(directory: pathlib.Path) -> None:
-    """Remove an older report, and nothing else that may be there.
-
-    :raises OSError: if it stays
-    """
-    try:
-        listed = read(directory)
-    except (OSError, ValueError):
-        return
-    for name in listed:
-        (directory / name).unlink(missing_ok=True)
-    (directory / NAME).unlink()

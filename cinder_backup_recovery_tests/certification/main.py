@@ -190,10 +190,8 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
         manifest = levels.load(way.manifest)
         required, selected = _select(way, pattern)
         way.start()
-        files.learn(way.variables)
+        _learn(way, files)
         run = way.run(selected, pattern, files.recorder())
-        for name, path in way.files.items():
-            files.show_file(name, path)
         shown = progress.Progress(selected)
         try:
             run(shown.started, shown.ended)
@@ -226,6 +224,13 @@ def _check(way: ways.Way) -> results.ExitCode:
     return results.ExitCode.CERTIFIED
 
 
+def _learn(way: ways.Way, files: report.Report) -> None:
+    """Learn what is secret in what there is of a configuration."""
+    files.learn(way.variables)
+    for name, path in way.files.items():
+        files.show_file(name, path)
+
+
 def _end(way: ways.Way, files: report.Report) -> list[str]:
     """Remove what was made, whatever else does not work.
 
@@ -234,7 +239,13 @@ def _end(way: ways.Way, files: report.Report) -> list[str]:
     # A second Ctrl-C must not leave half of it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # What did not start has written logs as well.
+    _learn(way, files)
     trouble = [files.redact(line) for line in way.end(files.logs)]
+    try:
+        files.clean_logs()
+    except report.ReportError as error:
+        trouble.append(f'{error}; the logs there may have secrets')
     for line in trouble:
         print(f'error: {line}', file=sys.stderr)
     return trouble

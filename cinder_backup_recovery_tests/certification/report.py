@@ -16,6 +16,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import json
+import os
 import pathlib
 import tempfile
 from typing import Any
@@ -39,6 +40,7 @@ STREAM = 'results.subunit'
 JUNIT = 'junit.xml'
 PAGE = 'report.html'
 LOGS = 'logs'
+_FILES = (RESULTS, LEVELS, STREAM, JUNIT, PAGE)
 
 
 class ReportError(Exception):
@@ -53,7 +55,8 @@ class Report:
 
     :param directory: it is made, and what an older report has left in it is
         removed
-    :raises ReportError: if it cannot be written to
+    :raises ReportError: if it cannot be written to, or has something under
+        these names that is of no report
     """
 
     def __init__(self, directory: pathlib.Path):
@@ -64,14 +67,52 @@ class Report:
         self._recorder: stream.Recorder | None = None
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            digests.remove_listed(directory)
-            for name in (RESULTS, LEVELS, STREAM, JUNIT, PAGE):
-                (directory / name).unlink(missing_ok=True)
+            self._clear()
             with tempfile.TemporaryFile(dir=directory) as file:
                 # Room for a report, which a full disk still has a name for.
                 file.write(bytes(_ROOM))
         except OSError as error:
             raise self._error(directory, error) from error
+
+    def _clear(self) -> None:
+        """Remove an older report, and nothing of somebody else's."""
+        foreign = self._foreign()
+        if foreign:
+            raise ReportError(
+                f'{foreign} is not of a report; move it away, or name '
+                f'another directory for the report')
+        for name in self._there():
+            (self.directory / name).unlink()
+        (self.directory / digests.NAME).unlink(missing_ok=True)
+
+    def _foreign(self) -> pathlib.Path | None:
+        """What is in the way and not of a report, the first such file."""
+        mark = self.directory / digests.NAME
+        try:
+            listed = set(digests.read(self.directory))
+        except FileNotFoundError:
+            ours: tuple[str, ...] = ()
+            listed = set()
+        except (OSError, ValueError):
+            return mark
+        else:
+            # A run that was killed has listed nothing yet.
+            ours = _FILES
+        if any(name.partition('/')[0] not in (*_FILES, LOGS)
+               for name in listed):
+            return mark
+        return next((self.directory / name for name in self._there()
+                     if name not in listed and name not in ours), None)
+
+    def _there(self) -> list[str]:
+        """The files under the names of a report."""
+        there = [name for name in _FILES
+                 if os.path.lexists(self.directory / name)]
+        if self.logs.is_symlink() or not self.logs.is_dir():
+            return there + [LOGS] * os.path.lexists(self.logs)
+        return there + [str(one.relative_to(self.directory))
+                        for one in sorted(self.logs.rglob('*'))
+                        if one.is_symlink() or not one.is_dir()]
 
     @staticmethod
     def _error(path: pathlib.Path, error: OSError) -> ReportError:
@@ -117,6 +158,8 @@ class Report:
         """
         path = self.directory / STREAM
         try:
+            # What says whose all this is if the run is killed.
+            digests.write(self.directory, [])
             self._recorder = stream.Recorder(path, self.redact)
         except OSError as error:
             raise self._error(path, error) from error
@@ -173,9 +216,8 @@ class Report:
                                              indent=1) + '\n')
             self._put(JUNIT, junit.render(content))
             self._put(PAGE, page.render(content, manifest))
-            self._clean_logs()
             digests.write(self.directory, [
-                name for name in (RESULTS, LEVELS, STREAM, JUNIT, PAGE, LOGS)
+                name for name in (*_FILES, LOGS)
                 if (self.directory / name).exists()])
         except OSError as error:
             raise self._error(self.directory / RESULTS, error) from error
@@ -186,8 +228,22 @@ class Report:
         (self.directory / name).write_text(text, encoding='utf-8',
                                            newline='')
 
+    def clean_logs(self) -> None:
+        """Take the secrets out of the logs, line by line.
+
+        They stay also where no report is written in the end, and the next
+        one removes them then.
+
+        :raises ReportError: if they cannot be written
+        """
+        try:
+            self._clean_logs()
+            if set(self._there()) - set(_FILES):
+                digests.write(self.directory, [LOGS])
+        except OSError as error:
+            raise self._error(self.logs, error) from error
+
     def _clean_logs(self) -> None:
-        """Take the secrets out of the logs, line by line."""
         for path in sorted(self.logs.rglob('*')):
             if not path.is_file() or path.is_symlink():
                 continue

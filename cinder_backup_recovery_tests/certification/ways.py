@@ -143,6 +143,8 @@ class Local(Way):
         super().__init__(profile)
         self._cloud = local_cloud.LocalCloud(command)
         self.temporary = self._cloud.temporary
+        self.files = {name: self._cloud.configuration / name
+                      for name in ('tempest.conf', 'cinder/cinder.conf')}
 
     @property
     def _backup(self) -> str:
@@ -161,8 +163,6 @@ class Local(Way):
             self._backup, **{name: self.profile.get(f'run.local_{name}')
                              for name in ('cinder', 'database', 'bus')})
         self.versions = self._cloud.versions()
-        self.files = {name: self._cloud.configuration / name
-                      for name in ('tempest.conf', 'cinder/cinder.conf')}
         if self.profile.document['can']:
             # What the profile says of the driver is what is tested.
             made = pathlib.Path(variables['TEMPEST_CONFIG_DIR'])
@@ -228,6 +228,7 @@ class Cloud(_Elsewhere):
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
         self._conf = self.temporary / 'tempest.conf'
+        self.files = {'tempest.conf': self._conf}
         self.variables = tempest_settings.variables(self._conf)
 
     def _configure(self) -> None:
@@ -259,7 +260,6 @@ class Cloud(_Elsewhere):
     def start(self) -> None:
         for line in self.check():
             print(line, flush=True)
-        self.files = {'tempest.conf': self._conf}
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
@@ -302,6 +302,8 @@ class Driver(_Elsewhere):
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
         self._capabilities: dict[str, bool] = {}
+        self.files = {path: pathlib.Path(path) for path in
+                      self.profile.get('driver.config_files', ())}
 
     def _command(self, *words: str) -> list[str]:
         driver = self.profile.get('driver.class')
@@ -347,8 +349,6 @@ class Driver(_Elsewhere):
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
-        self.files = {path: pathlib.Path(path) for path in
-                      self.profile.get('driver.config_files', ())}
         only = [f'--only={one}' for one in selected] if pattern else []
         return runner.Streams(
             [self._command(*only)], runner.environment({}, self.temporary),

@@ -179,6 +179,7 @@ class SmallReport(fixtures.Fixture):
         run = runner.Run(root / 'stestr', environment, required, 1,
                          recorder=files.recorder())
         run(lambda test_id: None, lambda result: print(result))
+        files.clean_logs()
         files.write(
             required, run.results, manifest(), backup='vendor',
             versions={'cinder': '29.0.0'}, seconds=12.5)

@@ -27,6 +27,7 @@ from unittest import mock
 
 import fixtures
 import testtools
+from testtools import matchers
 
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import levels
@@ -51,6 +52,13 @@ if verb == 'up':
         sys.exit(3)
     if os.environ.get('CLOUD_FAILS') == 'up here':
         sys.exit(4)
+    if os.environ.get('CLOUD_FAILS') == 'up late':
+        (directory / 'etc' / 'cinder').mkdir(parents=True)
+        (directory / 'etc' / 'cinder' / 'cinder.conf').write_text(
+            '[database]\\nconnection = mysql://cinder:planted@db/cinder\\n')
+        (directory / 'logs').mkdir()
+        (directory / 'logs' / 'cinder.log').write_text('up with planted')
+        sys.exit(3)
     (directory / 'logs').mkdir(parents=True)
     (directory / 'logs' / 'cinder.log').write_text('a line')
     (directory / 'tempest.conf').write_text('[cloud]\\nname = small\\n')
@@ -698,10 +706,45 @@ class ProgramTest(SuiteTestCase):
         self.assertEqual('', self.calls.read_text())
 
     def test_an_old_report_is_gone(self):
+        """And nothing else, also where no new one is made."""
+        self.assertEqual(0, self.local()[0])
+        (self.report / 'notes').write_text('mine')
+        made = {path.name for path in self.report.iterdir()} - {'logs'}
+        err = self.local('--regex', 'nothing')[2]
+        self.assertIn('--regex nothing matches none', err)
+        self.assertEqual({'notes'}, {path.name for path in
+                                     self.report.rglob('*') if path.is_file()})
+        self.assertEqual(0, self.local()[0])
+        self.assertEqual(made, {path.name for path in self.report.iterdir()}
+                         - {'logs'})
+
+    def test_what_a_killed_run_has_begun_to_write(self):
+        recorder = report.Report(self.report).recorder()
+        self.addCleanup(recorder.close)
+        self.assertTrue((self.report / 'results.subunit').exists())
+        report.Report(self.report)
+        self.assertEqual([], list(self.report.iterdir()))
+
+    def test_what_is_of_no_report(self):
+        """It stays, and nothing is started."""
         self.report.mkdir()
-        (self.report / 'results.json').write_text('{"verdict": "certified"}')
-        self.local('--regex', 'nothing')
-        self.assertFalse((self.report / 'results.json').exists())
+        for name, content in (
+                ('results.json', '{}'), ('levels.json', '{}'),
+                ('results.subunit', ''), ('junit.xml', '<testsuite/>'),
+                ('report.html', ''), ('logs', 'a file'),
+                ('SHA256SUMS', f'{64 * "0"}  precious\n'),
+                ('SHA256SUMS', f'{64 * "0"} *junit.xml\n')):
+            path = self.report / name
+            path.write_text(content)
+            (self.report / 'precious').write_text('mine')
+            code, _, err = self.local()
+            self.assertEqual(3, code)
+            self.assertIn(f'error: {path} is not of a report; move it away, '
+                          'or name another directory', err)
+            self.assertEqual(content, path.read_text())
+            self.assertEqual('mine', (self.report / 'precious').read_text())
+            path.unlink()
+        self.assertEqual('', self.calls.read_text())
 
     def test_a_report_that_cannot_be_written(self):
         for place in ('/dev/null/report', '/proc/report', '/proc'):
@@ -751,10 +794,60 @@ class ProgramTest(SuiteTestCase):
         self.assertEqual((3, 'error: /no/such/program: No such file or '
                              'directory\n'), (code, err))
 
+    def test_logs_of_a_cloud_that_does_not_start(self):
+        """Kept without secrets, and no part of the next report."""
+        with fixtures.EnvironmentVariable('CLOUD_FAILS', 'up late'):
+            code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn('the local cloud did not start (exit status 3)', err)
+        log = self.report / 'logs' / 'cinder.log'
+        self.assertThat(log.read_text(), matchers.MatchesRegex('up with .'))
+        self.assertNotIn('planted', log.read_text())
+        log.rename(log.with_name('keystone.log'))
+        self.assertEqual(3, self.local()[0])
+        log.with_name('keystone.log').rename(log)
+        self.assertEqual(0, self.local()[0])
+        self.assertEqual('a line', log.read_text())
+
+    def test_logs_that_cannot_be_cleaned(self):
+        """It is said that they may have secrets."""
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with (fixtures.EnvironmentVariable('CLOUD_FAILS', 'up late'),
+              mock.patch.object(pathlib.Path, 'replace', side_effect=full)):
+            code, _, err = self.local()
+        self.assertEqual(3, code)
+        self.assertIn(f'{self.report / "logs"}: {full.strerror}; the logs '
+                      'there may have secrets', err)
+        self.assertIn('the local cloud did not start (exit status 3)', err)
+
+    def test_logs_of_somebody_else(self):
+        """Neither overwritten nor taken for those of the run."""
+        logs = self.report / 'logs'
+        logs.mkdir(parents=True)
+        (logs / 'own').mkdir()
+        own = logs / 'own' / 'cinder.log'
+        own.write_text('mine')
+        for name, step in (
+                ('logs/own/cinder.log', lambda: None),
+                ('logs', lambda: (logs.rename(self.report / 'elsewhere'),
+                                  logs.symlink_to('elsewhere')))):
+            step()
+            for listed in (False, True):
+                if listed:
+                    (self.report / 'SHA256SUMS').write_text('')
+                code, _, err = self.local()
+                self.assertEqual(3, code)
+                self.assertIn(f'error: {self.report / name} is not of a '
+                              'report; move it away', err)
+            (self.report / 'SHA256SUMS').unlink()
+        self.assertEqual('', self.calls.read_text())
+        self.assertEqual('mine', (
+            self.report / 'elsewhere' / 'own' / 'cinder.log').read_text())
+
     def test_logs_that_cannot_be_copied(self):
-        self.report.mkdir()
-        (self.report / 'logs').write_text('a file')
-        code, _, err = self.local()
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with mock.patch('shutil.copytree', side_effect=full):
+            code, _, err = self.local()
         self.assertEqual(3, code)
         self.assertIn('error: the logs cannot be copied', err)
         self.assertEqual(2, len(self.document()['tests']))

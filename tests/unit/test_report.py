@@ -191,21 +191,39 @@ class ReportTest(ReportTestCase):
     def test_an_older_report_goes_and_nothing_else(self):
         directory = self.good.copy(self.temporary / 'again')
         (directory / 'mine.txt').touch()
-        (directory / 'logs' / 'mine.log').touch()
         report.Report(directory)
         self.assertEqual(
-            ['logs', 'mine.log', 'mine.txt'],
+            ['logs', 'mine.txt'],
             sorted(path.name for path in directory.rglob('*')))
+
+    def assert_refused(self, directory, name):
+        before = sorted(directory.rglob('*'))
+        error = self.assertRaises(report.ReportError, report.Report,
+                                  directory)
+        self.assertIn(f'{directory / name} is not of a report', str(error))
+        self.assertEqual(before, sorted(directory.rglob('*')))
+
+    def test_a_log_of_somebody_else(self):
+        """It would be in the next report, and go with that."""
+        directory = self.good.copy(self.temporary / 'again')
+        (directory / 'logs' / 'mine.log').touch()
+        self.assert_refused(directory, 'logs/mine.log')
 
     def test_a_list_of_digests_that_points_elsewhere(self):
         """Nothing outside of the report is removed."""
         mine = self.temporary / 'mine'
         mine.touch()
-        for name in '../mine', str(mine):
-            directory = self.temporary / 'report'
-            directory.mkdir(exist_ok=True)
+        directory = self.temporary / 'report'
+        directory.mkdir()
+        (directory / 'logs').mkdir()
+        for name in ('../mine', str(mine), 'logs/../../mine', 'mine',
+                     'logs', 'report.html/mine'):
             (directory / 'SHA256SUMS').write_text(f'{"0" * 64}  {name}\n')
-            report.Report(directory)
+            if name in ('logs', 'report.html/mine'):
+                # It would be the report's, and there is none.
+                report.Report(directory)
+            else:
+                self.assert_refused(directory, 'SHA256SUMS')
             self.assertTrue(mine.exists())
 
 
