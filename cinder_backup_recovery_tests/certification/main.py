@@ -239,9 +239,11 @@ def _end(way: ways.Way, files: report.Report) -> list[str]:
     # A second Ctrl-C must not leave half of it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # What did not start has written logs as well.
-    _learn(way, files)
-    trouble = [files.redact(line) for line in way.end(files.logs)]
+    try:
+        # What did not start has written logs as well.
+        _learn(way, files)
+    finally:
+        trouble = [files.redact(line) for line in way.end(files.logs)]
     try:
         files.clean_logs()
     except report.ReportError as error:
