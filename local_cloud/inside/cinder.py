@@ -75,6 +75,9 @@ def _configure(configuration: str):
     from cinder import version
     from cinder.common import config
 
+    # It imports oslo.messaging, and Cinder has to choose threads before.
+    from local_cloud.inside import bus
+
     objects.register_all()
     cfg.CONF(['--config-file', configuration], project='cinder',
              version=version.version_string())
@@ -87,6 +90,7 @@ def _configure(configuration: str):
         from os_brick import privileged
         privileged.default.set_client_mode(False)
     coordination.COORDINATOR.start()
+    bus.install()
     rpc.init(cfg.CONF)
     return cfg.CONF
 

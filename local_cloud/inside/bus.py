@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The bus of a process that has all services of Cinder.
+
+Each thread that serves looks 20 times a second whether oslo.messaging's
+``fake`` transport has something for it. So a request waits for up to 50
+milliseconds on its way, and a cloud that nobody uses keeps looking. Here what
+is sent wakes them.
+"""
+
+import threading
+from typing import Any
+
+from oslo_messaging._drivers import impl_fake
+from oslo_utils import timeutils
+
+# Seconds after which they look anyway.
+_PATIENCE = 1.0
+
+
+class _Bell:
+    """Wakes all that wait, and nobody misses it who has looked before."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        #: How often it has rung.
+        self.rung = 0
+
+    def ring(self) -> None:
+        with self._changed:
+            self.rung += 1
+            self._changed.notify_all()
+
+    def wait(self, rung: int, seconds: float) -> None:
+        """Wait until it has rung again, or not so long.
+
+        :param rung: how often it had when there was nothing
+        :param seconds: at most
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.rung != rung, seconds)
+
+
+_BELL = _Bell()
+
+
+class _Exchange(impl_fake.FakeExchange):
+
+    def deliver_message(self, *args: Any, **kwargs: Any) -> None:
+        super().deliver_message(*args, **kwargs)
+        _BELL.ring()
+
+
+class _Listener(impl_fake.FakeListener):
+
+    def poll(self, timeout: float | None = None, batch_size: int = 1,
+             batch_timeout: float | None = None) -> list[Any]:
+        with timeutils.StopWatch(batch_timeout or timeout) as watch:
+            while True:
+                rung = _BELL.rung
+                # As it is, without a pause.
+                found = super().poll(timeout=0, batch_size=batch_size)
+                left = watch.leftover(return_none=True)
+                if found or self._stopped.is_set() or left == 0:
+                    return found
+                _BELL.wait(rung, _PATIENCE if left is None else
+                           min(left, _PATIENCE))
+
+    def stop(self) -> None:
+        super().stop()
+        _BELL.ring()
+
+
+def install() -> None:
+    """Have the ``fake`` transport of this process wake who waits."""
+    impl_fake.FakeExchange = _Exchange
+    impl_fake.FakeListener = _Listener
