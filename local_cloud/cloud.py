@@ -25,6 +25,7 @@ from local_cloud import database
 from local_cloud import exceptions
 from local_cloud import faults
 from local_cloud import identity
+from local_cloud import loopback
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import second_cinder
@@ -154,8 +155,7 @@ class Cloud:
         for name in names:
             port = self.state.record['ports'].get(name, 0)
             try:
-                sockets[name] = socket.create_server(
-                    (settings.HOST, port), backlog=128)
+                sockets[name] = loopback.listen(port)
             except OSError as error:
                 raise exceptions.ServiceFailed(
                     f'{name} cannot have its port {port} back: '

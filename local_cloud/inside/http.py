@@ -59,10 +59,6 @@ class Server(wsgi.Server):
 
     def bind(self, family, type, proto=0):
         self.socket = self._inherited
-        # What a request gets comes in several pieces. Without this the second
-        # one waits until the client has acknowledged the first, which takes
-        # 40 milliseconds. Connections have it of the socket they come from.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self.socket
 
     @staticmethod

@@ -14,13 +14,13 @@
 
 import argparse
 import os
-import socket
 import sys
 import traceback
 
 from oslo_config import cfg
 
 from local_cloud import identity
+from local_cloud import loopback
 from local_cloud import settings
 from local_cloud import state as cloud_state
 from local_cloud.inside import http
@@ -93,7 +93,7 @@ def bootstrap() -> None:
          '--bootstrap-region-id', settings.REGION))
     # The rest goes through Keystone's API, here and now on a port of its
     # own: the one in the catalogue is not served yet.
-    listener = socket.create_server((settings.HOST, 0))
+    listener = loopback.listen()
     url = f'http://{settings.HOST}:{listener.getsockname()[1]}'
     server = http.start(listener.detach(), _application())
     try:

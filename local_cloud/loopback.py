@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Sockets for the services of a local cloud."""
+
+import socket
+
+from local_cloud import settings
+
+
+def listen(port: int = 0) -> socket.socket:
+    """Bind a port for a service, which inherits the socket.
+
+    :param port: which; any that is free by default
+    :returns: a TCP socket that listens, on loopback only
+    :raises OSError: somebody else has the port
+    """
+    made = socket.create_server((settings.HOST, port), backlog=128)
+    # Servers send an answer in several pieces. Without this the second one
+    # waits until the client has acknowledged the first, which takes 40
+    # milliseconds. Connections have it of the socket that they come from.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
