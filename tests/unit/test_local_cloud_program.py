@@ -226,7 +226,7 @@ class RecordTest(LocalCloudTestCase):
         (self.directory / 'cloud.json').write_text('{"id": "')
         code, _, err = self.on('down')
         self.assertEqual(0, code, err)
-        self.assertIsNotNone(child.wait(timeout=10))
+        self.assertIsNotNone(child.wait(60))
         self.assertFalse(self.directory.exists())
 
     def test_down_spares_another_programs_file_of_that_name(self):
@@ -374,13 +374,13 @@ class ProcessesTest(LocalCloudTestCase):
         self.assertEqual(0, code, err)
         self.assertIn('2 processes stopped', err)
         for process in (child, stubborn):
-            self.assertIsNotNone(process.wait(10))
+            self.assertIsNotNone(process.wait(60))
 
     def test_down_stops_a_suspended_process(self):
         child = self.process(self.make())
         child.send_signal(signal.SIGSTOP)
         self.assertEqual(0, self.on('down')[0])
-        self.assertIsNotNone(child.wait(10))
+        self.assertIsNotNone(child.wait(60))
 
     def test_down_spares_other_clouds(self):
         other = cloud_state.State(self.temporary / 'other')
@@ -398,13 +398,13 @@ class ProcessesTest(LocalCloudTestCase):
         self.directory.rmdir()
         code, _, err = self.on('down')
         self.assertEqual(0, code, err)
-        self.assertIsNotNone(child.wait(10))
+        self.assertIsNotNone(child.wait(60))
 
     def test_down_keep(self):
         state = self.make()
         child = self.process(state)
         self.assertEqual(0, self.on('down', '--keep')[0])
-        self.assertIsNotNone(child.wait(10))
+        self.assertIsNotNone(child.wait(60))
         self.assertTrue(state.log('p').exists())
 
     def test_a_pid_of_somebody_else(self):
@@ -428,7 +428,7 @@ class ProcessesTest(LocalCloudTestCase):
         child = self.process(state, name='cinder')
         cloud = local_cloud.Cloud(state)
         cloud.stop('cinder')
-        self.assertIsNotNone(child.wait(10))
+        self.assertIsNotNone(child.wait(60))
         cloud.stop('cinder')
 
     def test_wait_for_one_that_dies(self):
@@ -507,7 +507,7 @@ class AbandonedTest(LocalCloudTestCase):
                          self._listed())
         code, _, err = self.program('down', '--abandoned')
         self.assertEqual(0, code, err)
-        self.assertIsNotNone(self.child.wait(10))
+        self.assertIsNotNone(self.child.wait(60))
         self.assertEqual([], os.listdir(self.temporary))
         self.assertEqual([], self._listed())
 
@@ -519,7 +519,7 @@ class AbandonedTest(LocalCloudTestCase):
         self.assertEqual([f'{self.state.root}  running, abandoned'],
                          self._listed())
         self.assertEqual(0, self.program('down', '--abandoned')[0])
-        self.assertIsNotNone(self.child.wait(10))
+        self.assertIsNotNone(self.child.wait(60))
 
     def test_spares_what_is_below_another_tmpdir(self):
         program = self._owner()
@@ -567,7 +567,7 @@ class AbandonedTest(LocalCloudTestCase):
         self.assertIn(state.root, [k.directory for k in known.clouds()])
         self.assertNotIn(inner.root, [k.directory for k in known.clouds()])
         self.assertEqual(0, self.on('down')[0])
-        self.assertIsNotNone(child.wait(10))
+        self.assertIsNotNone(child.wait(60))
 
     def test_the_default_directory_is_listed(self):
         state = cloud_state.State(cloud_state.default_directory())
@@ -627,14 +627,14 @@ class InterruptedUpTest(LocalCloudTestCase):
     def test_a_failure_keeps_the_logs(self):
         code, _, err = self._up(exceptions.ServiceFailed('cinder is broken'))
         self.assertEqual((3, 'error: cinder is broken\n'), (code, err))
-        self.assertIsNotNone(self.child.wait(10))
+        self.assertIsNotNone(self.child.wait(60))
         self.assertTrue((self.directory / 'logs' / 'cinder.log').exists())
 
     def test_an_interrupt_leaves_nothing(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             code, _, _ = self._up(signals.Ended(number))
             self.assertEqual(128 + number, code)
-            self.assertIsNotNone(self.child.wait(10))
+            self.assertIsNotNone(self.child.wait(60))
             self.assertFalse(self.directory.exists())
 
     def test_what_ran_before_goes_on(self):
@@ -643,7 +643,7 @@ class InterruptedUpTest(LocalCloudTestCase):
         other = self.process(state, name='keystone')
         code, _, _ = self._up(signals.Ended(signal.SIGINT))
         self.assertEqual(130, code)
-        self.assertIsNotNone(self.child.wait(10))
+        self.assertIsNotNone(self.child.wait(60))
         self.assertIsNone(other.poll())
         self.assertTrue(state.exists)
 
