@@ -906,7 +906,7 @@ class CostTest(Case):
 
         def slow(container, name, extra_metadata=None):
             if name.endswith('-00003'):
-                gate.wait(120)
+                gate.wait(60)
             yield from real(container, name)
 
         self.store.pieces = slow
@@ -914,7 +914,7 @@ class CostTest(Case):
         self.assertRaises(
             errors.Stopped, self.verify, full, 'content', should_stop=lambda:
             'deleted' if time.monotonic() - begin > 0.5 else None)
-        self.assertLess(time.monotonic() - begin, 100)
+        self.assertLess(time.monotonic() - begin, 10)
 
     def test_store_that_hangs(self):
         full, = self.chain(text(4 * CHUNK))
@@ -926,7 +926,7 @@ class CostTest(Case):
                                ('-00002', 'content')):
             def hang(container, name, extra_metadata=None, end=hanging):
                 if name.endswith(end):
-                    gate.wait(120)
+                    gate.wait(60)
                 yield from real(container, name)
 
             self.store.pieces = hang
@@ -934,7 +934,7 @@ class CostTest(Case):
             err = self.assertRaises(errors.TimedOut, self.verify, full, level,
                                     timeout=0.3)
             self.assertIn('within 0.3 s', str(err))
-            self.assertLess(time.monotonic() - begin, 100)
+            self.assertLess(time.monotonic() - begin, 10)
 
     def test_listing_that_hangs(self):
         full, = self.chain(text(4 * CHUNK))
@@ -945,14 +945,14 @@ class CostTest(Case):
         def hang(container, prefix):
             for number, one in enumerate(real(container, prefix)):
                 if number == 3:
-                    gate.wait(120)
+                    gate.wait(60)
                 yield one
 
         self.store.entries = hang
         begin = time.monotonic()
         self.assertRaises(errors.TimedOut, self.verify, full, 'presence',
                           timeout=0.3)
-        self.assertLess(time.monotonic() - begin, 100)
+        self.assertLess(time.monotonic() - begin, 10)
 
     def test_listing_that_is_long(self):
         """Each of its pages is an answer, and so is what is read then."""
@@ -981,7 +981,7 @@ class CostTest(Case):
             raise OSError(111, 'Connection refused')
 
         def hang():
-            gate.wait(120)
+            gate.wait(60)
             return self.store
 
         for clone, wrong, what in (
@@ -992,7 +992,7 @@ class CostTest(Case):
                 err = self.assertRaises(wrong, self.verify, full, 'content',
                                         timeout=0.3)
                 self.assertIn(what, str(err))
-                self.assertLess(time.monotonic() - begin, 100)
+                self.assertLess(time.monotonic() - begin, 10)
 
     def test_store_that_fails(self):
         full, = self.chain(text(2 * CHUNK))
