@@ -26,36 +26,20 @@ import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
-import itertools
 import json
 import math
 import os
-import re
 import sys
 from typing import Any
 
 from benchmarks import command
 from benchmarks import results
+from cinder_backup_recovery_tests import facts
 
-_SCHEMA = 1
+_SCHEMA = 2
 _TESTS_MOST = 1000
-_STEP = re.compile(r' *(\d+\.\d) s  (.+)$')
-_ROUNDING = 0.05
-
-FULL, INCREMENTAL, RESTORE = 'full backup', 'incremental backup', 'restore'
 #: What cannot be done without.
-UNAVOIDABLE = (FULL, INCREMENTAL, RESTORE)
-#: How the steps begin, and what they are.
-_KINDS = {
-    'make full backup ': FULL,
-    'make incremental backup ': INCREMENTAL,
-    'restore backup ': RESTORE,
-    'import ': 'import',
-    'export the record ': 'export',
-    'each of the ': 'compare every byte',
-    'write generation ': 'write',
-    'create volume ': 'create a volume',
-}
+UNAVOIDABLE = (facts.FULL, facts.INCREMENTAL, facts.RESTORE)
 _REST = 'all else'
 
 
@@ -119,7 +103,8 @@ def load(path: str) -> dict[str, Any]:
     try:
         for test in found['tests']:
             if not (isinstance(test['id'], str) and
-                    all(isinstance(one, str) for one in test['story'])):
+                    all(facts.Step(**step).kind in ('', *facts.KINDS)
+                        for step in test['steps'])):
                 raise TypeError
             float(test['seconds'])
         float(found['seconds'])
@@ -128,14 +113,6 @@ def load(path: str) -> dict[str, Any]:
                              'report asks for; see cinder-backup-certify '
                              'verify-report') from err
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of a story."""
-
-    kind: str
-    seconds: float
 
 
 @dataclasses.dataclass
@@ -149,7 +126,7 @@ class Spent:
 
     name: str
     seconds: float
-    steps: list[Step]
+    steps: list[facts.Step]
 
     @property
     def unavoidable(self) -> float:
@@ -163,62 +140,29 @@ class Spent:
         return self.seconds - self.unavoidable
 
 
-def step(line: str) -> Step:
-    """Read one line of a story."""
-    found = _STEP.match(line)
-    if not found:
-        return Step(_REST, 0.0)
-    kind = next((kind for begin, kind in _KINDS.items()
-                 if found[2].startswith(begin)), _REST)
-    return Step(kind, float(found[1]))
-
-
 def spent(tests: Sequence[dict[str, Any]]) -> list[Spent]:
     """What each test took, and each set-up of a class.
 
-    The story of a test begins with that of its class, whose seconds are not
-    the test's. It is the same in all tests of the class, and counts once.
+    The steps of a test begin with those of its class, whose seconds are not
+    the test's. They are the same in all tests of the class, and count once.
 
     :param tests: of a results.json
     :returns: the tests, and then the classes
     """
     made = []
-    classes: dict[str, dict[tuple[str, ...], Step]] = {}
+    classes: dict[str, list[facts.Step]] = {}
     for test in tests:
         name = test['id'].partition('[')[0]
         above = name.rpartition('.')[0]
-        begin = max(_shared(test, tests, above),
-                    _before(test['story'], float(test['seconds'])))
-        nodes = classes.setdefault(above, {})
-        for number in range(begin):
-            nodes[tuple(test['story'][:number + 1])] = step(
-                test['story'][number])
+        steps = [facts.Step(**step) for step in test['steps']]
+        set_up = [step for step in steps if step.set_up]
+        # What a class did while its tests ran is told by the last of them.
+        classes[above] = max(classes.get(above, []), set_up, key=len)
         made.append(Spent(name, float(test['seconds']),
-                          [step(line) for line in test['story'][begin:]]))
+                          [step for step in steps if not step.set_up]))
     return made + [
-        Spent(f'{name}, set-up', sum(one.seconds for one in nodes.values()),
-              list(nodes.values()))
-        for name, nodes in classes.items() if nodes]
-
-
-def _shared(test: dict[str, Any], tests: Iterable[dict[str, Any]],
-            above: str) -> int:
-    """How many steps at its beginning another test of its class has too."""
-    return max((sum(1 for _ in itertools.takewhile(
-        lambda pair: pair[0] == pair[1],
-        zip(test['story'], other['story'], strict=False)))
-        for other in tests if other is not test and
-        other['id'].startswith(f'{above}.')), default=0)
-
-
-def _before(story: Sequence[str], seconds: float) -> int:
-    """How many steps at the beginning must be from before the test."""
-    left = seconds
-    for number in range(len(story), 0, -1):
-        left -= step(story[number - 1]).seconds - _ROUNDING
-        if left < -_ROUNDING:
-            return number
-    return 0
+        Spent(f'{name}, set-up', sum(step.seconds for step in steps), steps)
+        for name, steps in classes.items() if steps]
 
 
 def kinds(made: Iterable[Spent]) -> dict[str, tuple[int, float]]:
@@ -226,14 +170,14 @@ def kinds(made: Iterable[Spent]) -> dict[str, tuple[int, float]]:
 
     What no step tells of is part of the rest.
     """
-    counts = dict.fromkeys([*_KINDS.values(), _REST], 0)
+    counts = dict.fromkeys([*facts.KINDS, _REST], 0)
     seconds = dict.fromkeys(counts, 0.0)
     total = 0.0
     for one in made:
         total += one.seconds
         for part in one.steps:
-            counts[part.kind] += 1
-            seconds[part.kind] += part.seconds
+            counts[part.kind or _REST] += 1
+            seconds[part.kind or _REST] += part.seconds
     seconds[_REST] = total - sum(value for kind, value in seconds.items()
                                  if kind != _REST)
     return {kind: (counts[kind], round(seconds[kind], 1)) for kind in counts}

@@ -31,6 +31,7 @@ import urllib3
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests import ledger as resource_ledger
@@ -113,6 +114,23 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     rewrites_content = False
 
     _accounts: list[tuple[str, str]] = []
+    #: What the set-up of the class has raised.
+    class_problem: Exception | None = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Set the class up; what goes wrong is raised by each of its tests.
+
+        A test can hand over facts about it, which a class cannot.
+        """
+        cls.class_story = recovery_story.Story()
+        cls.class_problem = None
+        try:
+            super().setUpClass()
+        except Exception as exc:
+            # Tempest has torn down what there was.
+            cls.class_problem = exc
+            cls.class_traceback = exc.__traceback__
 
     @classmethod
     def skip_checks(cls) -> None:
@@ -128,7 +146,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         reason = features.missing(CONF, cls.needed_features,
                                   cls.rewrites_content)
         if reason:
-            raise cls.skipException(f'{cls.__name__}: {reason}')
+            raise reason
 
     @classmethod
     def setup_credentials(cls) -> None:
@@ -191,18 +209,29 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls.patience = waiters.Patience.from_config(CONF)
         cls.size_bytes = (CONF.cinder_backup_recovery.volume_size *
                           access.GIB)
-        cls.class_story = recovery_story.Story()
         cls.class_resources = cls._make_resources(
             cls.addClassResourceCleanup, cls.class_story)
         cls.class_content = access.make(CONF, cls.class_resources)
 
     def setUp(self) -> None:
         """Make what registers the clean-up of this test."""
-        super().setUp()
         self.story = recovery_story.Story(self.class_story)
-        self.addDetail(recovery_story.DETAIL, self.story.as_content())
+        for name, detail in self.story.details().items():
+            self.addDetail(name, detail)
+        self.addOnException(self._record_exception)
+        if self.class_problem is not None:
+            raise self.class_problem.with_traceback(self.class_traceback)
+        super().setUp()
         self.resources = self._make_resources(self.addCleanup, self.story)
         self.content = access.make(CONF, self.resources)
+
+    def _record_exception(self, exc_info: Any) -> None:
+        """Record as data what an exception says beside its text."""
+        found = self.story.facts
+        refusal = facts.Refusal.of(exc_info[1])
+        if refusal:
+            found.refusals.append(refusal)
+        found.lacks = features.lacking(exc_info[1]) or found.lacks
 
     @classmethod
     def _make_resources(cls, add_cleanup: Any, story: recovery_story.Story,
@@ -227,8 +256,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :param looks: whether a failure is how the defect looks
         """
         return known_defects.expected(
-            self, CONF.cinder_backup_recovery.known_defects, name, shows,
-            looks)
+            self, self.story.facts,
+            CONF.cinder_backup_recovery.known_defects, name, shows, looks)
 
     # Content
 
@@ -280,7 +309,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :raises ContentMismatch: saying where and what the difference is
         """
         with self.story.step(f'each of the {expected.size_bytes} bytes of '
-                             f'volume {volume_id} is the original one'):
+                             f'volume {volume_id} is the original one',
+                             facts.COMPARE):
             with (content or self.content).read(volume_id) as stream:
                 comparison = compare.compare(expected, stream, history)
             comparison.raise_if_different(f'{what} (volume {volume_id})')
@@ -392,5 +422,4 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                 f'[cinder_backup_recovery] backup_driver = {wanted}')
         able = CONF.cinder_backup_recovery_feature_enabled
         if record.fields.get('driver_info') and not able.import_verify:
-            with cls.class_story.step(features.CONTRADICTION):
-                pass
+            cls.class_story.facts.contradictions.append('import_verify')

@@ -20,24 +20,43 @@ class BackupRecoveryError(Exception):
     """Anything that the suite's own parts refuse or fail at."""
 
 
+class KitError(BackupRecoveryError):
+    """The kit or its set-up is wrong, or refuses to do something.
+
+    Nothing is shown of the driver: a certification that meets one is an
+    error, and no failure of the driver.
+
+    :cvar configuration: whether it is the same for each test, since what is
+        wrong is the configuration or what it leads to
+    """
+
+    configuration = False
+
+
 class InvalidRecord(BackupRecoveryError):
     """A backup record cannot be decoded or contradicts itself (level L0)."""
 
 
-class NotInLedger(BackupRecoveryError):
+class NotInLedger(KitError):
     """Something was to be changed that this suite did not create."""
 
 
-class InvalidConfiguration(BackupRecoveryError):
+class InvalidConfiguration(KitError):
     """An option has a value that nothing can be done with."""
 
+    configuration = True
 
-class DatabaseUnreachable(BackupRecoveryError):
+
+class DatabaseUnreachable(KitError):
     """Cinder's database does not answer, or refuses the credentials."""
 
+    configuration = True
 
-class NotCinderDatabase(BackupRecoveryError):
+
+class NotCinderDatabase(KitError):
     """The database answers but lacks the tables or columns of Cinder."""
+
+    configuration = True
 
 
 class RowsMismatch(BackupRecoveryError):
@@ -48,15 +67,17 @@ class ForeignBackup(BackupRecoveryError):
     """A backup belongs to another project; the database was not changed."""
 
 
-class RowRemovalCommandFailed(BackupRecoveryError):
+class RowRemovalCommandFailed(KitError):
     """The operator's command for rows failed, or took too long."""
 
+    configuration = True
 
-class DatabaseLossFailed(BackupRecoveryError):
+
+class DatabaseLossFailed(KitError):
     """The operator's command did not give Cinder an empty database."""
 
 
-class ServiceCommandFailed(BackupRecoveryError):
+class ServiceCommandFailed(KitError):
     """The operator's command for cinder-backup failed, or took too long."""
 
 
@@ -77,13 +98,15 @@ class WaitTimeout(BackupRecoveryError):
     """A resource did not reach the wanted status in time."""
 
 
-class LedgerCorrupt(BackupRecoveryError):
+class LedgerCorrupt(KitError):
     """A line of the ledger cannot be read; what it owned is not known."""
 
+    configuration = True
 
-class StoreFailed(BackupRecoveryError):
+
+class StoreFailed(KitError):
     """The storage of the backups does not do what a test asks of it."""
 
 
-class StoreRefused(BackupRecoveryError):
+class StoreRefused(KitError):
     """A record names what is not surely its backup's: nothing is touched."""

@@ -27,10 +27,9 @@ import dataclasses
 from typing import Any
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 
 OPTION = '[cinder_backup_recovery] known_defects'
-# How an expected failure begins; the certification looks for it.
-PREFIX = 'known defect '
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +120,8 @@ def says(words: str) -> Callable[[BaseException], bool]:
 
 
 @contextlib.contextmanager
-def expected(test: Any, declared: Collection[str], name: str,
+def expected(test: Any, found: facts.Facts, declared: Collection[str],
+             name: str,
              shows: bool = True,
              looks: Callable[[BaseException], bool] | None = None
              ) -> Iterator[None]:
@@ -131,6 +131,7 @@ def expected(test: Any, declared: Collection[str], name: str,
     it shows, and fails when it does not.
 
     :param test: the test
+    :param found: gets the defect when it shows and is declared
     :param declared: the names in the option
     :param name: one of DEFECTS
     :param shows: whether it shows in every cloud that has it; where it is
@@ -152,9 +153,10 @@ def expected(test: Any, declared: Collection[str], name: str,
                 f'{defect.what} ({defect.number}; seen in '
                 f'{defect.releases}). Where it is to be put up with, add it '
                 f'to {OPTION}.') from exc
-        test.expectFailure(
-            f'{PREFIX}{name}: {defect.what} ({defect.number})',
-            test.fail, str(exc))
+        found.defect = facts.Defect(
+            name, f'{defect.what} ({defect.number})', bool(defect.drivers),
+            str(exc))
+        test.expectFailure(str(found.defect), test.fail, str(exc))
     if shows and name in declared:
         test.fail(f'the defect {name} is declared but does not show any '
                   f'more: remove it from {OPTION}')

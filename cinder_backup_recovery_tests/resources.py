@@ -30,6 +30,7 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import story as recovery_story
@@ -136,7 +137,7 @@ class Resources:
         """
         name = kwargs.pop('name', None) or self.name('volume')
         body = {**self._volume_defaults, **kwargs, 'name': name}
-        with self.story.step(f'create volume {name}'):
+        with self.story.step(f'create volume {name}', facts.CREATE):
             volume_id = self._register(
                 clients.VOLUME, name,
                 lambda: self.api.volumes.create_volume(
@@ -182,9 +183,9 @@ class Resources:
         :returns: its fields
         """
         name = kwargs.pop('name', None) or self.name('backup')
-        kind = 'incremental' if kwargs.get('incremental') else 'full'
-        with self.story.step(f'make {kind} backup {name} of volume '
-                             f'{volume_id}'):
+        kind = facts.INCREMENTAL if kwargs.get('incremental') else facts.FULL
+        with self.story.step(f'make {kind} {name} of volume {volume_id}',
+                             kind):
             backup_id = self._register(
                 clients.BACKUP, name,
                 lambda: self.api.backups.create_backup(
@@ -268,7 +269,8 @@ class Resources:
         :returns: id of the restored volume
         """
         target = f'onto volume {volume_id}' if volume_id else 'to a new volume'
-        with self.story.step(f'restore backup {backup_id} {target}'):
+        with self.story.step(f'restore backup {backup_id} {target}',
+                             facts.RESTORE):
             if volume_id is None:
                 volume_id = self.begin_restore(backup_id)
             else:
@@ -304,7 +306,8 @@ class Resources:
         :param backup_id: the backup
         :returns: what the administrator keeps
         """
-        with self.story.step(f'export the record of backup {backup_id}'):
+        with self.story.step(f'export the record of backup {backup_id}',
+                             facts.EXPORT):
             record = self.api.export_record(backup_id)
             self.disposal.remember_record(backup_id, record)
         return record
@@ -319,7 +322,8 @@ class Resources:
         """
         backup_id = record.fields['id']
         self.ledger.require(clients.BACKUP, [backup_id])
-        with self.story.step(f'import backup {backup_id} from its record'):
+        with self.story.step(f'import backup {backup_id} from its record',
+                             facts.IMPORT):
             self.api.import_record(record)
             try:
                 self.api.show(clients.BACKUP, backup_id)

@@ -14,52 +14,68 @@
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
+import json
 import time
 
 from testtools import content
 from testtools import content_type
 
-#: The name of the attachment that a test gives its result.
+from cinder_backup_recovery_tests import facts
+
+#: The name of the attachment that has the steps as text, for people.
 DETAIL = 'story'
 
 
 class Story:
     """The steps of one test, or of the set-up of a class.
 
+    :ivar facts: what is found on the way, beside the steps
     :param before: the story so far, which this one continues: that of the
         class, whose resources the test uses
     """
 
     def __init__(self, before: 'Story | None' = None):
         self._before = before
-        self._steps: list[str] = []
+        self.facts = facts.Facts()
 
     @contextlib.contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Tell one step when it is done, with the seconds that it took.
+    def step(self, what: str, kind: str = '') -> Iterator[None]:
+        """Record one step when it is done, with the seconds that it took.
 
-        A step that fails is told too: it is the last one of its story.
+        A step that fails is recorded too: it is the last one of its story.
 
-        :param text: what is done, in a few words, with the ids
+        :param what: what is done, in a few words, with the ids
+        :param kind: one of :data:`facts.KINDS`, where its time is of interest
         """
         start = time.monotonic()
+        failed = True
         try:
             yield
-        except BaseException:
-            self._add(f'{text}: failed', start)
-            raise
-        self._add(text, start)
+            failed = False
+        finally:
+            self.facts.steps.append(facts.Step(
+                what, round(time.monotonic() - start, 2), kind, failed))
 
-    def _add(self, text: str, start: float) -> None:
-        self._steps.append(f'{time.monotonic() - start:6.1f} s  {text}')
+    def all_facts(self) -> facts.Facts:
+        """The facts so far, with those of the set-up of the class."""
+        if self._before is None:
+            return self.facts
+        before = self._before.all_facts()
+        return dataclasses.replace(
+            self.facts,
+            steps=[dataclasses.replace(step, set_up=True)
+                   for step in before.steps] + self.facts.steps,
+            contradictions=before.contradictions + self.facts.contradictions)
 
-    def lines(self) -> list[str]:
-        """The steps so far, one line each, those of the class first."""
-        before = self._before.lines() if self._before else []
-        return before + self._steps
-
-    def as_content(self) -> content.Content:
-        """The story as an attachment of a test's result."""
-        return content.Content(
-            content_type.UTF8_TEXT,
-            lambda: ['\n'.join(self.lines()).encode()])
+    def details(self) -> dict[str, content.Content]:
+        """The attachments of a test's result: as text, and as data."""
+        return {
+            DETAIL: content.Content(
+                content_type.UTF8_TEXT,
+                lambda: ['\n'.join(map(
+                    str, self.all_facts().steps)).encode()]),
+            facts.DETAIL: content.Content(
+                content_type.JSON,
+                lambda: [json.dumps(self.all_facts().as_document(),
+                                    ensure_ascii=False).encode()])}

@@ -29,28 +29,28 @@ from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
 
 #: The version of the schema that is written.
-VERSION = 1
+VERSION = 2
+#: What a run that nothing is said of is taken for.
+ABOUT: Mapping[str, Any] = {
+    'interrupted': False, 'trouble': [], 'denied': [], 'contradictions': [],
+    'configuration': {}, 'quick': None}
 _PROJECT = 'cinder-backup-recovery-tests'
 _HERE = pathlib.Path(__file__).parent
 
 
 def build(required: Sequence[str], outcome: Sequence[results.Result],
-          verdict: results.Verdict, manifest: levels.Manifest | None,
-          about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write down what a run has shown.
+          manifest: levels.Manifest | None, about: Mapping[str, Any]
+          ) -> dict[str, Any]:
+    """Write down what a run has shown, and judge it.
 
     :param required: the ids of all tests that the suite has
     :param outcome: what came of them, without secrets
-    :param verdict: what follows from it
-    :param manifest: the levels
+    :param manifest: the levels; None for a run that has none
     :param about: what was certified and how long it took, and all else that
-        the verdict is made from
+        the verdict is made from; see :data:`ABOUT`
     """
-    return {
+    facts = {
         'schema': VERSION,
-        'verdict': verdict.word,
-        'exit_code': int(verdict.code),
-        'reasons': list(verdict.reasons),
         'date': datetime.datetime.now(datetime.UTC).isoformat(
             timespec='seconds'),
         'kit': version(),
@@ -58,61 +58,54 @@ def build(required: Sequence[str], outcome: Sequence[results.Result],
         'machine': {'system': platform.platform(),
                     'python': platform.python_version()},
         'suite': suite.describe(required),
-        'interrupted': False, 'trouble': [], 'denied': [],
-        'contradictions': [], 'configuration': {}, 'quick': None,
-        **about,
+        **ABOUT, **about,
         'manifest': manifest.digest if manifest else None,
-        'levels': earned(verdict),
-        'known_defects': known_defects(outcome),
         'required': sorted(required),
-        'tests': [{
-            'id': r.test_id, 'status': r.status.value,
-            'seconds': round(max(r.seconds, 0), 2), 'reason': r.reason,
-            'configuration': r.configuration,
-            'story': r.story.splitlines(),
-            'requests': list(r.requests)} for r in outcome],
+        'tests': [result.as_document() for result in outcome],
+    }
+    return {**facts, **judgement(facts, manifest)}
+
+
+def judgement(facts: Mapping[str, Any], manifest: levels.Manifest | None
+              ) -> dict[str, Any]:
+    """What follows from the facts of a document, whatever it says itself.
+
+    :param facts: the document; what this returns is not read
+    :param manifest: the levels; None for a run that had none
+    """
+    outcome = outcome_of(facts)
+    if facts['quick'] is not None:
+        verdict = results.judge_quick(facts['quick'], outcome,
+                                      facts['interrupted'])
+    else:
+        verdict = results.judge(
+            facts['required'], outcome, facts['interrupted'], manifest,
+            facts['denied'], facts['contradictions'])
+    verdict = results.in_trouble(verdict, facts['trouble'])
+    return {
+        'verdict': verdict.word,
+        'exit_code': int(verdict.code),
+        'reasons': list(verdict.reasons),
+        'not_run': list(verdict.missing),
+        'levels': [{
+            'name': one.level, 'state': one.state.value,
+            'counts': {status.value if status else 'not run': number
+                       for status, number in one.counts.items()},
+            'without': one.without} for one in verdict.earned],
+        'known_defects': _known_defects(outcome),
     }
 
 
-def earned(verdict: results.Verdict) -> list[dict[str, Any]]:
-    """The levels of a verdict, as the document has them."""
-    return [{
-        'name': one.level, 'state': one.state.value,
-        'counts': {status.value if status else 'not run': number
-                   for status, number in one.counts.items()},
-        'without': one.without} for one in verdict.earned]
-
-
-def known_defects(outcome: Sequence[results.Result]) -> list[dict[str, Any]]:
-    """The known defects of results, as the document has them."""
-    return [{'defect': what, 'tests': tests}
-            for what, tests in results.known(outcome).items()]
+def _known_defects(outcome: Sequence[results.Result]) -> list[dict[str, Any]]:
+    what = {one.facts.defect.name: one.facts.defect.what
+            for one in outcome if one.facts.defect}
+    return [{'name': name, 'defect': what[name], 'tests': tests}
+            for name, tests in results.known(outcome).items()]
 
 
 def outcome_of(document: Mapping[str, Any]) -> list[results.Result]:
     """The results that a document was made from."""
-    return [results.Result(
-        test['id'], results.Status(test['status']), test['seconds'],
-        test['reason'], '\n'.join(test['story']),
-        test.get('configuration', False), tuple(test.get('requests', ()))
-    ) for test in document['tests']]
-
-
-def verdict_of(document: Mapping[str, Any],
-               manifest: levels.Manifest | None) -> results.Verdict:
-    """What follows from the results of a document, whatever it says itself.
-
-    :param manifest: the levels; None for a run that had none
-    """
-    outcome = outcome_of(document)
-    if document['quick'] is not None:
-        verdict = results.judge_quick(document['quick'], outcome,
-                                      document['interrupted'])
-    else:
-        verdict = results.judge(
-            document['required'], outcome, document['interrupted'], manifest,
-            document['denied'], document['contradictions'])
-    return results.in_trouble(verdict, document['trouble'])
+    return [results.Result.of(test) for test in document['tests']]
 
 
 def problems(document: Any) -> list[str]:

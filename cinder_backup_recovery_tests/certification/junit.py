@@ -58,13 +58,11 @@ def render(document: Mapping[str, Any]) -> str:
     for result in outcome:
         case = _case(suite, result.test_id, result.scope, result.seconds)
         if result.status in _ELEMENTS:
-            lines = result.reason.strip().splitlines() or ['']
-            # A traceback says last what is wrong, all others first.
-            line = lines[0 if result.status is results.Status.KNOWN else -1]
             ElementTree.SubElement(
                 case, _ELEMENTS[result.status],
-                {'message': _text(line.strip())}).text = _text(result.reason)
-        told = '\n'.join(filter(None, (result.story, *result.requests)))
+                {'message': _text(result.why)}).text = _text(result.reason)
+        told = '\n'.join(filter(None, (
+            result.story, *map(str, result.requests))))
         if told:
             ElementTree.SubElement(case, 'system-out').text = _text(told)
     for test_id in missing:

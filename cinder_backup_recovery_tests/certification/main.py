@@ -26,6 +26,7 @@ from typing import Any
 from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
+from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import profile as profiles
 from cinder_backup_recovery_tests.certification import progress
@@ -187,7 +188,7 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
     pattern = way.quick if quick else pattern
     interrupted = False
     try:
-        manifest = levels.load(way.manifest)
+        manifest: levels.Manifest | None = levels.load(way.manifest)
         required, selected = _select(way, pattern)
         way.start()
         _learn(way, files)
@@ -203,15 +204,25 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
             print('interrupted, tidying up', flush=True)
     finally:
         trouble = _end(way, files)
-    return files.write(
-        required, run.results, manifest, interrupted=interrupted,
-        trouble=trouble, denied=way.denied,
-        contradictions=way.contradictions(run.results),
-        quick=selected if quick else None, way=way.name,
-        backup=profile.get('run.local_backup', 'default')
-        if way.name == 'local' else profile.name,
-        versions=way.versions, without=list(way.without),
-        seconds=round(time.monotonic() - start, 1)).code
+    if quick:
+        manifest = None
+    document = document_.build(
+        required, [files.clean(result) for result in run.results], manifest, {
+            'interrupted': interrupted, 'trouble': trouble,
+            'denied': sorted(way.denied),
+            'contradictions': way.contradictions(run.results),
+            'quick': selected if quick else None, 'way': way.name,
+            'backup': profile.get('run.local_backup', 'default')
+            if way.name == 'local' else profile.name,
+            'versions': way.versions, 'without': list(way.without),
+            'configuration': files.configuration,
+            'seconds': round(time.monotonic() - start, 1)})
+    files.write(document, manifest)
+    for line in progress.summary(document):
+        print(line)
+    print(f'{document["verdict"]} (exit status {document["exit_code"]}); '
+          f'report: {files.page}')
+    return results.ExitCode(document['exit_code'])
 
 
 def _check(way: ways.Way) -> results.ExitCode:

@@ -16,12 +16,10 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import pathlib
-import re
 from typing import Any
 
 import jinja2
 
-from cinder_backup_recovery_tests.certification import damages
 from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import results
@@ -69,22 +67,11 @@ class Test:
     result: results.Result
     title: str
     anchor: str
-    steps: tuple[damages.Step, ...]
-    requests: tuple[tuple[str, bool], ...]
 
     @property
     def bad(self) -> bool:
         """Whether it is shown first."""
         return self.result.status in _BAD
-
-    @property
-    def last_line(self) -> str:
-        """Why it did not pass, in a line."""
-        lines = [line.strip() for line in self.result.reason.splitlines()
-                 if line.strip()]
-        if not lines:
-            return ''
-        return lines[0 if self.result.status is results.Status.KNOWN else -1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,11 +134,8 @@ def _test(result: results.Result, number: int) -> Test:
     name = result.name
     if '(' not in name:
         name = name.rpartition('.')[2].removeprefix('test_').replace('_', ' ')
-    return Test(
-        result, name, f'{"around" if "(" in name else "test"}-{number}',
-        tuple(damages.steps(result.story.splitlines())),
-        tuple((one, bool(re.match(r'\S+ [45]\d\d ', one)))
-              for one in result.requests))
+    return Test(result, name,
+                f'{"around" if "(" in name else "test"}-{number}')
 
 
 def _levels(document: Mapping[str, Any], manifest: levels.Manifest | None
@@ -241,7 +225,7 @@ def _damages(tests: Sequence[Test]) -> list[dict[str, Any]]:
     """One row for each damage, with all that was imported with it."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for test in tests:
-        for one in damages.answers(test.result.story.splitlines()):
+        for one in test.result.facts.answers:
             row = rows.setdefault(
                 (test.anchor, one.victim, one.damage),
                 {'victim': one.victim, 'damage': one.damage, 'test': test,

@@ -14,18 +14,25 @@
 """What is said of a run while it runs."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import os
 import sys
 import time
+from typing import Any
 from typing import TextIO
 
+from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
 
 # Until so much of a run is over nobody can say how long the rest takes.
 _ENOUGH = 0.05
 _COLUMNS = 80
+_SLOWEST = 10
+# How many of the tests that did not run are named.
+_SHOWN = 6
 
 
 def _clock(seconds: float) -> str:
@@ -74,7 +81,7 @@ class Progress:
                     f'({result.seconds:.1f} s)')
         text = result.story
         if result.status is results.Status.KNOWN:
-            text = '\n'.join((result.story, result.defect))
+            text = '\n'.join((result.story, result.why))
         elif result.status is not results.Status.PASS and (
                 not result.configuration):
             text = '\n'.join(filter(None, (result.story, result.reason)))
@@ -122,3 +129,35 @@ class Progress:
         if names:
             words.append(', '.join(dict.fromkeys(names)))
         return ' | '.join(words)
+
+
+def summary(document: Mapping[str, Any]) -> Iterator[str]:
+    """The summary of a run, line by line.
+
+    :param document: as results.json has it
+    """
+    outcome = document_.outcome_of(document)
+    yield f'\nslowest {_SLOWEST}:'
+    for result in sorted(outcome, key=lambda r: -r.seconds)[:_SLOWEST]:
+        yield f'  {result.seconds:6.1f} s  {result.name}'
+    counts = {status: sum(r.status is status for r in outcome)
+              for status in results.Status}
+    yield '\n' + ', '.join(f'{count} {status.value}' for status, count in
+                           counts.items()) + (
+        f'; {document["seconds"]:.0f} s in all')
+    for defect in document['known_defects']:
+        number = len(defect['tests'])
+        yield (f'  known defect {defect["name"]}: {defect["defect"]}: '
+               f'{number} {"test" if number == 1 else "tests"}')
+    for level in document['levels']:
+        lacks = ', '.join(sorted(level['without']))
+        yield (f'  level {level["name"]}: {level["state"]}' +
+               (f', without {lacks}' if lacks else ''))
+    for reason in document['reasons']:
+        yield f'  {reason}'
+    # A filter leaves nearly all of them out.
+    for name in document['not_run'][:_SHOWN]:
+        yield f'    {name}'
+    more = len(document['not_run']) - _SHOWN
+    if more > 0:
+        yield f'    and {more} more (listed in the report)'

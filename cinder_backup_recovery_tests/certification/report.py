@@ -12,9 +12,7 @@
 
 """What a run leaves for people and for machines to read."""
 
-from collections.abc import Collection
 from collections.abc import Mapping
-from collections.abc import Sequence
 import json
 import os
 import pathlib
@@ -22,7 +20,6 @@ import tempfile
 from typing import Any
 
 from cinder_backup_recovery_tests.certification import digests
-from cinder_backup_recovery_tests.certification import document
 from cinder_backup_recovery_tests.certification import junit
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import page
@@ -30,9 +27,6 @@ from cinder_backup_recovery_tests.certification import redact
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import stream
 
-_SLOWEST = 10
-# How many of the tests that did not run are named on the terminal.
-_SHOWN = 6
 _ROOM = 4 << 20
 RESULTS = 'results.json'
 LEVELS = 'levels.json'
@@ -165,48 +159,32 @@ class Report:
             raise self._error(path, error) from error
         return self._recorder
 
-    def write(self, required: Sequence[str],
-              outcome: Sequence[results.Result],
-              manifest: levels.Manifest | None, *,
-              interrupted: bool = False, trouble: Sequence[str] = (),
-              denied: Collection[str] = (),
-              contradictions: Sequence[str] = (),
-              quick: Sequence[str] | None = None,
-              **about: Any) -> results.Verdict:
-        """Judge, write all files, and print the summary.
+    def clean(self, result: results.Result) -> results.Result:
+        """Take out of a result what was learnt to be secret since it came.
 
-        :param required: the ids of all tests that the suite has
-        :param outcome: what came of them
-        :param manifest: the levels
-        :param interrupted: whether the run was ended before its end
-        :param trouble: what went wrong around the tests, one line each
-        :param denied: the capabilities that the profile denies
-        :param contradictions: what shows that the driver has one of them
-        :param quick: the ids of the tests that were to run, where these
-            validate a set-up and certify nothing
-        :param about: what was certified, and how long it took: ``backup``,
-            ``versions``, ``seconds``, and ``way`` if there are several
-        :returns: the verdict
+        :param result: what a test showed
+        """
+        return stream.clean_result(result, self.redact)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What was shown of the configuration, by file."""
+        # Again: what came later may name a secret of what came first.
+        return self.redact.mapping(self._configuration)
+
+    @property
+    def page(self) -> pathlib.Path:
+        """The page for people."""
+        return self.directory / PAGE
+
+    def write(self, content: Mapping[str, Any],
+              manifest: levels.Manifest | None) -> None:
+        """Write all files.
+
+        :param content: what :func:`document.build` made
+        :param manifest: the levels that it was made with
         :raises ReportError: if it cannot be written
         """
-        outcome = [stream.clean_result(r, self.redact) for r in outcome]
-        trouble = [self.redact(line) for line in trouble]
-        contradictions = [self.redact(line) for line in contradictions]
-        if quick is not None:
-            verdict = results.judge_quick(quick, outcome, interrupted)
-            manifest = None
-        else:
-            verdict = results.judge(required, outcome, interrupted, manifest,
-                                    denied, contradictions)
-        verdict = results.in_trouble(verdict, trouble)
-        content = document.build(required, outcome, verdict, manifest, {
-            'interrupted': interrupted, 'trouble': list(trouble),
-            'quick': quick if quick is None else list(quick),
-            'denied': sorted(denied),
-            'contradictions': list(contradictions),
-            # Again: what came later may name a secret of what came first.
-            'configuration': self.redact.mapping(self._configuration),
-            **about})
         try:
             if self._recorder:
                 self._recorder.close()
@@ -221,8 +199,6 @@ class Report:
                 if (self.directory / name).exists()])
         except OSError as error:
             raise self._error(self.directory / RESULTS, error) from error
-        _print(verdict, outcome, content['seconds'], self.directory / PAGE)
-        return verdict
 
     def _put(self, name: str, text: str) -> None:
         (self.directory / name).write_text(text, encoding='utf-8',
@@ -253,32 +229,3 @@ class Report:
                   as new):
                 new.writelines(map(self.redact, old))
             clean.replace(path)
-
-
-def _print(verdict: results.Verdict, outcome: Sequence[results.Result],
-           seconds: float, path: pathlib.Path) -> None:
-    print(f'\nslowest {_SLOWEST}:')
-    for result in sorted(outcome, key=lambda r: -r.seconds)[:_SLOWEST]:
-        print(f'  {result.seconds:6.1f} s  {result.name}')
-    counts = {status: sum(r.status is status for r in outcome)
-              for status in results.Status}
-    print('\n' + ', '.join(f'{count} {status.value}'
-                           for status, count in counts.items()) +
-          f'; {seconds:.0f} s in all')
-    for what, tests in results.known(outcome).items():
-        print(f'  {what}: {len(tests)} '
-              f'{"test" if len(tests) == 1 else "tests"}')
-    for one in verdict.earned:
-        lacks = ', '.join(sorted(one.without))
-        print(f'  level {one.level}: {one.state.value}' +
-              (f', without {lacks}' if lacks else ''))
-    # A filter leaves nearly all of them out.
-    unrun = [reason for reason in verdict.reasons
-             if reason.endswith(results.DID_NOT_RUN)][_SHOWN:]
-    for reason in verdict.reasons:
-        if reason not in unrun:
-            print(f'  {reason}')
-    if unrun:
-        print(f'  and {len(unrun)} more did not run, which the report names')
-    print(f'{verdict.word} (exit status {int(verdict.code)}); '
-          f'report: {path}')

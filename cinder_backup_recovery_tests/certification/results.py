@@ -10,22 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the tests said, and what follows from it."""
+"""What the tests showed, and what follows from it."""
 
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import enum
 import re
+from typing import Any
 
-from cinder_backup_recovery_tests import known_defects
+from cinder_backup_recovery_tests import facts as facts_
 from cinder_backup_recovery_tests.certification import levels
-
-# How a test says which capability it lacks; see features.py.
-_LACKS = re.compile(
-    r'\[cinder_backup_recovery_feature_enabled\] (?P<capability>\w+) is ')
-#: How a reason ends that names a test which did not run.
-DID_NOT_RUN = ' did not run'
 
 # How unittest names what fails or is skipped before the first test.
 _SET_UP = re.compile(r'setUp(?:Class|Module) \((?P<scope>.+)\)$')
@@ -40,7 +36,9 @@ class Status(enum.Enum):
     # no fault of the driver.
     KNOWN = 'known'
     SKIP = 'skip'
+    # The driver or the cloud is wrong.
     FAIL = 'fail'
+    # The kit or its set-up is wrong.
     ERROR = 'error'
 
 
@@ -53,29 +51,44 @@ class ExitCode(enum.IntEnum):
     ERROR = 3
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One answer of the cloud, as Tempest has logged it.
+
+    :ivar time: of the day
+    :ivar status: of HTTP
+    :ivar method: of HTTP
+    :ivar url: with the rest of the line, which has the seconds
+    """
+
+    time: str
+    status: int
+    method: str
+    url: str
+
+    def __str__(self) -> str:
+        return f'{self.time} {self.status} {self.method} {self.url}'
+
+
 @dataclasses.dataclass
 class Result:
-    """One test, or the set-up of a class.
+    """One test, or the set-up or clean-up of a class.
 
     :param test_id: the dotted name
     :param status: what it showed
     :param seconds: how long it took
-    :param reason: why it did not pass: the end of the traceback, or the
-        reason of the skip
-    :param story: the steps of the recovery, as the test told them
-    :param configuration: whether the reason is a wrong configuration, said
-        in one line and of no one test
-    :param requests: what it asked of the cloud, one line each, where it did
-        not pass
+    :param reason: why it did not pass: the tracebacks, or the reason of the
+        skip
+    :param facts: what the test handed over
+    :param requests: what it asked of the cloud, where it did not pass
     """
 
     test_id: str
     status: Status
     seconds: float
     reason: str = ''
-    story: str = ''
-    configuration: bool = False
-    requests: tuple[str, ...] = ()
+    facts: facts_.Facts = dataclasses.field(default_factory=facts_.Facts)
+    requests: tuple[Request, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,9 +99,27 @@ class Result:
         return '.'.join(_plain(self.test_id).split('.')[-2:])
 
     @property
-    def defect(self) -> str:
-        """Which known defect a test met: the reason's first line."""
-        return self.reason.strip().split('\n')[0]
+    def why(self) -> str:
+        """Why it did not pass, in a line."""
+        if self.facts.defect:
+            return str(self.facts.defect)
+        text = ('; '.join(one.message for one in self.facts.refusals) if
+                self.status is Status.ERROR else '') or self.reason
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if self.facts.refusals:
+            return ' '.join(lines)
+        return lines[-1] if lines else ''
+
+    @property
+    def story(self) -> str:
+        """The steps of the recovery, one line each."""
+        return '\n'.join(map(str, self.facts.steps))
+
+    @property
+    def configuration(self) -> bool:
+        """Whether what is wrong is the configuration, the same for all."""
+        return self.status is Status.ERROR and any(
+            one.configuration for one in self.facts.refusals)
 
     @property
     def of_driver(self) -> bool:
@@ -96,9 +127,8 @@ class Result:
 
         Others are Cinder's, whichever driver runs.
         """
-        name = self.defect.removeprefix(known_defects.PREFIX).split(':')[0]
-        found = known_defects.DEFECTS.get(name)
-        return bool(self.status is Status.KNOWN and found and found.drivers)
+        return bool(self.status is Status.KNOWN and self.facts.defect and
+                    self.facts.defect.driver)
 
     def covers(self, test_id: str) -> bool:
         """Whether this says what came of a test.
@@ -120,9 +150,23 @@ class Result:
     @property
     def lacks(self) -> str | None:
         """The capability whose lack a test was skipped for, if that is it."""
-        found = _LACKS.search(self.reason)
-        return (found['capability'] if found and
-                self.status is Status.SKIP else None)
+        return self.facts.lacks if self.status is Status.SKIP else None
+
+    def as_document(self) -> dict[str, Any]:
+        """The same as ``results.json`` has it."""
+        return {'id': self.test_id, 'status': self.status.value,
+                'seconds': round(max(self.seconds, 0), 2),
+                'reason': self.reason, **self.facts.as_document(),
+                'requests': [dataclasses.asdict(one)
+                             for one in self.requests]}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> 'Result':
+        """Read what :meth:`as_document` gave."""
+        return cls(
+            document['id'], Status(document['status']), document['seconds'],
+            document['reason'], facts_.Facts.of(document),
+            tuple(Request(**one) for one in document['requests']))
 
 
 class State(enum.Enum):
@@ -161,11 +205,14 @@ class Verdict:
     :param code: the exit code
     :param reasons: why it is not a certification, one line each
     :param earned: the levels, from the one that says least
+    :param missing: the names of the tests that did not run, where that is
+        the reason, or one
     """
 
     code: ExitCode
     reasons: tuple[str, ...] = ()
     earned: tuple[Earned, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
@@ -191,8 +238,7 @@ def judge(required: Sequence[str], results: Sequence[Result],
         are no levels, and only the suite is compared
     :param denied: the capabilities that the driver's profile denies, which
         explain a skip
-    :param contradictions: what shows that the driver has one of these, one
-        line each
+    :param contradictions: those of these that the driver plainly has
     :returns: ``ERROR`` when there was nothing to run or the kit broke,
         ``FAILED`` when a test failed, ``NOT_CERTIFIABLE`` when one is
         missing, was skipped for no reason that the profile gives or met a
@@ -202,34 +248,38 @@ def judge(required: Sequence[str], results: Sequence[Result],
         return Verdict(ExitCode.ERROR, ('no test was found',))
 
     def reasons(status: Status, word: str) -> list[str]:
-        # A wrong configuration is the same for all, and said once.
+        # A wrong configuration is the same for all, and reported once.
         return list(dict.fromkeys(
-            f'{r.name} {word}: {_last_line(r.reason)}'
-            if not r.configuration else _last_line(r.reason)
+            r.why if r.configuration else
+            f'{r.name}{word}: {r.why or "no reason was given"}'
             for r in results
             if r.status is status and r.lacks not in denied))
 
     earned = assess(manifest, results, denied) if manifest else ()
-    broken = reasons(Status.ERROR, 'is broken')
-    failed = reasons(Status.FAIL, 'failed')
+    broken = reasons(Status.ERROR, ': error')
+    failed = reasons(Status.FAIL, ' failed')
     if broken:
         return Verdict(ExitCode.ERROR, tuple(broken + failed), earned)
     if failed:
         return Verdict(ExitCode.FAILED, tuple(failed), earned)
-    incomplete = list(contradictions)
-    incomplete += reasons(Status.SKIP, 'was skipped')
+    incomplete = [f'the profile denies {name}, which the driver plainly has'
+                  for name in contradictions]
+    incomplete += reasons(Status.SKIP, ' was skipped')
     # Declared, it fails no gate; but it is what a certification is about.
-    incomplete += [f'{r.name} met a defect of the driver itself: {r.defect}'
+    incomplete += [f'{r.name} met a defect of the driver itself: {r.why}'
                    for r in results if r.of_driver]
     if interrupted:
         incomplete.append('the run was interrupted')
     missing = [_plain(t) for t in required
                if not any(r.covers(t) for r in results)]
-    incomplete += [f'{t}{DID_NOT_RUN}' for t in missing]
+    if missing:
+        incomplete.append(f'{len(missing)} of {len(required)} tests did not '
+                          f'run')
     if manifest:
         incomplete += _against(manifest, required, results, earned)
     if incomplete:
-        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete), earned)
+        return Verdict(ExitCode.NOT_CERTIFIABLE, tuple(incomplete), earned,
+                       tuple(missing))
     return Verdict(ExitCode.CERTIFIED, (), earned)
 
 
@@ -256,8 +306,8 @@ def in_trouble(verdict: Verdict, trouble: Sequence[str]) -> Verdict:
     """
     if not trouble:
         return verdict
-    return Verdict(ExitCode.ERROR, (*trouble, *verdict.reasons),
-                   verdict.earned)
+    return dataclasses.replace(verdict, code=ExitCode.ERROR,
+                               reasons=(*trouble, *verdict.reasons))
 
 
 def _against(manifest: levels.Manifest, required: Sequence[str],
@@ -337,15 +387,10 @@ def known(results: Sequence[Result]) -> dict[str, list[str]]:
     """Collect the known defects that the tests have met.
 
     :param results: what came back
-    :returns: names of tests by what the defect is
+    :returns: names of tests by the name of the defect
     """
     found: dict[str, list[str]] = {}
     for result in results:
-        if result.status is Status.KNOWN:
-            found.setdefault(result.defect, []).append(result.name)
+        if result.status is Status.KNOWN and result.facts.defect:
+            found.setdefault(result.facts.defect.name, []).append(result.name)
     return found
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else 'no reason was given'

@@ -15,6 +15,7 @@
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import json
 import os
 import pathlib
 import re
@@ -28,8 +29,7 @@ import subunit
 import testtools
 
 import cinder_backup_recovery_tests
-from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import known_defects
+from cinder_backup_recovery_tests import facts as facts_
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import stream as stream_
 from cinder_backup_recovery_tests.certification import workers
@@ -44,21 +44,10 @@ STATUSES = {
     'fail': results.Status.FAIL,
 }
 
-
-# What a test raises that can do nothing: the set-up is wrong, and the driver
-# has not been judged.
-_CONFIGURATION = re.compile(
-    r'cinder_backup_recovery_tests\.exceptions\.'
-    r'(?:InvalidConfiguration|DatabaseUnreachable|NotCinderDatabase|'
-    r'RowRemovalCommandFailed|LedgerCorrupt): (?P<message>.*)')
-
-# How the contract says which capability a driver lacks.
-_LACKS = re.compile(r'the driver lacks (\w+): ')
-
 # How Tempest writes an answer to its log, which a result carries along.
 _REQUEST = re.compile(
     r'^\S+ (?P<time>[\d:]+)\S* .*\] Request \([^)]*\): '
-    r'(?P<what>\d{3} [A-Z]+ \S+.*)$', re.M)
+    r'(?P<status>\d{3}) (?P<method>[A-Z]+) (?P<url>\S+.*)$', re.M)
 
 
 class RunError(Exception):
@@ -278,31 +267,40 @@ def result_of(case: dict[str, Any]) -> results.Result | None:
     start, stop = case['timestamps']
     reason = texts.get('reason') or '\n'.join(
         text for name, text in texts.items() if name.startswith('traceback'))
-    lacks = _LACKS.match(reason)
-    if status == 'skip' and lacks:
-        # As the plugin's tests say it.
-        reason = f'{features.SWITCH} {lacks[1]} is false: {reason}'
-    story = texts.get('story', '')
-    seconds = (stop - start).total_seconds() if start and stop else 0.0
-    lines = reason.strip().splitlines()
-    wrong = _CONFIGURATION.match(lines[-1]) if lines else None
-    if status == 'fail' and wrong:
-        return results.Result(case['id'], results.Status.ERROR, seconds,
-                              wrong['message'], story, configuration=True)
-    if status == 'xfail' and not reason.startswith(known_defects.PREFIX):
+    facts = _facts(case['details'])
+    if facts is None:
+        # The set-up or clean-up of a class, or a test that was cut off.
+        refusal = facts_.Refusal.of_traceback(reason)
+        facts = facts_.Facts(refusals=[refusal] if refusal else [])
+    # What never ended was cut off with its worker: that is the kit's fault.
+    judged = STATUSES.get(status, results.Status.ERROR)
+    if status == 'fail' and facts.refusals:
+        judged = results.Status.ERROR
+    elif status == 'xfail' and not facts.defect:
         # Only the configuration excuses a cloud, never a test by itself.
-        status = 'fail'
-    # Whatever never ended was cut off with its worker: that is the kit's.
+        judged = results.Status.FAIL
     return results.Result(
-        test_id=case['id'],
-        status=STATUSES.get(status, results.Status.ERROR),
-        seconds=seconds,
+        test_id=case['id'], status=judged,
+        seconds=(stop - start).total_seconds() if start and stop else 0.0,
         reason=reason or ('' if status in STATUSES else
                           'its worker ended before the test did'),
-        story=story,
+        facts=facts,
         requests=() if status in ('success', 'skip') else tuple(
-            f'{match["time"]} {match["what"]}' for text in texts.values()
-            for match in _REQUEST.finditer(text)))
+            results.Request(match['time'], int(match['status']),
+                            match['method'], match['url'])
+            for text in texts.values() for match in _REQUEST.finditer(text)))
+
+
+def _facts(details: Mapping[str, Any]) -> facts_.Facts | None:
+    """What a test handed over as data, None if nothing that can be read."""
+    if facts_.DETAIL not in details:
+        return None
+    try:
+        return facts_.Facts.of(json.loads(
+            b''.join(details[facts_.DETAIL].iter_bytes())))
+    except (ValueError, TypeError):
+        # Cut off.
+        return None
 
 
 def environment(variables: Mapping[str, str],

@@ -25,6 +25,7 @@ import textwrap
 from typing import Any
 from typing import NoReturn
 
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
 
@@ -60,9 +61,10 @@ class Report:
             document = json.loads(path.read_text())
             self.document: dict[str, Any] = {
                 name: document[name] for name in _KEPT}
+            # Of a condensed report there are no facts, and whole reasons.
             self.results = [
                 results.Result(test['id'], results.Status(test['status']),
-                               0.0, test['reason'])
+                               0.0, test['reason'], facts.Facts.of(test))
                 for test in document['tests']]
             self.cinder: str = document['versions']['cinder']
             self.backup: str = document['backup']
@@ -123,13 +125,7 @@ def _why(result: results.Result) -> str:
     """The reason in one line."""
     if result.status is results.Status.PASS:
         return ''
-    if result.status is results.Status.KNOWN:
-        return result.defect
-    lines = [line for line in result.reason.strip().splitlines() if line]
-    last = lines[-1].strip() if lines else 'no reason was given'
-    # A set-up is skipped in the name of its class.
-    return last.removeprefix(
-        suite.class_of(result.test_id).rpartition('.')[2] + ': ')
+    return result.why or 'no reason was given'
 
 
 def _words(counts: dict[results.Status | None, int]) -> str:

@@ -14,6 +14,7 @@
 
 import argparse
 from collections.abc import Callable
+import dataclasses
 import json
 import pathlib
 from typing import Any
@@ -187,30 +188,31 @@ def _names(manifest: levels.Manifest) -> set[str]:
 def _verdict(document: dict[str, Any], manifest: levels.Manifest | None
              ) -> list[str]:
     """What the verdict would be, where it is another one."""
-    verdict = document_.verdict_of(document, manifest)
+    ours = document_.judgement(document, manifest)
     found = []
     if (document['verdict'], document['exit_code']) != (
-            verdict.word, verdict.code):
-        found.append(f'the verdict is {document["verdict"]} (exit status '
-                     f'{document["exit_code"]}), and from the results follows '
-                     f'{verdict.word} (exit status {int(verdict.code)})')
-    stated, follows = document['reasons'], list(verdict.reasons)
-    found += [f'the reasons lack: {one}' for one in follows
-              if one not in stated]
-    found += [f'no result gives the reason: {one}' for one in stated
-              if one not in follows]
-    earned = {one['name']: one for one in document_.earned(verdict)}
+            ours['verdict'], ours['exit_code']):
+        found.append(f'the report says {document["verdict"]} (exit status '
+                     f'{document["exit_code"]}), but its results give '
+                     f'{ours["verdict"]} (exit status {ours["exit_code"]})')
+    found += [f'the reasons lack: {one}' for one in ours['reasons']
+              if one not in document['reasons']]
+    found += [f'no result gives the reason: {one}'
+              for one in document['reasons'] if one not in ours['reasons']]
+    if document['not_run'] != ours['not_run']:
+        found.append('the tests that did not run are not those without a '
+                     'result')
+    earned = {one['name']: one for one in ours['levels']}
     for level in document['levels']:
-        ours = earned.pop(level['name'], None)
-        if ours is None:
+        follows = earned.pop(level['name'], None)
+        if follows is None:
             found.append(f'there is no level {level["name"]}')
-        elif ours != level:
+        elif follows != level:
             found.append(
-                f'the level {level["name"]} is {_level(level)}, and from the '
-                f'results follows {_level(ours)}')
+                f'level {level["name"]}: the report says {_level(level)}, '
+                f'but its results give {_level(follows)}')
     found += [f'the level {name} is missing' for name in earned]
-    if document['known_defects'] != document_.known_defects(
-            document_.outcome_of(document)):
+    if document['known_defects'] != ours['known_defects']:
         found.append('the known defects are not those of the results')
     return found
 
@@ -271,11 +273,8 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
                 f'{result.name}: {report.RESULTS} says '
                 f'{result.status.value}, and {report.STREAM} '
                 f'{other.status.value}')
-        elif (not result.reason.endswith(other.reason) or
-              (_lines(other), other.requests) !=
-              (_lines(result), result.requests)):
-            # Before a reason, a run may have named the capability.
-            found.append(f'{result.name}: its reason, story or requests are '
+        elif _without_time(other) != _without_time(result):
+            found.append(f'{result.name}: its reason, facts or requests are '
                          f'not those of {report.STREAM}')
     found += [f'{result.name} is in {report.STREAM} and not in '
               f'{report.RESULTS}' for of_it in left.values()
@@ -283,8 +282,8 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
     return found
 
 
-def _lines(result: results.Result) -> list[str]:
-    return result.story.splitlines()
+def _without_time(result: results.Result) -> results.Result:
+    return dataclasses.replace(result, seconds=0)
 
 
 def _rendered(directory: pathlib.Path, name: str,

@@ -23,7 +23,6 @@ import sys
 import tempfile
 from typing import Any
 
-from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import profile as profiles
@@ -104,10 +103,9 @@ class Way:
         raise NotImplementedError
 
     def contradictions(self, outcome: Iterable[results.Result]) -> list[str]:
-        """What the driver has and its profile denies, one line each."""
-        if any(features.CONTRADICTION in one.story for one in outcome):
-            return [features.CONTRADICTION]
-        return []
+        """The capabilities that the driver has and its profile denies."""
+        return sorted({name for one in outcome
+                       for name in one.facts.contradictions})
 
     def end(self, logs: pathlib.Path) -> list[str]:
         """Remove all that this has made.
@@ -355,7 +353,6 @@ class Driver(_Elsewhere):
             recorder)
 
     def contradictions(self, outcome: Iterable[results.Result]) -> list[str]:
-        return [f'the profile denies {name}, which the driver plainly has'
-                for name in sorted(self.profile.denied)
+        return [name for name in sorted(self.profile.denied)
                 if self._capabilities.get(name)]
 

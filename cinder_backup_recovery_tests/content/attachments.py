@@ -29,6 +29,7 @@ from oslo_concurrency import processutils
 from oslo_config import cfg
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import resources as test_resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
@@ -155,7 +156,7 @@ class AttachmentContent(access.VolumeContent):
         """
         with self.resources.story.step(
                 f'write generation {layout.generation} into volume '
-                f'{volume_id}'), \
+                f'{volume_id}', facts.WRITE), \
                 self._device(volume_id, write=True) as device:
             self._check_size(volume_id, device, layout, 'before')
             device.seek(0)

@@ -22,6 +22,7 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
@@ -88,7 +89,8 @@ class ImageContent(access.VolumeContent):
         resources.ledger.require(clients.VOLUME, [volume_id])
         with resources.story.step(
                 f'write generation {layout.generation} into volume '
-                f'{volume_id}'), self._image(layout) as image_id:
+                f'{volume_id}', facts.WRITE), \
+                self._image(layout) as image_id:
             # The status is downloading before the request is answered.
             resources.api.reimage(volume_id, image_id)
             waiters.wait_for_status(

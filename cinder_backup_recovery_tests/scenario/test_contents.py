@@ -16,6 +16,7 @@ from tempest import config
 from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
@@ -58,7 +59,8 @@ class TextVolumeTest(base.RecoveryScenario):
         self.import_all([self.full])
         self.resources.restore(self.full.backup_id, target_id)
         with self.story.step(f'each of the {larger.size_bytes} bytes of '
-                             f'volume {target_id} is the right one'):
+                             f'volume {target_id} is the right one',
+                             facts.COMPARE):
             rest = larger
             if not (CONF.cinder_backup_recovery_feature_enabled.
                     restore_keeps_excess):

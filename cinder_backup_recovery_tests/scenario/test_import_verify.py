@@ -29,6 +29,8 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
+from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
@@ -82,10 +84,8 @@ class DamageScenario(stores.StoreScenario):
         found = [one for one in wanted
                  if levels.index(one.level) <= levels.index(level)]
         if not found:
-            raise self.skipException(
-                'backup_store has no such damage' if not wanted else
-                f'[cinder_backup_recovery_feature_enabled] '
-                f'import_verify_level is {level}')
+            raise (features.skip('import_verify_level', level) if wanted else
+                   self.skipException('backup_store has no such damage'))
         return found
 
     def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
@@ -138,20 +138,27 @@ class DamageScenario(stores.StoreScenario):
             ('available', 'error'), self.patience,
             timeout=self.patience.backup)
 
-    def check_refused(self, link: base.Link, names: Iterable[str]
+    def check_refused(self, link: base.Link, names: Iterable[str],
+                      victim: base.Link, damage: stores_base.Damage
                       ) -> str | None:
         """Import what is damaged.
 
         :param link: the backup
         :param names: what of it is damaged, of which the reason must name
             one, if there are any
+        :param victim: the backup that is damaged, it or its parent
+        :param damage: how
         :returns: what is wrong with what came of it, None if nothing is
         """
-        with self.story.step(f'import {link.what} {link.backup_id}'):
+        with self.story.step(f'import {link.what} {link.backup_id}',
+                             facts.IMPORT):
             view = self.ends(link)
         reason = waiters.reasons(self.cloud, clients.BACKUP, link.backup_id,
                                  view)
-        if view['status'] != 'error':
+        refused = view['status'] == 'error'
+        self.story.facts.answers.append(facts.Answer(
+            victim.what, damage.name, link.what, reason if refused else None))
+        if not refused:
             return f'the import of {link.what} says that it is available'
         with self.story.step(f'it ends in an error: {reason}'):
             pass
@@ -187,7 +194,7 @@ class DamageScenario(stores.StoreScenario):
                     problem = self.check_refused(link, [
                         *plan.names,
                         *([] if link is victim or not plan.names else
-                          ['parent'])])
+                          ['parent'])], victim, damage)
                     if problem:
                         wrong.append(f'{victim.what} with {damage.name}: '
                                      f'{problem}')

@@ -26,6 +26,7 @@ import unittest
 
 import fixtures
 
+from cinder_backup_recovery_tests import facts
 from local_cloud import backups
 from local_cloud import fixture
 from local_cloud import state as cloud_state
@@ -39,9 +40,6 @@ _ROOT = pathlib.Path(__file__).parents[2]
 # A healthy cloud of this size takes seconds. A faulty one may never come to
 # an end, and is not waited for as long as somebody else's.
 _PATIENCE = {'wait_timeout': 60, 'backup_timeout': 60, 'restore_timeout': 90}
-# What the suite says where it does not begin.
-_REFUSALS = tuple(f'cinder_backup_recovery_tests.exceptions.{name}: '
-                  for name in ('InvalidConfiguration', 'NotInLedger'))
 
 
 class FaultyCloud:
@@ -179,29 +177,29 @@ def _session(path: pathlib.Path, name: str
         # Also while the class is set up: a cloud has its defects all the
         # time. Only that a test has found it by then is not said.
         with switch.on(path, name):
-            try:
-                classes.use(type(case))
-            except unittest.SkipTest as skip:
-                return 'skipped', str(skip), time.monotonic() - begin
-            except Exception as error:
-                return ('broken', f'no set-up: {_line(error)}',
+            classes.use(type(case))
+            problem = case.class_problem
+            if problem and not isinstance(problem, unittest.SkipTest):
+                return ('broken', f'no set-up: {_line(problem)}',
                         time.monotonic() - begin)
-            return judged(processes.ask(case, time.monotonic))
+            return judged(case)
 
     yield answer
     with contextlib.suppress(Exception):
         classes.end()
 
 
-def judged(answer: processes.Answer) -> processes.Answer:
-    """Take a refusal to touch the cloud for no kill.
+def judged(case: Any) -> processes.Answer:
+    """Run a test, and take what the kit refuses for no kill.
 
-    :param answer: what a test said
+    :param case: the test
     """
-    how, reason, seconds = answer
-    return ('broken' if reason.startswith(_REFUSALS) else how, reason,
-            seconds)
+    refusals: list[facts.Refusal | None] = []
+    case.addOnException(
+        lambda exc_info: refusals.append(facts.Refusal.of(exc_info[1])))
+    how, reason, seconds = processes.ask(case, time.monotonic)
+    return 'broken' if any(refusals) else how, reason, seconds
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]

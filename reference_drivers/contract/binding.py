@@ -26,6 +26,7 @@ import unittest
 
 from oslo_utils import importutils
 import testtools
+from testtools import content
 
 from reference_drivers import hooks
 from reference_drivers.contract import base
@@ -277,6 +278,8 @@ class _Bound:
         setattr(self, self._testMethodName, _heard(method))
         if not (self.binding.verifies or
                 hasattr(recovery.RecoveryContract, self._testMethodName)):
+            self.addDetail('facts', content.json_content(
+                {'lacks': 'import_verify'}))
             raise unittest.SkipTest(LACKS_VERIFY)
         super().setUp()  # type: ignore[misc]
         self.addCleanup(tidy, self.cinder)

@@ -21,6 +21,7 @@ from unittest import mock
 
 import testtools
 
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import document
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import page
@@ -108,31 +109,36 @@ def make(fails=False):
                 for uuid, names in level.tests.items() for name in names]
     outcome = [results.Result(
         test_id, results.Status.PASS, 3.5 + number % 7,
-        story=f'   1.3 s  create volume backup-recovery-ba825bb5-volume-1\n'
-              f'   0.9 s  import full backup {_UUID}\n'
-              f'   0.0 s  it ends in an error: fail_reason: Invalid backup: '
-              f'object {_OBJECT}_metadata is missing\n'
-              f'   1.1 s  while full backup has this damage: metadata changed'
+        facts=facts.Facts(
+            steps=[facts.Step('create volume backup-recovery-ba825bb5-'
+                              'volume-1', 1.3),
+                   facts.Step(f'import full backup {_UUID}', 0.9)],
+            answers=[facts.Answer(
+                'full backup', 'metadata changed', 'full backup',
+                f'fail_reason: Invalid backup: object {_OBJECT}_metadata is '
+                f'missing')])
     ) for number, test_id in enumerate(required)]
     outcome[2] = results.Result(
-        required[2], results.Status.KNOWN, 1, f'known defect x: {_UUID}')
+        required[2], results.Status.KNOWN, 1, facts=facts.Facts(
+            defect=facts.Defect('x', _UUID, False, 'it shows')))
     if fails:
         outcome[0] = results.Result(
             required[0], results.Status.FAIL, 60.5,
             f'Traceback:\n  File "x.py"\nAssertionError: <script>throw 1'
-            f'</script>{"x" * 500}', '   1.0 s  compare: failed',
-            requests=(f'21:05:11 500 GET http://127.0.0.1:1/{"a" * 200}',))
+            f'</script>{"x" * 500}',
+            facts.Facts(steps=[facts.Step('compare', 1.0, failed=True)]),
+            (results.Request('21:05:11', 500, 'GET',
+                             f'http://127.0.0.1:1/{"a" * 200}'),))
         outcome[1] = results.Result(required[1], results.Status.ERROR, 2,
                                     'its worker ended before the test did')
         outcome[3] = results.Result(required[3], results.Status.SKIP, 0,
                                     'no Nova')
         del outcome[4:20]
-    verdict = results.judge(required, outcome, manifest=manifest)
-    return page.render(document.build(required, outcome, verdict, manifest, {
+    return page.render(document.build(required, outcome, manifest, {
         'backup': 'vendor.drivers.backup.with.a.long.name.VendorBackupDriver',
         'versions': {'cinder': '29.0.0', 'keystone': '30.0.0'},
         'seconds': 392.2, 'denied': ['nothing'] if fails else [],
-        'contradictions': ['it has one'] if fails else [],
+        'contradictions': ['import_verify'] if fails else [],
         'configuration': {'tempest.conf': {'cinder_backup_recovery': {
             'database_connection': f'mysql+pymysql://cinder:***@{_UUID}/c',
             'an_option_with_a_name_that_is_rather_long_for_a_phone': ''}}},
@@ -234,7 +240,7 @@ class PageInBrowserTest(testtools.TestCase):
         for part in ('error', 'What is in the way', 'What went wrong',
                      'AssertionError: <script>throw 1</script>',
                      '500 GET http://127.0.0.1:1/', 'compare: failed',
-                     'not run', 'it has one'):
+                     'not run', 'It plainly has: import_verify'):
             self.assertIn(part, text)
 
     def test_these_checks(self):

@@ -22,6 +22,7 @@ import sys
 
 import fixtures
 
+from cinder_backup_recovery_tests.certification import document
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import runner
@@ -41,14 +42,20 @@ import testtools
 from tempest.lib import decorators
 from testtools import content
 from testtools import content_type
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import known_defects
+from cinder_backup_recovery_tests import story
 
 
 class Base(testtools.testcase.WithAttributes, testtools.TestCase):
     """What they share."""
 
-    def tell(self, *lines):
-        self.addDetail('story', content.text_content('\\n'.join(lines)))
+    def setUp(self):
+        super().setUp()
+        self.story = story.Story()
+        self.facts = self.story.facts
+        for name, detail in self.story.details().items():
+            self.addDetail(name, detail)
 
 
 class RecordTest(Base):
@@ -56,12 +63,14 @@ class RecordTest(Base):
 
     @decorators.idempotent_id('00000000-0000-4000-8000-000000000001')
     def test_told(self):
-        self.tell('   0.1 s  create volume v', '   2.0 s  and it is right')
+        self.facts.steps += [facts.Step('create volume v', 0.1, facts.CREATE),
+                             facts.Step('and it is right', 2.0)]
 
     @decorators.idempotent_id('00000000-0000-4000-8000-000000000002')
     def test_known(self):
         with known_defects.expected(
-                self, ['import-negative-size'], 'import-negative-size'):
+                self, self.facts, ['import-negative-size'],
+                'import-negative-size'):
             self.fail('more quota than before')
 
 
@@ -70,24 +79,24 @@ class VerifyTest(Base):
 
     @decorators.idempotent_id('00000000-0000-4000-8000-000000000003')
     def test_damaged(self):
-        uuid = '95768a00-5e36-4c0d-a19c-2b1e5d5a691f'
-        self.tell(
-            f'   0.5 s  import full backup {uuid}',
-            '   0.0 s  it ends in an error: fail_reason: Invalid backup: '
-            'object x/metadata is missing',
-            '   1.1 s  while full backup has this damage: metadata missing',
-            f'   0.5 s  import incremental backup {uuid}',
-            f'   0.4 s  import full backup {uuid}',
-            '   0.0 s  it ends in an error: fail_reason: <b>no</b>',
-            '   1.1 s  while full backup has this damage: chunk empty')
+        full, child = 'full backup', 'incremental backup'
+        self.facts.steps.append(facts.Step('import full backup', 0.5))
+        self.facts.answers += [
+            # As Cinder keeps it, with the end of a line in it.
+            facts.Answer(full, 'metadata missing', full,
+                         'Invalid backup:\\nobject x/metadata is missing'),
+            facts.Answer(full, 'chunk empty', child, None),
+            facts.Answer(full, 'chunk empty', full, '<b>no</b>')]
 
     @decorators.idempotent_id('00000000-0000-4000-8000-000000000004')
     def test_maybe(self):
         if not os.environ.get('REPORT_FAILS'):
             return
-        self.tell('   0.1 s  create volume v', '   0.2 s  compare: failed')
+        self.facts.steps += [facts.Step('create volume v', 0.1),
+                             facts.Step('compare', 0.2, failed=True)]
         secrets = [os.environ[name] for name in sorted(os.environ)
                    if name.startswith('PLANTED_')]
+        self.facts.steps += [facts.Step(one) for one in secrets]
         self.addDetail('pythonlogging', content.text_content(
             '2026-11-22 21:05:11,214 1 INFO     [tempest.lib.common.'
             'rest_client] Request (VerifyTest:test_maybe): 500 GET '
@@ -180,9 +189,12 @@ class SmallReport(fixtures.Fixture):
                          recorder=files.recorder())
         run(lambda test_id: None, lambda result: print(result))
         files.clean_logs()
-        files.write(
-            required, run.results, manifest(), backup='vendor',
-            versions={'cinder': '29.0.0'}, seconds=12.5)
+        files.write(document.build(
+            required, [files.clean(result) for result in run.results],
+            manifest(), {
+                'backup': 'vendor', 'versions': {'cinder': '29.0.0'},
+                'configuration': files.configuration, 'seconds': 12.5,
+            }), manifest())
 
     def copy(self, target):
         """A copy of the report, to be changed.

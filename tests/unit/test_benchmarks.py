@@ -13,6 +13,7 @@
 """The benchmarks' arithmetic and command line; nothing is timed."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -39,6 +40,7 @@ from benchmarks import steps
 from benchmarks import suite
 from benchmarks import swift
 from benchmarks import verification
+from cinder_backup_recovery_tests import facts
 
 MIB = results.MIB
 
@@ -669,9 +671,13 @@ class SwiftTest(testtools.TestCase):
             presence.table([listed(1000, 5, 2)]).splitlines()[3].split())
 
 
-def of_test(name, seconds, *story):
-    return {'id': f'a.{name}[id-1]', 'seconds': seconds, 'story': [
-        f'{spent:6.1f} s  {text}' for spent, text in story]}
+def of_test(name, seconds, *steps):
+    return {'id': f'a.{name}[id-1]', 'seconds': seconds, 'steps': [
+        dataclasses.asdict(one) for one in steps]}
+
+
+def step(seconds, kind, set_up=False):
+    return facts.Step('x', seconds, kind, set_up=set_up)
 
 
 MOUNTS = """\
@@ -714,15 +720,13 @@ class NfsTest(testtools.TestCase):
 class SuiteTest(testtools.TestCase):
     """Where a wrong share would send who wants to make the suite faster."""
 
-    BACKUP = (8.0, 'make full backup b of volume v')
+    SET_UP = step(8.0, facts.FULL, True), step(0.1, facts.EXPORT, True)
     REPORT = [
-        of_test('Many.test_a', 5.0, BACKUP, (0.1, 'export the record of b'),
-                (4.0, 'restore backup b to a new volume')),
-        of_test('Many.test_b', 9.0, BACKUP, (0.1, 'export the record of b'),
-                (2.0, 'import backup b from its record'),
-                (4.0, 'restore backup b to a new volume')),
-        of_test('One.test_c', 1.0, (3.0, 'make incremental backup c of'),
-                (0.5, 'cinder-backup is killed')),
+        of_test('Many.test_a', 5.0, SET_UP[0], step(4.0, facts.RESTORE)),
+        of_test('Many.test_b', 9.0, *SET_UP, step(2.0, facts.IMPORT),
+                step(4.0, facts.RESTORE)),
+        of_test('One.test_c', 1.0, step(3.0, facts.INCREMENTAL, True),
+                step(0.5, '')),
         of_test('One.test_d', 0.0)]
 
     def test_a_class_counts_once(self):
@@ -735,8 +739,8 @@ class SuiteTest(testtools.TestCase):
 
     def test_kinds(self):
         found = suite.kinds(suite.spent(self.REPORT))
-        self.assertEqual((1, 8.0), found[suite.FULL])
-        self.assertEqual((2, 8.0), found[suite.RESTORE])
+        self.assertEqual((1, 8.0), found[facts.FULL])
+        self.assertEqual((2, 8.0), found[facts.RESTORE])
         # 26.1 seconds in all.
         self.assertEqual((1, 5.0), found['all else'])
 
@@ -747,9 +751,6 @@ class SuiteTest(testtools.TestCase):
             [(one.measured, one.met)
              for one in suite.verdicts(found, (4.0, 1.0, 2.0))])
 
-    def test_a_line_that_is_no_step(self):
-        self.assertEqual(suite.Step('all else', 0.0), suite.step('what?'))
-
     def write(self, content):
         room = self.useFixture(fixtures.TempDir()).path
         with open(os.path.join(room, 'results.json'), 'w') as stream:
@@ -758,13 +759,16 @@ class SuiteTest(testtools.TestCase):
         return room
 
     def test_no_report(self):
-        good = {'schema': 1, 'seconds': 1.0, 'tests': []}
+        good = {'schema': 2, 'seconds': 1.0, 'tests': []}
+        odd = dataclasses.asdict(step(1.0, 'odd'))
         for content, reason in (
-                ('{', 'is not JSON'), ([], 'schema 1'),
-                ({**good, 'schema': 2}, 'schema 1'),
-                ({'schema': 1}, 'verify-report'),
+                ('{', 'is not JSON'), ([], 'schema 2'),
+                ({**good, 'schema': 1}, 'schema 2'),
+                ({'schema': 2}, 'verify-report'),
                 ({**good, 'tests': [{'id': 'a', 'seconds': 'much',
-                                     'story': []}]}, 'verify-report'),
+                                     'steps': []}]}, 'verify-report'),
+                ({**good, 'tests': [{'id': 'a', 'seconds': 1,
+                                     'steps': [odd]}]}, 'verify-report'),
                 (good, 'no backup and no restore')):
             code, _, errors = run(suite, self.write(content))
             self.assertEqual(3, code, content)
@@ -773,7 +777,7 @@ class SuiteTest(testtools.TestCase):
         self.assertIn('No such file', run(suite, '/nowhere')[2])
 
     def test_report(self):
-        room = self.write({'schema': 1, 'seconds': 20.0, 'backup': 'swift',
+        room = self.write({'schema': 2, 'seconds': 20.0, 'backup': 'swift',
                            'verdict': 'certified', 'tests': self.REPORT})
         path = os.path.join(room, 'suite.json')
         code, out, errors = run(suite, room, '--tests', 1, '--json', path)

@@ -29,6 +29,8 @@ import fixtures
 import testtools
 from testtools import matchers
 
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
@@ -39,6 +41,20 @@ from cinder_backup_recovery_tests.certification import runner
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 PACKAGE = 'small_suite'
+# What hands over facts as the real tests do.
+TOLD = '''
+    from cinder_backup_recovery_tests import base
+
+    class Told(testtools.TestCase):
+        _record_exception = base.BackupRecoveryTest._record_exception
+
+        def setUp(self):
+            super().setUp()
+            self.story = base.recovery_story.Story()
+            for name, detail in self.story.details().items():
+                self.addDetail(name, detail)
+            self.addOnException(self._record_exception)
+    '''
 # Stands in for the program of the local cloud.
 CLOUD = '''\
 import json, os, pathlib, shutil, sys
@@ -107,8 +123,7 @@ class JudgeTest(testtools.TestCase):
 
     def test_nothing_ran(self):
         code, reasons = self._judge(good=[])
-        self.assertEqual(2, code)
-        self.assertEqual(3, len(reasons))
+        self.assertEqual((2, ['3 of 3 tests did not run']), (code, reasons))
 
     def test_failed(self):
         self.assertEqual(
@@ -122,9 +137,10 @@ class JudgeTest(testtools.TestCase):
 
     def test_a_known_defect(self):
         """It is none of the driver's, and it is said."""
-        known = result('B.test_3', KNOWN, 'known defect x: y\nTraceback')
+        known = result('B.test_3', KNOWN, facts=facts.Facts(
+            defect=facts.Defect('x', 'y', False, 'Traceback')))
         self.assertEqual((0, []), self._judge(known))
-        self.assertEqual({'known defect x: y': ['B.test_3']},
+        self.assertEqual({'x': ['B.test_3']},
                          results.known([*self.GOOD, known]))
 
     def test_skipped(self):
@@ -132,8 +148,10 @@ class JudgeTest(testtools.TestCase):
                          self._judge(result('B.test_3', SKIP, 'no Nova')))
 
     def test_missing(self):
-        self.assertEqual((2, [f'{PACKAGE}.test_x.B.test_3 did not run']),
-                         self._judge())
+        self.assertEqual((2, ['1 of 3 tests did not run']), self._judge())
+        self.assertEqual(
+            (f'{PACKAGE}.test_x.B.test_3',),
+            results.judge(self.REQUIRED, self.GOOD).missing)
 
     def test_interrupted(self):
         code, reasons = self._judge(interrupted=True)
@@ -151,7 +169,7 @@ class JudgeTest(testtools.TestCase):
                     result('A.test_1', FAIL, 'f'),
                     result('A.test_2', ERROR, 'e')]
         self.assertEqual(
-            (3, ['A.test_2 is broken: e', 'A.test_1 failed: f']),
+            (3, ['A.test_2: error: e', 'A.test_1 failed: f']),
             self._judge(*outcomes, good=[]))
         self.assertEqual((1, ['A.test_1 failed: f']),
                          self._judge(*outcomes[:2], good=[]))
@@ -163,7 +181,7 @@ class JudgeTest(testtools.TestCase):
                                  0.0, 'lacks it')
         self.assertEqual(
             (2, ['A (setUpClass) was skipped: lacks it',
-                 f'{PACKAGE}.test_x.B.test_3 did not run']),
+                 '1 of 3 tests did not run']),
             self._judge(skipped, good=[]))
 
     def test_a_tear_down_does_not_stand_for_tests(self):
@@ -174,9 +192,10 @@ class JudgeTest(testtools.TestCase):
         self.assertFalse(torn.covers(self.REQUIRED[2]))
 
     def test_a_wrong_configuration_once(self):
-        wrong = [results.Result(f'setUpClass ({PACKAGE}.test_x.{name})',
-                                ERROR, 0.0, 'no database', '', True)
-                 for name in 'AB']
+        wrong = [results.Result(
+            f'setUpClass ({PACKAGE}.test_x.{name})', ERROR, 0.0, 'Traceback',
+            facts.Facts(refusals=[facts.Refusal('X', 'no database', True)]))
+            for name in 'AB']
         self.assertEqual((3, ['no database']), self._judge(*wrong, good=[]))
 
     def test_similar_names_of_classes(self):
@@ -208,7 +227,7 @@ class SuiteTestCase(testtools.TestCase):
             'import os, signal, sys, time\nimport testtools\n'
             'from cinder_backup_recovery_tests import exceptions\n'
             'from cinder_backup_recovery_tests import known_defects\n' +
-            textwrap.dedent(text))
+            textwrap.dedent(TOLD) + textwrap.dedent(text))
 
     def environment(self):
         directory = self.temporary / 'tmp'
@@ -238,10 +257,11 @@ class SuiteTestCase(testtools.TestCase):
 class RunnerTest(SuiteTestCase):
     def test_every_status(self):
         self.write('''
-            class A(testtools.TestCase):
+            class A(Told):
                 def test_pass(self):
-                    self.addDetail('story', testtools.content.text_content(
-                        'first\\nsecond'))
+                    for name in 'first', 'second':
+                        with self.story.step(name):
+                            pass
 
                 def test_fail(self):
                     self.fail('not equal')
@@ -262,7 +282,8 @@ class RunnerTest(SuiteTestCase):
 
                 def known(self, declared, shows):
                     with known_defects.expected(
-                            self, declared, 'import-negative-size'):
+                            self, self.story.facts, declared,
+                            'import-negative-size'):
                         self.assertFalse(shows)
 
                 def test_declared(self):
@@ -285,14 +306,18 @@ class RunnerTest(SuiteTestCase):
              'A.test_not_declared': FAIL, 'A.test_gone': FAIL,
              'A.test_cured': PASS},
             {name: r.status for name, r in found.items()})
-        self.assertThat(found['A.test_declared'].defect,
-                        testtools.matchers.StartsWith(
-                            'known defect import-negative-size: '))
+        defect = found['A.test_declared'].facts.defect
+        self.assertEqual(('import-negative-size', False),
+                         (defect.name, defect.driver))
+        # How it looked is in the report, and not in the stream only.
+        self.assertIn('True is not false', defect.seen)
         self.assertIn('add it to [cinder_backup_recovery] known_defects',
                       found['A.test_not_declared'].reason)
         self.assertIn('remove it from [cinder_backup_recovery] known_defects',
                       found['A.test_gone'].reason)
-        self.assertEqual('first\nsecond', found['A.test_pass'].story)
+        self.assertEqual(
+            ['first', 'second'],
+            [step.what for step in found['A.test_pass'].facts.steps])
         self.assertEqual('lacks it', found['A.test_skip'].reason)
         self.assertThat(found['A.test_fail'].reason.strip(),
                         testtools.matchers.EndsWith('not equal'))
@@ -369,8 +394,8 @@ class RunnerTest(SuiteTestCase):
         self.assertEqual({'A.test_1': PASS, 'A.test_2': ERROR},
                          {name: r.status for name, r in found.items()})
         verdict = results.judge(self.required, self.seen)
-        self.assertEqual((3, ('A.test_2 is broken: its worker ended before '
-                              'the test did',)),
+        self.assertEqual((3, ('A.test_2: error: its worker ended before the '
+                              'test did',)),
                          (verdict.code, verdict.reasons))
 
     def test_a_crash_between_tests(self):
@@ -451,6 +476,60 @@ class RunnerTest(SuiteTestCase):
         self.assertEqual(
             ['DatabaseUnreachable says so', 'InvalidConfiguration says so',
              'NotCinderDatabase says so'], sorted(verdict.reasons))
+
+    def test_refusals_of_the_kit(self):
+        """They say nothing of the driver, wherever they come from."""
+        names = sorted(
+            name for name, kind in vars(exceptions).items()
+            if isinstance(kind, type) and
+            issubclass(kind, exceptions.KitError) and not kind.configuration)
+        self.assertIn('NotInLedger', names)
+        self.write('''
+            class A(Told):
+                @classmethod
+                def tearDownClass(cls):
+                    super().tearDownClass()
+                    raise exceptions.StoreFailed('torn\\nin two')
+
+                def test_clean_up(self):
+                    self.addCleanup(self.refuse, 'StoreRefused')
+
+                def test_driver(self):
+                    raise exceptions.ResourceFailed('the driver')
+
+                def refuse(self, name):
+                    raise getattr(exceptions, name)(f'{name} x\\nand y')
+            ''' + ''.join(f'''
+                def test_{name}(self):
+                    self.refuse('{name}')
+            ''' for name in names))
+        found = self.run_suite()
+        self.assertEqual(
+            {'A.test_driver': FAIL, 'A.test_clean_up': ERROR,
+             'A (tearDownClass)': ERROR,
+             **{f'A.test_{name}': ERROR for name in names}},
+            {name: r.status for name, r in found.items()})
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual(3, verdict.code)
+        for line in ('A.test_NotInLedger: error: NotInLedger x and y',
+                     'A.test_clean_up: error: StoreRefused x and y',
+                     'A.test_driver failed: cinder_backup_recovery_tests.'
+                     'exceptions.ResourceFailed: the driver'):
+            self.assertIn(line, verdict.reasons)
+
+    def test_a_configuration_of_two_lines(self):
+        self.write('''
+            class A(Told):
+                def test_1(self):
+                    raise exceptions.InvalidConfiguration('no\\nledger')
+
+                def test_2(self):
+                    raise exceptions.InvalidConfiguration('no\\nledger')
+            ''')
+        self.run_suite()
+        verdict = results.judge(self.required, self.seen)
+        self.assertEqual((3, ('no ledger',)),
+                         (verdict.code, verdict.reasons))
 
     def test_pattern(self):
         self.write('''
@@ -648,10 +727,11 @@ class ProgramTest(SuiteTestCase):
 
     def test_certified_with_a_known_defect(self):
         self.write('''
-            class A(testtools.TestCase):
+            class A(Told):
                 def test_1(self):
                     with known_defects.expected(
-                            self, ['import-negative-size'],
+                            self, self.story.facts,
+                            ['import-negative-size'],
                             'import-negative-size'):
                         self.fail('more quota than before')
             ''')
@@ -666,7 +746,8 @@ class ProgramTest(SuiteTestCase):
         self.assertEqual('known', document['tests'][0]['status'])
         defect, = document['known_defects']
         self.assertEqual(['A.test_1'], defect['tests'])
-        self.assertIn(line, defect['defect'])
+        self.assertEqual('import-negative-size', defect['name'])
+        self.assertIn(defect['defect'], line + out)
 
     def test_failed(self):
         self.write('''
@@ -683,7 +764,8 @@ class ProgramTest(SuiteTestCase):
         code, out, _ = self.local('--regex', 'test_2')
         self.assertEqual(2, code)
         self.assertIn('1 of 2 tests', out)
-        self.assertIn('A.test_1 did not run', out)
+        self.assertIn('1 of 2 tests did not run\n', out)
+        self.assertIn('A.test_1\n', out)
         self.assertEqual('not certifiable', self.document()['verdict'])
 
     def test_filtered_from_many(self):
@@ -694,9 +776,10 @@ class ProgramTest(SuiteTestCase):
               for n in range(10)))))
         code, out, _ = self.local('--regex', 'test_2')
         self.assertEqual(2, code)
-        self.assertEqual(6, out.count(' did not run\n'), out)
-        self.assertIn('and 3 more did not run, which the report names', out)
-        self.assertEqual(9, len(self.document()['reasons']))
+        self.assertIn('9 of 10 tests did not run\n', out)
+        self.assertEqual(6, out.count('    small_suite.test_x.A.'), out)
+        self.assertIn('and 3 more (listed in the report)', out)
+        self.assertEqual(9, len(self.document()['not_run']))
 
     def test_a_pattern_without_a_match_starts_nothing(self):
         code, _, err = self.local('--regex', 'nothing')
@@ -900,7 +983,7 @@ class ProgramTest(SuiteTestCase):
         document = self.document()
         self.assertIn('the run was interrupted', document['reasons'])
         self.assertEqual([('pass', [])], [
-            (t['status'], t['story']) for t in document['tests']])
+            (t['status'], t['steps']) for t in document['tests']])
 
     def test_interrupted_while_the_cloud_starts(self):
         with mock.patch.object(local_cloud.LocalCloud, 'up',

@@ -25,6 +25,7 @@ from unittest import mock
 import fixtures
 import testtools
 
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import progress
 from cinder_backup_recovery_tests.certification import results
 
@@ -54,9 +55,11 @@ class PlainTest(testtools.TestCase):
 
     def test_reasons_and_stories(self):
         self.progress('m.A.test_1').ended(
-            results.Result('m.A.test_1', FAIL, 1, 'why', 'a step'))
-        self.assertEqual('[1/1] fail  A.test_1 (1.0 s)\n    a step\n'
-                         '    why\n', self.out.getvalue())
+            results.Result('m.A.test_1', FAIL, 1, 'why', facts.Facts(
+                steps=[facts.Step('a step', 0.5, failed=True)])))
+        self.assertEqual('[1/1] fail  A.test_1 (1.0 s)\n'
+                         '       0.5 s  a step: failed\n    why\n',
+                         self.out.getvalue())
 
     def test_a_set_up_counts_for_its_tests(self):
         self.progress('m.A.test_1', 'm.A.test_2', 'm.B.test_1').ended(

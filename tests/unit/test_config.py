@@ -237,11 +237,12 @@ class FeaturesTest(testtools.TestCase):
             **{'cinder_backup_recovery_feature_enabled.incremental': False})
         self.assertEqual(
             '[cinder_backup_recovery_feature_enabled] incremental is false',
-            features.missing(conf, ['row_loss_hard', 'incremental']))
+            str(features.missing(conf, ['row_loss_hard', 'incremental'])))
 
     def test_rewriting_needs_reimage_only_with_images(self):
         off = {'cinder_backup_recovery_feature_enabled.reimage': False}
-        self.assertIn('reimage', features.missing(make_conf(**off), [], True))
+        self.assertEqual('reimage', features.lacking(
+            features.missing(make_conf(**off), [], True)))
         self.assertIsNone(features.missing(make_conf(**off), [], False))
         self.assertIsNone(features.missing(make_conf(
             **off, **{'cinder_backup_recovery.content_access': 'attachment'}),
@@ -250,5 +251,5 @@ class FeaturesTest(testtools.TestCase):
     def test_no_backup_at_all(self):
         self.assertEqual(
             '[volume_feature_enabled] backup is false',
-            features.missing(make_conf(
-                **{'volume_feature_enabled.backup': False}), []))
+            str(features.missing(make_conf(
+                **{'volume_feature_enabled.backup': False}), [])))

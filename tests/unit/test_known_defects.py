@@ -17,6 +17,7 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import known_defects
 from local_cloud import backups
 from local_cloud import cinder_defects
@@ -65,7 +66,7 @@ class KnownDefectsTest(testtools.TestCase):
         class Inner(testtools.TestCase):
             def test(self):
                 with known_defects.expected(
-                        self, declared, 'zeros-of-incremental',
+                        self, facts.Facts(), declared, 'zeros-of-incremental',
                         looks=lambda exc: 'zeros' in str(exc)):
                     raise failure
 
@@ -86,4 +87,5 @@ class KnownDefectsTest(testtools.TestCase):
     def test_a_name_that_is_none(self):
         self.assertRaises(
             KeyError,
-            known_defects.expected(self, [], 'no-such').__enter__)
+            known_defects.expected(
+                self, facts.Facts(), [], 'no-such').__enter__)

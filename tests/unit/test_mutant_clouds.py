@@ -29,7 +29,6 @@ from local_cloud import cloud as local_cloud
 from local_cloud import exceptions
 from mutants import matrix
 from mutants import model
-from mutants import processes
 from mutants.clouds import __main__ as program
 from mutants.clouds import catalogue
 from mutants.clouds import running
@@ -176,11 +175,11 @@ class JudgedTest(testtools.TestCase):
                 def test(self):
                     raise error
 
-            return model.Outcome('a', *running.judged(
-                processes.ask(Test('test')))).killed
+            return model.Outcome('a', *running.judged(Test('test'))).killed
 
         self.assertFalse(judge(suite_exceptions.NotInLedger('2 of others')))
         self.assertFalse(judge(suite_exceptions.InvalidConfiguration('no')))
+        self.assertFalse(judge(suite_exceptions.StoreFailed('of\ntwo')))
         self.assertTrue(judge(suite_exceptions.ResourceFailed('error')))
         self.assertTrue(judge(AssertionError('NotInLedger')))
 

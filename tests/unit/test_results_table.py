@@ -25,17 +25,19 @@ from cinder_backup_recovery_tests.certification import table
 
 _PACKAGE = 'cinder_backup_recovery_tests'
 _LOSS = 'scenario.test_row_loss.FullBackupRowLossTest'
+_DEFECT = {'name': 'x', 'what': 'it is', 'driver': False, 'seen': 'wrong'}
 _DAMAGE = 'scenario.test_import_verify.DamagedBackupTest'
 
 
 def test(cls, name, status='pass', reason=''):
     return {'id': f'{_PACKAGE}.{cls}.{name}[id-1,smoke]', 'status': status,
-            'reason': reason, 'seconds': 1.0, 'story': ['  0.1 s  a step']}
+            'reason': reason, 'seconds': 1.0,
+            'steps': [{'what': 'a step', 'seconds': 0.1}]}
 
 
 def set_up(cls, status, reason, what='setUpClass'):
     return {'id': f'{what} ({_PACKAGE}.{cls})', 'status': status,
-            'reason': reason, 'seconds': 0.0, 'story': []}
+            'reason': reason, 'seconds': 0.0}
 
 
 class SuiteTest(testtools.TestCase):
@@ -113,9 +115,9 @@ class TableTest(testtools.TestCase):
         """Each test once, also those that a set-up kept from running."""
         first = self.report(
             test(_LOSS, 'test_a'), test(_LOSS, 'test_b'),
-            test(_LOSS, 'test_c', 'known', 'known defect x: it is\nwrong'),
-            set_up(_DAMAGE, 'skip',
-                   'DamagedBackupTest: [features] import_verify is false'))
+            {**test(_LOSS, 'test_c', 'known', 'Traceback\nwrong'),
+             'defect': _DEFECT},
+            set_up(_DAMAGE, 'skip', '[features] import_verify is false'))
         second = self.report(
             test(_LOSS, 'test_a', 'fail', 'Traceback\nError: no `data`_\n'),
             test(_LOSS, 'test_b'),
@@ -168,9 +170,10 @@ class TableTest(testtools.TestCase):
         """It makes the same table again."""
         path = self.report(
             test(_LOSS, 'test_a', 'fail', 'Traceback\nError: no data\n\n'),
-            test(_LOSS, 'test_b', 'known', 'known defect x: it is\nwrong'),
+            {**test(_LOSS, 'test_b', 'known', 'Traceback\nwrong'),
+             'defect': _DEFECT},
             test(_LOSS, 'test_c'),
-            set_up(_DAMAGE, 'skip', 'DamagedBackupTest: not asked for'))
+            set_up(_DAMAGE, 'skip', 'not asked for'))
         target = self.directory / 'some' / 'place'
         code, out, err = self.program('--condense', target, path)
         self.assertEqual((0, ''), (code, err))

@@ -1,0 +1,177 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""What a test hands over as data, for programs that judge a run.
+
+It is attached to the test's result as JSON, under the name :data:`DETAIL`.
+Text for people is made from it; nobody reads that text again.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from cinder_backup_recovery_tests import exceptions
+
+#: The name of the attachment.
+DETAIL = 'facts'
+
+# Kinds of steps whose time is of interest.
+FULL, INCREMENTAL, RESTORE = 'full backup', 'incremental backup', 'restore'
+IMPORT, EXPORT, COMPARE = 'import', 'export', 'compare every byte'
+WRITE, CREATE = 'write', 'create a volume'
+KINDS = (FULL, INCREMENTAL, RESTORE, IMPORT, EXPORT, COMPARE, WRITE, CREATE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step of a recovery.
+
+    :ivar what: what was done, in a few words, with the ids
+    :ivar seconds: how long it took
+    :ivar kind: one of KINDS, or empty
+    :ivar failed: whether it ended in an exception
+    :ivar set_up: whether it is of the set-up of the test's class, whose
+        seconds are not the test's
+    """
+
+    what: str
+    seconds: float = 0.0
+    kind: str = ''
+    failed: bool = False
+    set_up: bool = False
+
+    def __str__(self) -> str:
+        failed = ': failed' if self.failed else ''
+        return f'{self.seconds:6.1f} s  {self.what}{failed}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one import of a damaged backup came to.
+
+    :ivar victim: the backup that was damaged
+    :ivar damage: how
+    :ivar imported: the backup that was imported then
+    :ivar error: the reason of the error that it ended in, None where the
+        damaged backup was taken for a good one
+    """
+
+    victim: str
+    damage: str
+    imported: str
+    error: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Defect:
+    """A known defect that a test met.
+
+    :ivar name: see :mod:`known_defects`
+    :ivar what: what goes wrong, in a sentence
+    :ivar driver: whether it is of the backup driver, and not of Cinder
+    :ivar seen: how it looked in this test
+    """
+
+    name: str
+    what: str
+    driver: bool
+    seen: str
+
+    def __str__(self) -> str:
+        return f'known defect {self.name}: {self.what}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """What the kit refused, or could not do.
+
+    :ivar error: the class of the exception
+    :ivar message: its text
+    :ivar configuration: whether it is the same for each test
+    """
+
+    error: str
+    message: str
+    configuration: bool
+
+    @classmethod
+    def of(cls, exc: BaseException) -> 'Refusal | None':
+        """The refusal that an exception is, None where it is none."""
+        if not isinstance(exc, exceptions.KitError):
+            return None
+        return cls(type(exc).__name__, str(exc), exc.configuration)
+
+    @classmethod
+    def of_traceback(cls, text: str) -> 'Refusal | None':
+        """The refusal that ended the clean-up of a class.
+
+        A class has no attachments. Python writes the class of an exception
+        before its text, with its module, at the beginning of a line.
+
+        :param text: the traceback
+        """
+        mark = f'{exceptions.__name__}.'
+        for line in reversed(text.splitlines()):
+            name, _, message = line.removeprefix(mark).partition(': ')
+            kind = getattr(exceptions, name, None)
+            if line.startswith(mark) and isinstance(kind, type):
+                return (cls(name, message, kind.configuration)
+                        if issubclass(kind, exceptions.KitError) else None)
+        return None
+
+
+_LISTS: dict[str, Any] = {
+    'steps': Step, 'answers': Answer, 'refusals': Refusal}
+
+
+@dataclasses.dataclass
+class Facts:
+    """All that one test hands over.
+
+    :ivar steps: what it did, the set-up of its class first
+    :ivar answers: the damages that it tried, and what came of each
+    :ivar lacks: the capability for whose lack it was skipped
+    :ivar defect: the known defect that it met
+    :ivar refusals: what the kit refused in it
+    :ivar contradictions: capabilities that the configuration denies, and
+        that were seen
+    """
+
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    answers: list[Answer] = dataclasses.field(default_factory=list)
+    lacks: str | None = None
+    defect: Defect | None = None
+    refusals: list[Refusal] = dataclasses.field(default_factory=list)
+    contradictions: list[str] = dataclasses.field(default_factory=list)
+
+    def as_document(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> 'Facts':
+        """Read what :meth:`as_document` gave; what is missing is empty.
+
+        :param document: other keys may be in it
+        :raises TypeError: if a field has another form
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        known: dict[str, Any] = {
+            name: document[name] for name in names if name in document}
+        for name, made in _LISTS.items():
+            if name in known:
+                known[name] = [made(**entry) for entry in known[name]]
+        if known.get('defect'):
+            known['defect'] = Defect(**known['defect'])
+        return cls(**known)

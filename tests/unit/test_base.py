@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The base class of the suite's tests."""
+
+import json
+from unittest import mock
+
+import tempest.test
+import testtools
+from testtools.testresult import doubles
+
+from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import facts
+from cinder_backup_recovery_tests import features
+
+
+class ClassProblemTest(testtools.TestCase):
+    """What keeps a class from being set up is a fact of each of its tests."""
+
+    def outcomes(self, problem):
+        class Inner(base.BackupRecoveryTest):
+            def test_1(self):
+                raise AssertionError('ran without a set-up')
+
+            def test_2(self):
+                self.test_1()
+
+        with mock.patch.object(tempest.test.BaseTestCase, 'setUpClass',
+                               side_effect=problem):
+            Inner.setUpClass()
+        result = doubles.ExtendedTestResult()
+        for name in 'test_1', 'test_2':
+            Inner(name).run(result)
+        return [(event[0], event[2], facts.Facts.of(json.loads(b''.join(
+            event[2][facts.DETAIL].iter_bytes()))))
+            for event in result._events if event[0].startswith('add')]
+
+    def test_skip(self):
+        for how, details, found in self.outcomes(features.skip('reimage')):
+            self.assertEqual(('addSkip', 'reimage'), (how, found.lacks))
+            self.assertIn('reimage is false', details['reason'].as_text())
+            self.assertFalse([one for one in details if 'traceback' in one])
+
+    def test_refusal(self):
+        first, second = self.outcomes(exceptions.LedgerCorrupt('line\n2'))
+        for how, _details, found in first, second:
+            self.assertEqual(
+                ('addError', [facts.Refusal('LedgerCorrupt', 'line\n2', True)]
+                 ), (how, found.refusals))
+        # The second one has not the places of the first one in it.
+        self.assertEqual(*(len(one[1]['traceback'].as_text().splitlines())
+                           for one in (first, second)))
+
+    def test_failure(self):
+        for how, _, found in self.outcomes(ValueError('no volume')):
+            self.assertEqual(('addError', facts.Facts()), (how, found))
