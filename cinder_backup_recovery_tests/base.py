@@ -128,9 +128,14 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         try:
             super().setUpClass()
         except Exception as exc:
-            # Tempest has torn down what there was.
             cls.class_problem = exc
             cls.class_traceback = exc.__traceback__
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Tear the class down, once: a failed set-up has done so already."""
+        if cls.class_problem is None:
+            super().tearDownClass()
 
     @classmethod
     def skip_checks(cls) -> None:

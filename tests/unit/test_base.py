@@ -15,7 +15,8 @@
 import json
 from unittest import mock
 
-import tempest.test
+import fixtures
+from oslo_concurrency import lockutils
 import testtools
 from testtools.testresult import doubles
 
@@ -28,6 +29,12 @@ from cinder_backup_recovery_tests import features
 class ClassProblemTest(testtools.TestCase):
     """What keeps a class from being set up is a fact of each of its tests."""
 
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            lockutils, 'get_lock_path',
+            return_value=self.useFixture(fixtures.TempDir()).path))
+
     def outcomes(self, problem):
         class Inner(base.BackupRecoveryTest):
             def test_1(self):
@@ -36,9 +43,10 @@ class ClassProblemTest(testtools.TestCase):
             def test_2(self):
                 self.test_1()
 
-        with mock.patch.object(tempest.test.BaseTestCase, 'setUpClass',
-                               side_effect=problem):
+        with mock.patch.object(Inner, 'skip_checks', side_effect=problem):
             Inner.setUpClass()
+        # As unittest does, for which the set-up was well.
+        Inner.tearDownClass()
         result = doubles.ExtendedTestResult()
         for name in 'test_1', 'test_2':
             Inner(name).run(result)
