@@ -34,6 +34,7 @@ import psutil
 from local_cloud import ceph_packages
 from local_cloud import daemons
 from local_cloud import exceptions
+from local_cloud import loopback
 
 USER = 'cinder'
 """The user of volume and backup drivers."""
@@ -42,12 +43,6 @@ _DAEMONS = ('osd', 'mon')  # in the order in which they are stopped
 _CLIENT = pathlib.Path(__file__).parent / 'inside' / 'ceph_client.py'
 _READY_TIMEOUT = 60
 _GRACE = 10
-
-
-def _port() -> int:
-    with socket.socket() as listener:
-        listener.bind(('127.0.0.1', 0))
-        return listener.getsockname()[1]
 
 
 def _key() -> str:
@@ -98,6 +93,8 @@ class Cluster:
         self.conf = self.directory / 'ceph.conf'
         self.keyring = self.directory / f'ceph.client.{USER}.keyring'
         self._mon_port = port
+        # Holds the port, also while the cluster is stopped.
+        self._kept: socket.socket | None = None
         self._logs = pathlib.Path(logs or directory)
         self._tied = tied
         self._record = self.directory / 'processes.json'
@@ -148,6 +145,9 @@ class Cluster:
         self._write_record({})
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = self._mon_port = None
 
     def _stop_daemons(self) -> None:
         # The OSD first: it tells the monitor that it goes.
@@ -228,7 +228,10 @@ class Cluster:
 
     def _write_conf(self) -> None:
         self._fsid = str(uuid.uuid4())
-        self._mon_host = f'[v2:127.0.0.1:{self._mon_port or _port()}/0]'
+        if self._mon_port is None:
+            self._kept = loopback.reserve()
+            self._mon_port = self._kept.getsockname()[1]
+        self._mon_host = f'[v2:127.0.0.1:{self._mon_port}/0]'
         options: dict[str, Any] = {
             'fsid': self._fsid,
             'mon_host': self._mon_host,

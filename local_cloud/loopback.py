@@ -24,9 +24,31 @@ def listen(port: int = 0) -> socket.socket:
     :returns: a TCP socket that listens, on loopback only
     :raises OSError: somebody else has the port
     """
-    made = socket.create_server((settings.HOST, port), backlog=128)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind((settings.HOST, port))
+        # Named, since a port that the kernel chose for a socket would be lost
+        # when that socket stops listening; see reserve().
+        made = socket.create_server(free.getsockname(), backlog=128)
     # Servers send an answer in several pieces. Without this the second one
     # waits until the client has acknowledged the first, which takes 40
     # milliseconds. Connections have it of the socket that they come from.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
+
+
+def reserve(descriptor: int | None = None) -> socket.socket:
+    """Keep a port for a server that binds it itself.
+
+    It can bind it beside a socket that does not listen, and no other program
+    gets the port in the meantime.
+
+    The socket stops listening here, and not when all copies of its descriptor
+    are closed: whether the process that has started this one still holds one
+    is a matter of time.
+
+    :param descriptor: a socket that listens; that of a free port by default
+    """
+    kept = listen() if descriptor is None else socket.socket(fileno=descriptor)
+    kept.shutdown(socket.SHUT_RDWR)
+    return kept

@@ -31,6 +31,7 @@ import psutil
 
 from local_cloud import daemons
 from local_cloud import exceptions
+from local_cloud import loopback
 
 PACKAGES = ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common')
 """Debian's packages with all that is needed here."""
@@ -136,12 +137,6 @@ def _has_client() -> bool:
         return any(line.split()[-1:] == ['nfs4'] for line in stream)
 
 
-def _port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
-
-
 def write_configuration(directory: pathlib.Path, port: int,
                         shares: Sequence[str]) -> pathlib.Path:
     """Make what a server needs: its configuration, its shares' directories.
@@ -222,6 +217,8 @@ class Server:
         self.directory = pathlib.Path(directory)
         self.shares = tuple(shares)
         self.port = 0
+        # Holds the port, also while the server is stopped.
+        self._kept: socket.socket | None = None
         self._record = self.directory / 'process.json'
         self._child: subprocess.Popen | None = None
 
@@ -255,7 +252,8 @@ class Server:
             raise exceptions.MissingPackage(missing())
         new = not self.port
         if new:
-            self.port = _port()
+            self._kept = loopback.reserve()
+            self.port = self._kept.getsockname()[1]
             write_configuration(self.directory, self.port, self.shares)
         try:
             self._spawn()
@@ -279,6 +277,9 @@ class Server:
         self._record.unlink(missing_ok=True)
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
+            if self._kept is not None:
+                self._kept.close()
+                self._kept, self.port = None, 0
 
     def process(self) -> psutil.Process | None:
         """The running server, or None.

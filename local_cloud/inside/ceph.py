@@ -24,9 +24,9 @@ import sys
 
 from local_cloud import ceph
 from local_cloud import exceptions
+from local_cloud import loopback
 from local_cloud import signals
 from local_cloud import state as cloud_state
-from local_cloud.inside import ports
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     state = cloud_state.State(arguments.root)
     state.load()
-    with ports.reserve(arguments.descriptor) as kept, \
+    with loopback.reserve(arguments.descriptor) as kept, \
             open(ceph.ready_file(state), 'w') as ready:
         cluster = ceph.cluster(state, kept.getsockname()[1])
         try:

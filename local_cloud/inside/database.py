@@ -17,15 +17,15 @@ import sys
 
 from local_cloud import database
 from local_cloud import exceptions
+from local_cloud import loopback
 from local_cloud import state as cloud_state
-from local_cloud.inside import ports
 
 
 def main() -> None:
     root, descriptor = sys.argv[1:]
     state = cloud_state.State(root)
     state.load()
-    kept = ports.reserve(int(descriptor))
+    kept = loopback.reserve(int(descriptor))
     os.set_inheritable(kept.fileno(), True)
     server = database.server(state)
     try:

@@ -15,13 +15,13 @@
 import os
 import sys
 
-from local_cloud.inside import ports
+from local_cloud import loopback
 
 
 def main() -> None:
     descriptors, program = sys.argv[1:]
     # Its own programs bind them; until then, and after, they are nobody's.
-    kept = [ports.reserve(int(one)) for one in descriptors.split(',')]
+    kept = [loopback.reserve(int(one)) for one in descriptors.split(',')]
     for one in kept:
         os.set_inheritable(one.fileno(), True)
     os.execv(program, [program])  # noqa: S606

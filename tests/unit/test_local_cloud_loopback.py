@@ -13,6 +13,7 @@
 """What clients of a local cloud talk to its services through."""
 
 import contextlib
+import os
 import socket
 
 import testtools
@@ -39,3 +40,45 @@ class LoopbackTest(testtools.TestCase):
     def test_port_of_somebody_else(self):
         self.assertRaises(OSError, loopback.listen,
                           self.bound.getsockname()[1])
+
+
+class ReserveTest(testtools.TestCase):
+    """Whoever still holds a copy of the socket, the server gets its port."""
+
+    def setUp(self):
+        super().setUp()
+        self.bound = loopback.listen()
+        self.addCleanup(self.bound.close)
+        self.address = self.bound.getsockname()
+        # The starter keeps its own until it runs again.
+        self.kept = loopback.reserve(os.dup(self.bound.fileno()))
+        self.addCleanup(self.kept.close)
+
+    def listen(self, reuse):
+        made = socket.socket()
+        self.addCleanup(made.close)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        made.bind(self.address)
+        made.listen()
+        return made
+
+    def test_server(self):
+        server = self.listen(1)
+        with (socket.create_connection(self.address),
+              contextlib.closing(server.accept()[0])):
+            pass
+
+    def test_other_programs(self):
+        self.assertRaises(OSError, self.listen, 0)
+        self.bound.close()
+        self.assertRaises(OSError, self.listen, 0)
+
+    def test_nobody_answers_before_the_server(self):
+        self.assertRaises(ConnectionRefusedError, socket.create_connection,
+                          self.address)
+
+    def test_free_port(self):
+        with loopback.reserve() as kept:
+            self.address = kept.getsockname()
+            self.assertRaises(OSError, self.listen, 0)
+            self.listen(1)
