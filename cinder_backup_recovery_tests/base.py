@@ -261,8 +261,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :param looks: whether a failure is how the defect looks
         """
         return known_defects.expected(
-            self, self.story.facts,
-            CONF.cinder_backup_recovery.known_defects, name, shows, looks)
+            self, self.story.facts, recovery_config.declared_defects(CONF),
+            name, shows, looks)
 
     # Content
 

@@ -327,7 +327,16 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "doc/source/reference/known-defects.rst says which there are. A "
              "test that meets one of them ends as an expected failure, and is "
              "shown as one; otherwise it fails. A test fails also when a "
-             "defect of this list does not show any more."),
+             "defect of this list does not show any more. NAME@RELEASE "
+             "declares one where cinder_release is that release, and all the "
+             "defects that cinder_release and backup_driver are known to "
+             "have."),
+    cfg.StrOpt(
+        'cinder_release',
+        default='',
+        help="The release of Cinder that the cloud runs, 2026.2 for one, or "
+             "master. Only known_defects asks for it: without it, an entry "
+             "with a release and the entry all are refused."),
     *BackupStoreOptions,
 ]
 
@@ -547,11 +556,8 @@ def problems(conf: Any) -> Iterable[str]:
             yield ("[cinder_backup_recovery] content_access is image, but "
                    "[cinder_backup_recovery_feature_enabled] image_upload is "
                    "false: no volume could be read")
-    unknown = set(group.known_defects) - set(known_defects.DEFECTS)
-    if unknown:
-        yield (f"[cinder_backup_recovery] known_defects has "
-               f"{', '.join(sorted(unknown))}, but the known names are "
-               f"{', '.join(sorted(known_defects.DEFECTS))}")
+    yield from known_defects.problems(group.known_defects,
+                                      group.cinder_release)
     newest = conf.volume.max_microversion
     try:
         enough = newest and _microversion(newest) >= _microversion(
@@ -562,6 +568,16 @@ def problems(conf: Any) -> Iterable[str]:
         yield (f"[volume] max_microversion is {newest or 'not set'}: the "
                f"tests send {MICROVERSION}, so it must be at least that or "
                f"'latest'")
+
+
+def declared_defects(conf: Any) -> frozenset[str]:
+    """The names of the known defects that the configuration declares.
+
+    :param conf: Tempest's configuration
+    """
+    group = conf.cinder_backup_recovery
+    return known_defects.declared(group.known_defects, group.cinder_release,
+                                  group.backup_driver)
 
 
 def check(conf: Any) -> None:

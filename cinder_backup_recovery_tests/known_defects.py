@@ -21,15 +21,25 @@ hide its return.
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import pathlib
 from typing import Any
+
+import yaml
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 
 OPTION = '[cinder_backup_recovery] known_defects'
+#: Where they are written down.
+TABLE = pathlib.Path(__file__).with_suffix('.yaml')
+#: Stands for all that the table has for a release and a driver.
+ALL = 'all'
+#: The release that is not yet one: the newest of the table is taken for it.
+MASTER = 'master'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +47,17 @@ class Defect:
     """What is wrong in Cinder, for people.
 
     :ivar what: what goes wrong, in one sentence
-    :ivar bug: its number on Launchpad, None where none is known
+    :ivar detail: more of it, in the markup of the manual
     :ivar releases: those that it was seen in
+    :ivar bug: its number on Launchpad, None where none is known
     :ivar drivers: class paths of the backup drivers that have it, or their
-        beginnings; empty where it does not depend on the driver
+        prefixes; empty where it does not depend on the driver
     """
 
     what: str
-    bug: int | None
-    releases: str
+    detail: str
+    releases: tuple[str, ...]
+    bug: int | None = None
     drivers: tuple[str, ...] = ()
 
     @property
@@ -53,59 +65,76 @@ class Defect:
         """The bug's number, or that there is none."""
         return f'LP {self.bug}' if self.bug else 'no number known'
 
+    def of(self, driver: str) -> bool:
+        """Whether a backup driver has it.
 
-# The releases that most of them were seen in.
-_SINCE_2025_1 = '2025.1, 2025.2, 2026.1, 2026.2'
+        :param driver: its class path
+        """
+        return f'{driver}.'.startswith(self.drivers or '')
 
-DEFECTS = {
-    'import-id-without-text': Defect(
-        'the import of a record whose id is null, a list or an object is '
-        'answered with 500',
-        None, _SINCE_2025_1),
-    'import-deep-json': Defect(
-        'the import of a record that is JSON of very many levels is answered '
-        'with 500',
-        None, _SINCE_2025_1),
-    'import-id-not-uuid': Defect(
-        'the import of a record whose id is not a UUID is accepted, and makes '
-        'a row that no request can name if there is a slash in the id',
-        None, _SINCE_2025_1),
-    'import-twice-at-once': Defect(
-        'of two imports of the same record at the same time one is answered '
-        'with 500, and takes away the row that the other one has made',
-        None, _SINCE_2025_1),
-    'import-stays-creating': Defect(
-        'the import of a record with a field of the wrong type leaves the '
-        'backup in status creating for ever, without a reason',
-        None, _SINCE_2025_1),
-    'import-killed-stays-creating': Defect(
-        'a backup whose import was interrupted by the death of cinder-backup '
-        'stays in status creating for ever',
-        None, _SINCE_2025_1),
-    'import-keeps-fail-reason': Defect(
-        'a backup that is imported after a failed import of it was deleted '
-        'is available and still says why the other one failed',
-        None, _SINCE_2025_1),
-    'import-negative-size': Defect(
-        'the import of a record with a negative size is accepted, and gives '
-        'the project more quota than it has',
-        None, _SINCE_2025_1),
-    'import-failed-keeps-quota': Defect(
-        'what a failed import has taken of the quota of backup gigabytes is '
-        'never given back, also when the backup is deleted',
-        None, _SINCE_2025_1),
-    'zeros-of-incremental': Defect(
-        'the restore of an incremental backup to a new volume leaves data of '
-        'its parent where it has zeros, and is called a success',
-        None, '2025.1, 2025.2, 2026.1',
-        tuple(f'cinder.backup.drivers.{name}.'
-              for name in ('gcs', 'nfs', 'posix', 's3', 'swift'))),
-    # Not of Cinder, but of what its users import with.
-    'openstack-import-sent-to-export': Defect(
-        'openstack volume backup record import sends its request to the path '
-        'of the export (openstacksdk 4.22.0), and imports nothing',
-        None, '2026.2'),
-}
+
+def _load() -> dict[str, Defect]:
+    table: dict[str, dict[str, Any]] = yaml.safe_load(
+        TABLE.read_text(encoding='utf-8'))
+    return {name: Defect(
+        entry['what'], entry['detail'], tuple(entry['releases']),
+        entry.get('bug'), tuple(entry.get('drivers', ())))
+        for name, entry in table.items()}
+
+
+DEFECTS = _load()
+#: All releases that the table knows, the oldest first.
+RELEASES = tuple(sorted({release for defect in DEFECTS.values()
+                         for release in defect.releases}))
+
+
+def problems(entries: Iterable[str], release: str) -> Iterator[str]:
+    """Find what is wrong with a declaration.
+
+    :param entries: of the option: NAME, NAME@RELEASE, ``all`` or
+        ``all@RELEASE``
+    :param release: the cloud's, empty where it is not known
+    :returns: one line for each mistake
+    """
+    if release and release not in (MASTER, *RELEASES):
+        yield (f'[cinder_backup_recovery] cinder_release is {release}; known: '
+               f'{", ".join(RELEASES)}, {MASTER}')
+    for entry in entries:
+        name, at, when = entry.partition('@')
+        if name not in (ALL, *DEFECTS):
+            yield (f'{OPTION} has {name}, but the known names are '
+                   f'{", ".join(sorted(DEFECTS))}')
+        elif at and when not in RELEASES:
+            yield (f'{OPTION} has {entry}; known releases: '
+                   f'{", ".join(RELEASES)}')
+        elif at and name != ALL and when not in DEFECTS[name].releases:
+            yield (f'{OPTION} has {entry}, but {name} was seen in '
+                   f'{", ".join(DEFECTS[name].releases)} only')
+        elif (at or name == ALL) and not release:
+            yield (f'{OPTION} has {entry}: set [cinder_backup_recovery] '
+                   f'cinder_release to the release that the cloud runs')
+
+
+def declared(entries: Iterable[str], release: str, driver: str
+             ) -> frozenset[str]:
+    """The names of the defects that a configuration declares.
+
+    :param entries: of the option, in which there are no problems
+    :param release: the cloud's
+    :param driver: the class path of its backup driver
+    """
+    if release == MASTER:
+        release = RELEASES[-1]
+    found: set[str] = set()
+    for entry in entries:
+        name, _, when = entry.partition('@')
+        if when and when != release:
+            continue
+        found |= {one for one, defect in DEFECTS.items()
+                  if release in defect.releases and defect.of(driver)
+                  } if name == ALL else {name}
+    return frozenset(found)
+
 
 _SYMPTOMS = (AssertionError, exceptions.ContentMismatch,
              exceptions.ResourceFailed, exceptions.WaitTimeout)
@@ -120,7 +149,7 @@ def says(words: str) -> Callable[[BaseException], bool]:
 
 
 @contextlib.contextmanager
-def expected(test: Any, found: facts.Facts, declared: Collection[str],
+def expected(test: Any, found: facts.Facts, names: Collection[str],
              name: str,
              shows: bool = True,
              looks: Callable[[BaseException], bool] | None = None
@@ -132,7 +161,7 @@ def expected(test: Any, found: facts.Facts, declared: Collection[str],
 
     :param test: the test
     :param found: gets the defect when it shows and is declared
-    :param declared: the names in the option
+    :param names: those that the configuration declares
     :param name: one of DEFECTS
     :param shows: whether it shows in every cloud that has it; where it is
         False, a check that passes is none that contradicts the option
@@ -147,16 +176,16 @@ def expected(test: Any, found: facts.Facts, declared: Collection[str],
     except _SYMPTOMS as exc:
         if looks is not None and not looks(exc):
             raise
-        if name not in declared:
+        if name not in names:
             raise test.failureException(
-                f'{exc}\nThis is how the defect {name} of Cinder looks: '
+                f'{exc}\nThis looks like the known Cinder defect {name}: '
                 f'{defect.what} ({defect.number}; seen in '
-                f'{defect.releases}). Where it is to be put up with, add it '
-                f'to {OPTION}.') from exc
+                f'{", ".join(defect.releases)}). To accept it, add {name} to '
+                f'{OPTION}.') from exc
         found.defect = facts.Defect(
             name, f'{defect.what} ({defect.number})', bool(defect.drivers),
             str(exc))
         test.expectFailure(str(found.defect), test.fail, str(exc))
-    if shows and name in declared:
-        test.fail(f'the defect {name} is declared but does not show any '
-                  f'more: remove it from {OPTION}')
+    if shows and name in names:
+        test.fail(f'the defect {name} is declared but no longer occurs; '
+                  f'remove it from {OPTION}')

@@ -92,6 +92,16 @@ def number(state: cloud_state.State) -> int:
     return _number(version(state))
 
 
+def name(state: cloud_state.State) -> str:
+    """The release of the Cinder that a cloud runs.
+
+    :returns: one of NUMBERS, ``master`` for a newer one, empty for an older
+    """
+    found = number(state)
+    return next((release for release, one in NUMBERS.items() if one == found),
+                'master' if found > max(NUMBERS.values()) else '')
+
+
 def _chosen(state: cloud_state.State) -> Mapping[str, Any]:
     return state.record.get('cinder') or {}
 

@@ -18,9 +18,9 @@ import sys
 from typing import Any
 
 from local_cloud import backups
-from local_cloud import cinder_defects
 from local_cloud import cinder_processes
 from local_cloud import identity
+from local_cloud import releases
 from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import sites
@@ -188,7 +188,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'poll_interval': '0.1',
             'openstack_command': shlex.join([
                 sys.executable, '-m', 'openstackclient.shell']),
-            'known_defects': ','.join(cinder_defects.names(state)),
+            'cinder_release': releases.name(state),
+            'known_defects': 'all' if releases.name(state) else '',
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
             **second,

@@ -40,6 +40,7 @@ REQUIREMENTS_DIR=$SANDBOX/requirements
 ENABLED_SERVICES=${ENABLED_SERVICES:-c-api,c-sch,c-vol,c-bak,s-proxy,tempest,mysql,key}
 DEVSTACK_PLUGINS=${DEVSTACK_PLUGINS:-cinder-backup-recovery-tests}
 DATABASE_TYPE=mysql
+CINDER_BRANCH=${CINDER_BRANCH:-master}
 SWIFT_DEFAULT_BIND_PORT=${SWIFT_DEFAULT_BIND_PORT:-8080}
 TEMPEST_DIR=$SANDBOX/tempest
 TEMPEST_CONFIG=$SANDBOX/tempest/etc/tempest.conf

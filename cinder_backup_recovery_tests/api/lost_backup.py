@@ -16,6 +16,7 @@
 from tempest import config
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import base
 from cinder_backup_recovery_tests.rows import base as rows_base
@@ -90,4 +91,4 @@ class LostBackupTest(base.RecordTest):
 
         :param defect: its name
         """
-        return defect in CONF.cinder_backup_recovery.known_defects
+        return defect in recovery_config.declared_defects(CONF)

@@ -22,6 +22,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import services
@@ -149,7 +150,7 @@ class KilledServiceTest(base.RecoveryScenario):
 
     def _ended(self) -> str:
         """Say what an interrupted import has come to."""
-        declared = _STAYS in CONF.cinder_backup_recovery.known_defects
+        declared = _STAYS in recovery_config.declared_defects(CONF)
         view = waiters.wait_for_status(
             self.cloud, clients.BACKUP, self.full.backup_id,
             ('available', 'error'), self.patience,

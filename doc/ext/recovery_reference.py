@@ -25,6 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.util import docutils
 
 import cinder_backup_recovery_tests
+from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests.certification import levels
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
@@ -107,6 +108,14 @@ def _schema(place: pathlib.Path) -> Iterator[str]:
         yield f'   * - ``{path}``\n     - {kind}\n     - {meaning}'
 
 
+def _known_defects() -> Iterator[str]:
+    for name, defect in known_defects.DEFECTS.items():
+        number = defect.number[0].upper() + defect.number[1:]
+        releases = ', '.join(defect.releases)
+        yield (f'``{name}``\n    {defect.detail} {number}; seen in '
+               f'{releases}.\n')
+
+
 class Tests(docutils.SphinxDirective):
     """All tests of the suite by level, with what they say they prove."""
 
@@ -129,8 +138,18 @@ class Schema(docutils.SphinxDirective):
         return self.parse_text_to_nodes('\n'.join(_schema(place)))
 
 
+class KnownDefects(docutils.SphinxDirective):
+    """The defects of Cinder that the suite knows by name."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the list."""
+        self.env.note_dependency(known_defects.TABLE)
+        return self.parse_text_to_nodes('\n'.join(_known_defects()))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive('recovery-tests', Tests)
     app.add_directive('recovery-schema', Schema)
+    app.add_directive('recovery-known-defects', KnownDefects)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -26,6 +26,7 @@ import unittest
 
 import fixtures
 
+from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import facts
 from local_cloud import backups
 from local_cloud import fixture
@@ -132,10 +133,9 @@ def _be_impatient() -> None:
 def _put_up_with_all_but(name: str) -> None:
     from tempest import config
 
-    declared = config.CONF.cinder_backup_recovery.known_defects
-    config.CONF.set_override(
-        'known_defects', [one for one in declared if one != name],
-        'cinder_backup_recovery')
+    declared = recovery_config.declared_defects(config.CONF)
+    config.CONF.set_override('known_defects', sorted(declared - {name}),
+                             'cinder_backup_recovery')
 
 
 class _Classes:

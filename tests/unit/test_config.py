@@ -66,6 +66,29 @@ class CheckTest(testtools.TestCase):
             **{'cinder_backup_recovery.known_defects': [
                 'import-slow', 'import-negative-size']}))
 
+    def test_defects_of_a_release(self):
+        def problem(*entries, release='2026.1'):
+            return self._problem(**{
+                'cinder_backup_recovery.known_defects': list(entries),
+                'cinder_backup_recovery.cinder_release': release})
+
+        for entries, release, said in (
+                (('all',), '', 'set [cinder_backup_recovery] cinder_release'),
+                (('import-deep-json@2026.1',), '', 'cinder_release to the'),
+                (('import-deep-json@2027.9',), '2026.1', 'known releases'),
+                (('zeros-of-incremental@2026.2',), '2026.1',
+                 'was seen in 2025.1, 2025.2, 2026.1 only'),
+                ((), '2027.9', 'cinder_release is 2027.9; known: 2025.1')):
+            self.assertIn(said, problem(*entries, release=release))
+        conf = make_conf(**{
+            'cinder_backup_recovery.cinder_release': '2026.1',
+            'cinder_backup_recovery.backup_driver':
+                'cinder.backup.drivers.posix',
+            'cinder_backup_recovery.known_defects': [
+                'all@2026.1', 'import-deep-json@2026.2']})
+        config.check(conf)
+        self.assertIn('zeros-of-incremental', config.declared_defects(conf))
+
     def test_no_ledger(self):
         self.assertIn('ledger_dir is not set', self._problem(
             **{'cinder_backup_recovery.ledger_dir': None}))

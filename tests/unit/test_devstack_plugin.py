@@ -27,9 +27,9 @@ from oslo_utils import importutils
 import testtools
 
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests.certification import profile as profiles
 from local_cloud import backups
-from local_cloud import cinder_defects
 from reference_drivers import options as driver_options
 from tests import devstack_sandbox
 
@@ -380,12 +380,18 @@ class TempestTest(_PluginTest):
         self.assertEqual({'rados.so', 'rbd.so'},
                          {link.name for link in bindings.iterdir()})
 
-    def test_known_defects_are_the_local_clouds(self):
-        _, found = self._configured()
-        newest = max(cinder_defects.OF_RELEASE)
-        self.assertEqual(
-            [*cinder_defects.OF_RELEASE[newest], *cinder_defects.OF_CLIENTS],
-            found[_GROUP]['known_defects'].split(','))
+    def test_known_defects(self):
+        """Those of the release that is stacked, from the kit's own table."""
+        for branch, release in (('master', 'master'),
+                                ('stable/2026.1', '2026.1'),
+                                ('unmaintained/2025.1', '2025.1')):
+            _, found = self._configured(CINDER_BRANCH=branch)
+            found = found[_GROUP]
+            self.assertEqual(('all', release), (
+                found['known_defects'], found['cinder_release']))
+            self.assertEqual([], [*known_defects.problems(['all'], release)])
+        _, found = self._configured(BACKUP_RECOVERY_KNOWN_DEFECTS='x,y')
+        self.assertEqual('x,y', found[_GROUP]['known_defects'])
 
     def test_database_without_what_only_devstack_has(self):
         sandbox, found = self._configured()

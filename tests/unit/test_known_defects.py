@@ -10,56 +10,46 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import pathlib
-import re
-
-import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import known_defects
-from local_cloud import backups
-from local_cloud import cinder_defects
 from local_cloud import releases
-from local_cloud import state
-
-_PAGE = (pathlib.Path(__file__).parents[2] / 'doc' / 'source' /
-         'reference' / 'known-defects.rst')
 
 
 class KnownDefectsTest(testtools.TestCase):
-    def test_documented(self):
-        """What the names mean, with number and releases, in the manual."""
-        parts = re.split(r'^``(\S+)``$', _PAGE.read_text(),
-                         flags=re.MULTILINE)[1:]
-        page = dict(zip(parts[::2], parts[1::2], strict=True))
-        self.assertEqual(sorted(known_defects.DEFECTS), sorted(page))
+    def test_table(self):
+        """What the manual, an operator and the certification need is there."""
         for name, defect in known_defects.DEFECTS.items():
-            text = ' '.join(page[name].split()).lower()
-            self.assertIn(defect.number.lower(), text, name)
-            for release in defect.releases.split(', '):
-                self.assertIn(release, text, name)
-            for driver in defect.drivers:
-                self.assertIn(driver.rstrip('.').rpartition('.')[2], text,
-                              name)
+            self.assertTrue(defect.what and defect.detail and defect.releases,
+                            name)
+            self.assertRegex(defect.what, r'^[a-z].*[^.]$')
+            self.assertRegex(defect.detail, r'\.$')
+        self.assertEqual(tuple(releases.NUMBERS), known_defects.RELEASES)
+        self.assertEqual(
+            [], [*known_defects.problems(['all'], known_defects.MASTER)])
 
-    def test_local_cloud(self):
-        """It declares what was seen in the release and driver that it runs."""
-        clients = set(cinder_defects.OF_CLIENTS)
-        self.assertEqual(set(), clients - set(known_defects.DEFECTS))
-        cloud = state.State(self.useFixture(fixtures.TempDir()).path)
-        for release, number in releases.NUMBERS.items():
-            cloud.record['cinder'] = {
-                'packages': {'cinder': f'{number}.0.0'}}
-            for profile, made in backups.PROFILES.items():
-                cloud.record['backup'] = profile
-                has = {name for name, defect in known_defects.DEFECTS.items()
-                       if release in defect.releases.split(', ') and
-                       made.driver.startswith(defect.drivers or ('',))}
-                self.assertEqual(
-                    has | clients, set(cinder_defects.names(cloud)),
-                    (release, profile))
+    def test_all_of_a_release_and_a_driver(self):
+        def declared(release, driver, *entries):
+            return known_defects.declared(entries or ['all'], release, driver)
+
+        reference = 'reference_drivers.default.DefaultBackupDriver'
+        posix = 'cinder.backup.drivers.posix.PosixBackupDriver'
+        zeros = {'zeros-of-incremental'}
+        # What is not of a driver is of each.
+        self.assertEqual(zeros, declared('2026.1', posix) -
+                         declared('2026.1', reference))
+        for driver in posix, 'cinder.backup.drivers.posix':
+            self.assertLessEqual(zeros, declared('2026.1', driver))
+        for driver in 'cinder.backup.drivers.positron.Driver', 'cinder', '':
+            self.assertFalse(zeros & declared('2026.1', driver))
+        self.assertFalse(zeros & declared('2026.2', posix))
+        self.assertEqual(declared('2026.2', posix), declared('master', posix))
+        for release, found in (('2026.1', zeros), ('2025.2', set())):
+            self.assertEqual(found, declared(
+                release, reference, 'zeros-of-incremental@2026.1'))
+        self.assertEqual(zeros, declared('', '', 'zeros-of-incremental'))
 
     def outcome(self, failure, declared):
         """What a test that meets a failure ends as."""

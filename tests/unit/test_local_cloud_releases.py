@@ -28,7 +28,6 @@ import fixtures
 import testtools
 
 from local_cloud import cinder
-from local_cloud import cinder_defects
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import options
@@ -333,24 +332,16 @@ class RunningTest(ReleasesCase):
             self.imported('their_driver', 'local_cloud', 'reference_drivers',
                           'cinder'))
 
-    def test_versions_and_defects(self):
-        names = {26: ('of old', 'of clients'), 28: ('of clients',),
-                 29: ('of new', 'of clients')}
-        self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.cinder_defects.OF_RELEASE',
-            {26: ('of old',), 29: ('of new',)}))
-        self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.cinder_defects.OF_CLIENTS', ('of clients',)))
-        self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.cinder_defects.OF_DRIVER', {}))
-        for version, number in (('26.3.0', 26), ('28.0.0', 28)):
+    def test_versions_and_releases(self):
+        for version, name in (('26.3.0', '2025.1'), ('28.0.0', '2026.1'),
+                              ('25.0.0', ''), ('99.0.0', 'master')):
             self.run_another(version)
             for service in cinder, second_cinder:
                 self.assertEqual(version,
                                  services.version(self.state, service))
-            self.assertEqual(names[number], cinder_defects.names(self.state))
+            self.assertEqual(name, releases.name(self.state))
         del self.state.record['cinder']
-        self.assertEqual(names[29], cinder_defects.names(self.state))
+        self.assertEqual('2026.2', releases.name(self.state))
 
     def differing(self, wanted, release):
         return [*options.Options(cinder_of=wanted).differing(
