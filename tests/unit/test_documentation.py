@@ -18,6 +18,7 @@ word, with the test that runs the same, or with the reason why none does.
 
 import pathlib
 import re
+import subprocess
 
 from cinder import objects
 from cinder.objects import backup as backup_objects
@@ -202,3 +203,13 @@ class RecordPageTest(testtools.TestCase):
             bold |= set(re.findall(r'\*\*(\w+)\*\*', names))
         # A record without it is taken, and is none of Cinder's.
         self.assertEqual(set(record._REQUIRED) - {'driver_info'}, bold)
+
+    def test_pages_that_are_named_exist(self):
+        """In code, messages, jobs and other pages."""
+        found = subprocess.run(
+            ['git', 'grep', '-noE', r'doc/source/[a-z0-9_/-]+\.[a-z]+'],
+            cwd=_ROOT, capture_output=True, text=True, check=True)
+        named = [line.rpartition(':') for line in found.stdout.splitlines()]
+        self.assertGreater(len(named), 10)
+        self.assertEqual([], [(place, page) for place, _, page in named
+                              if not (_ROOT / page).exists()])
