@@ -12,7 +12,7 @@ SPACE := $() $()
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-swift benchmark-nfs
 
-.PHONY: help certify test releases lint docs $(BENCHMARKS) clean
+.PHONY: help certify test releases under-load lint docs $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -20,6 +20,7 @@ help:
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
+	@echo 'make under-load  all of these verdicts beside six busy loops; takes hours'
 	@echo 'make lint      check style and types'
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make benchmark time verification against plain reading and restores'
@@ -42,6 +43,15 @@ releases: $(TOX)
 	$(TOX) -q -e py3 --notest
 	TOX_PARALLEL_NO_SPINNER=1 $(TOX) -q run-parallel --parallel $(RELEASES_AT_ONCE) \
 	  -e $(ENVIRONMENTS) $(if $(RELEASES_ARGS),-- $(RELEASES_ARGS))
+
+# Each verdict must be the same on a machine that is busy with other work.
+under-load: $(TOX)
+	$(TOX) -q -e certify --notest
+	$(PYTHON) tools/under_load.py --runs 5 -- \
+	  .tox/certify/bin/cinder-backup-certify local
+	$(PYTHON) tools/under_load.py --runs 2 -- \
+	  .tox/certify/bin/cinder-backup-certify local --backup swift
+	$(PYTHON) tools/under_load.py -- $(MAKE) test
 
 lint: $(TOX)
 	$(TOX) -q -e pep8,zuul
