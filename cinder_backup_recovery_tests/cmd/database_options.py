@@ -12,48 +12,14 @@
 """What the programs on the database's host share: options, who owns what."""
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Iterable
 import os
-import sys
-from typing import NoReturn
 
 from oslo_config import cfg
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests.rows import base
-
-OK = 0
-FAILED = 1
-BAD_CONFIGURATION = 3
-
-# What says that nothing can be done here, and not that something failed.
-MISTAKES = (exceptions.InvalidConfiguration, exceptions.DatabaseUnreachable,
-            exceptions.NotCinderDatabase)
-
-
-def run(name: str, work: Callable[[], None]) -> int:
-    """Run a program, whose failures are lines and not stack traces.
-
-    :param name: of the program
-    :param work: all that it does
-    :returns: the exit code
-    """
-    try:
-        work()
-    except exceptions.BackupRecoveryError as err:
-        sys.stderr.write(f'{name}: {err}\n')
-        return BAD_CONFIGURATION if isinstance(err, MISTAKES) else FAILED
-    return OK
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are bad configuration."""
-
-    def error(self, message: str) -> NoReturn:
-        # argparse exits 2, which is "not certifiable" in this project.
-        raise exceptions.InvalidConfiguration(f'{message} (see --help)')
 
 
 class AllowedIds:
@@ -138,8 +104,8 @@ def owner_of(args: argparse.Namespace, only_looks: bool) -> base.Owner:
     if args.trust_caller or only_looks:
         return AllowedIds(None, '')
     raise exceptions.InvalidConfiguration(
-        'one of --ledger, --ids-file and --trust-caller is needed (see '
-        '--help)')
+        'one of --ledger, --ids-file and --trust-caller is needed; see '
+        '--help')
 
 
 def _connection_of(path: str) -> str:

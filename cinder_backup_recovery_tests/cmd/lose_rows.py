@@ -29,10 +29,9 @@ import json
 import sys
 
 from cinder_backup_recovery_tests.cmd import database_options
+from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import database
-
-_NAME = 'cinder-backup-lose-rows'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,13 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process when None
     :returns: the exit code
     """
-    return database_options.run(
-        _NAME, lambda: _run(_parser().parse_args(argv)))
+    return programs.run(lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = database_options.Parser(
-        prog=_NAME,
+    parser = programs.Parser(
+        prog='cinder-backup-lose-rows',
         description="Lose the rows of given backups from Cinder's database, "
         'as a test of their recovery: all of them or none, with the quota '
         'usage put right.',

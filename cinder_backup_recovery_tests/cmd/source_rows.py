@@ -28,11 +28,10 @@ import sys
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cmd import database_options
+from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import source_command
 from cinder_backup_recovery_tests.rows import source_database
 from cinder_backup_recovery_tests.rows import sources
-
-_NAME = 'cinder-backup-source-rows'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,13 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process when None
     :returns: the exit code
     """
-    return database_options.run(
-        _NAME, lambda: _run(_parser().parse_args(argv)))
+    return programs.run(lambda: _run(_parser().parse_args(argv)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = database_options.Parser(
-        prog=_NAME,
+    parser = programs.Parser(
+        prog='cinder-backup-source-rows',
         description="Lose the rows of a volume or snapshot from Cinder's "
         'database, as a test of the recovery of its backups, and give them '
         'back: all of them or none.',

@@ -64,7 +64,7 @@ class LoseRowsTest(rows_cases.RowsFixture, testtools.TestCase):
         found, out, err = self._main(*args, url=url)
         self.assertEqual((code, ''), (found, out))
         self.assertIn(word, err)
-        self.assertTrue(err.startswith('cinder-backup-lose-rows: '))
+        self.assertTrue(err.startswith('error: '))
         self.assertEqual(before, self._dump())
 
     def test_hard_with_ids_file(self):
@@ -154,7 +154,7 @@ class LoseRowsTest(rows_cases.RowsFixture, testtools.TestCase):
                          rows.exists([A, B]))
         err = self.assertRaises(exceptions.RowRemovalCommandFailed,
                                 rows.lose, [C])
-        self.assertIn(f'exited 1: cinder-backup-lose-rows: backup {C} not '
+        self.assertIn(f'exited 1: error: backup {C} not '
                       f'allowed', str(err))
 
     def test_help(self):

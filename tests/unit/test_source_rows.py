@@ -96,7 +96,7 @@ class ProgramTest(SQLiteCase):
         err = self.assertRaises(
             exceptions.RowRemovalCommandFailed, rows.lose, sources.VOLUME,
             OTHER, base.HARD, saved, 'p2')
-        self.assertIn('exited 1: cinder-backup-source-rows: volume', str(err))
+        self.assertIn('exited 1: error: volume', str(err))
 
     def test_mistakes_exit_3(self):
         for arguments, text, word in (
@@ -116,7 +116,7 @@ class ProgramTest(SQLiteCase):
         before = self._dump()
         found, out, err = run_main(arguments, text)
         self.assertEqual((code, ''), (found, out))
-        self.assertTrue(err.startswith('cinder-backup-source-rows: '))
+        self.assertTrue(err.startswith('error: '))
         self.assertEqual(before, self._dump())
         return err
 

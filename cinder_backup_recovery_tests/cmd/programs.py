@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the programs share: how their errors are printed, and exit codes.
+
+An error is one line on stderr, for people. A program that another one runs
+reports it on stdout too, as the JSON object ``{"error": "..."}``: programs read
+that, and never the line.
+"""
+
+import argparse
+from collections.abc import Callable
+import json
+import sys
+from typing import NoReturn
+
+from cinder_backup_recovery_tests import exceptions
+
+OK = 0
+FAILED = 1
+BAD_CONFIGURATION = 3
+
+# Nothing was attempted, in contrast to an attempt that failed.
+MISTAKES = (exceptions.InvalidConfiguration, exceptions.DatabaseUnreachable,
+            exceptions.NotCinderDatabase)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are bad configuration."""
+
+    def error(self, message: str) -> NoReturn:
+        # argparse exits 2, which is "not certifiable" in this project.
+        raise exceptions.InvalidConfiguration(
+            f'{message}; see {self.prog} --help')
+
+
+def run(work: Callable[[], None]) -> int:
+    """Run a program, whose failures are lines and not stack traces.
+
+    :param work: all that it does
+    :returns: the exit code
+    """
+    try:
+        work()
+    except exceptions.BackupRecoveryError as error:
+        code = fail(str(error))
+        return code if isinstance(error, MISTAKES) else FAILED
+    return OK
+
+
+def fail(text: str, as_json: bool = False) -> int:
+    """Report an error.
+
+    :param text: with its remedy, without the word error
+    :param as_json: whether a program reads stdout
+    :returns: the exit code
+    """
+    text = ' '.join(text.split())
+    if as_json:
+        print(json.dumps({'error': text}), flush=True)
+    print(f'error: {text}', file=sys.stderr)
+    return BAD_CONFIGURATION
