@@ -35,6 +35,7 @@ from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import resources as test_resources
 from cinder_backup_recovery_tests import story as recovery_story
@@ -114,6 +115,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     rewrites_content = False
 
     _accounts: list[tuple[str, str]] = []
+    # Keeps clean-up from the ledger while the class runs.
+    _writer: locks.Writer | None = None
     #: What the set-up of the class has raised.
     class_problem: Exception | None = None
 
@@ -159,6 +162,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls._accounts = []
         cls.ledger = resource_ledger.Ledger(
             CONF.cinder_backup_recovery.ledger_dir)
+        cls._writer = locks.Writer(cls.ledger.directory)
         cls.rows = make_rows(CONF, cls.ledger)
         cls.rows.check()
         cls.set_network_resources()
@@ -197,6 +201,9 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         while cls._accounts:
             cls.ledger.gone(*cls._accounts.pop())
         cls.ledger.close()
+        if cls._writer:
+            cls._writer.close()
+            cls._writer = None
 
     @classmethod
     def setup_clients(cls) -> None:

@@ -14,17 +14,20 @@
 """Remove what a run has left behind, by its ledger.
 
 For the day after a run that was killed. What the ledger does not list is not
-touched. A backup whose row was lost is imported from the record that the
-ledger holds, so that its stored data is freed too.
+touched, and nothing is touched while tests use the ledger. A backup whose row
+was lost is imported from the record that the ledger holds, so that its stored
+data is freed too.
 
 Exit codes: 0 nothing is left, 1 something could not be removed, 3 the
-configuration is wrong or the cloud does not answer.
+arguments or the configuration are wrong, tests use the ledger, or the cloud
+does not answer.
 """
 
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import functools
+import json
 import os
 import sys
 from typing import Any
@@ -41,10 +44,13 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import sources
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
@@ -52,15 +58,10 @@ from cinder_backup_recovery_tests.stores import repair
 
 CLEAN = 0
 LEFT_OVER = 1
-ERROR = 3
 
 # Everything that a cloud or a network can do to a request.
 REQUEST_ERRORS = (lib_exc.TempestException, exceptions.BackupRecoveryError,
                   urllib3.exceptions.HTTPError, OSError)
-
-
-class Refused(Exception):
-    """A mistake of the caller, in one line."""
 
 
 class Accounts:
@@ -92,6 +93,7 @@ class Cleanup:
                  set_quota: Callable[[str, str, Any], None],
                  say: Callable[[str], None], dry_run: bool = False,
                  others: Sequence[disposal.Disposal] = (), *,
+                 marks: run_mark.RunMark | None = None,
                  repair: repair.Repair | None = None,
                  give_rows: Callable[[resource_ledger.Change],
                                      None] | None = None,
@@ -107,6 +109,7 @@ class Cleanup:
         :param say: tells a person
         :param dry_run: only tell
         :param others: remove one resource of another region each
+        :param marks: removes the mark of a run
         :param repair: undoes damages and removes copies on the storages of
             the backups
         :param give_rows: gives a volume or snapshot its rows back
@@ -117,6 +120,7 @@ class Cleanup:
         self.ledger = dispose.ledger
         self.accounts = accounts
         self.set_quota = set_quota
+        self.marks = marks
         self.repair = repair
         self.repairs = {damaging.KIND: repair, sources.KIND: give_rows,
                         services.STORAGE: give_storage}
@@ -125,14 +129,14 @@ class Cleanup:
         self.dry_run = dry_run
         self.others = others
 
-    def run(self) -> int:
+    def run(self) -> list[str]:
         """Remove everything, what hangs on something else first.
 
-        :returns: how many could not be removed or put back
+        :returns: a line for each that could not be removed or put back
         """
-        failed = 0
+        self._left: list[str] = []
         for change in reversed(self.ledger.changes()):
-            failed += not self._do(
+            self._do(
                 f'{change.kind} {change.key}',
                 ('would be undone' if change.kind in self.repairs else
                  f'would be set back to {change.before}'),
@@ -143,20 +147,25 @@ class Cleanup:
             for kind in disposal.ORDER:
                 # Made last, removed first: children before their parents.
                 for entry in reversed(dispose.ledger.entries(kind)):
-                    failed += not self._do(
+                    self._do(
                         self._title(entry), 'would be removed',
                         functools.partial(self._remove, dispose, entry))
         # After their backups: until then Cinder may need them.
         for entry in reversed(self.ledger.entries(copying.KIND)):
-            failed += not self._do(
+            self._do(
                 self._title(entry), 'would be removed',
                 functools.partial(self._remove_stored, entry))
         for kind in (clients.USER, clients.PROJECT):
             for entry in reversed(self.ledger.entries(kind)):
-                failed += not self._do(
+                self._do(
                     self._title(entry), 'would be removed',
                     functools.partial(self._remove_account, entry))
-        return failed
+        # Until then no other certification may begin.
+        for entry in reversed(self.ledger.entries(run_mark.KIND)):
+            assert self.marks is not None  # noqa: S101 only tests have none
+            self._do(self._title(entry), 'would be removed',
+                     functools.partial(self.marks.remove, entry))
+        return self._left
 
     @staticmethod
     def _title(entry: resource_ledger.Entry) -> str:
@@ -164,17 +173,18 @@ class Cleanup:
             entry.kind, entry.resource_id or 'of an unanswered request',
             f'({entry.name})' if entry.name else None)))
 
-    def _do(self, title: str, plan: str, act: Callable[[], str]) -> bool:
+    def _do(self, title: str, plan: str, act: Callable[[], str]) -> None:
         if self.dry_run:
             self.say(f'{title} {plan}')
-            return True
+            return
         try:
             done = act()
         except REQUEST_ERRORS as exc:
-            self.say(f'{title} is LEFT: {one_line(exc)}')
-            return False
+            line = f'could not remove {title}: {one_line(exc)}'
+            self._left.append(line)
+            self.say(line)
+            return
         self.say(f'{title} {done}')
-        return True
 
     def _remove(self, dispose: disposal.Disposal,
                 entry: resource_ledger.Entry) -> str:
@@ -241,13 +251,14 @@ def one_line(exc: BaseException) -> str:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = programs.Parser(
         prog='cinder-backup-recovery-cleanup',
         description='Remove what a run of cinder-backup-recovery-tests has '
-                    'left behind. Do not use it while one runs.',
+                    'left behind. Nothing is removed while tests use the '
+                    'ledger.',
         epilog='Exit codes: 0 nothing is left, 1 something could not be '
-               'removed, 3 the configuration is wrong or the cloud does not '
-               'answer.')
+               'removed, 3 the arguments or the configuration are wrong, '
+               'tests use the ledger, or the cloud does not answer.')
     parser.add_argument(
         '--config-file', metavar='FILE',
         help="Tempest's configuration file; default: the one that Tempest "
@@ -258,46 +269,61 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
              'ledger_dir')
     parser.add_argument(
         '--dry-run', action='store_true',
-        help='only say what would be removed')
+        help='only print what would be removed')
+    parser.add_argument(
+        '--json', action='store_true',
+        help='print one JSON object at the end: "done", a line for each thing '
+             'that was removed, and "left", or "error"')
+    parser.add_argument(
+        '--run', metavar='ID',
+        help='the id of the certification that holds the ledger and has '
+             'started this clean-up')
     return parser.parse_args(argv)
 
 
 def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
     directory = given or config.CONF.cinder_backup_recovery.ledger_dir
     if not directory:
-        raise Refused('[cinder_backup_recovery] ledger_dir is not set, and '
-                      'there is no --ledger')
+        raise exceptions.InvalidConfiguration(
+            '[cinder_backup_recovery] ledger_dir is not set, and there is no '
+            '--ledger')
     if not os.path.isdir(directory):
         if given:
-            raise Refused(f'there is no ledger {given}')
+            raise exceptions.InvalidConfiguration(
+                f'there is no ledger {given}')
         return None
     return resource_ledger.Ledger(directory)
 
 
-def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
-    if arguments.config_file:
-        if not os.path.isfile(arguments.config_file):
-            raise Refused(
-                f'there is no configuration file {arguments.config_file}')
-        config.CONF.set_config_path(os.path.abspath(arguments.config_file))
-    ledger = _open_ledger(arguments.ledger)
-    if ledger is None:
-        say('nothing was ever recorded')
-        return CLEAN
-    for torn in ledger.torn():
-        say(f'a line of the ledger was cut short, most likely by the kill: '
-            f'{torn}')
-    if not ledger.changes() and not any(
-            not entry.kind.startswith(disposal.RECORD)
-            for entry in ledger.entries()):
-        say('nothing is left')
-        return CLEAN
+def anything_left(ledger: resource_ledger.Ledger) -> bool:
+    """Find out whether there is anything to remove or put back.
+
+    :param ledger: of a run
+    :raises LedgerCorrupt: a line cannot be read
+    """
+    return bool(ledger.changes()) or any(
+        not entry.kind.startswith(disposal.RECORD)
+        for entry in ledger.entries())
+
+
+def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
+          dry_run: bool = False) -> list[str]:
+    """Remove what a ledger lists, in the cloud of Tempest's configuration.
+
+    :param ledger: of a run that has ended; the caller keeps others from it,
+        see :func:`locks.cleaning`
+    :param say: gets a line for each thing that was done
+    :param dry_run: only tell what would be done
+    :returns: a line for each thing that could not be removed
+    :raises InvalidConfiguration: the administrator cannot log in
+    """
     try:
         manager = credentials_factory.AdminManager()
         manager.auth_provider.set_auth()
     except REQUEST_ERRORS as exc:
-        raise Refused(f'the cloud does not let us in with the administrator '
-                      f'of [auth]: {one_line(exc)}') from None
+        raise exceptions.InvalidConfiguration(
+            f'authentication failed for the administrator in [auth]: '
+            f'{one_line(exc)}') from None
     fixture = api_microversion_fixture.APIMicroversionFixture(
         volume_microversion=recovery_config.MICROVERSION)
     with fixture, membership.Membership(
@@ -309,29 +335,60 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]) -> int:
                                  dispose.api.region),
                 dispose.ledger, dispose.patience)
 
-        failed = Cleanup(
+        return Cleanup(
             disposal.Disposal(clients.CloudApi(manager), ledger,
                               waiters.Patience.from_config(config.CONF)),
             Accounts(manager),
             lambda project_id, resource, limit:
                 manager.volume_quotas_client_latest.update_quota_set(
                     project_id, **{resource: limit}),
-            say, arguments.dry_run, [
+            say, dry_run, [
                 disposal.Disposal(
                     clients.CloudApi(manager, region),
                     regions.RegionLedger(ledger, region),
                     waiters.Patience.from_config(config.CONF))
                 for region in regions.named_in(ledger)],
+            marks=run_mark.RunMark(manager.projects_client, ledger),
             repair=repair.Repair(config.CONF, members, ledger),
             give_rows=lambda change: sources.put_back(
                 sources.make(config.CONF, ledger), ledger, change),
             give_storage=lambda change: services.BackupStorage.from_config(
                 config.CONF, ledger, change.after).start(),
             within=within).run()
-    if failed:
-        say(f'{failed} left')
-        return LEFT_OVER
-    return CLEAN
+
+
+def _run(arguments: argparse.Namespace, say: Callable[[str], None]
+         ) -> list[str]:
+    if arguments.config_file:
+        if not os.path.isfile(arguments.config_file):
+            raise exceptions.InvalidConfiguration(
+                f'there is no configuration file {arguments.config_file}')
+        config.CONF.set_config_path(os.path.abspath(arguments.config_file))
+        try:
+            # Also where the ledger is given: with a wrong file it would say
+            # that nothing is left.
+            config.CONF.cinder_backup_recovery  # noqa: B018
+        except (cfg.Error, UnicodeDecodeError) as exc:
+            raise exceptions.InvalidConfiguration(
+                f'the configuration file {arguments.config_file} cannot be '
+                f'read: {one_line(exc)}') from None
+    ledger = _open_ledger(arguments.ledger)
+    if ledger is None:
+        say('the ledger is empty')
+        return []
+    for torn in ledger.torn():
+        say(f'incomplete last line in the ledger (killed while writing?): '
+            f'{torn}')
+    if not anything_left(ledger):
+        say('nothing is left')
+        return []
+    if arguments.dry_run:
+        return clean(ledger, say, dry_run=True)
+    with locks.cleaning(ledger.directory, arguments.run):
+        left = clean(ledger, say)
+    if left:
+        say(f'{len(left)} left')
+    return left
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -340,17 +397,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: arguments; default: those of the process
     :returns: the exit code
     """
-    arguments = _arguments(argv)
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-
+    said: list[str] = []
+    as_json = False
     try:
-        return _run(arguments, say)
-    except (Refused, cfg.Error, exceptions.BackupRecoveryError) as exc:
-        print(f'cinder-backup-recovery-cleanup: {one_line(exc)}',
-              file=sys.stderr)
-        return ERROR
+        arguments = _arguments(argv)
+        as_json = arguments.json
+        left = _run(arguments, said.append if as_json else
+                    functools.partial(print, flush=True))
+    except (cfg.Error, exceptions.BackupRecoveryError, OSError) as exc:
+        return programs.fail(one_line(exc), as_json)
+    if as_json:
+        print(json.dumps({'done': said, 'left': left}))
+    return LEFT_OVER if left else CLEAN
 
 
 if __name__ == '__main__':

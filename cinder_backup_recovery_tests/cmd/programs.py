@@ -13,8 +13,8 @@
 """What the programs share: how their errors are printed, and exit codes.
 
 An error is one line on stderr, for people. A program that another one runs
-reports it on stdout too, as the JSON object ``{"error": "..."}``: programs read
-that, and never the line.
+reports it on stdout too, as the JSON object ``{"error": "..."}``: programs
+read that, and never the line.
 """
 
 import argparse

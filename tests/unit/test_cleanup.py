@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import json
 import os
+import subprocess
+import sys
 from unittest import mock
 
 import fixtures
@@ -21,8 +24,10 @@ from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.rows import sources
@@ -42,10 +47,10 @@ class CleanupTest(testtools.TestCase):
         self.lines = []
 
     def run_it(self, dry_run=False, others=(), **kwargs):
-        return cleanup.Cleanup(
+        return len(cleanup.Cleanup(
             disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
             self.accounts, lambda *args: self.quotas.append(args),
-            self.lines.append, dry_run, others, **kwargs).run()
+            self.lines.append, dry_run, others, **kwargs).run())
 
     def add(self, kind, **kwargs):
         resource_id = self.cloud.add(kind, **kwargs)
@@ -122,7 +127,7 @@ class CleanupTest(testtools.TestCase):
         self.assertNotIn((clients.VOLUME, first), self.cloud.resources)
         self.assertEqual([second], [
             entry.resource_id for entry in self.ledger.entries()])
-        line, = (line for line in self.lines if 'LEFT' in line)
+        line, = (line for line in self.lines if 'could not' in line)
         self.assertIn(second, line)
         self.assertIn('message: the driver refuses', line)
 
@@ -210,16 +215,19 @@ class CleanupTest(testtools.TestCase):
         self.assertEqual([], self.ledger.entries(), self.lines)
         self.assertNotIn((clients.BACKUP, live), self.cloud.resources)
 
-    def test_accounts_go_last(self):
+    def test_accounts_go_last_and_then_the_mark(self):
+        self.ledger.add(run_mark.KIND, 'm', run='r')
         self.ledger.add(clients.PROJECT, 'p')
         self.ledger.add(clients.USER, 'u')
         self.accounts.delete.side_effect = [None, lib_exc.NotFound()]
-        self.assertEqual(0, self.run_it())
+        self.assertEqual(0, self.run_it(marks=run_mark.RunMark(
+            mock.Mock(), self.ledger)))
         self.assertEqual([mock.call.delete(clients.USER, 'u'),
                           mock.call.delete(clients.PROJECT, 'p')],
                          self.accounts.mock_calls)
-        self.assertEqual(['user u removed', 'project p was gone already'],
-                         self.lines)
+        self.assertEqual(['user u removed', 'project p was gone already',
+                          'run-mark m removed'], self.lines)
+        self.assertEqual([], self.ledger.entries())
 
 
 class ProgramTest(testtools.TestCase):
@@ -270,7 +278,7 @@ class ProgramTest(testtools.TestCase):
     def test_ledger_never_used(self):
         self.config.CONF.cinder_backup_recovery.ledger_dir = os.path.join(
             self.directory, 'x')
-        self.assertEqual((0, 'nothing was ever recorded\n', ''),
+        self.assertEqual((0, 'the ledger is empty\n', ''),
                          self.run_it())
 
     def test_nothing_left_asks_no_cloud(self):
@@ -295,3 +303,49 @@ class ProgramTest(testtools.TestCase):
         self.assertEqual(3, code)
         self.assertIn('[auth]', err)
         self.assertEqual(1, err.count('\n'))
+
+    def program(self, *words):
+        """The program itself, which reads the file."""
+        return subprocess.run(
+            [sys.executable, '-m', cleanup.__name__, *words],
+            capture_output=True, text=True, timeout=120,
+            env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
+
+    def test_mistakes(self):
+        binary = os.path.join(self.directory, 'binary')
+        with open(binary, 'wb') as stream:
+            stream.write(bytes(range(256)))
+        for words, said in (
+                (['--sideways'], '--sideways; see'),
+                (['--config-file', binary], 'binary cannot be read'),
+                (['--config-file', binary, '--ledger', self.directory],
+                 'binary cannot be read')):
+            done = self.program(*words)
+            self.assertEqual((3, ''), (done.returncode, done.stdout), words)
+            self.assertTrue(done.stderr.startswith('error: '), done.stderr)
+            self.assertEqual(1, done.stderr.count('\n'), done.stderr)
+            self.assertIn(said, done.stderr)
+
+    def test_as_json(self):
+        code, out, err = self.run_it('--json', '--ledger', self.directory)
+        self.assertEqual((0, ''), (code, err))
+        self.assertEqual({'done': ['nothing is left'], 'left': []},
+                         json.loads(out))
+
+    def test_an_error_as_json(self):
+        code, out, err = self.run_it('--json')
+        self.assertEqual(3, code)
+        self.assertEqual(f'error: {json.loads(out)["error"]}\n', err)
+
+    def test_while_tests_run(self):
+        """Nothing is asked of the cloud, and nothing removed."""
+        own = ledger.Ledger(self.directory)
+        own.add(clients.VOLUME, 'v')
+        own.close()
+        self.factory.AdminManager.side_effect = AssertionError
+        writer = locks.Writer(self.directory)
+        code, out, err = self.run_it('--ledger', self.directory)
+        writer.close()
+        self.assertEqual((3, ''), (code, out))
+        self.assertIn('are running', err)
+        self.assertEqual(1, len(own.entries()))
