@@ -25,6 +25,7 @@ import time
 from typing import Any
 from typing import NoReturn
 
+from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import levels
@@ -50,6 +51,8 @@ is wrong.
 
 # This one, also where it is called "__main__".
 _MODULE = 'cinder_backup_recovery_tests.certification.main'
+# In the report directory while a run writes to it.
+_LOCK = 'report.lock'
 
 
 class _Parser(argparse.ArgumentParser):
@@ -177,10 +180,33 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
     profile = _profile(arguments)
     quick = profile.get('run.mode') == 'quick'
     if quick and pattern:
-        raise runner.RunError('--regex and quick exclude each other: quick '
-                              'chooses the test itself')
+        raise runner.RunError('--regex cannot be combined with quick, which '
+                              'chooses the test itself; give only one')
     if getattr(arguments, 'check', False):
         return _check(_way(arguments, profile))
+    directory = pathlib.Path(profile.get('run.report_dir'))
+    owner = locks.owner(directory)
+    with _reserved(directory, owner):
+        return _run(arguments, profile, pattern, owner)
+
+
+def _reserved(directory: pathlib.Path, owner: locks.Owner) -> locks.RunLock:
+    """Keep other runs from a report directory, whose files they would remove.
+
+    :raises LockError: another run uses it
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return locks.RunLock(directory / _LOCK, owner)
+    except OSError as error:
+        raise report.ReportError(
+            f'the report cannot be written to {directory}: {error.strerror}'
+        ) from error
+
+
+def _run(arguments: argparse.Namespace, profile: profiles.Profile,
+         pattern: str | None, owner: locks.Owner) -> results.ExitCode:
+    quick = profile.get('run.mode') == 'quick'
     files = report.Report(pathlib.Path(profile.get('run.report_dir')))
     files.show('profile', profile.document)
     start = time.monotonic()
@@ -190,7 +216,7 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
     try:
         manifest: levels.Manifest | None = levels.load(way.manifest)
         required, selected = _select(way, pattern)
-        way.start()
+        way.start(owner)
         _learn(way, files)
         run = way.run(selected, pattern, files.recorder())
         shown = progress.Progress(selected)
@@ -231,7 +257,7 @@ def _check(way: ways.Way) -> results.ExitCode:
             print(line)
     finally:
         way.discard()
-    print('a run could begin')
+    print('all checks passed; ready to run')
     return results.ExitCode.CERTIFIED
 
 
@@ -292,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                  '--', sys.executable, '-m', _MODULE,
                  *(sys.argv[1:] if argv is None else argv)]
     except (local_cloud.CloudError, runner.RunError, report.ReportError,
-            levels.ManifestError, profiles.ProfileError,
+            levels.ManifestError, locks.LockError, profiles.ProfileError,
             verify_report.Unreadable) as error:
         print(f'error: {redact.of_environment()(str(error))}',
               file=sys.stderr)

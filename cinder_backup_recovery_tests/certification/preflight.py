@@ -11,16 +11,22 @@
 # under the License.
 
 
-"""Look whether a cloud can be certified, and create nothing in it.
+"""Check whether a cloud can be certified, and create nothing in it.
 
 A program of its own, as Tempest's configuration is of a process::
 
     python -m cinder_backup_recovery_tests.certification.preflight
 
-It prints as JSON what it has found. Exit codes: 0 all is well, 3 with one
-line on stderr.
+With ``--begin``, and a run as JSON, the run begins: what a killed run with
+the same ledger has left is removed, and the cloud gets the run's mark. The
+caller holds the lock of the ledger.
+
+It prints one JSON object: ``found`` and ``versions``, or ``error``. Exit
+codes: 0 all is well, 3 with the error on stderr, too.
 """
 
+import argparse
+from collections.abc import Sequence
 import json
 import sys
 import tempfile
@@ -36,11 +42,14 @@ from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests import locks
+from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cmd import cleanup
+from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import database
 
 CONF = config.CONF
-WRONG = 3
 
 
 def _invalid(text: str, error: BaseException) -> Exception:
@@ -54,12 +63,12 @@ def _log_in() -> Any:
         manager.auth_provider.set_auth()
     except lib_exc.Unauthorized as error:
         raise _invalid(
-            f'the cloud does not let {CONF.auth.admin_username} in, look at '
-            f'admin_username and admin_password of [auth]', error) from None
+            f'authentication failed for {CONF.auth.admin_username}; check '
+            f'[auth] admin_username and admin_password', error) from None
     except (lib_exc.TempestException, urllib3.exceptions.HTTPError
             ) as error:
-        raise _invalid(f'[identity] uri_v3 = {CONF.identity.uri_v3} does not '
-                       f'answer as a Keystone', error) from None
+        raise _invalid(f'[identity] uri_v3 = {CONF.identity.uri_v3} is not a '
+                       f'Keystone v3 endpoint', error) from None
     return manager
 
 
@@ -76,8 +85,8 @@ def _backup_services(manager: Any) -> list[dict[str, Any]]:
         states = ', '.join(f'{one["host"]} is {one["state"]} and '
                            f'{one["status"]}' for one in found)
         raise exceptions.InvalidConfiguration(
-            f'no cinder-backup is up and enabled ({states or "there is none"}'
-            f'): start it')
+            f'no cinder-backup service is up and enabled '
+            f'({states or "there is none"}); start it')
     return found
 
 
@@ -121,9 +130,34 @@ def _version(manager: Any) -> str:
                  if one.get('version')), 'unknown')
 
 
-def look() -> dict[str, Any]:
-    """Look at everything.
+def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
+           run: locks.Owner) -> list[str]:
+    """Clean up after a killed run, and mark the cloud.
 
+    :returns: a line for each thing that was done
+    """
+    done: list[str] = []
+    with locks.cleaning(ledger.directory, run['run']):
+        if cleanup.anything_left(ledger):
+            left = cleanup.clean(ledger, done.append)
+            if left:
+                raise exceptions.InvalidConfiguration(
+                    f'an earlier run has left {len(left)} things in the '
+                    f'ledger {ledger.directory} that cannot be removed '
+                    f'({left[0]}); remove them, or choose another ledger')
+            done.insert(0, 'what an earlier run has left is removed:')
+        if not mark.set(run):
+            done.append(
+                f'{CONF.auth.admin_username} may not create a project: runs '
+                f'with other ledgers are not kept away from this cloud; make '
+                f'sure that there are none')
+    return done
+
+
+def look(run: locks.Owner | None = None) -> dict[str, Any]:
+    """Check everything.
+
+    :param run: it begins, if all is well
     :returns: ``found``, a line for each thing that is well, and
         ``versions``
     :raises BackupRecoveryError: with the first thing that is not
@@ -132,24 +166,38 @@ def look() -> dict[str, Any]:
     manager = _log_in()
     services = _backup_services(manager)
     up = [one['host'] for one in services if one['state'] == 'up']
-    found = [f'{CONF.auth.admin_username} is let in',
+    found = [f'authenticated as {CONF.auth.admin_username}',
              f'cinder-backup is up on {", ".join(up)}',
              _check_rows(services), _check_store(manager)]
     if CONF.cinder_backup_recovery.backup_driver:
         found.append(
-            f'whether it is {CONF.cinder_backup_recovery.backup_driver} that '
-            f'makes the backups is seen at the first one')
+            f'the backup driver is checked when the first backup is made '
+            f'(expected {CONF.cinder_backup_recovery.backup_driver})')
+    ledger = resource_ledger.Ledger(CONF.cinder_backup_recovery.ledger_dir)
+    try:
+        mark = run_mark.RunMark(manager.projects_client, ledger)
+        mark.check()
+        if run:
+            found += _begin(mark, ledger, run)
+    finally:
+        ledger.close()
     return {'found': [one for one in found if one],
             'versions': {'cinder': _version(manager)}}
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
 
+    :param argv: the arguments without the program's name
     :returns: the exit status
     """
+    parser = argparse.ArgumentParser(
+        prog='python -m cinder_backup_recovery_tests.certification.preflight')
+    parser.add_argument('--begin', type=json.loads, metavar='RUN',
+                        help='the run that begins, as JSON')
+    arguments = parser.parse_args(argv)
     try:
-        found = look()
+        found = look(arguments.begin)
     except cfg.Error as error:
         text = f'tempest.conf: {error}'
     except (exceptions.BackupRecoveryError, lib_exc.TempestException,
@@ -157,9 +205,8 @@ def main() -> int:
         text = str(error)
     else:
         print(json.dumps(found))
-        return 0
-    print(f'error: {" ".join(text.split())}', file=sys.stderr)
-    return WRONG
+        return programs.OK
+    return programs.fail(text, as_json=True)
 
 
 if __name__ == '__main__':

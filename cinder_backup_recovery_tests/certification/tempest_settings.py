@@ -75,8 +75,8 @@ def of_cloud(name: str | None) -> Sections:
         access = region.get_session().auth.get_access(region.get_session())
     except auth_exceptions.Unauthorized as error:
         raise profiles.ProfileError(
-            f'{what} does not let {auth.get("username")} in: '
-            f'{_text(error)}; look at its user name and password') from None
+            f'{what}: authentication as {auth.get("username")} failed: '
+            f'{_text(error)}; check its user name and password') from None
     except (openstack.exceptions.SDKException,
             auth_exceptions.ClientException, OSError, KeyError) as error:
         raise profiles.ProfileError(f'{what}: {_text(error)}') from None
@@ -158,11 +158,12 @@ def of_profile(profile: profiles.Profile) -> Sections:
 
 
 def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
-          ) -> None:
-    """Write a configuration that nobody else may read.
+          ) -> Sections:
+    """Write a configuration that only its owner may read.
 
     :param path: the file
     :param layers: sections; what is in a later one wins
+    :returns: what was written
     """
     merged: Sections = {}
     for layer in layers:
@@ -178,6 +179,7 @@ def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, 'w') as stream:
         stream.write('\n'.join(lines) + '\n')
+    return merged
 
 
 def variables(path: pathlib.Path) -> dict[str, str]:

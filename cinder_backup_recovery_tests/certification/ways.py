@@ -23,6 +23,7 @@ import sys
 import tempfile
 from typing import Any
 
+from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import profile as profiles
@@ -32,6 +33,7 @@ from cinder_backup_recovery_tests.certification import stream
 from cinder_backup_recovery_tests.certification import tempest_settings
 
 _CERTIFICATION = 'cinder_backup_recovery_tests.certification'
+_CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'
 _CONTRACT = 'reference_drivers.contract'
 
 
@@ -74,7 +76,7 @@ class Way:
                 f'need a Nova are not of it')
 
     def check(self) -> list[str]:
-        """Look whether a run could begin, and create nothing.
+        """Check whether a run could begin, and create nothing.
 
         :returns: what is well, one line each
         :raises ProfileError: with one line that says what is not
@@ -89,8 +91,11 @@ class Way:
             self.temporary / 'stestr',
             runner.environment(nowhere, self.temporary))
 
-    def start(self) -> None:
-        """Make what the tests need."""
+    def start(self, run: locks.Owner) -> None:
+        """Make what the tests need.
+
+        :param run: this run, for others to know it by
+        """
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
@@ -156,7 +161,7 @@ class Local(Way):
             set() if self._backup.endswith(('swift', 'ceph')) else
             {'store_pause'})
 
-    def start(self) -> None:
+    def start(self, run: locks.Owner) -> None:
         variables = self._cloud.up(
             self._backup, **{name: self.profile.get(f'run.local_{name}')
                              for name in ('cinder', 'database', 'bus')})
@@ -188,6 +193,14 @@ class Local(Way):
         return trouble
 
 
+class _Refused(profiles.ProfileError):
+    """A program reported an error, and did nothing."""
+
+
+class _Crash(profiles.ProfileError):
+    """A program ended without a report of its own."""
+
+
 class _Elsewhere(Way):
     """What is there already, of which only files are made."""
 
@@ -195,24 +208,35 @@ class _Elsewhere(Way):
         super().__init__(profile)
         self.temporary = pathlib.Path(tempfile.mkdtemp(prefix='certify-'))
 
-    def _program(self, command: list[str], variables: dict[str, str]
-                 ) -> subprocess.CompletedProcess[str]:
-        """Run a program of ours to its end.
+    def _program(self, *command: str) -> dict[str, Any]:
+        """Run a program of this project to its end.
 
-        :raises ProfileError: with what it said, in one line
+        :returns: the JSON object that it printed; empty if it printed nothing
+        :raises _Refused: with the error that it reported
+        :raises _Crash: it printed something else
+        :raises ProfileError: it cannot be started
         """
         try:
             done = subprocess.run(
-                command, env=runner.environment(variables, self.temporary),
+                command, env=runner.environment(self.variables,
+                                                self.temporary),
                 stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors='replace')
+                errors='replace',
+                # A Ctrl-C is for this program, which then tidies up.
+                start_new_session=True)
         except OSError as error:
             raise profiles.ProfileError(
                 f'{command[0]}: {error.strerror}') from None
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or ['it said nothing']
-            raise profiles.ProfileError(lines[-1].removeprefix('error: '))
-        return done
+        try:
+            found = json.loads(done.stdout or '{}')
+        except ValueError:
+            found = {}
+        if 'error' in found:
+            raise _Refused(found['error'])
+        if done.returncode != 0 and not found:
+            lines = done.stderr.strip().splitlines() or ['no output']
+            raise _Crash(f'{command[0]}: {lines[-1]}')
+        return found
 
 
 class Cloud(_Elsewhere):
@@ -228,15 +252,21 @@ class Cloud(_Elsewhere):
         self._conf = self.temporary / 'tempest.conf'
         self.files = {'tempest.conf': self._conf}
         self.variables = tempest_settings.variables(self._conf)
+        self._lock: locks.RunLock | None = None
+        self._run = ''
 
-    def _configure(self) -> None:
+    def _configure(self) -> pathlib.Path:
+        """Write Tempest's configuration.
+
+        :returns: the directory of the ledger
+        """
         path = self.profile.get('connect.tempest_conf')
         base = (tempest_settings.of_file(pathlib.Path(path).expanduser())
                 if path else
                 tempest_settings.of_cloud(self.profile.get('connect.cloud')))
-        # Where it is found again after a kill, unless it is said.
+        # Where it is found again after a kill, unless it is configured.
         ledger = pathlib.Path(self.profile.get('run.report_dir')) / 'ledger'
-        tempest_settings.write(
+        written = tempest_settings.write(
             self._conf,
             {'cinder_backup_recovery': {'ledger_dir': [
                 str(ledger.absolute())]},
@@ -245,18 +275,33 @@ class Cloud(_Elsewhere):
              'oslo_concurrency': {'lock_path': [
                  str(self.temporary / 'locks')]}},
             base, tempest_settings.of_profile(self.profile))
+        return pathlib.Path(
+            written['cinder_backup_recovery']['ledger_dir'][-1]).absolute()
+
+    def _preflight(self, *words: str) -> list[str]:
+        found = self._program(
+            sys.executable, '-m', f'{_CERTIFICATION}.preflight', *words)
+        self.versions = found['versions']
+        return found['found']
 
     def check(self) -> list[str]:
-        self._configure()
-        done = self._program(
-            [sys.executable, '-m', f'{_CERTIFICATION}.preflight'],
-            self.variables)
-        said: dict[str, Any] = json.loads(done.stdout)
-        self.versions = said['versions']
-        return said['found']
+        locks.refuse_held(self._configure() / locks.RUN)
+        return self._preflight()
 
-    def start(self) -> None:
-        for line in self.check():
+    def start(self, run: locks.Owner) -> None:
+        ledger = self._configure()
+        ledger.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run = {**run, 'ledger': str(ledger)}
+        self._lock = locks.RunLock(ledger / locks.RUN, run)
+        self._run = run['run']
+        try:
+            found = self._preflight('--begin', json.dumps(run))
+        except _Refused:
+            # Nothing was begun, and an earlier run's rest is not this one's.
+            self._lock.release()
+            self._lock = None
+            raise
+        for line in found:
             print(line, flush=True)
 
     def run(self, selected: Sequence[str], pattern: str | None,
@@ -265,19 +310,15 @@ class Cloud(_Elsewhere):
 
     def end(self, logs: pathlib.Path) -> list[str]:
         trouble = []
-        if self._conf.exists():
-            done = subprocess.run(
-                [sys.executable, '-m',
-                 'cinder_backup_recovery_tests.cmd.cleanup',
-                 '--config-file', str(self._conf)],
-                env=runner.environment(self.variables, self.temporary),
-                stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                start_new_session=True)
-            if done.returncode != 0:
-                said = (done.stderr or done.stdout).strip().splitlines()
-                trouble.append(
-                    f'not all that the tests have made could be removed: '
-                    f'{"; ".join(said[-3:])}')
+        if self._lock:
+            try:
+                trouble = self._program(
+                    sys.executable, '-m', _CLEANUP, '--json', '--run',
+                    self._run, '--config-file', str(self._conf))['left']
+            except profiles.ProfileError as error:
+                trouble = [f'the tests\' resources could not be removed: '
+                           f'{error}']
+            self._lock.release()
         log = self.temporary / 'tempest.log'
         if log.exists():
             logs.mkdir(parents=True, exist_ok=True)
@@ -319,18 +360,15 @@ class Driver(_Elsewhere):
                 command += [f'--{option.replace("_", "-")}', value]
         return [*command, *words]
 
-    def _ask(self, *words: str) -> str:
+    def _ask(self, *words: str) -> dict[str, Any]:
         command = self._command(*words)
         try:
-            return self._program(command, {}).stdout
-        except profiles.ProfileError as error:
-            # That of a driver is told in other words.
-            if 'ModuleNotFoundError' not in str(error):
-                raise
+            return self._program(*command)
+        except _Crash as error:
             raise profiles.ProfileError(
-                f'{command[0]}: {error}; driver.python must name the Python '
-                f"of Cinder's virtualenv, with "
-                f"'cinder-backup-recovery-tests[drivers]' in it") from None
+                f"{error}; driver.python must name the Python of Cinder's "
+                f"virtualenv, with 'cinder-backup-recovery-tests[drivers]' in "
+                f"it") from None
 
     def check(self) -> list[str]:
         self.required()
@@ -340,10 +378,10 @@ class Driver(_Elsewhere):
                 f'{self.versions["cinder"]}']
 
     def required(self) -> list[str]:
-        said = json.loads(self._ask('--describe'))
-        self.versions = said['versions']
-        self._capabilities = said['capabilities']
-        return said['tests']
+        found = self._ask('--describe')
+        self.versions = found['versions']
+        self._capabilities = found['capabilities']
+        return found['tests']
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:

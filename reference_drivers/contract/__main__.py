@@ -136,6 +136,9 @@ def main(argv: list[str] | None = None) -> int:
             tests.run(result)
         result.stopTestRun()
     except binding.BindingError as error:
+        if arguments.describe or arguments.check:
+            # For the program that has asked.
+            stream.write(json.dumps({'error': str(error)}).encode())
         sys.stderr.write(f'error: {error}\n')
         return WRONG
     except KeyboardInterrupt:

@@ -26,9 +26,12 @@ import sys
 import threading
 
 import fixtures
+import psutil
 import testtools
 
+from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.cmd import cleanup
 from local_cloud import fixture
 from local_cloud import identity
 
@@ -102,20 +105,28 @@ run:
         found = []
         for kind in ('volumes', 'backups', 'snapshots'):
             found += session.get('cinder', f'/{kind}?all_tenants=1')[kind]
-        found += [user for user in session.get('keystone', '/users')['users']
-                  if user['name'].startswith('tempest-')]
-        return found
+        return found + self.users() + session.get(
+            'keystone', f'/projects?name={run_mark.NAME}')['projects']
+
+    def users(self):
+        """The users that Tempest has made."""
+        session = identity.Session(self.local.state)
+        return [user for user in session.get('keystone', '/users')['users']
+                if user['name'].startswith('tempest-')]
 
     def mistake(self, *words, **variables):
-        """The one line that is said, before anything is created."""
+        """The one line that is printed, before anything is created."""
         code, _, err = self.certify(*words, **variables)
+        return self.error(code, err)
+
+    def error(self, code, err):
         self.assertEqual((3, 1), (code, err.count('\n')), err)
         self.assertTrue(err.startswith('error: '), err)
         return err
 
     def test_mistakes(self):
         for said, variables in (
-                ('does not let admin in', {'OS_PASSWORD': 'wrong'}),
+                ('authentication as admin failed', {'OS_PASSWORD': 'wrong'}),
                 ('Unable to establish connection',
                  {'OS_AUTH_URL': 'http://127.0.0.1:1/v3'})):
             self.assertIn(said, self.mistake('--check', **variables))
@@ -165,7 +176,7 @@ run:
     def test_check_and_quick(self):
         code, out, err = self.certify('--check')
         self.assertEqual((0, ''), (code, err))
-        self.assertIn('a run could begin', out)
+        self.assertIn('ready to run', out)
         self.assertFalse(self.report.exists())
         code, out, err = self.certify('--mode', 'quick')
         self.assertEqual((2, ''), (code, err), out)
@@ -183,17 +194,131 @@ run:
         self.check_report(out)
         self.assertEqual([], self.left())
 
-    def test_interrupted(self):
-        """All that was begun in the cloud is removed."""
-        process = self.start('--regex', 'FullBackupRowLossTest')
+    def begin(self, *words):
+        """Start a certification, and wait until its first test has ended."""
+        process = self.start(*words)
         for stream in (process.stdout, process.stderr):
             self.addCleanup(stream.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
         killer = threading.Timer(300, process.kill)
         killer.start()
         self.addCleanup(killer.cancel)
         for line in process.stdout:
             if line.startswith('['):
-                break
+                return process
+        return self.fail(process.stderr.read())
+
+    def suspend(self, process):
+        """Stop a certification's tests, which then wait for what follows.
+
+        :returns: the processes of them
+        """
+        workers = psutil.Process(process.pid).children(recursive=True)
+        for worker in workers:
+            worker.suspend()
+        self.addCleanup(self.kill, workers)
+        return workers
+
+    @staticmethod
+    def kill(processes):
+        for process in processes:
+            # By its time of start, too: its pid may be another one's by now.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=60)
+
+    def cleanup(self):
+        """Run the clean-up by the ledger of the report's directory."""
+        return subprocess.run(
+            [sys.executable, '-m', cleanup.__name__, '--config-file',
+             str(self.local.tempest_conf), '--ledger',
+             str(self.report / 'ledger')],
+            env=self.variables, capture_output=True, text=True, timeout=300)
+
+    def other_report(self):
+        return ('--report-dir', str(self.directory / 'other'))
+
+    def refused(self, *words):
+        """The error of a certification that does not begin."""
+        process = self.start('--regex', ONE, *words)
+        _, err = process.communicate(timeout=300)
+        return self.error(process.returncode, err)
+
+    def test_two_at_once(self):
+        """The second does not begin, and names the first one.
+
+        If it fails, the clean-up at the end of one removes what the other
+        one uses, and each counts the failures as the driver's.
+        """
+        first = self.begin('--regex', r'FullBackupRowLossTest\.test_hard_loss')
+        workers = self.suspend(first)
+        users = self.users()
+        self.assertNotEqual([], users)
+        for words in ((), self.other_report()):
+            for more in ((), ('--check',)):
+                error = self.refused(*words, *more)
+                self.assertIn(f'process {first.pid} on host', error)
+                self.assertIn(str(self.report), error)
+        done = self.cleanup()
+        self.assertIn(f'process {first.pid} on host',
+                      self.error(done.returncode, done.stderr))
+        self.assertEqual(users, self.users())
+        for worker in workers:
+            worker.resume()
+        out, err = first.communicate(timeout=300)
+        self.assertEqual((2, ''), (first.returncode, err), out)
+        self.assertEqual({'pass'}, {test['status'] for test in
+                                    self.document()['tests']})
+        self.assertEqual(3, len(self.document()['tests']))
+        self.assertEqual([], self.left())
+        # And then the other one may.
+        code, out, err = self.certify('--regex', ONE, *self.other_report())
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertEqual([], self.left())
+
+    def test_two_that_begin_at_the_same_moment(self):
+        """One of them runs to its end, whichever it is."""
+        both = [self.start('--regex', ONE, *words)
+                for words in ((), self.other_report())]
+        said = [process.communicate(timeout=300) for process in both]
+        codes = [process.returncode for process in both]
+        self.assertEqual([2, 3], sorted(codes), said)
+        refused, ran = codes.index(3), codes.index(2)
+        self.assertIn(f'process {both[ran].pid} on host',
+                      self.error(3, said[refused][1]))
+        self.assertEqual('', said[ran][1])
+        self.assertIn('1 pass,', said[ran][0])
+        self.assertEqual([], self.left())
+
+    def test_after_a_kill(self):
+        """What it left keeps other runs away, and the next one removes it."""
+        process = self.begin('--regex', 'FullBackupRowLossTest')
+        workers = self.suspend(process)
+        process.kill()
+        process.wait()
+        error = self.refused(*self.other_report())
+        self.assertIn(f'was killed has left its mark on this cloud (process '
+                      f'{process.pid} on host', error)
+        self.assertIn(f'report directory {self.report}', error)
+        # Its tests go on without it.
+        self.assertIn('are running', self.refused())
+        self.assertIn('are running', self.error(
+            3, self.cleanup().stderr))
+        self.kill(workers)
+        self.assertNotEqual([], self.left())
+        shutil.rmtree(self.temporary)
+        self.temporary.mkdir()
+        code, out, err = self.certify('--regex', ONE)
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertIn('what an earlier run has left is removed:', out)
+        self.assertEqual(['pass'], [test['status'] for test in
+                                    self.document()['tests']])
+        self.assertEqual([], self.left())
+
+    def test_interrupted(self):
+        """All that was begun in the cloud is removed."""
+        process = self.begin('--regex', 'FullBackupRowLossTest')
         self.assertNotEqual([], self.left())
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=120)

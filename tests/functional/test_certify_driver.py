@@ -135,7 +135,7 @@ class CertifyDriverTest(testtools.TestCase):
     def test_check(self):
         code, out, err = self.certify('--check')
         self.assertEqual((0, ''), (code, err))
-        self.assertIn('a run could begin', out)
+        self.assertIn('ready to run', out)
         self.assertFalse((self.directory / 'report').exists())
 
     def test_a_capability_that_is_denied_and_there(self):
@@ -176,7 +176,7 @@ class CertifyDriverTest(testtools.TestCase):
                 ((), {'driver__store': 'sqlite_objects.Nothing'},
                  'the store adapter sqlite_objects.Nothing'),
                 (('--mode', 'quick', '--regex', 'x'), {},
-                 '--regex and quick exclude each other'),
+                 '--regex cannot be combined with quick'),
                 (('--profile', 'swfit'), {}, 'there is no profile swfit')):
             for more in ((), ('--check',)):
                 code, _, err = self.certify(*words, *more, **keys)
