@@ -51,6 +51,8 @@ is wrong.
 
 # This one, also where it is called "__main__".
 _MODULE = 'cinder_backup_recovery_tests.certification.main'
+_WAYS: dict[str, type[ways.Way]] = {
+    way.name: way for way in (ways.Local, ways.Cloud, ways.Driver)}
 # In the report directory while a run writes to it.
 _LOCK = 'report.lock'
 
@@ -149,8 +151,7 @@ def _way(arguments: argparse.Namespace, profile: profiles.Profile
          ) -> ways.Way:
     if arguments.verb == 'local':
         return ways.Local(profile, arguments.local_cloud_command)
-    return {'cloud': ways.Cloud, 'driver': ways.Driver}[arguments.verb](
-        profile)
+    return _WAYS[arguments.verb](profile)
 
 
 def _select(way: ways.Way, pattern: str | None
@@ -178,6 +179,8 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
         except re.error as error:
             raise runner.RunError(f'--regex {pattern}: {error}') from error
     profile = _profile(arguments)
+    way = _WAYS[arguments.verb]
+    profile.refuse_unused(way.name, way.unused, way.misleading)
     quick = profile.get('run.mode') == 'quick'
     if quick and pattern:
         raise runner.RunError('--regex cannot be combined with quick, which '

@@ -17,9 +17,11 @@ Whatever says more of a run wins: the command line over the environment, that
 over the profile's file, and that over what holds otherwise.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import copy
+import fnmatch
 import os
 import pathlib
 from typing import Any
@@ -83,10 +85,13 @@ class Profile:
 
     :param name: by which it is called in reports
     :param document: sections and keys, complete
+    :param given: the keys that the command line has set
     """
 
-    def __init__(self, name: str, document: Mapping[str, Any]):
+    def __init__(self, name: str, document: Mapping[str, Any],
+                 given: Iterable[str] = ()):
         self.name = name
+        self._given = frozenset(given)
         self.document = copy.deepcopy(_DEFAULTS)
         for section, keys in document.items():
             self.document[section].update(keys)
@@ -99,6 +104,28 @@ class Profile:
         """
         section, _, name = key.partition('.')
         return self.document[section].get(name, default)
+
+    def refuse_unused(self, way: str, unused: Iterable[str],
+                      misleading: Iterable[str] = ()) -> None:
+        """Refuse keys that a way to a verdict does not use.
+
+        A file and the environment may hold the keys of all ways: one profile
+        serves each of them. The command line is of one run.
+
+        :param way: its name
+        :param unused: patterns of keys that it does not use
+        :param misleading: keys among them that make the user believe that
+            something else is tested; they are refused wherever they are set
+        :raises ProfileError: naming the first such key
+        """
+        patterns = list(unused)
+        wrong = [key for key in sorted(self._given) if any(
+            fnmatch.fnmatchcase(key, pattern) for pattern in patterns)]
+        wrong += [key for key in misleading if self.get(key) is not None]
+        if wrong:
+            raise ProfileError(
+                f'{wrong[0]} is set, and cinder-backup-certify {way} does '
+                f'not use it; leave it out, or use another verb than {way}')
 
     @property
     def denied(self) -> frozenset[str]:
@@ -221,7 +248,8 @@ def load(name: str | None, settings: Sequence[str] = (),
     driver = document.get('driver', {})
     if name is None:
         title = driver.get('class', title)
-    return Profile(driver.get('name', title), document)
+    return Profile(driver.get('name', title), document,
+                   (setting.partition('=')[0] for setting in settings))
 
 
 def _unknown_variable(variable: str) -> str:

@@ -35,6 +35,9 @@ from cinder_backup_recovery_tests.certification import tempest_settings
 _CERTIFICATION = 'cinder_backup_recovery_tests.certification'
 _CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'
 _CONTRACT = 'reference_drivers.contract'
+_CONTRACT_KEYS = ('driver.config_files', 'driver.python', 'driver.store',
+                  'driver.chunk_option', 'driver.block_option')
+_LOCAL_KEYS = ('run.local_*',)
 
 
 class Way:
@@ -44,6 +47,8 @@ class Way:
     :ivar manifest: the file of its levels
     :ivar quick: the test that validates a set-up, by a pattern
     :ivar without: the services whose tests are not asked for
+    :ivar unused: patterns of the profile's keys that it does not use
+    :ivar misleading: those of them that say that something else is tested
     :param profile: the driver's
     """
 
@@ -52,6 +57,8 @@ class Way:
     quick = (r'test_row_loss\.FullBackupRowLossTest\.'
              r'test_hard_loss_restored_to_new_volume(?!\w)')
     without: tuple[str, ...] = ('nova',)
+    unused: tuple[str, ...] = ()
+    misleading: tuple[str, ...] = ()
 
     def __init__(self, profile: profiles.Profile):
         self.profile = profile
@@ -141,6 +148,9 @@ class Local(Way):
     """
 
     name = 'local'
+    unused = ('connect.*', 'driver.name', *_CONTRACT_KEYS)
+    misleading = ('connect.cloud', 'connect.tempest_conf',
+                  'connect.database_url', 'connect.database_password')
 
     def __init__(self, profile: profiles.Profile, command: str | None = None):
         super().__init__(profile)
@@ -166,18 +176,31 @@ class Local(Way):
             self._backup, **{name: self.profile.get(f'run.local_{name}')
                              for name in ('cinder', 'database', 'bus')})
         self.versions = self._cloud.versions()
+        made = tempest_settings.of_file(
+            pathlib.Path(variables['TEMPEST_CONFIG_DIR']) /
+            variables['TEMPEST_CONFIG'])
+        self._check_driver(made)
         if self.profile.document['can']:
             # What the profile says of the driver is what is tested.
-            made = pathlib.Path(variables['TEMPEST_CONFIG_DIR'])
             path = self.temporary / 'tempest.conf'
             own = tempest_settings.of_profile(self.profile)
             tempest_settings.write(
-                path, tempest_settings.of_file(
-                    made / variables['TEMPEST_CONFIG']),
+                path, made,
                 {name: own[name] for name in own if 'feature' in name})
             variables.update(tempest_settings.variables(path))
             self.files['tempest.conf'] = path
         self.variables = variables
+
+    def _check_driver(self, made: tempest_settings.Sections) -> None:
+        """Refuse the profile of a driver that this cloud does not have."""
+        wanted = self.profile.get('driver.class')
+        driver, = made.get('cinder_backup_recovery', {}).get(
+            'backup_driver', [wanted])
+        if wanted not in (None, driver):
+            raise profiles.ProfileError(
+                f'driver.class is {wanted}, and the local cloud with --backup '
+                f'{self._backup} has {driver}; choose another --backup, or '
+                f'use "cloud" or "driver"')
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
@@ -246,6 +269,7 @@ class Cloud(_Elsewhere):
     """
 
     name = 'cloud'
+    unused = (*_CONTRACT_KEYS, *_LOCAL_KEYS)
 
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
@@ -336,6 +360,7 @@ class Driver(_Elsewhere):
     manifest = levels.PATH.with_name('contract.json')
     quick = r'RecoveryContract\.test_backup_of_a_snapshot$'
     without = ()
+    unused = ('connect.*', 'run.concurrency', *_LOCAL_KEYS)
     about = 'in one process'
 
     def __init__(self, profile: profiles.Profile):

@@ -77,7 +77,9 @@ if verb == 'up':
         sys.exit(3)
     (directory / 'logs').mkdir(parents=True)
     (directory / 'logs' / 'cinder.log').write_text('a line')
-    (directory / 'tempest.conf').write_text('[cloud]\\nname = small\\n')
+    (directory / 'tempest.conf').write_text(
+        '[cinder_backup_recovery]\\nbackup_driver = '
+        'reference_drivers.default.DefaultBackupDriver\\n')
     (directory / 'options').write_text(' '.join(sys.argv[4:]))
 elif os.environ.get('CLOUD_FAILS') == verb:
     print('error: this is how', file=sys.stderr)
@@ -716,6 +718,69 @@ class ProgramTest(SuiteTestCase):
         code, out, err = self.local('--cinder', '2026.1')
         self.assertEqual((0, ''), (code, err), out)
         self.assertEqual({'cinder': '28.0.0'}, self.document()['versions'])
+
+    def refused(self, *arguments):
+        """The error of a run that has started nothing."""
+        code, out, err = self.program(
+            *arguments, '--report-dir', self.report)
+        self.assertEqual((3, ''), (code, out), arguments)
+        self.assertTrue(err.startswith('error: '), err)
+        self.assertEqual(1, err.count('\n'), err)
+        self.assertEqual('', self.calls.read_text())
+        self.assertFalse(self.report.exists())
+        return err
+
+    def test_keys_that_a_way_does_not_use(self):
+        """Their user believes that something else is tested."""
+        for verb, key, value in (
+                ('local', 'connect.cloud', 'acme'),
+                ('local', 'connect.backup_store', 'swift'),
+                ('local', 'driver.store', 'x'),
+                ('local', 'driver.name', 'x'),
+                ('cloud', 'driver.config_files', '[x]'),
+                ('cloud', 'run.local_bus', 'rabbitmq'),
+                ('driver', 'run.local_backup', 'nfs'),
+                ('driver', 'run.concurrency', '3'),
+                ('driver', 'connect.cloud', 'acme')):
+            self.assertIn(f'{key} is set, and cinder-backup-certify {verb} ',
+                          self.refused(verb, '--set', f'{key}={value}'))
+        self.assertIn('run.concurrency', self.refused(
+            'driver', '--concurrency', '3'))
+
+    def test_another_cloud_wherever_it_is_set(self):
+        profile = self.temporary / 'acme.yaml'
+        for key, value in (('cloud', 'acme'), ('tempest_conf', 'x'),
+                           ('database_url', 'sqlite:///x'),
+                           ('database_password', '{env: HOME}')):
+            profile.write_text(f'connect: {{{key}: {value}}}\n')
+            self.assertIn(f'connect.{key} is set', self.refused(
+                'local', '--profile', profile))
+        self.useFixture(fixtures.EnvironmentVariable(
+            'BACKUP_CERTIFY_CONNECT_CLOUD', 'acme'))
+        self.assertIn('connect.cloud is set', self.refused('local'))
+
+    def test_one_profile_for_all_ways(self):
+        profile = self.temporary / 'acme.yaml'
+        profile.write_text("""
+driver:
+  name: Acme
+  class: reference_drivers.default.DefaultBackupDriver
+  config_files: [cinder.conf]
+connect:
+  backup_store: filesystem
+run:
+  local_backup: default
+""")
+        code, out, err = self.local('--profile', profile)
+        self.assertEqual((0, ''), (code, err), out)
+
+    def test_the_profile_of_another_driver(self):
+        profile = self.temporary / 'acme.yaml'
+        profile.write_text('driver: {class: acme.Driver}\n')
+        code, out, err = self.local('--profile', profile)
+        self.assertEqual(3, code, out)
+        self.assertIn('driver.class is acme.Driver, and the local cloud', err)
+        self.assertNotIn('[1/', out)
 
     def test_on_a_server_and_with_a_broker(self):
         code, out, err = self.local('--database', 'mariadb',
