@@ -211,9 +211,12 @@ def _run(arguments: argparse.Namespace, profile: profiles.Profile,
          pattern: str | None, owner: locks.Owner) -> results.ExitCode:
     quick = profile.get('run.mode') == 'quick'
     files = report.Report(pathlib.Path(profile.get('run.report_dir')))
+    files.redact.shorten(redact.places())
+    files.redact.shorten({files.directory: '<report>'})
     files.show('profile', profile.document)
     start = time.monotonic()
     way = _way(arguments, profile)
+    files.redact.shorten({way.root: '<temporary>'})
     pattern = way.quick if quick else pattern
     interrupted = False
     try:
@@ -283,14 +286,14 @@ def _end(way: ways.Way, files: report.Report) -> list[str]:
         # What did not start has written logs as well.
         _learn(way, files)
     finally:
-        trouble = [files.redact(line) for line in way.end(files.logs)]
+        trouble = way.end(files.logs)
     try:
         files.clean_logs()
     except report.ReportError as error:
         trouble.append(f'{error}; the logs there may have secrets')
     for line in trouble:
-        print(f'error: {line}', file=sys.stderr)
-    return trouble
+        print(f'error: {files.redact.secrets(line)}', file=sys.stderr)
+    return [files.redact(line) for line in trouble]
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -10,23 +10,34 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Take secrets out of what is published.
+"""Take secrets out of what is published, and the paths of this machine.
 
 Two ways, of which each finds what the other one does not: values that the
 configuration says are secret are taken out wherever they show, and whatever
 follows a name such as ``password`` is taken out whether it is known or not.
+
+Directories of this machine become short names, which are the same on every
+machine: ``<home>``, ``<checkout>``, ``site-packages``.
 """
 
 from collections.abc import Mapping
 import html
 import json
 import os
+import pathlib
 import re
+import sys
+import sysconfig
 from typing import Any
 from urllib import parse
 
 #: What stands in the place of a secret.
 MARK = '***'
+
+# Of any virtualenv, for example that of the services, whose logs name it.
+_PACKAGES = re.compile(
+    r'(?<![\w+=.~-])/+(?:[^\s/:;,"\'<>|()]+/)+(?P<name>(?:site|dist)-packages)'
+    r'(?![\w-])')
 
 # Shorter ones would take half of the words out of a report. They are still
 # taken out where a name or a URL says what they are.
@@ -72,6 +83,8 @@ class Redactor:
     def __init__(self) -> None:
         self._values: set[str] = set()
         self._pattern: re.Pattern | None = None
+        self._names: dict[str, str] = {}
+        self._paths: re.Pattern | None = None
 
     def learn(self, value: Any) -> None:
         """Take a value out of all that follows.
@@ -103,8 +116,36 @@ class Redactor:
                 self.learn(found['secret'])
                 self.learn(parse.unquote(found['secret']))
 
+    def shorten(self, names: Mapping[str | os.PathLike[str], str]) -> None:
+        """Give directories short names in all that follows.
+
+        :param names: by the directories' paths; of two names of one path the
+            first one stays
+        """
+        for directory, name in names.items():
+            path = os.path.abspath(directory)
+            for one in (path, os.path.realpath(path)):
+                if one != os.sep:
+                    self._names.setdefault(one, name)
+                    self._names.setdefault(parse.quote(one, safe=''), name)
+        self._paths = re.compile('|'.join(
+            # What is short may be the end of another path.
+            (r'(?<![\w.~-])' if path.count(os.sep) == 1 else '') +
+            re.escape(path) + r'(?![\w-]|\.\w)'
+            for path in sorted(self._names, key=len, reverse=True)))
+
     def __call__(self, text: str) -> str:
-        """The same text without secrets."""
+        """The same text without secrets and without paths of this machine."""
+        text = self.secrets(text)
+        # Most lines of a log have no path; a pattern is slow to find that out.
+        if self._paths and any(map(text.__contains__, self._names)):
+            text = self._paths.sub(lambda found: self._names[found[0]], text)
+        if self._paths and '-packages' in text:
+            text = _PACKAGES.sub(r'\g<name>', text)
+        return text
+
+    def secrets(self, text: str) -> str:
+        """The same text without secrets, for people at this machine."""
         if self._values:
             if self._pattern is None:
                 self._pattern = re.compile('|'.join(
@@ -176,6 +217,20 @@ class Redactor:
         if is_secret(name) and value.lower() not in _NO_SECRETS | {''}:
             return MARK
         return self(value)
+
+
+def places() -> dict[str | os.PathLike[str], str]:
+    """Name the directories that paths on this machine begin with."""
+    names: dict[str | os.PathLike[str], str] = {
+        sysconfig.get_path(kind): 'site-packages'
+        for kind in ('purelib', 'platlib')}
+    if sys.prefix != sys.base_prefix:
+        names[sys.prefix] = '<virtualenv>'
+    # Installed, it is in site-packages.
+    names.setdefault(pathlib.Path(__file__).parents[2], '<checkout>')
+    names.setdefault(pathlib.Path.cwd(), '<cwd>')
+    names.setdefault(pathlib.Path.home(), '<home>')
+    return names
 
 
 def of_environment() -> Redactor:

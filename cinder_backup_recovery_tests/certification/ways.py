@@ -128,6 +128,11 @@ class Way:
         self.discard()
         return []
 
+    @property
+    def root(self) -> pathlib.Path:
+        """The directory of all that it makes on this machine."""
+        return self.temporary
+
     def discard(self) -> None:
         """Remove the temporary files."""
         shutil.rmtree(self.temporary, ignore_errors=True)
@@ -158,6 +163,10 @@ class Local(Way):
         self.temporary = self._cloud.temporary
         self.files = {name: self._cloud.configuration / name
                       for name in ('tempest.conf', 'cinder/cinder.conf')}
+
+    @property
+    def root(self) -> pathlib.Path:
+        return self._cloud.directory.parent
 
     @property
     def _backup(self) -> str:

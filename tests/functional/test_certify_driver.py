@@ -192,6 +192,39 @@ class CertifyDriverTest(testtools.TestCase):
         self.assertEqual((3, 1), (code, err.count('\n')), err)
         self.assertIn("driver.python must name the Python of Cinder's", err)
 
+    def test_paths_of_this_machine(self):
+        """None is in the report, which is published, and it is verified."""
+        (self.directory / 'broken_driver.py').write_text("""
+import os, pathlib, sys
+import sqlite_driver
+
+class Broken(sqlite_driver.SqliteBackupDriver):
+    def restore(self, *args, **kwargs):
+        raise ValueError(f'{pathlib.Path.home()}/x {sys.prefix} {os.getcwd()}')
+""")
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PYTHONPATH', os.pathsep.join([str(self.directory),
+                                           os.environ['PYTHONPATH']])))
+        code, out, err = self.certify(
+            '--regex', 'test_backup_of_a_snapshot',
+            driver__class='broken_driver.Broken')
+        self.assertEqual((1, ''), (code, err), out)
+        reason = self.document()['tests'][0]['reason']
+        self.assertIn('ValueError: <home>/x ', reason)
+        self.assertIn('"<checkout>/reference_drivers/contract/', reason)
+        report = self.directory / 'report'
+        paths = {str(pathlib.Path.home()), sys.prefix, os.getcwd(),
+                 str(EXAMPLES.parents[2]), str(report),
+                 str(self.temporary / 'certify-')}
+        for path in report.rglob('*'):
+            if path.is_file():
+                text = path.read_text(errors='replace')
+                self.assertEqual([], [one for one in paths if one in text],
+                                 path)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            code = main.main(['verify-report', str(report)])
+        self.assertEqual(0, code, said.getvalue())
+
     def test_a_full_disk(self):
         """That of the report, and that of temporary files."""
         for place, size, said in (

@@ -825,6 +825,22 @@ run:
         self.assertIn('A.test_1 failed: AssertionError: a stale block', out)
         self.assertEqual('failed', self.document()['verdict'])
 
+    def test_temporary_files_of_the_run(self):
+        """Their random names are not in what is published."""
+        self.write('''
+            class A(testtools.TestCase):
+                def test_1(self):
+                    self.fail(os.environ['TMPDIR'] + ' ' +
+                              os.environ['TEMPEST_CONFIG_DIR'])
+            ''')
+        code, _, _ = self.local()
+        self.assertEqual(1, code)
+        self.assertIn('<temporary>/tmp <temporary>/tmp',
+                      self.document()['tests'][0]['reason'])
+        for path in self.report.rglob('*'):
+            self.assertNotIn(b'local-cloud-certify-',
+                             path.read_bytes() if path.is_file() else b'')
+
     def test_filtered(self):
         code, out, _ = self.local('--regex', 'test_2')
         self.assertEqual(2, code)

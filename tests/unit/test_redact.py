@@ -13,6 +13,7 @@
 """What is taken out of a report, and what stays."""
 
 import json
+import pathlib
 
 import fixtures
 import testtools
@@ -157,3 +158,55 @@ class RedactTest(testtools.TestCase):
                         'urls': ['http://u:***@h/', 'plain']},
             'run': {'quick': True, 'nothing': None, 'passwords': 5}}, found)
         self.assertEqual('*** ***', self.redact('one-of-them two-of-them'))
+
+
+class PathsTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.redact = redact.Redactor()
+        self.redact.shorten({
+            '/root': '<home>', '/home/me/venv': '<virtualenv>',
+            '/home/me': '<my home>', '/': 'nothing'})
+
+    def test_shortened(self):
+        for text, short in (
+                ('File "/root/x.py", line 1', 'File "<home>/x.py", line 1'),
+                ('sqlite:////root/x', 'sqlite:///<home>/x'),
+                ('in /root.', 'in <home>.'),
+                ('/home/me/venv/bin/python', '<virtualenv>/bin/python'),
+                ('/home/me/x:/home/me', '<my home>/x:<my home>'),
+                ('-I/home/me/x', '-I<my home>/x'),
+                ('?path=%2Fhome%2Fme%2Fx', '?path=<my home>%2Fx'),
+                ('"/opt/of vendor/lib/python3.11/site-packages/a/b.py"',
+                 '"/opt/of vendor/lib/python3.11/site-packages/a/b.py"'),
+                ('"/srv/v/lib/python3.11/site-packages/a/b.py"',
+                 '"site-packages/a/b.py"'),
+                ('file:///srv/lib/python3/dist-packages/a',
+                 'file:dist-packages/a')):
+            self.assertEqual(short, self.redact(text))
+            # What is checked again later stays what it was.
+            self.assertEqual(short, self.redact(short))
+
+    def test_not_shortened(self):
+        for text in ('/rootfs', '/var/root/x', '/dev/root', '/root-2/x',
+                     '/root.d', '/home/meg', '/', 'a/b/c',
+                     'not-site-packages', '/srv/site-packages-2/x'):
+            self.assertEqual(text, self.redact(text))
+
+    def test_only_secrets_for_the_terminal(self):
+        self.redact.learn('planted')
+        self.assertEqual('/root/***', self.redact.secrets('/root/planted'))
+
+    def test_long_texts_of_slashes(self):
+        """A record in base64 must not take minutes."""
+        text = 'ab/+cd/' * 20_000
+        with fixtures.Timeout(60, gentle=True):
+            self.assertEqual(text, self.redact(text))
+            self.redact('/ab' * 40_000)
+
+    def test_places(self):
+        found = redact.places()
+        self.assertEqual('<home>', found[pathlib.Path.home()])
+        self.redact.shorten(found)
+        self.assertEqual('site-packages/testtools/__init__.py',
+                         self.redact(testtools.__file__))
