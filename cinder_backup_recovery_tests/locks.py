@@ -102,8 +102,12 @@ class RunLock:
                 os.close(self._file)
                 raise
             os.close(self._file)
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(run).encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps(run).encode(), 0)
+        except OSError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Remove the file, which releases the lock."""

@@ -152,6 +152,13 @@ class LocksTest(testtools.TestCase):
                 error = str(self.assertRaises(kind, refused))
                 self.assertIn('No locks available; choose', error)
 
+    def test_a_full_disk(self):
+        """What could not be named is not held."""
+        with mock.patch('os.pwrite', side_effect=OSError(errno.ENOSPC, 'x')):
+            self.assertRaises(OSError, locks.RunLock, self.run_lock, self.run)
+        self.assertEqual([], os.listdir(self.ledger))
+        locks.RunLock(self.run_lock, self.run).release()
+
     def test_a_ledger_that_cannot_be_made(self):
         path = pathlib.Path(self.ledger) / 'file'
         path.touch()
