@@ -18,6 +18,7 @@ from tempest.lib.common import rest_client
 import testtools
 import urllib3
 
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.api import bad_records
 from cinder_backup_recovery_tests.api import refusals
 from cinder_backup_recovery_tests.rows import base as rows_base
@@ -141,3 +142,42 @@ class MalformedTest(testtools.TestCase):
                       urllib3.exceptions.ReadTimeoutError(None, 'u', 'm')):
             self.assertRaises(type(error), self.run_one, raised(503),
                               after=error)
+
+
+class StaysTest(testtools.TestCase):
+    """How long a backup that stays in creating is waited for."""
+
+    def waited(self, *defects, declared=()):
+        class Imports(bad_records.BadRecordTest):
+            """An import that does not come to its end."""
+
+            cloud = None
+            long = 5
+            patience = mock.Mock(backup=600)
+            runTest = None
+
+            def is_declared(self, defect):
+                return defect in declared
+
+        times = []
+
+        def wait(*args, timeout):
+            times.append(timeout)
+            raise exceptions.WaitTimeout('creating')
+        with mock.patch.object(bad_records.waiters, 'wait_for_status', wait):
+            for defect in defects:
+                self.assertRaises(bad_records.NoEnd,
+                                  Imports('runTest')._settled, 'id', defect)
+        return times
+
+    def test_once_for_all(self):
+        self.assertEqual([600, 5, 5],
+                         self.waited(*3 * [bad_records.STAYS]))
+        self.assertEqual([5, 5], self.waited(
+            *2 * [bad_records.STAYS], declared=[bad_records.STAYS]))
+
+    def test_nothing_else_is_cut_short(self):
+        other = 'import-negative-size'
+        self.assertEqual([600, 5, 600, 600], self.waited(
+            other, bad_records.STAYS, other, None,
+            declared=[other]))
