@@ -21,9 +21,11 @@ case "${1:-}" in
             nfs-ganesha nfs-ganesha-vfs nfs-common
             user-mode-linux kmod iproute2
             # The browser that opens the page of a report.
-            chromium chromium-driver)
+            chromium chromium-driver
+            # Web servers in front of Cinder.
+            apache2-bin nginx)
         purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph and NFS, '
-        purpose+='in a browser'
+        purpose+='in a browser and behind web servers'
         ;;
     -h|--help)
         usage
