@@ -140,14 +140,6 @@ _SYMPTOMS = (AssertionError, exceptions.ContentMismatch,
              exceptions.ResourceFailed, exceptions.WaitTimeout)
 
 
-def says(words: str) -> Callable[[BaseException], bool]:
-    """Make what tells a defect from others by what a failure says.
-
-    :param words: what is in its text
-    """
-    return lambda exc: words in str(exc)
-
-
 @contextlib.contextmanager
 def expected(test: Any, found: facts.Facts, names: Collection[str],
              name: str,

@@ -313,7 +313,8 @@ class RunnerTest(SuiteTestCase):
                          (defect.name, defect.driver))
         # How it looked is in the report, and not in the stream only.
         self.assertIn('True is not false', defect.seen)
-        self.assertIn('add it to [cinder_backup_recovery] known_defects',
+        self.assertIn('add import-negative-size to [cinder_backup_recovery] '
+                      'known_defects',
                       found['A.test_not_declared'].reason)
         self.assertIn('remove it from [cinder_backup_recovery] known_defects',
                       found['A.test_gone'].reason)
