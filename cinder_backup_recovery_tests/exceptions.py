@@ -98,6 +98,10 @@ class WaitTimeout(BackupRecoveryError):
     """A resource did not reach the wanted status in time."""
 
 
+class MomentMissed(KitError):
+    """Two events did not meet as a test needs it: nothing was judged."""
+
+
 class LedgerCorrupt(KitError):
     """A line of the ledger cannot be read; what it owned is not known."""
 
