@@ -160,6 +160,7 @@ def command(state: cloud_state.State, site: sites.Site,
     return [*backups.of(state).launcher,
             releases.python(state), '-m', 'local_cloud.inside.cinder',
             'serve', str(state.config(site.name)),
+            '--holds', str(holds(state)),
             *(['--ceph', str(state.root)]
               if ceph in backups.services(state) else []),
             *words, *(word for service in services
@@ -170,6 +171,11 @@ def second_backup(state: cloud_state.State, site: sites.Site) -> list[str]:
     """Options of the program that runs a site's second cinder-backup."""
     second = backups.second_driver(state, site)
     return ['--second-backup', second, backups.SECOND_ZONE] if second else []
+
+
+def holds(state: cloud_state.State) -> pathlib.Path:
+    """Where points are armed that hold requests."""
+    return state.data / 'holds'
 
 
 def ready(state: cloud_state.State,

@@ -10,14 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a test does to a service of a cloud that is up."""
+"""Faults that a test causes in a service of a cloud that is up."""
+
+import pathlib
+import shutil
+import uuid
 
 import psutil
 
+from local_cloud import cinder
 from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import services
 from local_cloud import state as cloud_state
+
+#: Where :mod:`local_cloud.inside.holding` holds requests.
+POINTS = ('export', 'import', 'import-request')
 
 
 def service(state: cloud_state.State, name: str) -> services.Service:
@@ -71,3 +79,48 @@ def _processes(state: cloud_state.State, name: str) -> list[psutil.Process]:
             f'{name} of the cloud in {state.root} does not run; "up" starts '
             f'it.')
     return [process, *process.children(recursive=True)]
+
+
+def arm(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> None:
+    """Hold each request about a backup that arrives at a point of Cinder.
+
+    :param point: one of POINTS
+    :param backup_id: the backup
+    :raises LocalCloudError: if there is no cloud
+    """
+    _place(state, point, backup_id).mkdir(parents=True, exist_ok=True)
+
+
+def held(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> int:
+    """Count the requests that are held at a point.
+
+    :param point: one of POINTS
+    :param backup_id: the backup
+    :raises LocalCloudError: if there is no cloud
+    """
+    place = _place(state, point, backup_id)
+    return len(list(place.iterdir())) if place.is_dir() else 0
+
+
+def release(state: cloud_state.State, point: str, backup_id: uuid.UUID
+            ) -> None:
+    """Let the requests go on that are held at a point.
+
+    :param point: one of POINTS
+    :param backup_id: the backup
+    :raises LocalCloudError: if there is no cloud
+    """
+    place = _place(state, point, backup_id)
+    # In one step: another request may be arriving.
+    released = place.with_name(f'released.{uuid.uuid4()}')
+    try:
+        place.rename(released)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(released, ignore_errors=True)
+
+
+def _place(state: cloud_state.State, point: str, backup_id: uuid.UUID
+           ) -> pathlib.Path:
+    state.load()
+    return cinder.holds(state) / f'{point}.{backup_id}'

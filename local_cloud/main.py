@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 from typing import NoReturn
+import uuid
 
 from local_cloud import backups
 from local_cloud import clients
@@ -112,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         'resume', help='let a service go on that was paused, and wait until '
                        'it answers')
     resume.add_argument('service', help='keystone, glance or swift, say')
+    hold = verbs.add_parser(
+        'hold', help='make requests about a backup wait inside Cinder '
+                     'between two steps: arm, then count, then release')
+    hold.add_argument('action', choices=('arm', 'count', 'release'))
+    hold.add_argument('point', choices=faults.POINTS)
+    hold.add_argument('backup', type=uuid.UUID, metavar='ID')
     verbs.add_parser(
         'lose-database',
         help="replace Cinder's database by an empty one: it forgets all "
@@ -246,6 +253,16 @@ def _wait(process: subprocess.Popen) -> int:
     return code if code >= 0 else 128 - code
 
 
+def _hold(state: cloud_state.State, arguments: argparse.Namespace) -> int:
+    if arguments.action == 'count':
+        print(faults.held(state, arguments.point, arguments.backup))
+    elif arguments.action == 'arm':
+        faults.arm(state, arguments.point, arguments.backup)
+    else:
+        faults.release(state, arguments.point, arguments.backup)
+    return 0
+
+
 def _status(cloud: local_cloud.Cloud, as_json: bool) -> int:
     status = cloud.status()
     if as_json:
@@ -333,6 +350,8 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == 'resume':
         faults.resume(state, arguments.service, cloud.timeout)
         return 0
+    if arguments.verb == 'hold':
+        return _hold(state, arguments)
     if arguments.verb == 'lose-database':
         cloud.lose_database()
         return 0

@@ -176,6 +176,8 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'service_kill_command': _verb(
                 state, 'kill', cinder_processes.of_backup(state)),
             'service_start_command': _verb(state, 'up'),
+            'request_hold_command': _verb(state, 'hold', '{action}',
+                                          '{point}', '{id}'),
             **store_switch,
             **store_pause,
             **({'second_backup_zone': backups.SECOND_ZONE}

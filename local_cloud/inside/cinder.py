@@ -40,6 +40,7 @@ from local_cloud.inside import green
 ON_EVENTLET = green.patch_for_old_cinder()
 
 from local_cloud import state as cloud_state  # noqa: E402
+from local_cloud.inside import holding  # noqa: E402
 from local_cloud.inside import rbd  # noqa: E402
 from local_cloud.inside import sqlite  # noqa: E402
 
@@ -287,6 +288,7 @@ def serve_all(arguments: argparse.Namespace) -> None:
     if arguments.ceph:
         rbd.adapt(state)
         rbd.wait_until_ready(state)
+    holding.install(arguments.holds)
     _start_services(conf, arguments)
     if arguments.api:
         paste, descriptor = arguments.api
@@ -315,6 +317,8 @@ def main() -> None:
                        metavar='HOST',
                        help='of a cinder-backup that runs elsewhere, for the '
                             'scheduler to wait for')
+    serve.add_argument('--holds', metavar='DIRECTORY', required=True,
+                       help='where a test arms points that hold requests')
     serve.add_argument('--ceph', metavar='DIRECTORY',
                        help='state directory of a cloud with a Ceph that a '
                             'driver uses')

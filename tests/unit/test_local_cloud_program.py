@@ -41,7 +41,7 @@ from local_cloud import template
 from tests import cloud_cases
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
-         'lose-database', 'kill', 'pause', 'resume')
+         'lose-database', 'kill', 'pause', 'resume', 'hold')
 
 
 class LocalCloudTestCase(testtools.TestCase):

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Requests that wait between two steps of Cinder."""
+
+from concurrent import futures
+import contextlib
+import time
+from unittest import mock
+import uuid
+
+from cinder import objects
+from cinder.objects import backup as backup_objects
+
+from local_cloud import cinder
+from local_cloud import faults
+from local_cloud.inside import holding
+from tests.unit import test_local_cloud_program as program_cases
+
+objects.register_all()
+
+from cinder.backup import manager  # noqa: E402 it wants the objects
+
+BACKUP_ID = uuid.UUID('5d6a0c1e-93b7-4b9b-b0bb-6a4d1de07f2b')
+
+
+class HoldingTest(program_cases.LocalCloudTestCase):
+    def setUp(self):
+        super().setUp()
+        self.state = self.make()
+        # Long enough for all that a test does, and no hang where it fails.
+        self.enterContext(mock.patch.object(holding, '_PATIENCE', 60))
+        self.pool = futures.ThreadPoolExecutor(4)
+        self.addCleanup(self.pool.shutdown)
+        # Whatever a test leaves, no thread waits for it.
+        for point in faults.POINTS:
+            self.addCleanup(faults.release, self.state, point, BACKUP_ID)
+        self.done = mock.Mock()
+        originals = (
+            (manager.BackupManager, 'export_record'),
+            (manager.BackupManager, 'import_record'),
+            (backup_objects.BackupImport, 'create'))
+        stack = self.enterContext(contextlib.ExitStack())
+        for owner, name in originals:
+            stack.enter_context(mock.patch.object(
+                owner, name, getattr(self.done, name)))
+        # What the patches have put there is what install() wraps; both go.
+        holding.install(str(cinder.holds(self.state)))
+
+    def manager(self, ours=True):
+        found = mock.Mock(spec=manager.BackupManager)
+        found._is_our_backup.return_value = ours
+        return found
+
+    def import_(self, backup_id=str(BACKUP_ID), ours=True):
+        # A request over the bus names each argument but the context.
+        manager.BackupManager.import_record(
+            self.manager(ours), None, backup=mock.Mock(id=backup_id),
+            backup_service='a.driver', backup_url='', backup_hosts=[])
+
+    def held(self, point='import'):
+        code, out, err = self.on('hold', 'count', point, str(BACKUP_ID))
+        self.assertEqual((0, ''), (code, err))
+        return int(out)
+
+    def wait_for(self, number, point='import'):
+        deadline = time.monotonic() + 30
+        while self.held(point) < number:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+    def test_held_until_released(self):
+        self.on('hold', 'arm', 'import', str(BACKUP_ID))
+        requests = [self.pool.submit(self.import_) for _ in range(2)]
+        self.wait_for(2)
+        self.assertEqual([], self.done.mock_calls)
+        self.on('hold', 'release', 'import', str(BACKUP_ID))
+        for request in requests:
+            request.result(30)
+        self.assertEqual(2, self.done.import_record.call_count)
+        self.assertEqual(0, self.held())
+
+    def test_each_point(self):
+        points = {
+            'export': lambda: manager.BackupManager.export_record(
+                self.manager(), None, backup=mock.Mock(id=str(BACKUP_ID))),
+            'import': self.import_,
+            'import-request': lambda: backup_objects.BackupImport.create(
+                mock.Mock(id=str(BACKUP_ID)))}
+        self.assertEqual(set(faults.POINTS), set(points))
+        for point, send in points.items():
+            faults.arm(self.state, point, BACKUP_ID)
+            request = self.pool.submit(send)
+            self.wait_for(1, point)
+            faults.release(self.state, point, BACKUP_ID)
+            request.result(30)
+
+    def test_others_go_on(self):
+        faults.arm(self.state, 'import', BACKUP_ID)
+        faults.arm(self.state, 'export', BACKUP_ID)
+        # Whatever is in a record: it must lead to no other directory.
+        for backup_id in (str(uuid.uuid4()), 'no-uuid', '', '../import', None,
+                          7, f'{BACKUP_ID}/../import.{BACKUP_ID}'):
+            self.import_(backup_id)
+        # It is forwarded to the host that has the driver.
+        self.import_(ours=False)
+        self.assertEqual(8, self.done.import_record.call_count)
+        self.assertEqual(0, self.held())
+
+    def test_nothing_is_armed(self):
+        self.import_()
+        self.assertEqual(1, self.done.import_record.call_count)
+        self.assertEqual((0, '', ''), self.on(
+            'hold', 'release', 'import', str(BACKUP_ID)))
+
+    def test_left_by_a_killed_test(self):
+        faults.arm(self.state, 'import', BACKUP_ID)
+        with mock.patch.object(holding, '_PATIENCE', 0.05):
+            self.import_()
+        self.assertEqual(1, self.done.import_record.call_count)
+
+    def test_ids_and_points_that_are_none(self):
+        for words in (('arm', 'import', '../x'), ('arm', 'delete',
+                      str(BACKUP_ID)), ('do', 'import', str(BACKUP_ID))):
+            self.assertEqual(3, self.on('hold', *words)[0])
