@@ -163,12 +163,27 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'service_start_command',
         help="Program that starts cinder-backup, waits until it is up and "
              "exits 0, also where it runs already. No shell is used."),
+    cfg.StrOpt(
+        'request_hold_command',
+        default='',
+        help="Program that makes requests wait inside Cinder between two "
+             "steps, for a cloud that is made for tests, as the local cloud "
+             "is: 'cinder-backup-local-cloud hold {action} {point} {id}'. No "
+             "shell is used. {id} becomes the id of a backup of the tests', "
+             "and only requests about it may be held. {point} becomes export "
+             "or import (cinder-backup has taken the request and done "
+             "nothing else) or import-request (the API has seen that there "
+             "is no such backup, and has not made its row). {action} becomes "
+             "arm, count, which prints how many requests are held, or "
+             "release, after which they go on. With the empty default the "
+             "tests of what happens at such a moment try some times, and end "
+             "in an error where they do not meet it."),
     cfg.IntOpt(
         'service_timeout',
         default=300,
         min=1,
-        help="Seconds after which either program, or one for the storage of "
-             "the backups, is ended and the test fails."),
+        help="Seconds after which one of these programs, or one for the "
+             "storage of the backups, is ended and the test fails."),
     cfg.StrOpt(
         'store_stop_command',
         help="Program that takes the storage of the backups away, as where "
@@ -521,6 +536,13 @@ def problems(conf: Any) -> Iterable[str]:
         yield ("[cinder_backup_recovery_feature_enabled] service_kill is "
                "true, but [cinder_backup_recovery] service_kill_command and "
                "service_start_command are not both set")
+    if group.request_hold_command:
+        missing = [field for field in ('{action}', '{point}', '{id}')
+                   if field not in group.request_hold_command]
+        if missing:
+            yield (f"[cinder_backup_recovery] request_hold_command lacks "
+                   f"{', '.join(missing)}: it could not hold the requests "
+                   f"about one backup")
     if (conf.cinder_backup_recovery_feature_enabled.store_stop and
             not (group.store_stop_command and group.store_start_command)):
         yield ("[cinder_backup_recovery_feature_enabled] store_stop is true, "

@@ -10,12 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is killed or stopped, and started again: cinder-backup, the store."""
+"""Commands that kill, stop or hold Cinder's services and the store."""
 
+from collections.abc import Iterator
+import contextlib
 import shlex
 import shutil
+import time
 from typing import Any
 
+from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import programs
@@ -23,10 +27,23 @@ from cinder_backup_recovery_tests import programs
 STORAGE = 'storage'
 """The kind of the ledger's change that says that the storage is away."""
 _WHICH = 'of the backups'
+# Seconds between two questions.
+_PAUSE = 0.05
 
 # What the storage may be made to do, as the ledger has it.
 AWAY = 'away'
 HANGS = 'hangs'
+
+# Where a request can be held.
+EXPORT = 'export'
+IMPORT = 'import'
+IMPORT_REQUEST = 'import-request'
+
+
+def _check_program(words: list[str]) -> None:
+    if shutil.which(words[0]) is None:
+        raise exceptions.InvalidConfiguration(
+            f'the program {words[0]} is not installed or may not be run')
 
 
 class _Switch:
@@ -53,10 +70,7 @@ class _Switch:
         :raises InvalidConfiguration: one is not
         """
         for words in (self._off, self._on):
-            if shutil.which(words[0]) is None:
-                raise exceptions.InvalidConfiguration(
-                    f'the program {words[0]} is not installed or may not be '
-                    f'run')
+            _check_program(words)
 
     def _run(self, words: list[str]) -> None:
         programs.run(words, self._timeout, shlex.join(words),
@@ -152,3 +166,108 @@ class BackupStorage(_Switch):
         self._run(self._on)
         if self._ledger.changes(STORAGE):
             self._ledger.restored(STORAGE, _WHICH)
+
+
+class HeldRequests:
+    """Requests about one backup that wait in Cinder until they are released.
+
+    :param hold: what holds them
+    :param point: where they wait
+    :param backup_id: the backup
+    """
+
+    def __init__(self, hold: 'RequestHold', point: str, backup_id: str
+                 ) -> None:
+        self._hold = hold
+        self._point = point
+        self._backup_id = backup_id
+
+    def arrived(self, number: int, timeout: float) -> bool:
+        """Wait until so many requests are held.
+
+        :param number: how many
+        :param timeout: seconds after which fewer are an answer
+        :returns: whether they are
+        :raises ServiceCommandFailed: the program failed or took too long
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._hold.count(self._point, self._backup_id) >= number:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE)
+
+
+class RequestHold:
+    """A program that makes requests wait inside Cinder, between two steps.
+
+    So a test makes two events meet that meet by chance only otherwise. A
+    request is held for one backup of the ledger, and no other request is.
+
+    :param command: the program, with {action}, {point} and {id}
+    :param ledger: what may be held
+    :param timeout: seconds after which the program is killed
+    :raises InvalidConfiguration: the command cannot be split, or is empty
+    """
+
+    def __init__(self, command: str, ledger: resource_ledger.Ledger,
+                 timeout: float = 300) -> None:
+        self._words = programs.split(command)
+        self._ledger = ledger
+        self._timeout = timeout
+
+    @classmethod
+    def from_config(cls, conf: Any, ledger: resource_ledger.Ledger
+                    ) -> 'RequestHold | None':
+        """Take the configured program, if there is one.
+
+        :param conf: Tempest's configuration
+        :param ledger: what may be held
+        :returns: None where the cloud cannot hold requests
+        """
+        group = conf.cinder_backup_recovery
+        if not group.request_hold_command:
+            return None
+        hold = cls(group.request_hold_command, ledger, group.service_timeout)
+        _check_program(hold._words)
+        return hold
+
+    @contextlib.contextmanager
+    def at(self, point: str, backup_id: str) -> Iterator[HeldRequests]:
+        """Hold each request about a backup that comes to a point.
+
+        :param point: EXPORT, IMPORT or IMPORT_REQUEST
+        :param backup_id: the backup
+        :returns: a context at whose end they go on
+        :raises NotInLedger: the suite did not make the backup
+        :raises ServiceCommandFailed: the program failed or took too long
+        """
+        self._ledger.require(clients.BACKUP, [backup_id])
+        try:
+            self._run('arm', point, backup_id)
+            yield HeldRequests(self, point, backup_id)
+        finally:
+            self._run('release', point, backup_id)
+
+    def count(self, point: str, backup_id: str) -> int:
+        """Count the requests that are held.
+
+        :param point: where
+        :param backup_id: for which backup
+        :raises ServiceCommandFailed: the program failed, or did not print a
+            number
+        """
+        printed = self._run('count', point, backup_id).strip()
+        if not printed.isdecimal():
+            raise exceptions.ServiceCommandFailed(
+                f'{shlex.join(self._words)} printed {printed[:80]!r} and not '
+                f'the number of requests that are held')
+        return int(printed)
+
+    def _run(self, action: str, point: str, backup_id: str) -> str:
+        words = [word.replace('{action}', action).replace('{point}', point)
+                 .replace('{id}', backup_id) for word in self._words]
+        return programs.run(
+            words, self._timeout, shlex.join(words),
+            exceptions.ServiceCommandFailed, 'whether requests are held')

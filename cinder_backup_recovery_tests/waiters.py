@@ -17,6 +17,7 @@ A wait ends at once when the resource is in an error status, and quotes what
 Cinder says about it. The waiters of Tempest say only which status came.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
@@ -34,6 +35,8 @@ from cinder_backup_recovery_tests import exceptions
 LOG = logging.getLogger(__name__)
 
 DELETED = 'deleted'
+GONE = 'gone'
+"""What a test waits for where the cloud may have removed the resource."""
 
 
 class Api(Protocol):
@@ -143,12 +146,14 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
     :param api: where to ask
     :param kind: kind of the resource
     :param resource_id: which one
-    :param wanted: the status, or several of which one is enough
+    :param wanted: the status, or several of which one is enough; GONE is
+        one of them, for a resource that the API does not find
     :param patience: how often to ask, and for how long
     :param timeout: seconds, when it is not the patience's
     :param related: other resources that know why it may fail
-    :returns: the resource's fields then
-    :raises ResourceFailed: as soon as it is in an error status or gone
+    :returns: the resource's fields then, only its status where it is GONE
+    :raises ResourceFailed: as soon as it is in an error status or gone, where
+        that is not wanted
     :raises WaitTimeout: when the time is over
     """
     statuses = [wanted] if isinstance(wanted, str) else list(wanted)
@@ -159,6 +164,8 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
         try:
             resource = api.show(kind, resource_id)
         except lib_exc.NotFound:
+            if GONE in statuses:
+                return {'status': GONE}
             raise exceptions.ResourceFailed(
                 f'{_caller()} waits for {kind} {resource_id} to be {goal}, '
                 f'but it is gone: {reasons(api, kind, resource_id)}') from None
@@ -216,4 +223,27 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
                 f'{_caller()} waited {waited:.0f} s for {kind} '
                 f'{resource_id} to be deleted, but it is still {status}: '
                 f'{reasons(api, kind, resource_id, resource)}')
+        time.sleep(patience.pause(waited, limit))
+
+
+def wait_until(met: Callable[[], bool], what: str, patience: Patience,
+               timeout: float | None = None) -> None:
+    """Wait for what no status shows.
+
+    Cinder sets a status, or removes a row, before it has done the rest: the
+    quota and the parent of a backup are changed after that.
+
+    :param met: whether it is so
+    :param what: what a failure says is missing
+    :param patience: how often to ask, and for how long
+    :param timeout: seconds, when it is not the patience's
+    :raises WaitTimeout: when the time is over
+    """
+    limit = patience.timeout if timeout is None else timeout
+    started = time.monotonic()
+    while not met():
+        waited = time.monotonic() - started
+        if waited >= limit:
+            raise exceptions.WaitTimeout(
+                f'{_caller()} waited {waited:.0f} s, but {what}')
         time.sleep(patience.pause(waited, limit))

@@ -118,6 +118,12 @@ class CheckTest(testtools.TestCase):
         self.assertIn('store_start_command are not both', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
 
+    def test_hold_that_would_hold_everything(self):
+        name = 'cinder_backup_recovery.request_hold_command'
+        self.assertIn('request_hold_command lacks {point}, {id}: ',
+                      self._problem(**{name: 'hold {action}'}))
+        config.check(make_conf(**{name: 'hold {action} {point} {id}'}))
+
     def test_storage_that_hangs(self):
         feature = {'cinder_backup_recovery_feature_enabled.store_pause': True}
         commands = {'cinder_backup_recovery.store_pause_command': 'a',

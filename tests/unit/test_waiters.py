@@ -85,6 +85,14 @@ class WaitForStatusTest(testtools.TestCase):
         self.assertIn('but it is gone',
                       self._fails(exceptions.ResourceFailed, 'nothing'))
 
+    def test_gone_is_an_end_that_is_wanted(self):
+        wanted = ('available', 'error', waiters.GONE)
+        self.assertEqual({'status': waiters.GONE},
+                         self._wait('nothing', wanted=wanted))
+        backup_id = self.cloud.add(clients.BACKUP, ['creating', None])
+        self.assertEqual({'status': waiters.GONE},
+                         self._wait(backup_id, wanted=wanted))
+
     def test_timeout_names_everything(self):
         backup_id = self.cloud.add(clients.BACKUP, 'creating')
         text = self._fails(exceptions.WaitTimeout, backup_id)
@@ -103,6 +111,25 @@ class WaitForStatusTest(testtools.TestCase):
         waiters.wait_for_status(
             self.cloud, clients.BACKUP, backup_id, 'available',
             waiters.Patience(interval=60, timeout=0.05))
+
+
+class WaitUntilTest(testtools.TestCase):
+    def test_waits(self):
+        left = [3, 2, 1]
+
+        def met():
+            left.pop()
+            return not left
+
+        waiters.wait_until(met, 'something is left', fake_cloud.PATIENCE)
+        self.assertEqual([], left)
+
+    def test_timeout(self):
+        self.assertIn(
+            'WaitUntilTest:test_timeout waited 0 s, but something is left',
+            str(self.assertRaises(
+                exceptions.WaitTimeout, waiters.wait_until, lambda: False,
+                'something is left', fake_cloud.PATIENCE)))
 
 
 class PatienceTest(testtools.TestCase):

@@ -1,0 +1,165 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Base of the tests in which cinder-backup dies in the middle of its work."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import contextlib
+import threading
+from typing import Any
+from typing import ClassVar
+
+from tempest import config
+from tempest.lib import exceptions as lib_exc
+import urllib3
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.scenario import base
+
+CONF = config.CONF
+
+TRIES = 8
+"""How often the service is killed for a moment that is met by chance."""
+
+# What a request may raise whose service was killed.
+_NO_ANSWER = (lib_exc.RestClientException, urllib3.exceptions.HTTPError)
+
+
+class KillingScenario(base.RecoveryScenario):
+    """One backup, and a cinder-backup that is killed during a request.
+
+    A test proves that it was, and raises MomentMissed where the kill has
+    only met a service that had nothing to do.
+    """
+
+    needed_features: tuple[str, ...] = ('service_kill',)
+
+    service: ClassVar[services.BackupService]
+    hold: ClassVar[services.RequestHold | None]
+    full: ClassVar[base.Link]
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Look for the programs before anything is created."""
+        super().setup_clients()
+        cls.service = services.BackupService.from_config(CONF)
+        cls.service.check()
+        cls.hold = services.RequestHold.from_config(CONF, cls.ledger)
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make a volume, back it up and export the record."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(base.OURS))
+
+    def kill(self) -> None:
+        """Kill the service."""
+        # Whatever the kill has come to, the next test finds it up.
+        self.addCleanup(self.service.start)
+        with self.story.step('cinder-backup is killed'):
+            self.service.kill()
+
+    def start(self) -> None:
+        """Start the service again."""
+        with self.story.step('cinder-backup is started again'):
+            self.service.start()
+
+    def settled(self, kind: str, resource_id: str,
+                statuses: tuple[str, ...], timeout: float | None = None
+                ) -> dict[str, Any]:
+        """Wait until what was interrupted is so no more.
+
+        :param kind: of the resource
+        :param resource_id: which one
+        :param statuses: those that it may end in
+        :param timeout: seconds, when it is not that of a restore
+        :returns: its fields
+        """
+        return waiters.wait_for_status(
+            self.cloud, kind, resource_id, statuses, self.patience,
+            timeout=self.patience.restore if timeout is None else timeout)
+
+    def crash_during(self, point: str, once: Callable[[], Any],
+                     again: Callable[[threading.Event], Any],
+                     copies: int = 1) -> bool:
+        """Kill the service during a request about the backup; start it again.
+
+        Where requests can be held, it is killed when the request has begun.
+        Elsewhere requests are repeated, so that the kill may meet one.
+
+        :param point: where the request is held
+        :param once: sends it
+        :param again: sends it again and again, until it is told that the
+            service was killed
+        :param copies: how many of these at a time
+        :returns: whether one was under way: it was held, or got no answer or
+            that of an error
+        :raises MomentMissed: the request does not come to the point
+        """
+        killed = threading.Event()
+        with futures.ThreadPoolExecutor(copies) as pool:
+            try:
+                # It must not hold what comes after the start.
+                with self._held(point) as wait:
+                    answers = ([pool.submit(once)] if self.hold else
+                               [pool.submit(again, killed)
+                                for _ in range(copies)])
+                    wait()
+                    self.kill()
+            finally:
+                killed.set()
+            self.start()
+            errors = [answer.exception() for answer in answers]
+        for error in errors:
+            if error and not isinstance(error, _NO_ANSWER):
+                raise error
+        return self.hold is not None or any(errors)
+
+    @contextlib.contextmanager
+    def _held(self, point: str) -> Iterator[Callable[[], None]]:
+        if self.hold is None:
+            yield lambda: None
+            return
+        with self.hold.at(point, self.full.backup_id) as held:
+            yield lambda: self._wait(held, point)
+
+    def _wait(self, held: services.HeldRequests, what: str) -> None:
+        with self.story.step(f'cinder-backup has begun the {what}'):
+            if not held.arrived(1, self.patience.backup):
+                raise exceptions.MomentMissed(
+                    f'the {what} of backup {self.full.backup_id} did not '
+                    f'arrive at cinder-backup within '
+                    f'{self.patience.backup:g} s, or [cinder_backup_recovery] '
+                    f'request_hold_command does not hold it')
+
+    def until_interrupted(self, what: str, attempt: Callable[[], bool]
+                          ) -> None:
+        """Kill the service again until it was in the middle of its work.
+
+        :param what: the work
+        :param attempt: kills it, checks what is left, and returns whether
+            the work was interrupted
+        :raises MomentMissed: it never was
+        """
+        for _ in range(TRIES):
+            if attempt():
+                return
+            with self.story.step(f'the kill has not met the {what}'):
+                pass
+        raise exceptions.MomentMissed(
+            f'cinder-backup was killed {TRIES} times and never during the '
+            f'{what}: set [cinder_backup_recovery] request_hold_command, or '
+            f'use a faster service_kill_command')
