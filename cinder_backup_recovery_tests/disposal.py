@@ -35,6 +35,9 @@ LOG = logging.getLogger(__name__)
 # Kind of a ledger's entry that holds the exported record of a backup.
 RECORD = 'backup-record'
 
+# Seconds that Cinder has to count out the children of a backup.
+_CHILDREN = 30
+
 # What must go before what it hangs on.
 ORDER = (clients.ATTACHMENT, clients.BACKUP, clients.SNAPSHOT,
          clients.VOLUME, clients.IMAGE, clients.VOLUME_TYPE)
@@ -126,6 +129,8 @@ class Disposal:
                 self._import(resource_id, record)
                 done = ('imported again, because an import of it had failed, '
                         'and removed')
+            elif view.get('has_dependent_backups'):
+                self._wait_for_children(resource_id)
         self._delete(kind, resource_id)
         self._cross_out(kind, resource_id)
         return done
@@ -137,6 +142,25 @@ class Disposal:
             self.api, kind, resource_id, self.patience,
             timeout=(self.patience.backup if kind == clients.BACKUP
                      else None))
+
+    def _wait_for_children(self, backup_id: str) -> None:
+        """Wait until a parent knows that its children are gone.
+
+        Cinder removes the row of a child before it counts the child out, and
+        refuses to delete the parent in between. Where children are left, that
+        refusal says so.
+        """
+        def none_left() -> bool:
+            try:
+                view = self.api.show(clients.BACKUP, backup_id)
+            except lib_exc.NotFound:
+                return True
+            return not view.get('has_dependent_backups')
+
+        with contextlib.suppress(exceptions.WaitTimeout):
+            waiters.wait_until(
+                none_left, f'backup {backup_id} still has children',
+                self.patience, min(_CHILDREN, self.patience.timeout))
 
     def remove_intended(self, entry: resource_ledger.Entry) -> str:
         """Remove what a request made whose answer was never seen.

@@ -108,6 +108,11 @@ class QuotaTest(lost_backup.LostBackupTest):
         self.resources.import_record(record)
         self.assertEqual(with_it, self.used())
         self.resources.remove(clients.BACKUP, backup_id)
+        # Cinder removes the row before it gives the quota back.
+        waiters.wait_until(lambda: self.used() == without,
+                           'the quota is not given back', self.patience)
+        # And not more of it later.
+        self.cloud.export_record(self.backup_id)
         self.assertEqual(without, self.used())
 
     @decorators.attr(type=['negative'])
@@ -149,6 +154,10 @@ class QuotaTest(lost_backup.LostBackupTest):
         waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
                                 ('error',), self.patience)
         self.remove_failed_import()
+        # Cinder removes the row before it gives the quota back.
+        waiters.wait_until(
+            lambda: self.used()['backups'] == before['backups'],
+            'the quota is not given back', self.patience)
         after = self.used()
         self.assertEqual(before['backups'], after['backups'])
         with self.known_defect('import-failed-keeps-quota'):

@@ -21,6 +21,7 @@ from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 
@@ -120,7 +121,9 @@ class RecoveryScenario(base.BackupRecoveryTest):
         for former, layout in ((first, second), (second, third)):
             cls.class_content.rewrite(volume_id, layout,
                                       since=former.generation)
+            parent_id = backup_ids[-1]
             backup_ids.append(cls.make_backup(volume_id, incremental=True))
+            cls.wait_for_child_of(parent_id)
         names = ('full backup', 'first incremental backup',
                  'second incremental backup')
         chain = [
@@ -129,6 +132,21 @@ class RecoveryScenario(base.BackupRecoveryTest):
         if remove_volume:
             cls.class_resources.remove(clients.VOLUME, volume_id)
         return volume_id, chain
+
+    @classmethod
+    def wait_for_child_of(cls, parent_id: str) -> None:
+        """Wait until a parent knows of its child.
+
+        The child is available before that, and a record of the parent would
+        describe one without children.
+
+        :param parent_id: the backup that an incremental one was made on
+        """
+        waiters.wait_until(
+            lambda: cls.cloud.show(clients.BACKUP, parent_id)[
+                'has_dependent_backups'],
+            f'backup {parent_id} does not show that an incremental one was '
+            f'made on it', cls.patience)
 
     def import_all(self, links: list[Link]) -> None:
         """Import the records of lost backups, and check their fields.

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
+
 import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
@@ -57,6 +59,37 @@ class RemoveTest(DisposalTestCase):
             self.assertEqual('removed',
                              self.disposal.remove(kind, resource_id))
             self.assert_gone(kind, resource_id)
+
+    def test_parent_whose_child_has_just_gone(self):
+        parent_id = self.add(clients.BACKUP)
+        left = [True] * 3
+        show = self.cloud.show
+        delete = self.cloud.delete
+
+        def shown(kind, resource_id):
+            return {**show(kind, resource_id),
+                    'has_dependent_backups': bool(left and left.pop())}
+
+        def deleted(kind, resource_id):
+            if left:
+                raise lib_exc.BadRequest('Incremental backups exist')
+            delete(kind, resource_id)
+
+        self.cloud.show = shown
+        self.cloud.delete = deleted
+        removing = disposal.Disposal(
+            self.cloud, self.ledger, dataclasses.replace(
+                fake_cloud.PATIENCE, timeout=30))
+        self.assertEqual('removed',
+                         removing.remove(clients.BACKUP, parent_id))
+        self.assert_gone(clients.BACKUP, parent_id)
+
+    def test_parent_whose_child_stays(self):
+        self.cloud.refuse['delete'] = lib_exc.BadRequest(
+            'Incremental backups exist')
+        parent_id = self.add(clients.BACKUP, has_dependent_backups=True)
+        self.assertRaises(lib_exc.BadRequest, self.disposal.remove,
+                          clients.BACKUP, parent_id)
 
     def test_gone_already(self):
         self.ledger.add(clients.VOLUME, 'v')
