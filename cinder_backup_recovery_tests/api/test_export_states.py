@@ -23,6 +23,7 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
@@ -39,6 +40,11 @@ NAMES = (
     ('', ''),
     ('n' * 255, 'ä' * 255),
 )
+
+# How often a restore is begun that an export is to meet.
+_TRIES = 5
+# Seconds between two exports of a backup that is being made, at most.
+_PAUSE = 0.1
 
 
 class ExportTest(lost_backup.LostBackupTest):
@@ -116,16 +122,22 @@ class ExportTest(lost_backup.LostBackupTest):
             self.ledger.gone(kind, backup_id)
 
     def _export_while_creating(self, name: str, made: futures.Future) -> None:
+        refused = 0
         while not made.done():
-            time.sleep(self.patience.interval)
             for backup_id in self.cloud.find(clients.BACKUP, name):
                 try:
                     self.cloud.export_record(backup_id)
                 except lib_exc.BadRequest:
                     # Whatever it was by then: it was not exported too early.
+                    refused += 1
                     continue
                 status = self.cloud.show(clients.BACKUP, backup_id)['status']
                 self.assertEqual('available', status)
+            time.sleep(min(self.patience.interval, _PAUSE))
+        if not refused and not made.exception():
+            raise exceptions.MomentMissed(
+                'an incremental backup was made before an export came: set '
+                '[cinder_backup_recovery] volume_size to more')
 
     @decorators.idempotent_id('b7d8c8a2-8376-4dc3-a5f1-bb3cecf9021f')
     def test_of_snapshot(self) -> None:
@@ -152,11 +164,33 @@ class ExportTest(lost_backup.LostBackupTest):
         user waits for, or gives a record of a state that does not last.
         """
         self.have_it()
+        for _ in range(_TRIES):
+            if self._export_while_restoring():
+                break
+        else:
+            raise exceptions.MomentMissed(
+                f'{_TRIES} restores were over before an export came: set '
+                f'[cinder_backup_recovery] volume_size to more')
+        self.assert_recovered(self.view, self.record)
+
+    def _export_while_restoring(self) -> bool:
+        """Restore the backup, and export it before the end.
+
+        :returns: whether the export was refused, False where the restore
+            may have ended before it
+        """
         volume_id = self.resources.begin_restore(self.backup_id)
         # It is so from the answer on, until all bytes are written.
-        refused = self.assertRaises(
-            lib_exc.BadRequest, self.cloud.export_record, self.backup_id)
-        self.assertIn('restoring', str(refused))
+        refused = None
+        try:
+            self.cloud.export_record(self.backup_id)
+        except lib_exc.BadRequest as exc:
+            refused = exc
+        else:
+            self.assertEqual(
+                'available',
+                self.cloud.show(clients.BACKUP, self.backup_id)['status'],
+                'a backup was exported that is being restored')
         waiters.wait_for_status(
             self.cloud, clients.VOLUME, volume_id, 'available',
             self.patience, timeout=self.patience.restore)
@@ -165,7 +199,10 @@ class ExportTest(lost_backup.LostBackupTest):
             self.patience, timeout=self.patience.restore)
         self.assert_content(volume_id, self.content_before,
                             'what was restored during an export')
-        self.assert_recovered(self.view, self.record)
+        self.resources.remove(clients.VOLUME, volume_id)
+        if refused:
+            self.assertIn('restoring', str(refused))
+        return refused is not None
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('c8e9d9b3-9487-4ed4-b6a2-cc4dfd0a1320')
