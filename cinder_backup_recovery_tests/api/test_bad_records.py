@@ -32,6 +32,7 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import bad_records
 
 MIB = 1024 * 1024
@@ -433,9 +434,13 @@ class BadRecordTest(bad_records.BadRecordTest):
         """
         bad = self.record.edited(container=backup_record.DROP)
         self.cloud.import_record(bad)
-        with self.assertRaisesRegex(bad_records.exceptions.ResourceFailed,
-                                    'missing'):
-            self.resources.wait_for_backup(self.backup_id)
+        failed = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.backup_id,
+            ('error', 'available'), self.patience,
+            timeout=self.patience.backup)
+        self.assertEqual('error', failed['status'])
+        # Cinder's own words, or those of a driver that looked before it.
+        self.assertTrue(failed['fail_reason'])
         refused = self.assertRaises(lib_exc.BadRequest,
                                     self.cloud.import_record, self.record)
         self.assertIn('already exists', str(refused))
