@@ -186,6 +186,14 @@ class RowsCases(RowsFixture):
                                    outcome.quota_changes))
         self.assertEqual({E: 'absent'}, self.rows.exists([E]))
 
+    def test_lost_only_if_live(self):
+        self.rows.lose([B], base.SOFT, project_id='p1')
+        for backup_id in (A, B, ABSENT):
+            self.rows.lose_if_live(backup_id, 'p1')
+        self.assertEqual(
+            {A: base.ABSENT, B: base.SOFT_DELETED, ABSENT: base.ABSENT},
+            self.rows.exists([A, B, ABSENT]))
+
     def test_ids_given_twice_count_once(self):
         outcome = self.rows.lose([A, A])
         self.assertEqual((A,), outcome.backup_ids)

@@ -19,7 +19,6 @@ from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import base
-from cinder_backup_recovery_tests.rows import base as rows_base
 
 CONF = config.CONF
 
@@ -70,9 +69,7 @@ class LostBackupTest(base.RecordTest):
 
         :param backup_id: the backup
         """
-        if cls.rows.exists([backup_id])[backup_id] == rows_base.LIVE:
-            cls.rows.lose([backup_id], rows_base.HARD,
-                          project_id=cls.project_id)
+        cls.rows.lose_if_live(backup_id, cls.project_id)
 
     def remove_failed_import(self) -> None:
         """Delete a row in error by a request, as an administrator would."""

@@ -270,7 +270,8 @@ class ExportTest(lost_backup.LostBackupTest):
             self.assert_described(other.export_record(self.backup_id))
         self.lose(self.backup_id)
         other.import_record(self.record)
-        self.addCleanup(self._lose_of, other)
+        self.addCleanup(self.rows.lose_if_live, self.backup_id,
+                        other.project_id)
         after = waiters.wait_for_status(
             self.cloud, clients.BACKUP, self.backup_id,
             ('available', 'error'), self.patience)
@@ -285,12 +286,6 @@ class ExportTest(lost_backup.LostBackupTest):
             return
         self.assertEqual('available', after['status'])
         self.assert_same_backup({**self.view, owner: other.project_id}, after)
-
-    def _lose_of(self, other: clients.CloudApi) -> None:
-        if (self.rows.exists([self.backup_id])[self.backup_id] ==
-                rows_base.LIVE):
-            self.rows.lose([self.backup_id], rows_base.HARD,
-                           project_id=other.project_id)
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('0c2d1df7-d8cb-42b8-bae6-00813c4e5764')

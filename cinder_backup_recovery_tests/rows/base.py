@@ -91,6 +91,16 @@ class BackupRows(abc.ABC):
         :raises BackupRecoveryError: nothing was changed
         """
 
+    def lose_if_live(self, backup_id: str, project_id: str) -> None:
+        """Lose the row that an import has made, if it has made one.
+
+        :param backup_id: the backup, which the ledger must own
+        :param project_id: the project that it must belong to
+        :raises BackupRecoveryError: nothing was changed
+        """
+        if self.exists([backup_id])[backup_id] == LIVE:
+            self.lose([backup_id], HARD, project_id=project_id)
+
     @abc.abstractmethod
     def exists(self, backup_ids: Iterable[str]) -> dict[str, str]:
         """Look which rows are there.

@@ -1,0 +1,38 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Records of backups that have no data, to import many of them quickly."""
+
+import uuid
+
+from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import record as backup_record
+
+
+def make(test: base.BackupRecoveryTest, like: backup_record.BackupRecord
+         ) -> backup_record.BackupRecord:
+    """Make a record of a backup that no data belongs to.
+
+    A driver that looks at the storage finds nothing there, and its import
+    ends in an error; others make the backup available.
+
+    :param test: at its end a row of the backup is lost
+    :param like: what the record says of the rest
+    :returns: the record, whose id is in the ledger
+    """
+    backup_id = str(uuid.uuid4())
+    test.ledger.add(clients.BACKUP, backup_id)
+    test.addCleanup(test.ledger.gone, clients.BACKUP, backup_id)
+    test.addCleanup(test.rows.lose_if_live, backup_id, test.project_id)
+    return like.edited(
+        id=backup_id, volume_id=str(uuid.uuid4()), container=None,
+        service_metadata=None, object_count=0)
