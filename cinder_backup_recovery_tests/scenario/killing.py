@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import threading
@@ -93,8 +94,8 @@ class KillingScenario(base.RecoveryScenario):
             timeout=self.patience.restore if timeout is None else timeout)
 
     def crash_during(self, point: str, once: Callable[[], Any],
-                     again: Callable[[threading.Event], Any],
-                     copies: int = 1) -> bool:
+                     again: Sequence[Callable[[threading.Event], Any]]
+                     ) -> bool:
         """Kill the service during a request about the backup; start it again.
 
         Where requests can be held, it is killed when the request has begun.
@@ -102,21 +103,19 @@ class KillingScenario(base.RecoveryScenario):
 
         :param point: where the request is held
         :param once: sends it
-        :param again: sends it again and again, until it is told that the
-            service was killed
-        :param copies: how many of these at a time
+        :param again: send it again and again at the same time, until they
+            are told that the service was killed
         :returns: whether one was under way: it was held, or got no answer or
             that of an error
         :raises MomentMissed: the request does not come to the point
         """
         killed = threading.Event()
-        with futures.ThreadPoolExecutor(copies) as pool:
+        with futures.ThreadPoolExecutor(len(again)) as pool:
             try:
                 # It must not hold what comes after the start.
                 with self._held(point) as wait:
                     answers = ([pool.submit(once)] if self.hold else
-                               [pool.submit(again, killed)
-                                for _ in range(copies)])
+                               [pool.submit(send, killed) for send in again])
                     wait()
                     self.kill()
             finally:

@@ -12,6 +12,7 @@
 
 """Recoveries in which cinder-backup, or the storage, is away for a while."""
 
+import functools
 import threading
 
 from tempest import config
@@ -22,9 +23,10 @@ from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests import nobody
+from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests import waiters
-from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import killing
 
@@ -38,6 +40,10 @@ _LONG = 5
 _LONG_UNPROVEN = 30
 # Seconds between two questions.
 _PAUSE = 0.02
+# Where requests cannot be held: how many exports are under way at a time, and
+# how many imports beside that of the backup. The quota allows ten backups.
+_EXPORTS = 4
+_OTHERS = 7
 
 
 # Alone: what other tests are doing would be killed, too.
@@ -93,7 +99,7 @@ class KilledServiceTest(killing.KillingScenario):
             # It must not keep an administrator from the second try.
             problem = exc
         if problem or not self._is_available():
-            self._lose_again()
+            self.rows.lose_if_live(self.full.backup_id, self.project_id)
             self.import_all([self.full])
         self.restore_and_compare(self.full)
         # By chance the kill may come when the row names its host already.
@@ -104,46 +110,50 @@ class KilledServiceTest(killing.KillingScenario):
     def _import_interrupted(self) -> bool:
         """Kill the service during an import, and wait for what is left.
 
-        :returns: whether the import was under way; nothing is left else
-        :raises WaitTimeout: it was, and the backup stays in creating
+        :returns: whether an import was under way; nothing is left else
+        :raises WaitTimeout: one was, and the backup stays in creating
         """
-        backup_id = self.full.backup_id
+        records = [self.full.record]
+        if not self.hold:
+            # One of several is more likely to be met.
+            records += [nobody.make(self, self.full.record)
+                        for _ in range(_OTHERS)]
         self.crash_during(
             services.IMPORT,
             lambda: self.cloud.import_record(self.full.record),
-            self._import_again_and_again)
+            [functools.partial(self._import_again_and_again, record)
+             for record in records])
         timeout = self.patience.backup
         if _STAYS in recovery_config.declared_defects(CONF):
             timeout = _LONG if self.hold else _LONG_UNPROVEN
         # Nothing is left where the kill came before the row.
-        view = self.settled(clients.BACKUP, backup_id, (
-            'available', 'error', waiters.GONE), timeout)
-        if view['status'] == 'error':
-            self.assertTrue(view['fail_reason'],
-                            'an interrupted import gives no reason')
+        views = [self.settled(
+            clients.BACKUP, record.fields['id'],
+            ('available', 'error', waiters.GONE), timeout)
+            for record in records]
+        for view in views:
+            if view['status'] == 'error':
+                self.assertTrue(view['fail_reason'],
+                                'an interrupted import gives no reason')
+        if self.hold or views[0]['status'] == 'error':
             return True
-        if self.hold:
-            return True
-        self._lose_again()
+        for record in records:
+            self.rows.lose_if_live(record.fields['id'], self.project_id)
         return False
 
-    def _import_again_and_again(self, killed: threading.Event) -> None:
+    def _import_again_and_again(self, record: backup_record.BackupRecord,
+                                killed: threading.Event) -> None:
         """Import, so that the kill may meet one, however fast they are."""
+        backup_id = record.fields['id']
         while True:
-            self.cloud.import_record(self.full.record)
-            while self.cloud.show(clients.BACKUP, self.full.backup_id)[
+            self.cloud.import_record(record)
+            while self.cloud.show(clients.BACKUP, backup_id)[
                     'status'] == 'creating':
                 if killed.wait(_PAUSE):
                     return
             if killed.is_set():
                 return
-            self._lose_again()
-
-    def _lose_again(self) -> None:
-        """Lose the row that an import has made, if it has."""
-        backup_id = self.full.backup_id
-        if self.rows.exists([backup_id])[backup_id] == rows_base.LIVE:
-            self.rows.lose([backup_id], project_id=self.project_id)
+            self.rows.lose_if_live(backup_id, self.project_id)
 
     def _is_available(self) -> bool:
         return self.settled(clients.BACKUP, self.full.backup_id, (
@@ -160,7 +170,7 @@ class KilledServiceTest(killing.KillingScenario):
         self.until_interrupted('export', lambda: self.crash_during(
             services.EXPORT,
             lambda: self.cloud.export_record(self.full.backup_id),
-            self._export_again_and_again, copies=4))
+            [self._export_again_and_again] * _EXPORTS))
         self.assert_recovered(self.full.view, self.full.record)
         self.restore_and_compare(self.full)
 
