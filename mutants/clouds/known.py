@@ -29,11 +29,14 @@ _FOUND_BY = {
     'import-id-without-text': tuple(
         f'{_BAD}id_is_no_text_{name}' for name in (
             '1_None', '2___', '3___id__')),
+    'import-killed-stays-creating': (
+        'scenario.test_faults.KilledServiceTest.test_killed_during_import',),
     'import-keeps-fail-reason': (f'{_BAD}true_record_after_bad_one',),
     'import-negative-size': (f'{_QUOTA}negative_size_gives_nothing',),
     'import-stays-creating': tuple(
         f'{_BAD}wrong_type_of_{name}' for name in (
             '1_count', '3_text', '4_time')),
+    'import-twice-at-once': (f'{_QUOTA}same_record_at_once',),
 }
 
 for _name, _tests in _FOUND_BY.items():
