@@ -21,6 +21,7 @@ from reference_drivers import default
 from reference_drivers import driver_info as driver_infos
 from reference_drivers.verification import errors
 from reference_drivers.verification import presence
+from reference_drivers.verification import verifier
 
 
 class _Loses(default.DefaultBackupDriver):
@@ -211,7 +212,7 @@ class BelievesDigestOfChain(default.DefaultBackupDriver):
         try:
             return report(backup, driver_info)
         except errors.BrokenChain as err:
-            if 'are not what they were' not in err.what:
+            if err.detail != verifier.CHAIN_DIGEST:
                 raise
             return driver_infos.model_update(driver_info, None)
 

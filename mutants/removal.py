@@ -12,7 +12,6 @@
 """Drivers that delete too much or too little, or leave their store."""
 
 import os
-import re
 import shutil
 from typing import Any
 
@@ -23,6 +22,7 @@ from mutants import catalogue
 from reference_drivers import default
 from reference_drivers import driver_info as driver_infos
 from reference_drivers.verification import errors
+from reference_drivers.verification import store
 
 _DELETE = 'delete_removes_a_backup_and_no_other'
 _RECORDS = 'records_that_contradict_the_storage'
@@ -80,15 +80,17 @@ class DeletesWhatRowNames(default.DefaultBackupDriver):
 class _Tolerates(default.DefaultBackupDriver):
     """Imports a backup from a place that cannot be its own."""
 
-    #: What the reason says that is put up with.
-    said: str
+    #: Rules of a location that may be broken.
+    rules: tuple[str, ...]
+    #: In this field, where it is one.
+    field = ''
 
     def import_verify(self, backup: Any, driver_info: Any
                       ) -> dict[str, Any]:
         try:
             return super().import_verify(backup, driver_info)
         except errors.BadLocation as err:
-            if not re.search(self.said, err.what):
+            if not self._tolerated(err):
                 raise
             return driver_infos.model_update(driver_info, None)
 
@@ -97,8 +99,12 @@ class _Tolerates(default.DefaultBackupDriver):
         try:
             super()._compare(backup_id, values, verified)
         except errors.BadLocation as err:
-            if not re.search(self.said, err.what):
+            if not self._tolerated(err):
                 raise
+
+    def _tolerated(self, err: errors.BadLocation) -> bool:
+        return err.detail in self.rules and (
+            not self.field or err.name == self.field)
 
 
 @catalogue.mutant(_RECORDS,
@@ -107,25 +113,26 @@ class _Tolerates(default.DefaultBackupDriver):
 class LeavesStore(_Tolerates):
     """A container is accepted that leads out of the store."""
 
-    said = 'leads outside the store|is absolute'
+    rules = (store.OUTSIDE,)
 
 
 @catalogue.mutant(_RECORDS)
 class AcceptsEmptyPrefix(_Tolerates):
     """An empty service_metadata is accepted, which all objects begin with."""
 
-    said = 'service_metadata .* is (empty|not text)'
+    rules = (store.EMPTY,)
+    field = 'service_metadata'
 
 
 @catalogue.mutant(_RECORDS)
 class AcceptsAnyPrefix(_Tolerates):
     """A service_metadata is accepted that is not of this backup."""
 
-    said = 'is not a prefix of backup'
+    rules = (store.OF_ANOTHER,)
 
 
 @catalogue.mutant(_RECORDS)
 class AcceptsControlCharacters(_Tolerates):
     """A container with a control character is accepted."""
 
-    said = 'has a control character'
+    rules = (store.CONTROL,)

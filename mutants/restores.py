@@ -260,7 +260,7 @@ class RestoresOrphans(default.DefaultBackupDriver):
         try:
             super().restore(backup, volume_id, volume_file, volume_is_new)
         except errors.BrokenChain as err:
-            if 'import it first' not in err.what:
+            if err.detail != self.NO_ROW:
                 raise
 
 

@@ -13,7 +13,6 @@
 
 from collections.abc import Iterator
 import dataclasses
-import re
 from typing import Any
 
 from mutants import catalogue
@@ -138,12 +137,10 @@ class _Ignoring(verifier.Verifier):
 class _NotTheEnd(_Ignoring):
     def ignores(self, problem: errors.Problem, report: verifier.Report
                 ) -> bool:
-        found = re.search(r'block (\d+) of the volume differs',
-                          problem.what)
-        if not found:
+        if problem.detail is None:
             return False
         size = report.chain[0].hashes.block_size  # type: ignore[union-attr]
-        return int(found[1]) in [
+        return problem.detail in [
             (chunk.end - 1) // size for link in report.chain
             for chunk in link.chunks if chunk.name == problem.name]
 

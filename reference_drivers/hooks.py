@@ -50,6 +50,8 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
     """
 
     store_kind = 'chunked'
+    #: The detail of a problem: a parent was not imported.
+    NO_ROW = 'no row'
 
     delete_object: Callable[[str, str], None]
     put_metadata: Callable[[str, Any], None]
@@ -243,7 +245,7 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         except exception.BackupNotFound:
             raise errors.BrokenChain(
                 f'parent {parent_id} has no row; import it first', parent_id,
-                link.backup_id) from None
+                link.backup_id, self.NO_ROW) from None
         return self._target(row)
 
     @staticmethod

@@ -210,4 +210,5 @@ class ImportVerifyMixin:
         if len(text) <= _REASON:
             return err
         room = _REASON - (len(text) - len(err.what)) - 3
-        return type(err)(f'{err.what[:room]}...', err.name, err.backup_id)
+        return type(err)(f'{err.what[:room]}...', err.name, err.backup_id,
+                         err.detail)

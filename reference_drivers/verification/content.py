@@ -44,6 +44,18 @@ def _zeros(size: int) -> tuple[bytes, bytes]:
     return block, hashlib.sha256(block).digest()
 
 
+class _WrongBlock(ValueError):
+    """A block differs from its SHA-256.
+
+    :param number: of the block in the volume
+    """
+
+    def __init__(self, number: int):
+        super().__init__(
+            f'block {number} of the volume differs from its SHA-256')
+        self.number = number
+
+
 class _Blocks:
     """Compares an extent with the SHA-256 of each of its blocks.
 
@@ -66,8 +78,7 @@ class _Blocks:
 
     def _close(self, digest: bytes) -> None:
         if digest != self._hashes.at(self._block):
-            raise ValueError(f'block {self._block} of the volume differs '
-                             'from its SHA-256')
+            raise _WrongBlock(self._block)
         self._block += 1
 
     def update(self, data: bytes) -> None:
@@ -134,8 +145,9 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
     :raises Problem: naming the object
     """
     def wrong(reason: Any) -> errors.Problem:
-        return errors.WrongContent(f'object {chunk.name} is damaged: '
-                                   f'{reason}', chunk.name, link.backup_id)
+        return errors.WrongContent(
+            f'object {chunk.name} is damaged: {reason}', chunk.name,
+            link.backup_id, getattr(reason, 'number', None))
 
     try:
         stream = streams.make(chunk.compression)

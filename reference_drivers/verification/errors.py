@@ -17,6 +17,8 @@ is wrong with it: Cinder shows it as the ``fail_reason`` of the backup, a
 column of 255 characters, and an operator has nothing else to go by.
 """
 
+from typing import Any
+
 from cinder import exception
 
 
@@ -26,16 +28,20 @@ class Problem(exception.InvalidBackup):
     :param what: what is wrong, with the name in it
     :param name: the object, container or field that is wrong
     :param backup_id: the backup to which it belongs
+    :param detail: what a program may want to know beyond its class, where
+        the message has it in words: the rule that a location breaks, the
+        number of a block
     """
 
     kind = 'damaged'
 
     def __init__(self, what: str, name: str | None = None,
-                 backup_id: str | None = None):
+                 backup_id: str | None = None, detail: Any = None):
         super().__init__(reason=what)
         self.what = what
         self.name = name
         self.backup_id = backup_id
+        self.detail = detail
 
     def to_dict(self) -> dict[str, str | None]:
         """The problem as JSON shows it.

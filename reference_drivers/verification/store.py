@@ -26,6 +26,11 @@ from reference_drivers.verification import errors
 PIECE = 1024 * 1024
 """How much of an object is read at once where the store can do that."""
 
+#: Details of a bad location: no text at all, a control character, a path that
+#: leads out of the store, a prefix that is no prefix of the backup.
+EMPTY, CONTROL, OUTSIDE, OF_ANOTHER = (
+    'empty', 'control', 'outside', 'of another')
+
 # Names have up to 255 bytes in the row, and control characters in none.
 _LONGEST = 255
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
@@ -61,28 +66,28 @@ def check_names(container: Any, prefix: Any, backup_id: str) -> None:
     """
     for field, value in (('container', container),
                          ('service_metadata', prefix)):
-        reason = None
+        reason, rule = None, None
         if not isinstance(value, str):
-            reason = 'is not text'
+            reason, rule = 'is not text', EMPTY
         elif not value:
-            reason = 'is empty'
+            reason, rule = 'is empty', EMPTY
         elif _CONTROL.search(value):
-            reason = 'has a control character'
+            reason, rule = 'has a control character', CONTROL
         elif len(value) > _LONGEST:
             reason = f'is longer than {_LONGEST} characters'
         elif value.startswith('/'):
-            reason = 'is absolute'
+            reason, rule = 'is absolute', OUTSIDE
         elif any(part in ('.', '..') for part in value.split('/')):
-            reason = 'leads outside the store'
+            reason, rule = 'leads outside the store', OUTSIDE
         if reason:
             shown = repr(value)[:100]
             raise errors.BadLocation(f'{field} {shown} {reason}', field,
-                                     backup_id)
+                                     backup_id, rule)
     if not re.search(rf'(^|[^0-9a-zA-Z-])backup_{re.escape(backup_id)}$',
                      prefix):
         raise errors.BadLocation(
             f'service_metadata {prefix[:100]!r} is not a prefix of backup '
-            f'{backup_id}', 'service_metadata', backup_id)
+            f'{backup_id}', 'service_metadata', backup_id, OF_ANOTHER)
 
 
 class Store:
@@ -261,7 +266,7 @@ class PosixStore(Store):
         if not path.startswith(root.rstrip('/') + '/'):
             raise errors.BadLocation(
                 f'container {container[:100]!r} leads outside the store',
-                'container', backup_id)
+                'container', backup_id, OUTSIDE)
         return path
 
     def entries(self, container: str, prefix: str) -> Iterator[Entry]:

@@ -26,6 +26,8 @@ from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
 
 LEVELS = ('record', 'presence', 'content')
+#: The detail of a broken chain: it differs from the digest in the record.
+CHAIN_DIGEST = 'chain digest'
 
 _UNKNOWN: Any = object()
 
@@ -205,7 +207,8 @@ class Verifier:
             # With the digest of the backup itself compared before.
             yield errors.BrokenChain(
                 'the parents of the backup are not what they were when it '
-                'was exported', target.backup_id, target.backup_id)
+                'was exported', target.backup_id, target.backup_id,
+                CHAIN_DIGEST)
 
     def _read(self, target: Target, child: layout.Link | None
               ) -> layout.Link:
@@ -220,7 +223,7 @@ class Verifier:
             if child is None:
                 raise
             raise type(err)(f'in parent {target.backup_id}: {err.what}',
-                            err.name, err.backup_id) from err
+                            err.name, err.backup_id, err.detail) from err
 
     def _parent(self, link: layout.Link, seen: set[str]) -> Target | None:
         parent_id = link.parent_id
