@@ -162,7 +162,7 @@ class ListsParents(default.DefaultBackupDriver):
             for one in report.chain[1:]]}
 
 
-@catalogue.mutant('every_damage_of_plain_chunks',
+@catalogue.mutant('every_damage',
                   'every_damage_of_compressed_chunks')
 class ExportsWhatIsDamaged(default.DefaultBackupDriver):
     """A record is exported for a backup that lacks a chunk."""
@@ -177,7 +177,7 @@ class ExportsWhatIsDamaged(default.DefaultBackupDriver):
                                  self.store_kind)
 
 
-@catalogue.mutant('every_damage_of_plain_chunks',
+@catalogue.mutant('every_damage',
                   'every_damage_of_compressed_chunks',
                   'records_that_contradict_the_storage',
                   'driver_info_that_is_damaged',
@@ -237,7 +237,7 @@ class NeedsNoInfo(default.DefaultBackupDriver):
         pass
 
 
-@catalogue.mutant('every_damage_of_plain_chunks',
+@catalogue.mutant('every_damage',
                   'every_damage_of_compressed_chunks')
 class NamesNothing(default.DefaultBackupDriver):
     """A fail_reason does not say which object is damaged."""

@@ -205,7 +205,7 @@ class WritesBehindTheEnd(default.DefaultBackupDriver):
 
 
 @catalogue.mutant('wrong_bytes_are_restored_only_when_asked_for',
-                  'every_damage_of_plain_chunks',
+                  'every_damage',
                   resembles="Cinder's chunked drivers: they never read the "
                             "checksums that they store")
 class ComparesNothing(default.DefaultBackupDriver):
@@ -239,7 +239,7 @@ class AlwaysCompares(default.DefaultBackupDriver):
             watch, store, link, chunk, volume_file, skip_zeros)
 
 
-@catalogue.mutant('every_damage_of_plain_chunks',
+@catalogue.mutant('every_damage',
                   'every_damage_of_compressed_chunks',
                   'parents_that_lead_astray')
 class SaysItSucceeded(default.DefaultBackupDriver):

@@ -25,8 +25,10 @@ from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
 
-_PLAIN = 'every_damage_of_plain_chunks'
+_PLAIN = 'every_damage'
 _COMPRESSED = 'every_damage_of_compressed_chunks'
+_STOPPED = 'a_store_that_is_stopped'
+_HANGS = 'a_store_that_hangs'
 _FALSE_ALARM = 'no_false_alarm_at_any_level'
 
 
@@ -270,7 +272,7 @@ class LooksAtNames(_Accepting):
             raise _Accepted from None
 
 
-@catalogue.mutant(_PLAIN)
+@catalogue.mutant(_STOPPED, _HANGS)
 class SaysYesWhenInDoubt(default.DefaultBackupDriver):
     """An import succeeds when the storage answers with an error."""
 
@@ -280,6 +282,29 @@ class SaysYesWhenInDoubt(default.DefaultBackupDriver):
             return super().import_verify(backup, driver_info)
         except (errors.Unreadable, errors.TimedOut):
             return driver_infos.model_update(driver_info, None)
+
+
+@catalogue.mutant(_HANGS)
+class SaysYesAfterAWhile(default.DefaultBackupDriver):
+    """An import succeeds when the storage has not answered in time."""
+
+    def import_verify(self, backup: Any, driver_info: Any
+                      ) -> dict[str, Any]:
+        try:
+            return super().import_verify(backup, driver_info)
+        except errors.TimedOut:
+            return driver_infos.model_update(driver_info, None)
+
+
+@catalogue.mutant(_HANGS)
+class WaitsForEver(default.DefaultBackupDriver):
+    """An import waits for the storage without a limit."""
+
+    def _verifier(self, find: verifier.FindParent, stop: Any = None
+                  ) -> verifier.Verifier:
+        made = super()._verifier(find, stop)
+        made.timeout = None
+        return made
 
 
 class _NoLoop(verifier.Verifier):

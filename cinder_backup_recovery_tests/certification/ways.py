@@ -375,8 +375,14 @@ class Driver(_Elsewhere):
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
         self._capabilities: dict[str, bool] = {}
+        self._inapplicable: frozenset[str] = frozenset()
         self.files = {path: pathlib.Path(path) for path in
                       self.profile.get('driver.config_files', ())}
+
+    @property
+    def denied(self) -> frozenset[str]:
+        # What no driver of this kind could have, nobody has to deny.
+        return super().denied | self._inapplicable
 
     def _command(self, *words: str) -> list[str]:
         driver = self.profile.get('driver.class')
@@ -392,6 +398,11 @@ class Driver(_Elsewhere):
             value = self.profile.get(f'driver.{option}')
             if value:
                 command += [f'--{option.replace("_", "-")}', value]
+        # In which a profile differs from the others, as for a cloud.
+        command += [f'--lacks={name}' for name in sorted(self.profile.denied)]
+        level = self.profile.get('can.import_verify_level')
+        if level:
+            command.append(f'--verify-level={level}')
         return [*command, *words]
 
     def _ask(self, *words: str) -> dict[str, Any]:
@@ -415,6 +426,7 @@ class Driver(_Elsewhere):
         found = self._ask('--describe')
         self.versions = found['versions']
         self._capabilities = found['capabilities']
+        self._inapplicable = frozenset(found['inapplicable'])
         return found['tests']
 
     def run(self, selected: Sequence[str], pattern: str | None,

@@ -38,6 +38,7 @@ import unittest
 import subunit
 import testtools
 
+from reference_drivers.contract import base
 from reference_drivers.contract import binding
 from reference_drivers.contract import stopping
 
@@ -46,7 +47,7 @@ DONE, STOPPED, WRONG = 0, 2, 3
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG, f'error: {message}; see {self.prog} --help\n')
+        raise binding.BindingError(f'{message}; see {self.prog} --help')
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
     made = _Parser(
         prog='python -m reference_drivers.contract',
         description='Test a backup driver in this process, as a subunit '
-                    'stream.')
+                    'stream.',
+        # One name for each, by which an error knows its reader.
+        allow_abbrev=False)
     made.add_argument('--driver', required=True, metavar='CLASS',
                       help='the driver, as backup_driver in cinder.conf')
     made.add_argument('--config-file', action='append', default=[],
@@ -68,6 +71,14 @@ def parser() -> argparse.ArgumentParser:
                       help="the driver's option for the size of a chunk")
     made.add_argument('--block-option', metavar='OPTION',
                       help="the driver's option for the size of a block")
+    made.add_argument('--lacks', action='append', default=[],
+                      metavar='CAPABILITY',
+                      help='skip what asks for this capability, which the '
+                           'driver does not have; may be repeated')
+    made.add_argument('--verify-level', choices=base.Contract.levels[1:],
+                      default=base.Contract.levels[-1],
+                      help='how far an import verifies at most '
+                           '(%(default)s)')
     made.add_argument('--only', action='append', default=[], metavar='TEST',
                       help='run only this test; may be repeated')
     made.add_argument('--describe', action='store_true',
@@ -103,13 +114,14 @@ def main(argv: list[str] | None = None) -> int:
     :param argv: arguments without the program's name
     :returns: the exit code
     """
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
     # A driver that prints must not break the stream.
     stdout = os.dup(1)
     # Not by os.fdopen, which is patched on eventlet, where a pipe would hang.
     stream = open(os.dup(1), 'wb', 0)  # noqa: SIM115
-    os.dup2(2, 1)
     try:
+        arguments = parser().parse_args(words)
+        os.dup2(2, 1)
         for name in arguments.config_file:
             if not os.access(name, os.R_OK) or not pathlib.Path(
                     name).is_file():
@@ -117,12 +129,14 @@ def main(argv: list[str] | None = None) -> int:
                     f'the configuration {name} cannot be read')
         bound = binding.Binding(
             arguments.driver, arguments.config_file, arguments.store,
-            arguments.chunk_option, arguments.block_option)
+            arguments.chunk_option, arguments.block_option,
+            arguments.lacks, arguments.verify_level)
         tests = _selected(bound.tests(), arguments.only)
         if arguments.describe:
             stream.write(json.dumps({
                 'tests': [one.id() for one in testtools.iterate_tests(tests)],
-                'capabilities': {'import_verify': bound.verifies},
+                'capabilities': bound.capabilities,
+                'inapplicable': bound.inapplicable,
                 'versions': {'cinder': metadata.version('cinder')},
             }).encode())
             return DONE
@@ -136,10 +150,10 @@ def main(argv: list[str] | None = None) -> int:
             tests.run(result)
         result.stopTestRun()
     except binding.BindingError as error:
-        if arguments.describe or arguments.check:
-            # For the program that has asked.
-            stream.write(json.dumps({'error': str(error)}).encode())
         sys.stderr.write(f'error: {error}\n')
+        if {'--describe', '--check'} & set(words):
+            # Where no stream of results is expected.
+            stream.write(json.dumps({'error': str(error)}).encode())
         return WRONG
     except KeyboardInterrupt:
         return STOPPED

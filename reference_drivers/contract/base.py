@@ -14,6 +14,10 @@
 
 import random
 from typing import Any
+from typing import NoReturn
+import unittest
+
+from testtools import content as details
 
 from reference_drivers.contract import environment
 from reference_drivers.contract import stores
@@ -46,13 +50,34 @@ class Contract:
     block_option = 'backup_sha_block_size_bytes'
     block = 32768
     chunk = 4 * 32768
-    compressions = ('none', 'zlib', 'bz2', 'zstd')
+    #: Values of backup_compression_algorithm, none for a driver without it.
+    compressions: tuple[str, ...] = ('none', 'zlib', 'bz2', 'zstd')
+    #: How far an import may look, from the least; see [backup_import_verify].
+    levels: tuple[str, ...] = ('record', 'presence', 'content')
+    #: Capabilities that the driver is not to be tested for, by their names in
+    #: the profile of a certification.
+    denied: frozenset[str] = frozenset()
 
     def setUp(self) -> None:
         super().setUp()  # type: ignore[misc]
         self.cinder: Any = self.make_environment()
         self.useFixture(self.cinder)  # type: ignore[attr-defined]
         self.objects = self.make_objects()
+
+    def lacks(self, capability: str, reason: str) -> NoReturn:
+        """Skip the test, for the driver cannot do what it asks.
+
+        :param capability: its name; programs read it from the detail "facts"
+        :param reason: for people
+        """
+        self.addDetail(  # type: ignore[attr-defined]
+            'facts', details.json_content({'lacks': capability}))
+        raise unittest.SkipTest(f'the driver lacks {capability}: {reason}')
+
+    def needs(self, capability: str) -> None:
+        """Skip the test where a capability is denied."""
+        if capability in self.denied:
+            self.lacks(capability, 'its profile denies it')
 
     def make_environment(self) -> environment.Environment:
         """Cinder, with the volumes that the driver is to back up."""
@@ -90,13 +115,18 @@ class Contract:
         ]
 
     def chain(self, *contents: bytes, **values: Any) -> list[Any]:
-        """Back one volume up again and again; the full backup is first."""
+        """Back one volume up again and again; the full backup is first.
+
+        Without incremental backups all of them are full ones.
+        """
         volume = self.cinder.create_volume()
         backups: list[Any] = []
         for content in contents:
             self.cinder.write_volume(volume.id, content)
-            backups.append(self.cinder.create_backup(
-                volume, backups[-1] if backups else None, **values))
+            parent = (backups[-1] if backups and
+                      'incremental' not in self.denied else None)
+            backups.append(self.cinder.create_backup(volume, parent,
+                                                     **values))
         return backups
 
     # Recoveries
@@ -108,6 +138,8 @@ class Contract:
         self.assertEqual(  # type: ignore[attr-defined]
             content == restored.ljust(len(content), b'\0'), True,
             'the new volume has another content')
+        if 'restore_to_existing_volume' in self.denied:
+            return
         old = self.cinder.create_volume(noise(len(content), 99))
         restored = self.cinder.restore(backup.id, old)
         self.assertEqual(  # type: ignore[attr-defined]
@@ -116,6 +148,7 @@ class Contract:
     def snapshot(self, *backups: Any) -> dict[tuple[str, str], Any]:
         """All objects in the containers of some backups."""
         return {(container, name): content
-                for container in {one.container for one in backups}
+                for container in {self.objects.locate(one)[0]
+                                  for one in backups}
                 for name, content in
                 self.objects.contents(container).items()}

@@ -14,6 +14,7 @@
 """The contract, bound to a driver that is named and not written down."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
@@ -26,12 +27,13 @@ import unittest
 
 from oslo_utils import importutils
 import testtools
-from testtools import content
 
-from reference_drivers import hooks
+from reference_drivers import import_verify
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
+from reference_drivers.contract import files
 from reference_drivers.contract import recovery
+from reference_drivers.contract import silence
 from reference_drivers.contract import stopping
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust
@@ -59,8 +61,14 @@ _POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 _ROOM = 64 << 20
 
 #: Why a test of what an import proves is skipped.
-LACKS_VERIFY = ('the driver lacks import_verify: it is none with '
-                'reference_drivers.hooks.VerifyMixin')
+LACKS_VERIFY = ('it is none with '
+                'reference_drivers.import_verify.ImportVerifyMixin')
+#: The classes of the tests; a driver that is not chunked has others of the
+#: same names.
+_CLASSES = (recovery.RecoveryContract, silence.SilenceContract,
+            trust.TrustContract)
+NAMES = tuple(name for cls in _CLASSES for name in vars(cls)
+              if name.startswith('test_'))
 
 
 class BindingError(Exception):
@@ -99,6 +107,8 @@ class Binding:
         :class:`stores.ObjectStore`
     :ivar chunk_option: sets the size of its chunks
     :ivar block_option: sets the size of the blocks that it makes sums of
+    :ivar denied: the capabilities that its profile denies
+    :ivar level: the highest level at which an import verifies
     :raises BindingError: something of it is missing or wrong
     """
 
@@ -107,6 +117,8 @@ class Binding:
     store: str | None = None
     chunk_option: str | None = None
     block_option: str | None = None
+    denied: Collection[str] = ()
+    level: str = 'content'
 
     def __post_init__(self) -> None:
         found = _import(self.driver, 'the driver')
@@ -116,7 +128,16 @@ class Binding:
             raise BindingError(f'{self.driver} is not a backup driver')
         self._chunked = _CHUNKED in parents
         #: Whether its records can be trusted.
-        self.verifies = issubclass(found, hooks.VerifyMixin)
+        self.verifies = issubclass(found, import_verify.ImportVerifyMixin)
+        #: What it plainly has, and what it plainly has not.
+        self.capabilities = {
+            'import_verify': self.verifies,
+            'incremental': next(
+                f'{one.__module__}.{one.__qualname__}' == _CHUNKED
+                for one in found.__mro__ if 'backup' in vars(one))}
+        #: What no driver of its kind is tested for, with the reason.
+        self.inapplicable = {} if self._chunked else {
+            'chunks': 'it stores no chunks as Cinder does'}
         self._options: dict[str, Any] = {}
         for name, (chunk, block, timer) in _OPTIONS.items():
             if name in parents:
@@ -152,8 +173,14 @@ class Binding:
         The id of a test is that of the contract's class which has it, the
         same for each driver.
         """
-        case = type('Case', (_Bound, trust.TrustContract,
-                             testtools.TestCase), {'binding': self})
+        members: dict[str, Any] = {'binding': self}
+        contract: type = trust.TrustContract
+        if not self._chunked:
+            contract = files.FilesContract
+            members['compressions'] = ()
+            members |= {name: _of_chunks for name in NAMES
+                        if not hasattr(contract, name)}
+        case = type('Case', (_Bound, contract, testtools.TestCase), members)
         return unittest.defaultTestLoader.loadTestsFromTestCase(case)
 
     def check(self, look: bool = True) -> None:
@@ -213,13 +240,15 @@ class Binding:
             # What a driver cannot do is for the tests to say.
             return
         with _saying(f'the store adapter {self.store} does not work'):
-            seen = objects.contents(backup.container)
-            prefix = backup.service_metadata or ''
-        if not any(name.startswith(prefix) for name in seen):
+            container, prefix = objects.locate(backup)
+            seen = objects.list(container, prefix)
+        if not seen:
             raise BindingError(
                 f'the store adapter {self.store or stores.posix.__name__} '
-                f'sees nothing of a backup that {self.driver} has just made: '
-                f'does it look at another place?')
+                f'sees no object in {container!r} whose name begins with '
+                f'{prefix!r}, where the backup must be that {self.driver} '
+                f'has just made; configure it for the same storage, or give '
+                f'it a method locate')
 
 
 def _reason(error: Exception) -> str:
@@ -262,6 +291,11 @@ def _heard(method: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
+def _of_chunks(self: Any) -> None:
+    """Only chunks can be damaged like this."""
+    self.lacks('chunks', self.binding.inapplicable['chunks'])
+
+
 class _Bound:
     """Mixed into the contract's cases."""
 
@@ -276,11 +310,12 @@ class _Bound:
     def setUp(self: Any) -> None:
         method = getattr(self, self._testMethodName)
         setattr(self, self._testMethodName, _heard(method))
-        if not (self.binding.verifies or
-                hasattr(recovery.RecoveryContract, self._testMethodName)):
-            self.addDetail('facts', content.json_content(
-                {'lacks': 'import_verify'}))
-            raise unittest.SkipTest(LACKS_VERIFY)
+        self.denied = frozenset(self.binding.denied)
+        self.levels = self.levels[:self.levels.index(self.binding.level) + 1]
+        if not hasattr(recovery.RecoveryContract, self._testMethodName):
+            self.needs('import_verify')
+            if not self.binding.verifies:
+                self.lacks('import_verify', LACKS_VERIFY)
         super().setUp()  # type: ignore[misc]
         self.addCleanup(tidy, self.cinder)
 
@@ -292,7 +327,5 @@ class _Bound:
 
     def id(self: Any) -> str:
         name = self._testMethodName
-        for cls in type(self).__mro__:
-            if name in vars(cls):
-                return f'{cls.__module__}.{cls.__qualname__}.{name}'
-        raise AssertionError(name)
+        cls = next(cls for cls in _CLASSES if name in vars(cls))
+        return f'{cls.__module__}.{cls.__qualname__}.{name}'

@@ -204,7 +204,7 @@ class CephContract(Damages, records.RecordContract):
     chunk = images.BLOCK // 2
     block = images.BLOCK // 8
     #: The driver compresses nothing.
-    compressions = ()  # type: ignore[assignment]
+    compressions = ()
     silent = ('cluster_stopped', 'cluster_hanging')
 
     damages = {

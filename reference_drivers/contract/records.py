@@ -17,6 +17,7 @@ A vendor says what is a damage of the store, and what is a wrong record;
 chunked driver.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import time
@@ -29,26 +30,66 @@ from oslo_serialization import jsonutils
 
 from reference_drivers import options
 from reference_drivers.contract import base
+from reference_drivers.contract import environment
 from reference_drivers.contract import recovery
 
 
 class Records:
     """What a test of records does again and again."""
 
+    #: What a restore may raise that must not succeed.
+    errors_of_restore: tuple[type[Exception], ...] = (
+        exception.InvalidBackup,)
+
     def level(self: Any, level: str) -> None:
         self.cinder.configure(**{f'{options.GROUP}__level': level})
 
-    def refused(self: Any, record: dict[str, str], backup: Any, part: str,
-                name: Any = '') -> None:
-        """The import ends in an error whose reason names the damage."""
-        err = self.assertRaises(exception.InvalidBackup,
-                                self.cinder.import_record, record)
+    def refused(self: Any, record: dict[str, str], backup: Any,
+                part: str = '', name: Any = '') -> None:
+        """The import ends in an error whose reason names the damage.
+
+        :param part: what the reason must name
+        :param name: the damage, or what else is wrong
+        """
+        err = self.rejected(
+            f'{name or "a wrong record"}, at level '
+            f'{environment.CONF[options.GROUP].level}: the import',
+            self.cinder.import_record, record)
         row = self.cinder.backup(backup.id)
         self.assertEqual('error', row.status, name)
         self.assertIn(part, row.fail_reason, name)
         self.assertLessEqual(len(row.fail_reason), 255)
         self.assertIn(row.fail_reason, str(err))
         self.cinder.lose_row(backup.id)
+
+    def rejected(self: Any, what: str, function: Callable[..., Any],
+                 *args: Any, errors: Any = exception.InvalidBackup
+                 ) -> Exception:
+        """What is called ends in an error.
+
+        :param what: what is wrong, and what is done in spite of it
+        :param function: an import, an export or a restore
+        :param errors: the classes of errors that are one
+        :returns: the error
+        """
+        try:
+            answer = function(*args)
+        except errors as err:
+            return err
+        if isinstance(answer, bytes):
+            said = f'restored {len(answer)} bytes'
+        else:
+            status = getattr(answer, 'status', None)
+            said = f'made the backup {status}' if status else 'succeeded'
+        raise self.failureException(
+            f'{what} had to end in an error, and {said}')
+
+    def not_restored(self: Any, what: str, backup_id: str,
+                     volume: Any = None) -> Exception:
+        """A restore ends in an error."""
+        return self.rejected(f'{what}: the restore', self.cinder.restore,
+                             backup_id, volume,
+                             errors=self.errors_of_restore)
 
     def edited(self: Any, record: dict[str, str], driver_info: Any = ...,
                **values: Any) -> dict[str, str]:
@@ -88,6 +129,8 @@ class RecordContract(Records, recovery.RecoveryContract):
     #: an import or a restore must end then.
     silent: tuple[str, ...] = ()
     in_time = 10.0
+    #: Whether level presence may find what only level content has to.
+    early = False
     #: Fields of driver_info that are for people, or that may be left out.
     not_compared: tuple[str, ...] = ('location', 'driver', 'snapshot_id',
                                      'parent_id', 'parents')
@@ -129,10 +172,15 @@ class RecordContract(Records, recovery.RecoveryContract):
                            for one in (text, self.after_import.get(
                                name, text)))
             with self.damaged(name, backup, parent):
-                for level in ('record', 'presence', 'content'):
+                for level in self.levels:
                     self.level(level)
                     with self._in_time(name):
-                        if level == 'record' or (level, lowest) == (
+                        if self.early and (level, lowest) == (
+                                'presence', 'content'):
+                            with contextlib.suppress(exception.InvalidBackup):
+                                self.cinder.import_record(record)
+                            self.cinder.lose_row(backup.id)
+                        elif level == 'record' or (level, lowest) == (
                                 'presence', 'content'):
                             self.imports(record, name)
                             self.cinder.lose_row(backup.id)
@@ -152,8 +200,7 @@ class RecordContract(Records, recovery.RecoveryContract):
         if name in self.harmless:
             self.assert_restores(backup, content)
             return
-        err = self.assertRaises(exception.InvalidBackup, self.cinder.restore,
-                                backup.id)
+        err = self.not_restored(name, backup.id)
         self.assertIn(part, str(err), name)
 
     def test_no_false_alarm_at_any_level(self: Any) -> None:
@@ -165,7 +212,7 @@ class RecordContract(Records, recovery.RecoveryContract):
             *self.chain(base.text(self.block),
                         snapshot_id=str(uuid.uuid4()))]
         records = [self.cinder.export(one) for one in backups]
-        for level in ('record', 'presence', 'content'):
+        for level in self.levels:
             self.level(level)
             for one in backups:
                 self.cinder.lose_row(one.id)
@@ -173,24 +220,32 @@ class RecordContract(Records, recovery.RecoveryContract):
                 self.imports(record)
 
     def test_records_that_contradict_the_storage(self: Any) -> None:
-        """Refused at every level; forced into the row, obeyed by nobody."""
+        """Refused at every level."""
         contents = self._contents()
         (full, _), (other, _) = (self.chain(*contents),
                                  self.chain(*reversed(contents)))
         record = self.cinder.export(full)
+        self.cinder.lose_row(full.id)
         for part, values in self.hostile(full, other):
-            self.cinder.lose_row(full.id)
-            for level in ('record', 'presence', 'content'):
+            for level in self.levels:
                 self.level(level)
                 self.refused(self.edited(record, **values), full, part,
-                             values)
-            self.level('presence')
-            self.imports(record)
+                             f'a record with {values}')
+        self.imports(record)
+        self.assert_restores(full, contents[0])
+
+    def test_rows_that_name_what_is_not_theirs(self: Any) -> None:
+        """Forced into the database, neither restore nor delete obey."""
+        contents = self._contents()
+        (full, _), (other, _) = (self.chain(*contents),
+                                 self.chain(*reversed(contents)))
+        record = self.cinder.export(full)
+        for _, values in self.hostile(full, other):
             before = self.snapshot(other)
             self._force(full, values)
             try:
                 restored = self.cinder.restore(full.id)
-            except exception.InvalidBackup:
+            except self.errors_of_restore:
                 pass
             else:
                 # Found in spite of it, and its own.
@@ -222,14 +277,17 @@ class RecordContract(Records, recovery.RecoveryContract):
         record = self.cinder.export(backup)
         info = self.driver_info(backup)
         self.cinder.lose_row(backup.id)
-        self.refused(self.edited(record, {'version': 99}), backup, 'version')
+        self.refused(self.edited(record, {'version': 99}), backup, 'version',
+                     'a driver_info of version 99')
         for field in info:
             if field in self.not_compared:
                 continue
             wrong: Any
             for wrong in (1.5, True, ['x'], {}, -1, 'x'):
+                if (type(wrong), wrong) == (type(info[field]), info[field]):
+                    continue
                 self.refused(self.edited(record, {field: wrong}), backup, '',
-                             field)
+                             f'a driver_info with {field} {wrong!r}')
         self.imports(record)
 
     def test_record_without_driver_info(self: Any) -> None:
@@ -237,7 +295,8 @@ class RecordContract(Records, recovery.RecoveryContract):
         _, backup = self.chain(*self._contents())
         record = self.edited(self.cinder.export(backup), None)
         self.cinder.lose_row(backup.id)
-        self.refused(record, backup, 'without_driver_info')
+        self.refused(record, backup, 'without_driver_info',
+                     'a record without driver_info')
         self.cinder.configure(
             **{f'{options.GROUP}__without_driver_info': 'accept'})
         self.imports(record)

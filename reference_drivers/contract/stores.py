@@ -15,8 +15,67 @@
 from collections.abc import Iterator
 import contextlib
 import os
-import shutil
+import socket
 from typing import Any
+import urllib.parse
+
+#: While it lasts, the store does not answer.
+Away = contextlib.AbstractContextManager[None]
+
+
+@contextlib.contextmanager
+def replaced(conf: Any, option: str, value: Any, group: str | None = None
+             ) -> Iterator[None]:
+    """Give an option of Cinder's configuration another value for a while.
+
+    The driver must read it for each request, as Cinder makes a driver for
+    each.
+
+    :param conf: the configuration
+    :param option: the option, of [DEFAULT] unless a group is named
+    :param value: its value
+    """
+    before = getattr(conf[group] if group else conf, option)
+    conf.set_override(option, value, group)
+    try:
+        yield
+    finally:
+        conf.set_override(option, before, group)
+
+
+@contextlib.contextmanager
+def deaf(hanging: bool = False) -> Iterator[int]:
+    """A port of loopback that never answers.
+
+    :param hanging: whether it takes connections; they are refused otherwise
+    :returns: its number
+    """
+    with socket.socket() as one:
+        # Who does not listen has the port all the same, and refuses.
+        one.bind(('127.0.0.1', 0))
+        if hanging:
+            one.listen()
+        yield one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def redirected(conf: Any, option: str, hanging: bool = False,
+               group: str | None = None) -> Iterator[None]:
+    """Point the driver to a port that never answers, and back again.
+
+    :param conf: Cinder's configuration
+    :param option: the driver's option that has the address of the store, as
+        a URL or as host:port; of [DEFAULT] unless a group is named
+    :param hanging: whether connections are taken; they are refused otherwise
+    """
+    value = str(getattr(conf[group] if group else conf, option))
+    with deaf(hanging) as port:
+        address = f'127.0.0.1:{port}'
+        if '://' in value:
+            address = urllib.parse.urlsplit(value)._replace(
+                netloc=address).geturl()
+        with replaced(conf, option, address, group):
+            yield
 
 
 class ObjectStore:
@@ -51,15 +110,36 @@ class ObjectStore:
         return {name: self.read(container, name)
                 for name in self.list(container)}
 
-    @contextlib.contextmanager
-    def silenced(self) -> Iterator[bool]:
-        """Keep the store from answering the driver for a while.
+    def locate(self, backup: Any) -> tuple[str, str]:
+        """Where the objects of a backup are.
 
-        Not for a store that others use.
+        By default as Cinder's drivers write it into the row. A driver that
+        has other fields for it needs an adapter that knows them.
 
-        :returns: whether that was done; what needs it is left out otherwise
+        :param backup: its row
+        :returns: the container, and with what the names of all its objects
+            begin, and of no other backup's
         """
-        yield False
+        return backup.container or '', backup.service_metadata or backup.id
+
+    def stopped(self) -> Away | None:
+        """Stop the store for the driver: no connection, no directory.
+
+        What others have on the store must not be harmed. For a store that is
+        reached over TCP :func:`redirected` does it, for a directory
+        :func:`replaced`.
+
+        :returns: a context manager; None where it cannot be done, so that
+            the driver does not earn the tier "verified"
+        """
+        return None
+
+    def paused(self) -> Away | None:
+        """Make the store hang for the driver: it takes requests and is mute.
+
+        :returns: a context manager, None where it cannot be done
+        """
+        return None
 
 
 class DirectoryStore(ObjectStore):
@@ -93,29 +173,21 @@ class DirectoryStore(ObjectStore):
         os.remove(self._path(container, name))
 
 
-class OwnDirectoryStore(DirectoryStore):
-    """A directory that nobody else uses, so that it may go and come back."""
-
-    @contextlib.contextmanager
-    def silenced(self) -> Iterator[bool]:
-        away = f'{self.root}.away'
-        os.rename(self.root, away)
-        try:
-            yield True
-        finally:
-            # A driver may have made another one.
-            shutil.rmtree(self.root, ignore_errors=True)
-            os.rename(away, self.root)
-
-
-def own_posix(conf: Any) -> OwnDirectoryStore:
-    """The same as :func:`posix`, where nobody else uses the directory."""
-    return OwnDirectoryStore(conf.backup_posix_path)
-
-
-def posix(conf: Any) -> DirectoryStore:
+class PosixStore(DirectoryStore):
     """The directory of Cinder's POSIX driver and of its like.
 
     :param conf: Cinder's configuration
     """
-    return DirectoryStore(conf.backup_posix_path)
+
+    def __init__(self, conf: Any):
+        super().__init__(conf.backup_posix_path)
+        self.conf = conf
+
+    def stopped(self) -> Away | None:
+        # As where its file system is not mounted; what others have in the
+        # directory stays where it is.
+        return replaced(self.conf, 'backup_posix_path',
+                        f'{self.root}.not-mounted')
+
+
+posix = PosixStore

@@ -30,10 +30,22 @@ import testtools
 from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification import ways
+from reference_drivers.contract import stores
 from tests.functional import test_contract_program as contract
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
 SNAPSHOT = contract.SNAPSHOT
+
+
+def never_away(conf):
+    """A store adapter that cannot stop its store."""
+    sys.path.append(str(EXAMPLES))
+    import sqlite_objects
+
+    class NeverAway(sqlite_objects.SqliteObjects):
+        stopped = stores.ObjectStore.stopped
+
+    return NeverAway(conf)
 
 
 class CertifyDriverTest(testtools.TestCase):
@@ -158,6 +170,25 @@ class CertifyDriverTest(testtools.TestCase):
             self.assertEqual((2, ''), (code, err), out)
             reasons = '\n'.join(self.document()['reasons'])
             self.assertEqual(said, 'was skipped' in reasons, reasons)
+
+    def test_a_store_that_never_was_away(self):
+        """Such a driver does not earn "verified", and the report says why."""
+        pattern = 'a_store_that_is_stopped|of_a_snapshot'
+        for claimed, state, without in (
+                (None, 'not shown', {}),
+                ('false', 'not claimed', {'store_stop': 1})):
+            code, out, err = self.certify(
+                '--regex', pattern, can__store_stop=claimed,
+                driver__store=f'{__name__}.never_away')
+            self.assertEqual((2, ''), (code, err), out)
+            document = self.document()
+            verified, = (one for one in document['levels']
+                         if one['name'] == 'verified')
+            self.assertEqual((state, without),
+                             (verified['state'], verified['without']))
+            reasons = '\n'.join(document['reasons'])
+            self.assertEqual(claimed is None,
+                             'the driver lacks store_stop' in reasons, reasons)
 
     def test_mistakes(self):
         """One line that says what to do, exit code 3, nothing left."""

@@ -30,7 +30,7 @@ class Directory:
     def make_objects(self):
         root = os.path.join(self.cinder.directory, 'backup')
         self.addCleanup(self.assert_all_closed, root)
-        return stores.OwnDirectoryStore(root)
+        return stores.posix(self.cinder.config.conf)
 
     def assert_all_closed(self, root):
         self.assertEqual([], open_files.below(root))

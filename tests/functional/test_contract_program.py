@@ -39,6 +39,9 @@ SNAPSHOT = RECOVERY + 'backup_of_a_snapshot'
 DELETE = RECOVERY + 'delete_removes_a_backup_and_no_other'
 TRUST = ('reference_drivers.contract.trust.TrustContract.'
          'test_parents_that_lead_astray')
+_SILENCE = 'reference_drivers.contract.silence.SilenceContract.test_'
+STOPPED = _SILENCE + 'a_store_that_is_stopped'
+HANGS = _SILENCE + 'a_store_that_hangs'
 POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 DEFAULT = 'reference_drivers.default.DefaultBackupDriver'
 NOWHERE = 'mysql+pymysql://cinder:secret@203.0.113.1/cinder'
@@ -145,17 +148,19 @@ class ContractProgramTest(testtools.TestCase):
             os.close(stdout)
         return code, out.read_bytes(), err.getvalue()
 
-    def results(self, driver, *only, store=None):
+    def results(self, driver, *only, store=None, words=()):
         code, out, err = self.run_program(
             '--driver', driver, '--config-file', str(self.conf),
-            *(['--store', store] if store else []),
+            *(['--store', store] if store else []), *words,
             *(f'--only={one}' for one in only))
         self.assertEqual((0, ''), (code, err))
         self.assertNotIn(b'restored', out)
         found = {}
+        self.details = {}
 
         def take(case):
             found[case['id']] = case['status']
+            self.details[case['id']] = case['details']
 
         stream = testtools.StreamToDict(take)
         stream.startTestRun()
@@ -208,6 +213,40 @@ class ContractProgramTest(testtools.TestCase):
             [True, False], [one['capabilities']['import_verify']
                             for one in (good, plain)])
         self.assertIn('cinder', good['versions'])
+        # Posix is chunked as well, so that there are chunks to damage.
+        self.assertEqual({}, plain['inapplicable'])
+        self.assertEqual(True, plain['capabilities']['incremental'])
+
+    def test_an_error_is_data_where_no_results_are_expected(self):
+        for words, said in (
+                (('--describe', '--driver', 'no.such.Driver'), "named 'no'"),
+                (('--check', '--driver', 'no.such.Driver'), "named 'no'"),
+                (('--check', '--driver', POSIX, '--config-fil', 'x'),
+                 'unrecognized arguments'),
+                (('--describe',), '--driver')):
+            code, out, err = self.run_program(*words)
+            error = json.loads(out)['error']
+            self.assertEqual((3, f'error: {error}\n'), (code, err))
+            self.assertIn(said, error)
+
+    def test_what_a_driver_lacks_is_data(self):
+        """What the profile denies, and what the driver plainly has not."""
+        chain = RECOVERY + 'every_generation_of_a_chain'
+        for driver, words, test, lacks in (
+                (POSIX, ('--lacks=incremental',), chain, 'incremental'),
+                (POSIX, (), TRUST, 'import_verify'),
+                (DEFAULT, ('--lacks=import_verify',), TRUST,
+                 'import_verify'),
+                (DEFAULT, (), HANGS, 'store_pause'),
+                (DEFAULT, ('--lacks=store_stop',), STOPPED, 'store_stop')):
+            self.assertEqual({test: 'skip'},
+                             self.results(driver, test, words=words))
+            details = self.details[test]
+            self.assertEqual({'lacks': lacks},
+                             json.loads(b''.join(details['facts'].iter_bytes())))
+            self.assertThat(
+                details['reason'].as_text(),
+                testtools.matchers.StartsWith(f'the driver lacks {lacks}: '))
 
     def test_a_driver_without_hooks(self):
         self.assertEqual({SNAPSHOT: 'success', TRUST: 'skip'},
@@ -246,7 +285,7 @@ class ContractProgramTest(testtools.TestCase):
 
     def test_an_adapter_that_sees_nothing(self):
         """Half of the tests would pass with it."""
-        self.assertIn('sees nothing of a backup', self.refused(
+        self.assertIn('sees no object in', self.refused(
             '--driver', POSIX, '--config-file', str(self.conf),
             '--store', f'{__name__}.blind'))
 

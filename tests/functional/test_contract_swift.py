@@ -42,8 +42,9 @@ from reference_drivers.verification import threads
 class SwiftStore(stores.ObjectStore):
     """The containers of the administrator's project."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, conf):
         self.connection = connection
+        self.conf = conf
 
     def _listing(self, container, prefix=''):
         try:
@@ -70,6 +71,15 @@ class SwiftStore(stores.ObjectStore):
 
     def delete(self, container, name):
         self.connection.delete_object(container, name)
+
+    # Who asks Swift has to ask Keystone first.
+
+    def stopped(self):
+        return stores.redirected(self.conf, 'backup_swift_auth_url')
+
+    def paused(self):
+        return stores.redirected(self.conf, 'backup_swift_auth_url',
+                                 hanging=True)
 
 
 class Swift:
@@ -117,7 +127,7 @@ class Swift:
                         'user_domain_name': 'Default',
                         'project_domain_name': 'Default'})
         self.addCleanup(connection.close)
-        return SwiftStore(connection)
+        return SwiftStore(connection, self.cinder.config.conf)
 
 
 class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):

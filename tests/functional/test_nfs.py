@@ -34,7 +34,7 @@ class NFSTest(nfs_guest.InnerCase):
     def test_contract(self):
         ran = self.run_inner(f'{_CASES}.NFSContractTest')
         self.assertIn(f'{_CASES}.NFSContractTest.'
-                      f'test_every_damage_of_plain_chunks', ran)
+                      f'test_every_damage', ran)
 
     def test_damage_to_the_share(self):
         ran = self.run_inner(f'{_CASES}.NFSDamageTest')

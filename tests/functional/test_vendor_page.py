@@ -80,10 +80,11 @@ class VendorPageTest(testtools.TestCase):
             self.write(block)
             if block['what'] == 'console':
                 self.follow(block['body'])
-        self.assertEqual(5, self.commands)
+        self.assertEqual(7, self.commands)
         self.assertEqual(
             ['acme-report', 'acme-report.tar.gz', 'acme.yaml',
-             'backups.sqlite', 'cinder.conf', 'sqlite_driver.py',
-             'sqlite_objects.py'],
+             'backups.sqlite', 'cinder.conf', 'file_driver.py',
+             'file_objects.py', 'sqlite_driver.py', 'sqlite_objects.py',
+             'vault', 'vault-report', 'vault.conf', 'vault.yaml'],
             sorted(path.name for path in self.directory.iterdir()
                    if path.name != '__pycache__'))

@@ -13,6 +13,7 @@
 
 """How the tests look into the file of SQLite, without the driver."""
 
+import contextlib
 import sqlite3
 
 from reference_drivers.contract import stores
@@ -25,6 +26,7 @@ class SqliteObjects(stores.ObjectStore):
     """
 
     def __init__(self, conf):
+        self.conf = conf
         self.path = conf.backup_sqlite_file
 
     def _execute(self, statement, *values):
@@ -51,3 +53,16 @@ class SqliteObjects(stores.ObjectStore):
     def delete(self, container, name):
         self._execute('DELETE FROM objects WHERE container = ? AND name = ?',
                       container, name)
+
+    def stopped(self):
+        return stores.replaced(self.conf, 'backup_sqlite_file',
+                               f'{self.path}.not-mounted/file')
+
+    @contextlib.contextmanager
+    def paused(self):
+        # Everybody else waits for this lock.
+        with contextlib.closing(sqlite3.connect(
+                self.path, timeout=60, isolation_level=None,
+                check_same_thread=False)) as database:
+            database.execute('BEGIN EXCLUSIVE')
+            yield

@@ -23,10 +23,19 @@ from reference_drivers.contract import trust
 
 
 class S3Objects(stores.ObjectStore):
-    """How the tests look into the store, and damage it."""
+    """How the tests look into the store, and damage it.
 
-    def __init__(self, **connection):
-        self.s3 = boto3.client('s3', **connection)
+    For the program it is ``driver.store`` of a profile.
+
+    :param conf: Cinder's configuration
+    """
+
+    def __init__(self, conf):
+        self.conf = conf
+        self.s3 = boto3.client(
+            's3', endpoint_url=conf.backup_s3_endpoint_url,
+            aws_access_key_id=conf.backup_s3_store_access_key,
+            aws_secret_access_key=conf.backup_s3_store_secret_key)
 
     def list(self, container, prefix=''):
         pages = self.s3.get_paginator('list_objects_v2')
@@ -44,13 +53,12 @@ class S3Objects(stores.ObjectStore):
     def delete(self, container, name):
         self.s3.delete_object(Bucket=container, Key=name)
 
+    def stopped(self):
+        return stores.redirected(self.conf, 'backup_s3_endpoint_url')
 
-def objects(conf):
-    """The same, for the program: driver.store of a profile."""
-    return S3Objects(
-        endpoint_url=conf.backup_s3_endpoint_url,
-        aws_access_key_id=conf.backup_s3_store_access_key,
-        aws_secret_access_key=conf.backup_s3_store_secret_key)
+    def paused(self):
+        return stores.redirected(self.conf, 'backup_s3_endpoint_url',
+                                 hanging=True)
 
 
 class S3:
@@ -71,10 +79,7 @@ class S3:
         super().setUp()
 
     def make_objects(self):
-        return S3Objects(
-            endpoint_url=self.options['backup_s3_endpoint_url'],
-            aws_access_key_id=self.options['backup_s3_store_access_key'],
-            aws_secret_access_key=self.options['backup_s3_store_secret_key'])
+        return S3Objects(self.cinder.config.conf)
 
 
 class VerifiedS3Test(S3, trust.TrustContract, testtools.TestCase):

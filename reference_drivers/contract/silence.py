@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an import must say of a store that does not answer."""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import threading
+from typing import Any
+
+from reference_drivers import options
+from reference_drivers.contract import base
+from reference_drivers.contract import records
+from reference_drivers.contract import stores
+
+
+class SilenceContract(records.Records, base.Contract):
+    """No answer is never a yes, and an error comes in time."""
+
+    #: Seconds that a request may take while the store does not answer, of
+    #: which the driver is told one. The store answers again then, so that a
+    #: driver which waits for it ends, too.
+    patience = 60.0
+
+    def test_a_store_that_is_stopped(self: Any) -> None:
+        """Connections are refused, or the directory is not there."""
+        self._no_answer('store_stop', 'a store that is stopped', 'stopped')
+
+    def test_a_store_that_hangs(self: Any) -> None:
+        """Requests are taken, and none is answered."""
+        self._no_answer('store_pause', 'a store that hangs', 'paused')
+
+    def _no_answer(self: Any, capability: str, name: str, method: str
+                   ) -> None:
+        self.needs(capability)
+        make = getattr(self.objects, method)
+        if make() is None:
+            self.lacks(capability, f'its store adapter has no method '
+                                   f'{method}; give it one, see '
+                                   f'reference_drivers.contract.stores')
+        content = base.text(2 * self.chunk)
+        *_, backup = self.chain(content, self.changed(content, 3))
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.cinder.configure(**{f'{options.GROUP}__timeout': 1})
+        for level in self.levels[1:]:
+            self.level(level)
+            with self._away(make, f'the import at level {level}'):
+                self.refused(record, backup, name=name)
+        self.level('record')
+        self.imports(record)
+        with self._away(make, 'the restore'):
+            self.not_restored(name, backup.id)
+        self.cinder.configure(**{f'{options.GROUP}__timeout': 60})
+        self.assert_restores(backup, self.changed(content, 3))
+
+    @contextlib.contextmanager
+    def _away(self: Any, make: Callable[[], stores.Away], what: str
+              ) -> Iterator[None]:
+        """Keep the store from answering, but no longer than a while."""
+        back, lock, late = contextlib.ExitStack(), threading.Lock(), []
+
+        def end() -> None:
+            # By the test or by the clock, whichever is first.
+            with lock:
+                back.close()
+
+        def give_up() -> None:
+            late.append(what)
+            end()
+
+        back.enter_context(make())
+        clock = threading.Timer(self.patience, give_up)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield
+        except AssertionError:
+            # What it answered when the store was back says nothing.
+            if not late:
+                raise
+        finally:
+            clock.cancel()
+            end()
+        if late:
+            self.fail(f'the store did not answer for {self.patience:g} s, '
+                      f'and {what} waited for it all the time; it had to '
+                      f'end in an error after 1 s')
