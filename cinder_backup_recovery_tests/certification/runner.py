@@ -200,12 +200,8 @@ class Streams:
 
 
 def _why_nothing(said: str) -> str:
-    """What a program has said that has run nothing."""
-    lines = said.strip().splitlines()
-    if lines and lines[-1].startswith('error: '):
-        # One of ours, which says it in one line.
-        return lines[-1].removeprefix('error: ')
-    return '\n'.join(['no test ran:', *lines[-15:]])
+    """The message about a program that has run nothing, with its own."""
+    return '\n'.join(['no test ran:', *said.strip().splitlines()[-15:]])
 
 
 class Run(Streams):
