@@ -276,15 +276,24 @@ class Resources:
             else:
                 self.ledger.require(clients.VOLUME, [volume_id])
                 self.api.backups.restore_backup(backup_id, volume_id=volume_id)
-            # A failed restore leaves the backup available and says why there.
-            waiters.wait_for_status(
-                self.api, clients.VOLUME, volume_id, 'available',
-                self.patience, timeout=self.patience.restore,
-                related=[(clients.BACKUP, backup_id)])
-            waiters.wait_for_status(
-                self.api, clients.BACKUP, backup_id, 'available',
-                self.patience, timeout=self.patience.restore)
+            self.wait_for_restore(backup_id, volume_id)
         return volume_id
+
+    def wait_for_restore(self, backup_id: str, volume_id: str) -> None:
+        """Wait until a restored volume and its backup are available.
+
+        :param backup_id: the backup
+        :param volume_id: the volume to which it is restored
+        :raises ResourceFailed: if the restore failed
+        """
+        # A failed restore leaves the backup available and says why there.
+        waiters.wait_for_status(
+            self.api, clients.VOLUME, volume_id, 'available',
+            self.patience, timeout=self.patience.restore,
+            related=[(clients.BACKUP, backup_id)])
+        waiters.wait_for_status(
+            self.api, clients.BACKUP, backup_id, 'available',
+            self.patience, timeout=self.patience.restore)
 
     def begin_restore(self, backup_id: str) -> str:
         """Ask for a restore to a new volume, without waiting for it.

@@ -28,15 +28,13 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
-from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
-from cinder_backup_recovery_tests.scenario import stores
+from cinder_backup_recovery_tests.scenario import damages
 from cinder_backup_recovery_tests.stores import base as stores_base
-from cinder_backup_recovery_tests.stores import damaging
 
 CONF = config.CONF
 
@@ -45,25 +43,11 @@ CONF = config.CONF
 _CUT_OFF = 250
 
 
-class DamageScenario(stores.StoreScenario):
-    """Base of the tests that damage a backup on its storage."""
+class VerifyScenario(damages.DamageScenario):
+    """Base of the tests that import a damaged backup."""
 
-    needed_features: tuple[str, ...] = ('import_verify', 'row_loss_hard')
-
-    other: base.Link
-
-    @classmethod
-    def setup_clients(cls) -> None:
-        """Make what damages the storage."""
-        super().setup_clients()
-        cls.damager = damaging.Damager(
-            cls.store, CONF.cinder_backup_recovery.backup_store, cls.ledger,
-            cls.project_id)
-
-    @classmethod
-    def make_other(cls) -> None:
-        """Back up a volume of the same size and of another content."""
-        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
+    needed_features = (*damages.DamageScenario.needed_features,
+                       'import_verify')
 
     def damages(self, families: Iterable[str], victim: base.Link,
                 of_parent: bool = False) -> list[stores_base.Damage]:
@@ -87,17 +71,6 @@ class DamageScenario(stores.StoreScenario):
             raise (features.skip('import_verify_level', level) if wanted else
                    self.skipException('backup_store has no such damage'))
         return found
-
-    def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
-        """Damage a backup for a while.
-
-        :param damage: one of its store's
-        :param victim: the backup
-        :returns: a context in which it is damaged
-        """
-        return self.damager.damaged(
-            damage, stores_base.Backup.from_record(victim.record),
-            stores_base.Backup.from_record(self.other.record))
 
     def lose(self, *links: base.Link) -> None:
         """Lose the rows of backups, those of failed imports too.
@@ -204,7 +177,7 @@ class DamageScenario(stores.StoreScenario):
         self.assertEqual([], wrong, '; '.join(wrong))
 
 
-class DamagedBackupTest(DamageScenario):
+class DamagedBackupTest(VerifyScenario):
     """A full backup is damaged on its storage, and imported."""
 
     @classmethod
@@ -288,67 +261,18 @@ class DamagedBackupTest(DamageScenario):
         """
         self.check_damages([stores_base.SWAPPED], self.full, [self.full])
 
-    @decorators.idempotent_id('91ed46e6-126e-4233-ae00-a517882c7753')
-    def test_damaged_after_import(self) -> None:
-        """A restore never gives wrong bytes and says that all is well.
 
-        If it fails, a user is given a volume that is not the one that was
-        backed up, and works on with it.
-        """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
-        wrong = []
-        for damage in self.store.damages(
-                stores_base.Backup.from_record(self.full.record)):
-            if not damage.ruins_restore:
-                continue
-            with self.damaged(damage, self.full):
-                try:
-                    volume_id = self.resources.restore(self.full.backup_id)
-                except exceptions.ResourceFailed as exc:
-                    with self.story.step(f'with {damage.name}: {exc}'):
-                        pass
-                else:
-                    wrong.append(self._wrongly_restored(damage, volume_id))
-            waiters.wait_for_status(
-                self.cloud, clients.BACKUP, self.full.backup_id, 'available',
-                self.patience, timeout=self.patience.restore)
-        self.restore_and_compare(self.full, history=(self.other.layout,))
-        self.assertEqual([], wrong, '; '.join(wrong))
-
-    def _wrongly_restored(self, damage: stores_base.Damage,
-                          volume_id: str) -> str:
-        """Say what a restore gave that should have ended in an error."""
-        try:
-            self.assert_content(volume_id, self.full.layout, 'it',
-                                (self.other.layout,))
-        except exceptions.ContentMismatch as exc:
-            return (f'with {damage.name} the restored volume is available '
-                    f'and wrong: {exc}')
-        return (f'with {damage.name} the restored volume is right: does '
-                f'[cinder_backup_recovery] backup_store reach the backups '
-                f'of this cloud?')
-
-
-class DamagedParentTest(DamageScenario):
+class DamagedParentTest(VerifyScenario):
     """What an incremental backup builds on is damaged."""
 
-    needed_features = (*DamageScenario.needed_features, 'incremental')
+    needed_features = (*VerifyScenario.needed_features, 'incremental')
     rewrites_content = True
 
     @classmethod
     def resource_setup(cls) -> None:
         """Make a chain of two, and another backup."""
         super().resource_setup()
-        first = cls.layout(base.OURS).overwrite(16 * base.MIB, base.MIB)
-        second = first.overwrite(16 * base.MIB, base.MIB // 2)
-        volume_id = cls.class_content.create_volume(first)
-        full_id = cls.make_backup(volume_id)
-        cls.class_content.rewrite(volume_id, second, since=first.generation)
-        child_id = cls.make_backup(volume_id, incremental=True)
-        cls.chain = [
-            cls.link('full backup', first, full_id),
-            cls.link('incremental backup', second, child_id)]
+        cls.chain = cls.make_pair()
         cls.make_other()
 
     @decorators.idempotent_id('f31accf7-b0f0-4e16-baa6-7a353158049d')

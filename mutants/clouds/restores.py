@@ -20,6 +20,7 @@ from mutants.clouds import catalogue
 _FULL = 'scenario.test_row_loss.FullBackupRowLossTest'
 _CHAIN = 'scenario.test_row_loss.ChainRowLossTest'
 _CONTENTS = 'scenario.test_contents'
+_DAMAGED = 'scenario.test_damaged_restore'
 _SHIPPED = 'scenario.test_shipping'
 _PROJECT = ('scenario.test_row_loss.ProjectLossTest.'
             'test_all_restored_without_source_volumes')
@@ -153,8 +154,12 @@ def needs_no_parents(original: Callable[..., Any], driver: Any, backup: Any,
 
 
 @catalogue.defect(_RUN,
-                  'scenario.test_import_verify.DamagedBackupTest.'
-                  'test_damaged_after_import')
+                  f'{_DAMAGED}.DamagedBackupRestoreTest.'
+                  'test_damaged_after_import',
+                  f'{_DAMAGED}.DamagedBackupRestoreTest.'
+                  'test_incomplete_after_import',
+                  f'{_DAMAGED}.DamagedParentRestoreTest.'
+                  'test_parent_damaged_after_import')
 def hides_failure(original: Callable[..., Any], manager: Any,
                   *arguments: Any) -> None:
     """A restore that has failed is called a success."""

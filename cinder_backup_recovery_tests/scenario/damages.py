@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests share that damage a backup on its storage."""
+
+from typing import Any
+
+from tempest import config
+
+from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import stores
+from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests.stores import damaging
+
+CONF = config.CONF
+
+
+class DamageScenario(stores.StoreScenario):
+    """Base of the tests that damage a backup on its storage."""
+
+    needed_features: tuple[str, ...] = ('row_loss_hard',)
+
+    other: base.Link
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Make what damages the storage."""
+        super().setup_clients()
+        cls.damager = damaging.Damager(
+            cls.store, CONF.cinder_backup_recovery.backup_store, cls.ledger,
+            cls.project_id)
+
+    @classmethod
+    def make_other(cls) -> None:
+        """Back up a volume of the same size and of another content."""
+        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
+
+    @classmethod
+    def make_pair(cls) -> list[base.Link]:
+        """Back up a volume, and again after a change of some of it.
+
+        :returns: the full backup, and the incremental one
+        """
+        first = cls.layout(base.OURS).overwrite(16 * base.MIB, base.MIB)
+        second = first.overwrite(16 * base.MIB, base.MIB // 2)
+        volume_id = cls.class_content.create_volume(first)
+        full_id = cls.make_backup(volume_id)
+        cls.class_content.rewrite(volume_id, second, since=first.generation)
+        child_id = cls.make_backup(volume_id, incremental=True)
+        return [
+            cls.link('full backup', first, full_id),
+            cls.link('incremental backup', second, child_id)]
+
+    def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
+        """Damage a backup for a while.
+
+        :param damage: one of its store's
+        :param victim: the backup
+        :returns: a context in which it is damaged
+        """
+        return self.damager.damaged(
+            damage, stores_base.Backup.from_record(victim.record),
+            stores_base.Backup.from_record(self.other.record))
