@@ -104,6 +104,7 @@ class Streams:
         self._environment = dict(environment)
         self._recorder = recorder
         self._process: subprocess.Popen | None = None
+        self._error = ''
         self.results: list[results.Result] = []
 
     def __call__(self, on_start: Callable[[str], None],
@@ -118,7 +119,8 @@ class Streams:
         for command in self._commands:
             said += self._run(command, on_start, on_result)
         if not self.results:
-            raise RunError(_why_nothing(said))
+            raise RunError(self._error or '\n'.join(
+                ['no test ran:', *said.strip().splitlines()[-15:]]))
 
     def _run(self, command: list[str], on_start: Callable[[str], None],
              on_result: Callable[[results.Result], None]) -> str:
@@ -145,8 +147,9 @@ class Streams:
                 self.results.append(result)
                 on_result(result)
 
+        starts = _Starts(on_start)
         stream = testtools.CopyStreamResult([
-            testtools.StreamToDict(take), _Starts(on_start),
+            testtools.StreamToDict(take), starts,
             *([self._recorder] if self._recorder else [])])
 
         def read() -> None:
@@ -178,6 +181,7 @@ class Streams:
                 stream.stopTestRun()
         if trouble:
             raise trouble[0]
+        self._error = self._error or starts.error.decode(errors='replace')
         return b''.join(errors).decode(errors='replace')
 
     def stop(self) -> None:
@@ -197,11 +201,6 @@ class Streams:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
         process.wait()
-
-
-def _why_nothing(said: str) -> str:
-    """The message about a program that has run nothing, with its own."""
-    return '\n'.join(['no test ran:', *said.strip().splitlines()[-15:]])
 
 
 class Run(Streams):
@@ -240,13 +239,22 @@ class Run(Streams):
 
 
 class _Starts(testtools.StreamResult):
+    """Passes the starts of tests on, and keeps the error of a program.
+
+    :ivar error: what a program of this project attached to no test
+    """
+
     def __init__(self, on_start: Callable[[str], None]):
         super().__init__()
         self._on_start = on_start
+        self.error = b''
 
-    def status(self, test_id=None, test_status=None, **kwargs):
+    def status(self, test_id=None, test_status=None, file_name=None,
+               file_bytes=None, **kwargs):
         if test_status == 'inprogress' and test_id:
             self._on_start(test_id)
+        elif test_id is None and file_name == 'error':
+            self.error += file_bytes or b''
 
 
 def result_of(case: dict[str, Any]) -> results.Result | None:

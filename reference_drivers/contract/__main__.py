@@ -21,8 +21,9 @@ For example, in Cinder's virtualenv::
 
 The results are a subunit stream, version 2, on stdout. Exit codes: 0 all
 tests have run, whatever they said; 2 it was told to stop, and has removed
-what it had made; 3 the driver or its configuration is none. Nothing of
-cinder.conf is used but the options of the driver.
+what it had made; 3 the driver or its configuration is none: the stream has
+the reason in an attachment ``error`` of no test. Nothing of cinder.conf is
+used but the options of the driver.
 """
 
 import argparse
@@ -154,6 +155,10 @@ def main(argv: list[str] | None = None) -> int:
         if {'--describe', '--check'} & set(words):
             # Where no stream of results is expected.
             stream.write(json.dumps({'error': str(error)}).encode())
+        elif not os.isatty(stdout):
+            subunit.StreamResultToBytes(stream).status(
+                file_name='error', file_bytes=str(error).encode(),
+                mime_type='text/plain; charset="utf8"', eof=True)
         return WRONG
     except KeyboardInterrupt:
         return STOPPED

@@ -29,6 +29,7 @@ import ddt
 import fixtures
 import subunit
 import testtools
+from testtools.testresult import doubles
 
 from reference_drivers.contract import __main__ as program
 from reference_drivers.contract import environment
@@ -174,7 +175,13 @@ class ContractProgramTest(testtools.TestCase):
     def refused(self, *arguments):
         """One line, and the exit code of a wrong configuration."""
         code, out, err = self.run_program(*arguments)
-        self.assertEqual((3, b''), (code, out), err)
+        stream = doubles.StreamResult()
+        subunit.ByteStreamToStreamResult(io.BytesIO(out)).run(stream)
+        # The same as data, for the program that reads the stream.
+        self.assertEqual((3, [('error', err.removeprefix(
+            'error: ').rstrip('\n').encode())]), (code, [
+                (one.file_name, one.file_bytes) for one in stream._events
+                if one[0] == 'status']))
         self.assertEqual(1, err.count('\n'), err)
         self.assertTrue(err.startswith('error: '), err)
         self.assertEqual([], [one for one in self.storage.rglob('*')
