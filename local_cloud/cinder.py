@@ -44,7 +44,8 @@ def _packaged_file(state: cloud_state.State, name: str) -> pathlib.Path:
 def configure(state: cloud_state.State,
               site: sites.Site = sites.FIRST) -> None:
     """Write Cinder's configuration."""
-    releases.link_packages(state, backups.of(state).driver)
+    releases.link_packages(state, backups.of(state).driver,
+                           backups.second_driver(state))
     directories = {name: state.data / f'{name}{site.suffix}' for name in
                    ('conversion', 'cinder-state', 'coordination')}
     for directory in directories.values():

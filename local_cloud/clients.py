@@ -13,14 +13,31 @@
 """What clients need to find the cloud: openrc, clouds.yaml."""
 
 import json
+import os
 import pathlib
 import shlex
 
 from local_cloud import backups
+from local_cloud import loopback
 from local_cloud import settings
 from local_cloud import state as cloud_state
 
 CLOUD_NAME = 'local-cloud'
+# Variables of that prefix that programs for tests and services have.
+_NOT_OF_CLIENTS = ('OS_TEST_', 'OS_STDOUT_CAPTURE', 'OS_STDERR_CAPTURE',
+                   'OS_LOG_CAPTURE', 'OS_DEBUG', 'OS_CINDER_')
+# The same for a shell: see environment().
+_FORGET = f'''\
+for _name in $(env | sed -n 's/^\\(OS_[A-Z0-9_]*\\)=.*/\\1/p' |
+    grep -vE '^({"|".join(_NOT_OF_CLIENTS)})'); do unset "$_name"; done
+unset _name
+no_proxy="${{no_proxy:-$NO_PROXY}}"
+case ",$no_proxy," in
+    *,{settings.HOST},*) ;;
+    *) no_proxy="${{no_proxy:+$no_proxy,}}{settings.HOST},localhost" ;;
+esac
+export no_proxy NO_PROXY="$no_proxy"
+'''
 
 
 def variables(state: cloud_state.State) -> dict[str, str]:
@@ -47,6 +64,17 @@ def variables(state: cloud_state.State) -> dict[str, str]:
     }
 
 
+def environment(state: cloud_state.State) -> dict[str, str]:
+    """The environment of a command that uses the cloud and no other.
+
+    What an older openrc has set, a project's id or an application credential
+    say, would win over the variables of this cloud, or contradict them.
+    """
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith('OS_') or name.startswith(_NOT_OF_CLIENTS)}
+    return {**kept, **variables(state), **loopback.without_proxy(kept)}
+
+
 def openrc(state: cloud_state.State) -> pathlib.Path:
     """Where the shell's form of the variables is."""
     return state.etc / 'openrc'
@@ -59,7 +87,7 @@ def clouds_yaml(state: cloud_state.State) -> pathlib.Path:
 
 def write(state: cloud_state.State) -> None:
     """Write both files, readable by their owner only."""
-    secret_file(openrc(state), ''.join(
+    secret_file(openrc(state), _FORGET + ''.join(
         f'export {name}={shlex.quote(value)}\n'
         for name, value in variables(state).items()))
     values = variables(state)

@@ -22,6 +22,7 @@ import fixtures
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
 from local_cloud import elsewhere
+from local_cloud import loopback
 from local_cloud import options
 from local_cloud import signals
 from local_cloud import state as cloud_state
@@ -61,6 +62,9 @@ class LocalCloud(fixtures.Fixture):
         temporary = cloud_state.Temporary('fixture')
         self.addCleanup(temporary.remove)
         self.state = cloud_state.State(temporary.cloud)
+        # Clients in this process ask the services, too.
+        for name, value in loopback.without_proxy(os.environ).items():
+            self.useFixture(fixtures.EnvironmentVariable(name, value))
         program = os.environ.get(elsewhere.ENVIRONMENT)
         self.cloud = (
             elsewhere.Cloud(program, self.state, timeout=self._timeout)

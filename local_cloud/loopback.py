@@ -12,6 +12,7 @@
 
 """Sockets for the services of a local cloud."""
 
+from collections.abc import Mapping
 import socket
 
 from local_cloud import settings
@@ -52,3 +53,19 @@ def reserve(descriptor: int | None = None) -> socket.socket:
     kept = listen() if descriptor is None else socket.socket(fileno=descriptor)
     kept.shutdown(socket.SHUT_RDWR)
     return kept
+
+
+def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which clients reach loopback without a proxy.
+
+    A machine that needs a proxy for PyPI may have ``http_proxy`` alone, and
+    clients then ask the proxy for the services of this machine.
+
+    :param environment: of a process
+    :returns: what is to be added to it
+    """
+    hosts = [environment.get('no_proxy') or environment.get('NO_PROXY') or '',
+             settings.HOST, 'localhost']
+    return dict.fromkeys(('no_proxy', 'NO_PROXY'), ','.join(
+        dict.fromkeys(host for one in hosts for host in one.split(',')
+                      if host)))

@@ -32,6 +32,7 @@ from local_cloud import exceptions
 from local_cloud import faults
 from local_cloud import guest
 from local_cloud import known
+from local_cloud import loopback
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import services
@@ -136,8 +137,11 @@ def _parser() -> argparse.ArgumentParser:
                       help='only the last N lines')
     env = verbs.add_parser(
         'env', help='print the environment for clients, for eval in a shell')
-    env.add_argument('--clouds-yaml', action='store_true',
-                     help='print a clouds.yaml instead')
+    form = env.add_mutually_exclusive_group()
+    form.add_argument('--clouds-yaml', action='store_true',
+                      help='print a clouds.yaml instead')
+    form.add_argument('--json', action='store_true',
+                      help='print it for a program')
     run = verbs.add_parser(
         'run', parents=[starting],
         help='start a cloud, run a command in its environment, take it down')
@@ -199,7 +203,7 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         cloud.start(options.of(arguments))
         try:
             return _wait(subprocess.Popen(command, env={
-                **os.environ, **clients.variables(state),
+                **clients.environment(state),
                 # What the command leaves behind goes with the cloud.
                 cloud_state.PROCESS_MARK: state.cloud_id}))
         except OSError as error:
@@ -291,8 +295,12 @@ def _logs(state: cloud_state.State, service: str, lines: int) -> int:
     return 0
 
 
-def _env(state: cloud_state.State, clouds_yaml: bool) -> int:
+def _env(state: cloud_state.State, clouds_yaml: bool, as_json: bool) -> int:
     state.load()
+    if as_json and state.record.get('made'):
+        json.dump({**clients.variables(state),
+                   **loopback.without_proxy(os.environ)}, sys.stdout)
+        return 0
     path = (clients.clouds_yaml(state) if clouds_yaml
             else clients.openrc(state))
     try:
@@ -359,7 +367,7 @@ def _act(arguments: argparse.Namespace) -> int:
         return _status(cloud, arguments.json)
     if arguments.verb == 'logs':
         return _logs(state, arguments.service, arguments.lines)
-    return _env(state, arguments.clouds_yaml)
+    return _env(state, arguments.clouds_yaml, arguments.json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -371,6 +379,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         arguments.words = list(sys.argv[1:] if argv is None else argv)
+        os.environ.update(loopback.without_proxy(os.environ))
         with signals.heard():
             return _act(arguments)
     except exceptions.NeedsGuest as elsewhere:

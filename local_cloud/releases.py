@@ -149,16 +149,17 @@ def _packages(state: cloud_state.State) -> pathlib.Path:
     return state.data / 'packages'
 
 
-def link_packages(state: cloud_state.State, driver: str) -> None:
+def link_packages(state: cloud_state.State, *drivers: str) -> None:
     """Make a directory of the packages that Cinder's process imports.
 
-    :param driver: the class of the backup driver
+    :param drivers: the classes of the backup drivers; empty ones are left out
     """
     if not _chosen(state):
         return
     directory = _packages(state)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in ('local_cloud', driver.partition('.')[0]):
+    for name in {'local_cloud', *(one.partition('.')[0]
+                                  for one in drivers if one)}:
         found = util.find_spec(name)
         if (name == 'cinder' or found is None or
                 not found.submodule_search_locations):

@@ -16,7 +16,6 @@
 import contextlib
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -121,10 +120,7 @@ class CloudCase(testtools.TestCase):
             process = subprocess.Popen(
                 [*program, *map(str, arguments)], env=self.environment,
                 cwd=self.temporary, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, process_group=0,
-                # A shell's background job ignores it, and so would this.
-                preexec_fn=lambda: signal.signal(signal.SIGINT,
-                                                 signal.SIG_DFL))
+                stderr=output, process_group=0)
         self.addCleanup(process.wait)
         self.addCleanup(self._kill_group, process)
         return process

@@ -98,13 +98,8 @@ class LocalCloud:
         if code != 0:
             raise CloudError(f'the local cloud did not start (exit status '
                              f'{code}), see above')
-        variables = {_MARK: self._ask('status', '--json').get('id', '')}
-        for line in self._output('env').splitlines():
-            words = shlex.split(line)
-            if len(words) == 2 and words[0] == 'export':
-                name, _, value = words[1].partition('=')
-                variables[name] = value
-        return variables
+        return {_MARK: self._ask('status', '--json').get('id', ''),
+                **self._ask('env', '--json')}
 
     def versions(self) -> dict[str, str]:
         """The releases of the services that run."""

@@ -86,9 +86,7 @@ run:
             [sys.executable, '-m', main.__name__, 'cloud', '--profile',
              str(self.profile), *words], env={**self.variables, **variables},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-            # A shell's background job ignores it, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            start_new_session=True)
 
     def certify(self, *words, **variables):
         process = self.start(*words, **variables)

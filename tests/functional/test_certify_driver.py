@@ -283,9 +283,7 @@ class Broken(sqlite_driver.SqliteBackupDriver):
         process = subprocess.Popen(
             [sys.executable, '-W', 'ignore', '-m', main.__name__,
              *self.words()], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
-            # A shell's background job ignores it, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            text=True, start_new_session=True)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.stdout.close)
         for line in process.stdout:

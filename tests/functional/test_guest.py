@@ -163,10 +163,7 @@ class EndedGuestTest(GuestCase):
                  '-c', 'trap "echo asked; exit 5" INT TERM; echo began; '
                        'sleep 600 & wait'],
                 cwd=_ROOT, env={**os.environ, 'TMPDIR': self.temporary},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                # A shell's background job ignores it, and so would this.
-                preexec_fn=lambda: signal.signal(signal.SIGINT,
-                                                 signal.SIG_DFL))
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         cloud_cases.until(

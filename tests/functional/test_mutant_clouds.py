@@ -55,9 +55,7 @@ class MutantCloudsTest(testtools.TestCase):
                  'PYTHONPATH': os.pathsep.join([str(_ROOT), *sys.path]),
                  'PYTHONWARNINGS': 'ignore'},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-            # A shell's background job ignores it, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+            start_new_session=True)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         return process

@@ -85,9 +85,8 @@ elif os.environ.get('CLOUD_FAILS') == verb:
     print('error: this is how', file=sys.stderr)
     sys.exit(3)
 elif verb == 'env':
-    print("export OS_PASSWORD='a b'")
-    print(f"export TEMPEST_CONFIG_DIR={directory}")
-    print("export TEMPEST_CONFIG=tempest.conf")
+    print(json.dumps({'OS_PASSWORD': 'a b', 'TEMPEST_CONFIG': 'tempest.conf',
+                      'TEMPEST_CONFIG_DIR': str(directory)}))
 elif verb == 'status':
     options = (directory / 'options').read_text()
     print(json.dumps({'id': 'mark', 'versions': {

@@ -332,6 +332,15 @@ class RunningTest(ReleasesCase):
             self.imported('their_driver', 'local_cloud', 'reference_drivers',
                           'cinder'))
 
+    def test_finds_the_driver_of_the_other_cinder_backup(self):
+        """Of one process, whichever of the two is Cinder's own."""
+        for backup in 'in-tree-posix', 'default':
+            self.state.record.update(backup=backup, second_backup=True)
+            cinder.configure(self.state)
+            self.assertEqual(
+                "['local_cloud', 'reference_drivers']",
+                self.imported('local_cloud', 'reference_drivers', 'cinder'))
+
     def test_versions_and_releases(self):
         for version, name in (('26.3.0', '2025.1'), ('28.0.0', '2026.1'),
                               ('25.0.0', ''), ('99.0.0', 'master')):
