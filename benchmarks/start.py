@@ -102,20 +102,18 @@ class Start:
 
 
 class Console:
-    """Hears of a cloud's services when they are ready.
-
-    Such a line begins with the name of the service and where it is.
-    """
+    """Notes when each of a cloud's services is ready."""
 
     def __init__(self) -> None:
         self._begin = time.perf_counter()
-        self.ready: dict[str, float] = {}
+        self.times: dict[str, float] = {}
 
     def say(self, text: str) -> None:
-        """Take note of one line."""
-        name, on, _ = text.partition(' on ')
-        if on and ' ' not in name:
-            self.ready[name] = time.perf_counter() - self._begin
+        """Nothing: this is for people."""
+
+    def ready(self, name: str, address: str, seconds: float) -> None:
+        """Take note of a service."""
+        self.times[name] = time.perf_counter() - self._begin
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -143,7 +141,7 @@ def cloud(backup: str, bus: str) -> Iterator[tuple[Any, Start]]:
         with clouds.taken_down(made):
             begin = time.perf_counter()
             made.start(asked)
-            start = Start(console.ready,
+            start = Start(console.times,
                           seconds=time.perf_counter() - begin)
             start.add(clouds.costs(state))
             yield state, start

@@ -183,9 +183,9 @@ class Cloud:
             if service.NAME not in started:
                 self.say.say(f'{service.NAME} ran already')
                 continue
-            self.say.say(
-                f'{service.NAME} on {services.address(self.state, service)} '
-                f'... {time.monotonic() - started[service.NAME]:.1f} s')
+            self.say.ready(
+                service.NAME, services.address(self.state, service),
+                time.monotonic() - started[service.NAME])
 
     def _spawn(self, service: services.Service,
                sockets: dict[str, socket.socket],

@@ -35,6 +35,15 @@ class Console:
         if not self.quiet:
             print(text, file=self.stream, flush=True)
 
+    def ready(self, name: str, address: str, seconds: float) -> None:
+        """Print that a service answers.
+
+        :param name: its name
+        :param address: where it listens
+        :param seconds: since its start
+        """
+        self.say(f'{name} on {address} ... {seconds:.1f} s')
+
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
         """Print what was done when it is done, with its seconds.

@@ -609,11 +609,9 @@ def one_start(seconds, cpu, memory):
 class StartTest(testtools.TestCase):
     def test_console(self):
         console = start.Console()
-        for text in ('keystone on http://[::1]:1 ... 2.0 s',
-                     'user and endpoints of swift ... 1.0 s',
-                     'user and endpoints on a port', 'ready after 3.0 s'):
-            console.say(text)
-        self.assertEqual(['keystone'], list(console.ready))
+        console.say('glance on http://[::1]:2 ... 2.0 s')
+        console.ready('keystone', 'http://[::1]:1', 2.0)
+        self.assertEqual(['keystone'], list(console.times))
 
     def test_verdicts(self):
         made = start.verdicts([one_start(6, 3, 120), one_start(9, 3, 120)],
