@@ -311,8 +311,8 @@ class CleanupTest(DirectoryCase):
         self.assertRegex(self.lines[0],
                          'could not remove .*backup_store_path is not set')
         for line in self.lines[1:]:
-            self.assertRegex(line, '^could not remove backup .*: damage .* was not '
-                                   'undone')
+            self.assertRegex(line, '^could not remove backup .*: damage .* '
+                                   'was not undone')
         self.assertEqual(2, len(self.ledger.entries(clients.BACKUP)))
         self.assertEqual(kept, self.kept())
         self.root = root
