@@ -12,6 +12,7 @@
 
 """Run test cases where a share can be mounted, on this kernel or a guest's."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -88,6 +89,9 @@ class _Results(testtools.StreamToDict):
 class InnerCase(testtools.TestCase):
     """A test that runs others, and fails when one of them does."""
 
+    #: Capabilities for whose lack one of them may be skipped.
+    lacks = ()
+
     def run_inner(self, *names, timeout=1500):
         """Run test cases where a share can be mounted.
 
@@ -129,10 +133,12 @@ class InnerCase(testtools.TestCase):
 
     def _judge(self, tests, status, stderr):
         bad = {name: test for name, test in tests.items()
-               if test['status'] not in ('success', 'xfail')}
+               if test['status'] not in ('success', 'xfail') and
+               _lacking(test) not in self.lacks}
         for name, test in bad.items():
-            text = '\n'.join(detail.as_text()
-                             for detail in test['details'].values())
+            text = '\n'.join(
+                b''.join(detail.iter_bytes()).decode(errors='replace')
+                for detail in test['details'].values())
             self.addDetail(f'{name} ({test["status"]})',
                            content.text_content(text))
         if bad or status or not tests:
@@ -142,6 +148,14 @@ class InnerCase(testtools.TestCase):
         self.assertEqual(0, status)
         self.assertNotEqual({}, tests, 'no test ran')
         return set(tests)
+
+
+def _lacking(test):
+    """The capability for whose lack a test was skipped, an object for none."""
+    if test['status'] != 'skip' or 'facts' not in test['details']:
+        return object()
+    return json.loads(b''.join(
+        test['details']['facts'].iter_bytes())).get('lacks')
 
 
 def main(names):
