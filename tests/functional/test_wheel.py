@@ -209,12 +209,15 @@ class PluginAloneTest(PackageCase):
         self.run_program(
             self.bin / 'python', '-c',
             'import pathlib, sys\n'
+            'from cinder_backup_recovery_tests.certification import document\n'
             'from cinder_backup_recovery_tests.certification import levels\n'
             'from cinder_backup_recovery_tests.certification import report\n'
             'made = report.Report(pathlib.Path(sys.argv[1]))\n'
             'made.recorder()\n'
-            'made.write(["m.A.test_1"], [], levels.load(), backup="x",\n'
-            '           versions={"cinder": "29.0.0"}, seconds=1)', report)
+            'levels = levels.load()\n'
+            'made.write(document.build(["m.A.test_1"], [], levels, dict(\n'
+            '    backup="x", versions={"cinder": "29.0.0"}, seconds=1)),\n'
+            '           levels)', report)
         self.run_program(self.bin / 'cinder-backup-certify', 'verify-report',
                          report)
 
