@@ -46,7 +46,7 @@ def text(exc: Exception) -> str:
 
 
 def by_web_server(exc: Exception) -> bool:
-    """Whether a web server has answered a request in Cinder's place.
+    """Check whether a web server answered a request in place of Cinder.
 
     It refused the request, or the connection broke.
 
@@ -65,7 +65,7 @@ class BrokeCinder(AssertionError):
 
 
 def broke_cinder(exc: BaseException) -> bool:
-    """Whether a failure is that of a request which broke Cinder.
+    """Check whether a failure is that of a request which broke Cinder.
 
     :param exc: the failure
     """

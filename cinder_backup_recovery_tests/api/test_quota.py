@@ -19,8 +19,8 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import empty_record
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import nobody
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import at_once
@@ -194,7 +194,7 @@ class QuotaTest(at_once.AtOnceTest):
         some of them, or finds them under the ids of others.
         """
         # Twenty backups would take minutes.
-        records = [nobody.make(self, self.record) for _ in range(20)]
+        records = [empty_record.make(self, self.record) for _ in range(20)]
         answers = self.at_once([
             functools.partial(self.cloud.import_record, record)
             for record in records])
@@ -208,7 +208,7 @@ class QuotaTest(at_once.AtOnceTest):
 
         A driver that looks at the storage finds nothing there.
 
-        :param record: one of :func:`nobody.make`
+        :param record: one of :func:`empty_record.make`
         """
         view = waiters.wait_for_status(
             self.cloud, clients.BACKUP, record.fields['id'],

@@ -68,7 +68,7 @@ def build(required: Sequence[str], outcome: Sequence[results.Result],
 
 def judgement(facts: Mapping[str, Any], manifest: levels.Manifest | None
               ) -> dict[str, Any]:
-    """What follows from the facts of a document, whatever it says itself.
+    """Judge the facts of a document, and ignore its own verdict.
 
     :param facts: the document; what this returns is not read
     :param manifest: the levels; None for a run that had none

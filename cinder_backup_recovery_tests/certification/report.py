@@ -168,7 +168,7 @@ class Report:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """What was shown of the configuration, by file."""
+        """The options that are in the report, by file."""
         # Again: what came later may name a secret of what came first.
         return self.redact.mapping(self._configuration)
 

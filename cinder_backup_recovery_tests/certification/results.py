@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the tests showed, and what follows from it."""
+"""Results of tests, and the verdict on them."""
 
 from collections.abc import Collection
 from collections.abc import Mapping

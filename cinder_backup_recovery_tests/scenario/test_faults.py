@@ -21,9 +21,9 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import empty_record
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import nobody
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests import waiters
@@ -116,7 +116,7 @@ class KilledServiceTest(killing.KillingScenario):
         records = [self.full.record]
         if not self.hold:
             # One of several is more likely to be met.
-            records += [nobody.make(self, self.full.record)
+            records += [empty_record.make(self, self.full.record)
                         for _ in range(_OTHERS)]
         self.crash_during(
             services.IMPORT,
