@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 NAME = 'cinder-backup-recovery-tests'
@@ -91,8 +91,8 @@ def _list(value: Any) -> list[Any]:
 def recovery_tests() -> list[str]:
     """The ids of all tests of the plugin, as stestr lists them."""
     return [f'cinder_backup_recovery_tests.{name}[id-{uuid}]'
-            for level in levels.load().levels
-            for uuid, names in level.tests.items() for name in names]
+            for tier in tiers.load().tiers
+            for uuid, names in tier.tests.items() for name in names]
 
 
 def unit_tests() -> list[str]:

@@ -24,9 +24,9 @@ from typing import Any
 
 import jsonschema
 
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification import tiers
 
 #: The version of the schema that is written.
 VERSION = 2
@@ -39,13 +39,13 @@ _HERE = pathlib.Path(__file__).parent
 
 
 def build(required: Sequence[str], outcome: Sequence[results.Result],
-          manifest: levels.Manifest | None, about: Mapping[str, Any]
+          manifest: tiers.Manifest | None, about: Mapping[str, Any]
           ) -> dict[str, Any]:
     """Write down what a run has shown, and judge it.
 
     :param required: the ids of all tests that the suite has
     :param outcome: what came of them, without secrets
-    :param manifest: the levels; None for a run that has none
+    :param manifest: the tiers; None for a run that has none
     :param about: what was certified and how long it took, and all else that
         the verdict is made from; see :data:`ABOUT`
     """
@@ -66,12 +66,12 @@ def build(required: Sequence[str], outcome: Sequence[results.Result],
     return {**facts, **judgement(facts, manifest)}
 
 
-def judgement(facts: Mapping[str, Any], manifest: levels.Manifest | None
+def judgement(facts: Mapping[str, Any], manifest: tiers.Manifest | None
               ) -> dict[str, Any]:
     """Judge the facts of a document, and ignore its own verdict.
 
     :param facts: the document; what this returns is not read
-    :param manifest: the levels; None for a run that had none
+    :param manifest: the tiers; None for a run that had none
     """
     outcome = outcome_of(facts)
     if facts['quick'] is not None:
@@ -87,8 +87,8 @@ def judgement(facts: Mapping[str, Any], manifest: levels.Manifest | None
         'exit_code': int(verdict.code),
         'reasons': list(verdict.reasons),
         'not_run': list(verdict.missing),
-        'levels': [{
-            'name': one.level, 'state': one.state.value,
+        'tiers': [{
+            'name': one.tier, 'state': one.state.value,
             'counts': {status.value if status else 'not run': number
                        for status, number in one.counts.items()},
             'without': one.without} for one in verdict.earned],

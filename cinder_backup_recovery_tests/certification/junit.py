@@ -52,9 +52,9 @@ def render(document: Mapping[str, Any]) -> str:
     for name in ('verdict', 'backup', 'kit', 'commit'):
         ElementTree.SubElement(properties, 'property', {
             'name': name, 'value': _text(str(document[name]))})
-    for level in document['levels']:
+    for tier in document['tiers']:
         ElementTree.SubElement(properties, 'property', {
-            'name': f'level {level["name"]}', 'value': level['state']})
+            'name': f'tier {tier["name"]}', 'value': tier['state']})
     for result in outcome:
         case = _case(suite, result.test_id, result.scope, result.seconds)
         if result.status in _ELEMENTS:

@@ -28,13 +28,13 @@ from typing import NoReturn
 from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import profile as profiles
 from cinder_backup_recovery_tests.certification import progress
 from cinder_backup_recovery_tests.certification import redact
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 from cinder_backup_recovery_tests.certification import verify_report
 from cinder_backup_recovery_tests.certification import ways
 
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_common(verb)
     for verb in (cloud, driver):
         verb.add_argument('--check', action='store_true',
-                          help='look whether a run could begin, and create '
+                          help='check whether a run can start, and create '
                                'nothing')
     verify_report.add_parser(verbs)
     return parser
@@ -220,7 +220,7 @@ def _run(arguments: argparse.Namespace, profile: profiles.Profile,
     pattern = way.quick if quick else pattern
     interrupted = False
     try:
-        manifest: levels.Manifest | None = levels.load(way.manifest)
+        manifest: tiers.Manifest | None = tiers.load(way.manifest)
         required, selected = _select(way, pattern)
         way.start(owner)
         _learn(way, files)
@@ -290,7 +290,8 @@ def _end(way: ways.Way, files: report.Report) -> list[str]:
     try:
         files.clean_logs()
     except report.ReportError as error:
-        trouble.append(f'{error}; the logs there may have secrets')
+        trouble.append(f'{error}; logs there have not been redacted and '
+                       f'may contain secrets')
     for line in trouble:
         print(f'error: {files.redact.secrets(line)}', file=sys.stderr)
     return [files.redact(line) for line in trouble]
@@ -318,13 +319,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return arguments.function(arguments)
         return _certify(arguments)
     except local_cloud.NeedsGuest as needed:
-        print('starting over in User-Mode Linux, where it runs', flush=True)
+        print('this host cannot run the cloud; restarting inside '
+              'User-Mode Linux', flush=True)
         directory = pathlib.Path(_profile(arguments).get('run.report_dir'))
         again = [*needed.command, '--visible', str(directory),
                  '--', sys.executable, '-m', _MODULE,
                  *(sys.argv[1:] if argv is None else argv)]
     except (local_cloud.CloudError, runner.RunError, report.ReportError,
-            levels.ManifestError, locks.LockError, profiles.ProfileError,
+            tiers.ManifestError, locks.LockError, profiles.ProfileError,
             verify_report.Unreadable) as error:
         print(f'error: {redact.of_environment()(str(error))}',
               file=sys.stderr)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keep the manifest of levels up to date with the suite.
+"""Keep the manifest of tiers up to date with the suite.
 
 ::
 
@@ -24,12 +24,12 @@ import pathlib
 import sys
 import tempfile
 
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 
 _DESCRIPTION = """\
-Say which tests of the suite are in no level of a certification, and which
-ones a level asks for that the suite does not have.
+Say which tests of the suite are in no tier of a certification, and which
+ones a tier asks for that the suite does not have.
 """
 
 
@@ -45,13 +45,13 @@ def suite() -> list[str]:
             {'TEMPEST_CONFIG_DIR': name}, temporary))
 
 
-def differences(manifest: levels.Manifest, tests: Sequence[str]
+def differences(manifest: tiers.Manifest, tests: Sequence[str]
                 ) -> list[str]:
     """What is not as it should be, one line each."""
     return [
-        *(f'{level.name} asks for {name}, which the suite does not have'
-          for level, name in manifest.gone(tests)),
-        *(f'{levels.plain(test)} is in no level'
+        *(f'{tier.name} asks for {name}, which the suite does not have'
+          for tier, name in manifest.gone(tests)),
+        *(f'{tiers.plain(test)} is in no tier'
           for test in manifest.unknown(tests))]
 
 
@@ -70,20 +70,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         tests = suite()
-        manifest = levels.load()
+        manifest = tiers.load()
         if arguments.write:
-            manifest, _ = levels.refresh(manifest, tests)
-            levels.PATH.write_text(
+            manifest, _ = tiers.refresh(manifest, tests)
+            tiers.PATH.write_text(
                 json.dumps(manifest.as_document(), indent=1) + '\n')
-    except (runner.RunError, levels.ManifestError, OSError) as error:
+    except (runner.RunError, tiers.ManifestError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 3
     found = differences(manifest, tests)
     for line in found:
         print(line)
     if found:
-        print(f'{levels.PATH} is not up to date: put them right there, or '
-              f'with --write')
+        print(f'{tiers.PATH} is out of date; edit it or run with --write')
     return 1 if found else 0
 
 

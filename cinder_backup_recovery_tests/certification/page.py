@@ -21,9 +21,9 @@ from typing import Any
 import jinja2
 
 from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification import tiers
 
 _HERE = pathlib.Path(__file__).parent
 # How wide a picture is, in units of its own.
@@ -33,7 +33,7 @@ _REASONS = 6
 _BAD = (results.Status.ERROR, results.Status.FAIL)
 _HEADLINES = {
     'certified': 'Volumes come back from the backup records of this driver, '
-                 'as far as the levels below say.',
+                 'as far as the tiers below say.',
     'failed': 'The driver or its cloud did not do what a recovery needs.',
     'not certifiable': 'Nothing failed, and yet not all was shown that a '
                        'certification asks for.',
@@ -105,11 +105,11 @@ class Class:
 
 
 def render(document: Mapping[str, Any],
-           manifest: levels.Manifest | None = None) -> str:
+           manifest: tiers.Manifest | None = None) -> str:
     """Make the page.
 
     :param document: as results.json has it, without secrets
-    :param manifest: the levels, for what they mean
+    :param manifest: the tiers, for what they mean
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / 'templates'),
@@ -122,7 +122,7 @@ def render(document: Mapping[str, Any],
         headline=_HEADLINES[document['verdict']],
         reasons=document['reasons'][:_REASONS],
         more_reasons=document['reasons'][_REASONS:],
-        levels=_levels(document, manifest), classes=_classes(document, tests),
+        tiers=_tiers(document, manifest), classes=_classes(document, tests),
         groups=_groups(document, tests, manifest),
         bad=[test for test in tests if test.bad],
         total=sum(1 for test in tests if not test.anchor.startswith('around')),
@@ -138,22 +138,22 @@ def _test(result: results.Result, number: int) -> Test:
                 f'{"around" if "(" in name else "test"}-{number}')
 
 
-def _levels(document: Mapping[str, Any], manifest: levels.Manifest | None
+def _tiers(document: Mapping[str, Any], manifest: tiers.Manifest | None
             ) -> list[dict[str, Any]]:
-    about = {one.name: one for one in manifest.levels} if manifest else {}
+    about = {one.name: one for one in manifest.tiers} if manifest else {}
     found = []
-    for level in document['levels']:
-        known = about.get(level['name'])
-        total = sum(level['counts'].values())
+    for tier in document['tiers']:
+        known = about.get(tier['name'])
+        total = sum(tier['counts'].values())
         bar, x = [], 0.0
         for kind in (*(status.value for status in results.Status), _NOT_RUN):
-            number = level['counts'].get(kind, 0)
+            number = tier['counts'].get(kind, 0)
             if number:
                 width = _WIDTH * number / total
                 bar.append(Part(kind, x, width, f'{number} {kind}'))
                 x += width
         found.append({
-            **level, 'title': known.title if known else level['name'],
+            **tier, 'title': known.title if known else tier['name'],
             'proves': known.proves if known else '', 'bar': bar,
             'total': total,
             'summary': ', '.join(part.label for part in bar)})
@@ -193,28 +193,28 @@ def _classes(document: Mapping[str, Any], tests: Sequence[Test],
 
 
 def _groups(document: Mapping[str, Any], tests: Sequence[Test],
-            manifest: levels.Manifest | None
-            ) -> list[tuple[levels.Level | None, list[Class]]]:
-    """The classes by level; of one with tests of several, a part in each."""
+            manifest: tiers.Manifest | None
+            ) -> list[tuple[tiers.Tier | None, list[Class]]]:
+    """The classes by tier; of one with tests of several, a part in each."""
     if manifest is None:
         return [(None, _classes(document, tests))]
-    of_class: dict[str, levels.Level] = {}
-    for level in reversed(manifest.levels):
-        for names in level.tests.values():
-            of_class.update({name.rpartition('.')[0]: level
+    of_class: dict[str, tiers.Tier] = {}
+    for tier in reversed(manifest.tiers):
+        for names in tier.tests.values():
+            of_class.update({name.rpartition('.')[0]: tier
                              for name in names})
 
-    def level_of(test_id: str) -> levels.Level | None:
+    def tier_of(test_id: str) -> tiers.Tier | None:
         # What is said of a whole class is said where it begins.
-        return manifest.level_of(test_id) or (
+        return manifest.tier_of(test_id) or (
             of_class.get(suite.class_of(test_id)))
 
-    groups: list[tuple[levels.Level | None, list[Class]]] = []
-    for group in (*manifest.levels, None):
+    groups: list[tuple[tiers.Tier | None, list[Class]]] = []
+    for group in (*manifest.tiers, None):
         part = {**document, 'required': [
-            t for t in document['required'] if level_of(t) is group]}
+            t for t in document['required'] if tier_of(t) is group]}
         classes = [one for one in _classes(part, [
-            test for test in tests if level_of(test.result.test_id) is group
+            test for test in tests if tier_of(test.result.test_id) is group
         ], tests) if one.tests or one.missing]
         if classes:
             groups.append((group, classes))

@@ -86,7 +86,7 @@ def _backup_services(manager: Any) -> list[dict[str, Any]]:
                            f'{one["status"]}' for one in found)
         raise exceptions.InvalidConfiguration(
             f'no cinder-backup service is up and enabled '
-            f'({states or "there is none"}); start it')
+            f'({states or "none exists"}); start it')
     return found
 
 

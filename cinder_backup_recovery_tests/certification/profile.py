@@ -32,7 +32,7 @@ import yaml
 from cinder_backup_recovery_tests.certification import profile_schema
 
 SHIPPED = pathlib.Path(__file__).parent / 'data' / 'profiles'
-#: Begin of the variables that set a key; with RUN_MODE behind it, run.mode.
+#: Prefix of the variables that set a key; followed by RUN_MODE, run.mode.
 PREFIX = 'BACKUP_CERTIFY_'
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -47,7 +47,7 @@ class ProfileError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what YAML takes without a word: a key that is there twice."""
+    """Refuses what YAML takes without a word: a duplicate key."""
 
     def construct_mapping(self, node: Any, deep: bool = False
                           ) -> dict[Any, Any]:
@@ -60,7 +60,7 @@ class _Loader(yaml.SafeLoader):
                     key.start_mark)
             if name in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f'{name} is there twice', key.start_mark)
+                    None, None, f'duplicate key {name}', key.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
 
@@ -183,7 +183,7 @@ def _find(name: str) -> tuple[str, pathlib.Path]:
     path = pathlib.Path(name)
     if not path.is_file() and path.suffix not in ('.yaml', '.yml'):
         raise ProfileError(
-            f'there is no profile {name}: give a file, or one of '
+            f'unknown profile {name}; give a file name or one of '
             f'{", ".join(shipped())}')
     return path.stem, path
 
@@ -272,8 +272,8 @@ def _check(document: Any, source: str) -> None:
     try:
         password = urllib.parse.urlsplit(url or '').password
     except ValueError:
-        raise ProfileError(f'{source}: connect.database_url is no URL'
-                           ) from None
+        raise ProfileError(f'{source}: connect.database_url is not a valid '
+                           f'URL') from None
     if password:
         raise ProfileError(
             f'{source}: connect.database_url has a password in it: a secret '

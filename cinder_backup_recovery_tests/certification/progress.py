@@ -149,10 +149,10 @@ def summary(document: Mapping[str, Any]) -> Iterator[str]:
         number = len(defect['tests'])
         yield (f'  known defect {defect["name"]}: {defect["defect"]}: '
                f'{number} {"test" if number == 1 else "tests"}')
-    for level in document['levels']:
-        lacks = ', '.join(sorted(level['without']))
-        yield (f'  level {level["name"]}: {level["state"]}' +
-               (f', without {lacks}' if lacks else ''))
+    for tier in document['tiers']:
+        lacks = ', '.join(sorted(tier['without']))
+        yield (f'  tier {tier["name"]}: {tier["state"]}' +
+               (f' ({lacks} not tested)' if lacks else ''))
     for reason in document['reasons']:
         yield f'  {reason}'
     # A filter leaves nearly all of them out.

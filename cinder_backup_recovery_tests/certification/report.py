@@ -21,20 +21,20 @@ from typing import Any
 
 from cinder_backup_recovery_tests.certification import digests
 from cinder_backup_recovery_tests.certification import junit
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import page
 from cinder_backup_recovery_tests.certification import redact
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import stream
+from cinder_backup_recovery_tests.certification import tiers
 
 _ROOM = 4 << 20
 RESULTS = 'results.json'
-LEVELS = 'levels.json'
+TIERS = 'tiers.json'
 STREAM = 'results.subunit'
 JUNIT = 'junit.xml'
 PAGE = 'report.html'
 LOGS = 'logs'
-_FILES = (RESULTS, LEVELS, STREAM, JUNIT, PAGE)
+_FILES = (RESULTS, TIERS, STREAM, JUNIT, PAGE)
 
 
 class ReportError(Exception):
@@ -73,8 +73,8 @@ class Report:
         foreign = self._foreign()
         if foreign:
             raise ReportError(
-                f'{foreign} is not of a report; move it away, or name '
-                f'another directory for the report')
+                f'{foreign} was not written by this program; refusing to '
+                f'overwrite it (choose another run.report_dir)')
         for name in self._there():
             (self.directory / name).unlink()
         (self.directory / digests.NAME).unlink(missing_ok=True)
@@ -178,11 +178,11 @@ class Report:
         return self.directory / PAGE
 
     def write(self, content: Mapping[str, Any],
-              manifest: levels.Manifest | None) -> None:
+              manifest: tiers.Manifest | None) -> None:
         """Write all files.
 
         :param content: what :func:`document.build` made
-        :param manifest: the levels that it was made with
+        :param manifest: the tiers that it was made with
         :raises ReportError: if it cannot be written
         """
         try:
@@ -190,7 +190,7 @@ class Report:
                 self._recorder.close()
             self._put(RESULTS, json.dumps(content, indent=2) + '\n')
             if manifest:
-                self._put(LEVELS, json.dumps(manifest.as_document(),
+                self._put(TIERS, json.dumps(manifest.as_document(),
                                              indent=1) + '\n')
             self._put(JUNIT, junit.render(content))
             self._put(PAGE, page.render(content, manifest))

@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from cinder_backup_recovery_tests import facts as facts_
-from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import tiers
 
 # How unittest names what fails or is skipped before the first test.
 _SET_UP = re.compile(r'setUp(?:Class|Module) \((?P<scope>.+)\)$')
@@ -170,10 +170,10 @@ class Result:
 
 
 class State(enum.Enum):
-    """What a run says of a level."""
+    """What a run says of a tier."""
 
     EARNED = 'earned'
-    # The profile denies what the level is about, so that nobody claims it.
+    # The profile denies what the tier is about, so that nobody claims it.
     NOT_CLAIMED = 'not claimed'
     NOT_SHOWN = 'not shown'
     FAILED = 'failed'
@@ -182,9 +182,9 @@ class State(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Earned:
-    """A level and what came of it.
+    """A tier and what came of it.
 
-    :ivar level: its name
+    :ivar tier: its name
     :ivar state: what the run says of it
     :ivar counts: how many of its tests ended how; those that did not run
         under None
@@ -192,7 +192,7 @@ class Earned:
         the tests are not asked for by that
     """
 
-    level: str
+    tier: str
     state: State
     counts: dict[Status | None, int]
     without: dict[str, int]
@@ -204,7 +204,7 @@ class Verdict:
 
     :param code: the exit code
     :param reasons: why it is not a certification, one line each
-    :param earned: the levels, from the one that says least
+    :param earned: the tiers, from the one that says least
     :param missing: the names of the tests that did not run, where that is
         the reason, or one
     """
@@ -226,7 +226,7 @@ def _plain(test_id: str) -> str:
 
 def judge(required: Sequence[str], results: Sequence[Result],
           interrupted: bool = False,
-          manifest: levels.Manifest | None = None,
+          manifest: tiers.Manifest | None = None,
           denied: Collection[str] = (),
           contradictions: Sequence[str] = ()) -> Verdict:
     """Compare what ran with what had to run.
@@ -234,8 +234,8 @@ def judge(required: Sequence[str], results: Sequence[Result],
     :param required: the ids of all tests that the suite has
     :param results: what came back
     :param interrupted: whether the run was ended before its end
-    :param manifest: the tests that each level asks for; without one there
-        are no levels, and only the suite is compared
+    :param manifest: the tests that each tier asks for; without one there
+        are no tiers, and only the suite is compared
     :param denied: the capabilities that the driver's profile denies, which
         explain a skip
     :param contradictions: those of these that the driver plainly has
@@ -310,56 +310,56 @@ def in_trouble(verdict: Verdict, trouble: Sequence[str]) -> Verdict:
                                reasons=(*trouble, *verdict.reasons))
 
 
-def _against(manifest: levels.Manifest, required: Sequence[str],
+def _against(manifest: tiers.Manifest, required: Sequence[str],
              results: Sequence[Result], earned: Sequence[Earned]
              ) -> list[str]:
     """What a manifest asks for and neither the suite nor the run has."""
-    found = [f'the suite has no {name}, which the level {level.name} asks for'
-             for level, name in manifest.gone(required)]
-    found += [f'{levels.plain(t)} is in no level'
+    found = [f'the suite has no {name}, which the tier {tier.name} asks for'
+             for tier, name in manifest.gone(required)]
+    found += [f'{tiers.plain(t)} is in no tier'
               for t in manifest.unknown(required)]
     # Who runs what is not of the suite has not run the suite.
     found += [f'{result.name} is not of the suite' for result in results
               if not any(result.covers(t) or t.startswith(f'{result.scope}.')
                          for t in required)]
-    for level, one in zip(manifest.levels, earned, strict=True):
-        if level.required and one.state is State.NOT_CLAIMED:
-            denied = ', '.join(sorted(set(level.essential) &
+    for tier, one in zip(manifest.tiers, earned, strict=True):
+        if tier.required and one.state is State.NOT_CLAIMED:
+            denied = ', '.join(sorted(set(tier.essential) &
                                       set(one.without)))
-            found.append(f'nothing is certified without the level '
-                         f'{level.name}, which the profile denies: {denied}')
+            found.append(f'the profile denies tier {tier.name}, which every '
+                         f'certification requires: {denied}')
         elif (one.state is State.NOT_SHOWN and
               not one.counts.get(Status.PASS) and not one.counts.get(None)):
-            found.append(f'no test of the level {level.name} passed')
+            found.append(f'no test of the tier {tier.name} passed')
     return found
 
 
-def assess(manifest: levels.Manifest, results: Sequence[Result],
+def assess(manifest: tiers.Manifest, results: Sequence[Result],
            denied: Collection[str] = ()) -> tuple[Earned, ...]:
-    """Say of each level whether it was earned.
+    """Say of each tier whether it was earned.
 
-    :param manifest: the tests that each level asks for
+    :param manifest: the tests that each tier asks for
     :param results: what came back
     :param denied: the capabilities that the driver's profile denies
     """
     # Under its whole name, which stories and set-ups have.
     around = [r for r in results if _AROUND.match(r.test_id)]
-    single = {levels.plain(r.test_id): r for r in results}
-    return tuple(_earned(level, single, around, denied)
-                 for level in manifest.levels)
+    single = {tiers.plain(r.test_id): r for r in results}
+    return tuple(_earned(tier, single, around, denied)
+                 for tier in manifest.tiers)
 
 
-def _earned(level: levels.Level, single: dict[str, Result],
+def _earned(tier: tiers.Tier, single: dict[str, Result],
             around: Sequence[Result], denied: Collection[str]) -> Earned:
     counts: dict[Status | None, int] = {}
-    without = {name: 0 for name in level.essential if name in denied}
+    without = {name: 0 for name in tier.essential if name in denied}
     classes = set()
     of_driver = False
-    for name in (name for names in level.tests.values() for name in names):
+    for name in (name for names in tier.tests.values() for name in names):
         classes.add(name.rpartition('.')[0])
         result = single.get(name) or next(
             (r for r in around if _SET_UP.match(r.test_id) and
-             name.startswith(f'{levels.plain(r.scope)}.')), None)
+             name.startswith(f'{tiers.plain(r.scope)}.')), None)
         status = result.status if result else None
         of_driver |= bool(result and result.of_driver)
         counts[status] = counts.get(status, 0) + 1
@@ -367,20 +367,20 @@ def _earned(level: levels.Level, single: dict[str, Result],
             without[result.lacks] = without.get(result.lacks, 0) + 1
     # What goes wrong when a class is tidied up is said of all its tests.
     bad = {r.status for r in around
-           if any(f'{cls}.'.startswith(f'{levels.plain(r.scope)}.')
+           if any(f'{cls}.'.startswith(f'{tiers.plain(r.scope)}.')
                   for cls in classes)} | set(counts)
     if Status.ERROR in bad:
         state = State.ERROR
     elif Status.FAIL in bad:
         state = State.FAILED
-    elif any(name in denied for name in level.essential):
+    elif any(name in denied for name in tier.essential):
         state = State.NOT_CLAIMED
     elif (of_driver or counts.get(None, 0) or not counts.get(Status.PASS) or
           counts.get(Status.SKIP, 0) > sum(without.values())):
         state = State.NOT_SHOWN
     else:
         state = State.EARNED
-    return Earned(level.name, state, counts, without)
+    return Earned(tier.name, state, counts, without)
 
 
 def known(results: Sequence[Result]) -> dict[str, list[str]]:

@@ -25,11 +25,11 @@ import testtools
 from cinder_backup_recovery_tests.certification import digests
 from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import junit
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import page
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 
 _DESCRIPTION = """\
 Check that the files of a report belong together, that its verdict follows
@@ -42,7 +42,7 @@ cannot be read.
 """
 
 # Of the ways that run another suite than Tempest's.
-_MANIFESTS = {'driver': levels.PATH.with_name('contract.json')}
+_MANIFESTS = {'driver': tiers.PATH.with_name('contract.json')}
 
 
 class Unreadable(Exception):
@@ -63,7 +63,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check a report, and print what does not hold.
+    """Check a report, and print its problems.
 
     :param arguments: with ``directory``
     :returns: the exit status
@@ -75,14 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     for line in found:
         print(line)
     if found:
-        print(f'{arguments.directory} does not hold: {len(found)} '
-              f'{"thing is" if len(found) == 1 else "things are"} wrong')
+        print(f'{arguments.directory}: verification failed, {len(found)} '
+              f'{"problem" if len(found) == 1 else "problems"}')
         return 1
-    earned = [level['name'] for level in document['levels']
-              if level['state'] == results.State.EARNED.value]
+    earned = [tier['name'] for tier in document['tiers']
+              if tier['state'] == results.State.EARNED.value]
     way = f'; the way: {document["way"]}' if 'way' in document else ''
-    print(f'{arguments.directory} holds: {document["backup"]}, Cinder '
-          f'{document["versions"]["cinder"]}: {document["verdict"]}; levels '
+    print(f'{arguments.directory}: verified: {document["backup"]}, Cinder '
+          f'{document["versions"]["cinder"]}: {document["verdict"]}; tiers '
           f'earned: {", ".join(earned) or "none"}{way}')
     return 0
 
@@ -103,9 +103,9 @@ def check(directory: pathlib.Path
         found += digests.differences(directory)
         listed = digests.read(directory)
         found += [f'{name} is not in {digests.NAME}' for name in (
-            report.RESULTS, report.LEVELS, report.STREAM, report.JUNIT,
+            report.RESULTS, report.TIERS, report.STREAM, report.JUNIT,
             report.PAGE) if name not in listed and (
-                name != report.LEVELS or document.get('manifest'))]
+                name != report.TIERS or document.get('manifest'))]
     except FileNotFoundError:
         found.append(f'{digests.NAME} is missing')
     except (OSError, ValueError) as error:
@@ -141,9 +141,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     except OSError as error:
         raise Unreadable(f'{path}: {error.strerror}') from error
     except ValueError as error:
-        raise Unreadable(f'{path} is no JSON: {error}') from error
+        raise Unreadable(f'{path} is not JSON: {error}') from error
     if not isinstance(document, dict) or 'verdict' not in document:
-        raise Unreadable(f'{path} is no results.json of '
+        raise Unreadable(f'{path} is not a results.json of '
                          f'cinder-backup-certify')
     if document.get('schema') != document_.VERSION:
         raise Unreadable(
@@ -154,38 +154,38 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _manifest(directory: pathlib.Path, document: dict[str, Any]
-              ) -> tuple[levels.Manifest | None, list[str]]:
-    """The levels of this kit, and how those of the report differ."""
+              ) -> tuple[tiers.Manifest | None, list[str]]:
+    """The tiers of this kit, and how those of the report differ."""
     if document['manifest'] is None:
-        return None, [f'{report.RESULTS}: there are no levels, and without '
-                      f'them nothing is certified'
+        return None, [f'{report.RESULTS}: no tiers; a certification '
+                      f'requires them'
                       ] if document['exit_code'] == 0 else []
-    ours = levels.load(_MANIFESTS.get(document.get('way', '')))
+    ours = tiers.load(_MANIFESTS.get(document.get('way', '')))
     found = []
     try:
-        theirs = levels.load(directory / report.LEVELS)
-    except levels.ManifestError as error:
+        theirs = tiers.load(directory / report.TIERS)
+    except tiers.ManifestError as error:
         return ours, [str(error)]
     if theirs.digest != document['manifest']:
-        found.append(f'{report.LEVELS} is not the manifest that '
+        found.append(f'{report.TIERS} is not the manifest that '
                      f'{report.RESULTS} was made with')
     if theirs.digest != ours.digest:
         lacks = sorted(_names(ours) - _names(theirs))
         more = sorted(_names(theirs) - _names(ours))
         found.append(
-            f'{report.LEVELS} is not that of this kit '
-            f'({document_.version()}; the report is of {document["kit"]})' +
+            f"{report.TIERS} differs from this kit's ({document_.version()}; "
+            f'the report was made by {document["kit"]})' +
             ''.join(f'; it lacks {name}' for name in lacks) +
             ''.join(f'; it has {name} more' for name in more))
     return ours, found
 
 
-def _names(manifest: levels.Manifest) -> set[str]:
-    return {f'{name} ({level.name})' for level in manifest.levels
-            for names in level.tests.values() for name in names}
+def _names(manifest: tiers.Manifest) -> set[str]:
+    return {f'{name} ({tier.name})' for tier in manifest.tiers
+            for names in tier.tests.values() for name in names}
 
 
-def _verdict(document: dict[str, Any], manifest: levels.Manifest | None
+def _verdict(document: dict[str, Any], manifest: tiers.Manifest | None
              ) -> list[str]:
     """What the verdict would be, where it is another one."""
     ours = document_.judgement(document, manifest)
@@ -202,27 +202,27 @@ def _verdict(document: dict[str, Any], manifest: levels.Manifest | None
     if document['not_run'] != ours['not_run']:
         found.append('the tests that did not run are not those without a '
                      'result')
-    earned = {one['name']: one for one in ours['levels']}
-    for level in document['levels']:
-        follows = earned.pop(level['name'], None)
+    earned = {one['name']: one for one in ours['tiers']}
+    for tier in document['tiers']:
+        follows = earned.pop(tier['name'], None)
         if follows is None:
-            found.append(f'there is no level {level["name"]}')
-        elif follows != level:
+            found.append(f'there is no tier {tier["name"]}')
+        elif follows != tier:
             found.append(
-                f'level {level["name"]}: the report says {_level(level)}, '
-                f'but its results give {_level(follows)}')
-    found += [f'the level {name} is missing' for name in earned]
+                f'tier {tier["name"]}: the report says {_tier(tier)}, '
+                f'but its results give {_tier(follows)}')
+    found += [f'the tier {name} is missing' for name in earned]
     if document['known_defects'] != ours['known_defects']:
         found.append('the known defects are not those of the results')
     return found
 
 
-def _level(level: dict[str, Any]) -> str:
+def _tier(tier: dict[str, Any]) -> str:
     counts = ', '.join(f'{number} {name}'
-                       for name, number in level['counts'].items())
+                       for name, number in tier['counts'].items())
     without = ''.join(f', without {name} ({number})'
-                      for name, number in level['without'].items())
-    return f'{level["state"]} ({counts}{without})'
+                      for name, number in tier['without'].items())
+    return f'{tier["state"]} ({counts}{without})'
 
 
 def read_stream(path: pathlib.Path, interrupted: bool
@@ -264,8 +264,8 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
     for result in document_.outcome_of(document):
         of_it = left.get(result.test_id)
         if not of_it:
-            found.append(f'{result.name} is in {report.RESULTS} and not in '
-                         f'{report.STREAM}')
+            found.append(f'{result.name} is missing from {report.STREAM} '
+                         f'(present in {report.RESULTS})')
             continue
         other = of_it.pop(0)
         if other.status is not result.status:
@@ -276,8 +276,8 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
         elif _without_time(other) != _without_time(result):
             found.append(f'{result.name}: its reason, facts or requests are '
                          f'not those of {report.STREAM}')
-    found += [f'{result.name} is in {report.STREAM} and not in '
-              f'{report.RESULTS}' for of_it in left.values()
+    found += [f'{result.name} is missing from {report.RESULTS} '
+              f'(present in {report.STREAM})' for of_it in left.values()
               for result in of_it]
     return found
 
@@ -297,4 +297,4 @@ def _rendered(directory: pathlib.Path, name: str,
     except (OSError, ValueError) as error:
         return [f'{name} cannot be read: {error}']
     return [] if there == render() else [
-        f'{name} is not what is made of {report.RESULTS}']
+        f'{name} differs from what {report.RESULTS} gives']

@@ -25,12 +25,12 @@ from typing import Any
 
 from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import profile as profiles
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
 from cinder_backup_recovery_tests.certification import stream
 from cinder_backup_recovery_tests.certification import tempest_settings
+from cinder_backup_recovery_tests.certification import tiers
 
 _CERTIFICATION = 'cinder_backup_recovery_tests.certification'
 _CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'
@@ -44,7 +44,7 @@ class Way:
     """How the tests come to a driver.
 
     :ivar name: the verb of the program
-    :ivar manifest: the file of its levels
+    :ivar manifest: the file of its tiers
     :ivar quick: the test that validates a set-up, by a pattern
     :ivar without: the services whose tests are not asked for
     :ivar unused: patterns of the profile's keys that it does not use
@@ -53,7 +53,7 @@ class Way:
     """
 
     name = ''
-    manifest = levels.PATH
+    manifest = tiers.PATH
     quick = (r'test_row_loss\.FullBackupRowLossTest\.'
              r'test_hard_loss_restored_to_new_volume(?!\w)')
     without: tuple[str, ...] = ('nova',)
@@ -83,7 +83,7 @@ class Way:
                 f'need a Nova are not of it')
 
     def check(self) -> list[str]:
-        """Check whether a run could begin, and create nothing.
+        """Check whether a run can start, and create nothing.
 
         :returns: what is well, one line each
         :raises ProfileError: with one line that says what is not
@@ -366,7 +366,7 @@ class Driver(_Elsewhere):
     """
 
     name = 'driver'
-    manifest = levels.PATH.with_name('contract.json')
+    manifest = tiers.PATH.with_name('contract.json')
     quick = r'RecoveryContract\.test_backup_of_a_snapshot$'
     without = ()
     unused = ('connect.*', 'run.concurrency', *_LOCAL_KEYS)

@@ -26,7 +26,7 @@ from sphinx.util import docutils
 
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import known_defects
-from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import tiers
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
@@ -62,11 +62,11 @@ def _item(name: str, uuid: str, cases: int) -> str:
 
 
 def _tests() -> Iterator[str]:
-    for level in levels.load().levels:
-        title = f'{level.name}: {level.title}'
-        yield f'{title}\n{"=" * len(title)}\n\n{level.proves}\n'
+    for tier in tiers.load().tiers:
+        title = f'{tier.name}: {tier.title}'
+        yield f'{title}\n{"=" * len(title)}\n\n{tier.proves}\n'
         before = ''
-        for uuid, names in sorted(level.tests.items(),
+        for uuid, names in sorted(tier.tests.items(),
                                   key=lambda item: item[1][0]):
             cls = names[0].rpartition('.')[0]
             if cls != before:
@@ -117,11 +117,11 @@ def _known_defects() -> Iterator[str]:
 
 
 class Tests(docutils.SphinxDirective):
-    """All tests of the suite by level, with what they say they prove."""
+    """All tests of the suite by tier, with what they say they prove."""
 
     def run(self) -> list[nodes.Node]:
         """Make the sections."""
-        self.env.note_dependency(levels.PATH)
+        self.env.note_dependency(tiers.PATH)
         return self.parse_text_to_nodes('\n'.join(_tests()),
                                         allow_section_headings=True)
 

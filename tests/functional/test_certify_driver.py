@@ -27,8 +27,8 @@ import time
 import fixtures
 import testtools
 
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.certification import tiers
 from cinder_backup_recovery_tests.certification import ways
 from reference_drivers.contract import stores
 from tests.functional import test_contract_program as contract
@@ -106,9 +106,9 @@ class CertifyDriverTest(testtools.TestCase):
                            ).read_text())
 
     def test_manifest(self):
-        """Each test of the contract is in one level, and no other is."""
+        """Each test of the contract is in one tier, and no other is."""
         way = ways.Driver.__new__(ways.Driver)
-        manifest = levels.load(way.manifest)
+        manifest = tiers.load(way.manifest)
         code, out, _ = contract.ContractProgramTest.run_program(
             self, '--driver', contract.DEFAULT, '--describe')
         tests = json.loads(out)['tests']
@@ -182,7 +182,7 @@ class CertifyDriverTest(testtools.TestCase):
                 driver__store=f'{__name__}.never_away')
             self.assertEqual((2, ''), (code, err), out)
             document = self.document()
-            verified, = (one for one in document['levels']
+            verified, = (one for one in document['tiers']
                          if one['name'] == 'verified')
             self.assertEqual((state, without),
                              (verified['state'], verified['without']))
@@ -208,7 +208,7 @@ class CertifyDriverTest(testtools.TestCase):
                  'the store adapter sqlite_objects.Nothing'),
                 (('--mode', 'quick', '--regex', 'x'), {},
                  '--regex cannot be combined with quick'),
-                (('--profile', 'swfit'), {}, 'there is no profile swfit')):
+                (('--profile', 'swfit'), {}, 'unknown profile swfit')):
             for more in ((), ('--check',)):
                 code, _, err = self.certify(*words, *more, **keys)
                 self.assertEqual((3, 1), (code, err.count('\n')), err)

@@ -23,9 +23,9 @@ import testtools
 
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import document
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import page
 from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification import tiers
 
 try:
     from selenium import webdriver
@@ -103,10 +103,10 @@ def make(fails=False):
 
     :param fails: whether there is all that can be wrong
     """
-    manifest = levels.load()
+    manifest = tiers.load()
     required = [f'cinder_backup_recovery_tests.{name}[id-{uuid}]'
-                for level in manifest.levels
-                for uuid, names in level.tests.items() for name in names]
+                for tier in manifest.tiers
+                for uuid, names in tier.tests.items() for name in names]
     outcome = [results.Result(
         test_id, results.Status.PASS, 3.5 + number % 7,
         facts=facts.Facts(

@@ -204,20 +204,20 @@ class PluginAloneTest(PackageCase):
                          'cinder-2026.1.txt', listed.strip())
 
     def test_what_certifications_read_is_there(self):
-        """The levels, the schema and the templates of a report."""
+        """The tiers, the schema and the templates of a report."""
         report = self.root / 'report'
         self.run_program(
             self.bin / 'python', '-c',
             'import pathlib, sys\n'
             'from cinder_backup_recovery_tests.certification import document\n'
-            'from cinder_backup_recovery_tests.certification import levels\n'
+            'from cinder_backup_recovery_tests.certification import tiers\n'
             'from cinder_backup_recovery_tests.certification import report\n'
             'made = report.Report(pathlib.Path(sys.argv[1]))\n'
             'made.recorder()\n'
-            'levels = levels.load()\n'
-            'made.write(document.build(["m.A.test_1"], [], levels, dict(\n'
+            'tiers = tiers.load()\n'
+            'made.write(document.build(["m.A.test_1"], [], tiers, dict(\n'
             '    backup="x", versions={"cinder": "29.0.0"}, seconds=1)),\n'
-            '           levels)', report)
+            '           tiers)', report)
         self.run_program(self.bin / 'cinder-backup-certify', 'verify-report',
                          report)
 

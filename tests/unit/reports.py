@@ -23,9 +23,9 @@ import sys
 import fixtures
 
 from cinder_backup_recovery_tests.certification import document
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 
 #: Planted in all that a run is told, and in what its tests say. One has what
 #: must be quoted in URLs, JSON and HTML, one is short.
@@ -114,16 +114,16 @@ _ID = '00000000-0000-4000-8000-{:012}'
 
 
 def manifest():
-    """The levels of the small suite."""
+    """The tiers of the small suite."""
     def tests(cls, *names):
         return {_ID.format(number): (f'{_PACKAGE}.test_x.{cls}.{name}',)
                 for number, name in names}
 
-    return levels.Manifest((
-        levels.Level('record', 'A record', 'It is right.', True, (),
+    return tiers.Manifest((
+        tiers.Tier('record', 'A record', 'It is right.', True, (),
                      tests('RecordTest', (1, 'test_told'),
                            (2, 'test_known'))),
-        levels.Level('verified', 'Damage', 'It is found.', False,
+        tiers.Tier('verified', 'Damage', 'It is found.', False,
                      ('import_verify',),
                      tests('VerifyTest', (3, 'test_damaged'),
                            (4, 'test_maybe')))))
@@ -179,8 +179,8 @@ class SmallReport(fixtures.Fixture):
             f'a line\n{list(SECRETS.values())}\n', errors='surrogateescape')
         environment = runner.environment(variables, root)
         # As stestr lists them, which takes long.
-        required = [f'{name}[id-{uuid}]' for level in manifest().levels
-                    for uuid, names in level.tests.items() for name in names]
+        required = [f'{name}[id-{uuid}]' for tier in manifest().tiers
+                    for uuid, names in tier.tests.items() for name in names]
         (root / 'stestr').mkdir()
         subprocess.run(
             [sys.executable, '-m', 'stestr', '--repo-url',

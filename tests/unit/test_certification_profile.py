@@ -79,7 +79,7 @@ class WrongProfileTest(ProfileTestCase):
         self.assertEqual(f'acme.yaml: {said}', self.refused(text))
 
     def test_yaml(self):
-        self.assertIn('acme.yaml, line 3: mode is there twice',
+        self.assertIn('acme.yaml, line 3: duplicate key mode',
                       self.refused('run:\n  mode: quick\n  mode: certified'))
         self.assertIn('acme.yaml, line 1: ', self.refused('a: ['))
         self.assertIn('the key 1 is not text', self.refused('1: 2'))
@@ -103,7 +103,7 @@ class WrongProfileTest(ProfileTestCase):
                 ('/nonexistent.yaml',
                  'the profile /nonexistent.yaml cannot be read: No such file '
                  'or directory'),
-                ('swfit', 'there is no profile swfit: give a file, or one of '
+                ('swfit', 'unknown profile swfit; give a file name or one of '
                           'ceph, default, nfs, s3-in-tree, swift')):
             error = self.assertRaises(profile.ProfileError, profile.load,
                                       name, (), {})

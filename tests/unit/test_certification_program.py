@@ -32,12 +32,12 @@ from testtools import matchers
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification import cloud as local_cloud
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification import progress
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 PACKAGE = 'small_suite'
@@ -219,8 +219,8 @@ class SuiteTestCase(testtools.TestCase):
         (self.suite / '__init__.py').touch()
         self.useFixture(fixtures.MockPatchObject(runner, '_PACKAGE',
                                                  self.suite))
-        # Its tests are in no level; see test_levels for those that are.
-        self.useFixture(fixtures.MockPatchObject(levels, 'load',
+        # Its tests are in no tier; see test_tiers for those that are.
+        self.useFixture(fixtures.MockPatchObject(tiers, 'load',
                                                  lambda path: None))
 
     def write(self, text, name='test_x'):
@@ -893,7 +893,7 @@ run:
         """It stays, and nothing is started."""
         self.report.mkdir()
         for name, content in (
-                ('results.json', '{}'), ('levels.json', '{}'),
+                ('results.json', '{}'), ('tiers.json', '{}'),
                 ('results.subunit', ''), ('junit.xml', '<testsuite/>'),
                 ('report.html', ''), ('logs', 'a file'),
                 ('SHA256SUMS', f'{64 * "0"}  precious\n'),
@@ -903,8 +903,8 @@ run:
             (self.report / 'precious').write_text('mine')
             code, _, err = self.local()
             self.assertEqual(3, code)
-            self.assertIn(f'error: {path} is not of a report; move it away, '
-                          'or name another directory', err)
+            self.assertIn(f'error: {path} was not written by this program; '
+                          'refusing to overwrite it', err)
             self.assertEqual(content, path.read_text())
             self.assertEqual('mine', (self.report / 'precious').read_text())
             path.unlink()
@@ -980,8 +980,9 @@ run:
               mock.patch.object(pathlib.Path, 'replace', side_effect=full)):
             code, _, err = self.local()
         self.assertEqual(3, code)
-        self.assertIn(f'{self.report / "logs"}: {full.strerror}; the logs '
-                      'there may have secrets', err)
+        self.assertIn(f'{self.report / "logs"}: {full.strerror}; logs '
+                      'there have not been redacted and may contain '
+                      'secrets', err)
         self.assertIn('the local cloud did not start (exit status 3)', err)
 
     def test_logs_of_somebody_else(self):
@@ -1001,8 +1002,8 @@ run:
                     (self.report / 'SHA256SUMS').write_text('')
                 code, _, err = self.local()
                 self.assertEqual(3, code)
-                self.assertIn(f'error: {self.report / name} is not of a '
-                              'report; move it away', err)
+                self.assertIn(f'error: {self.report / name} was not '
+                              'written by this program; refusing', err)
             (self.report / 'SHA256SUMS').unlink()
         self.assertEqual('', self.calls.read_text())
         self.assertEqual('mine', (

@@ -22,7 +22,7 @@ import fixtures
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import levels
+from cinder_backup_recovery_tests.certification import tiers
 from cinder_backup_recovery_tests.certification import workers
 
 PACKAGE = 'cinder_backup_recovery_tests'
@@ -72,8 +72,8 @@ class MeasuredTest(testtools.TestCase):
 
     def test_classes_are_of_the_suite(self):
         """One that is not has been renamed: measure again."""
-        suite = {name.rpartition('.')[0] for level in levels.load().levels
-                 for names in level.tests.values() for name in names}
+        suite = {name.rpartition('.')[0] for tier in tiers.load().tiers
+                 for names in tier.tests.values() for name in names}
         self.assertEqual(set(), set(workers.measured()) - suite)
 
     def test_set_up_is_of_the_class_that_comes(self):

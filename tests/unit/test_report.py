@@ -29,12 +29,12 @@ import testtools
 from cinder_backup_recovery_tests.certification import digests
 from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import junit
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification import page
 from cinder_backup_recovery_tests.certification import report
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import table
+from cinder_backup_recovery_tests.certification import tiers
 from tests.unit import reports
 
 
@@ -52,11 +52,11 @@ class ReportTestCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.MockPatchObject(levels, 'load',
+        self.useFixture(fixtures.MockPatchObject(tiers, 'load',
                                                  self._load))
         self.temporary = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
-    def _load(self, path=None, load=levels.load):
+    def _load(self, path=None, load=tiers.load):
         return load(path) if path else reports.manifest()
 
     def document(self, fixture):
@@ -67,8 +67,8 @@ class ReportTest(ReportTestCase):
     def test_files(self):
         for fixture in self.good, self.bad:
             self.assertEqual(
-                ['SHA256SUMS', 'junit.xml', 'levels.json', 'logs',
-                 'report.html', 'results.json', 'results.subunit'],
+                ['SHA256SUMS', 'junit.xml', 'logs', 'report.html',
+                 'results.json', 'results.subunit', 'tiers.json'],
                 sorted(path.name for path in fixture.directory.iterdir()))
             # Anybody can check them.
             subprocess.run(['sha256sum', '--check', '--strict', '--quiet',
@@ -83,11 +83,11 @@ class ReportTest(ReportTestCase):
                                ('verified', 'earned', {'pass': 2})]),
             (document['verdict'], document['reasons'],
              [(one['name'], one['state'], one['counts'])
-              for one in document['levels']]))
+              for one in document['tiers']]))
         self.assertEqual(reports.manifest().digest, document['manifest'])
         self.assertEqual(('failed', 'failed'), (
             self.document(self.bad)['verdict'],
-            self.document(self.bad)['levels'][1]['state']))
+            self.document(self.bad)['tiers'][1]['state']))
 
     def test_schema(self):
         """It is one itself, and lets nothing else pass."""
@@ -200,7 +200,8 @@ class ReportTest(ReportTestCase):
         before = sorted(directory.rglob('*'))
         error = self.assertRaises(report.ReportError, report.Report,
                                   directory)
-        self.assertIn(f'{directory / name} is not of a report', str(error))
+        self.assertIn(f'{directory / name} was not written by this '
+                      'program', str(error))
         self.assertEqual(before, sorted(directory.rglob('*')))
 
     def test_a_log_of_somebody_else(self):
@@ -255,17 +256,17 @@ class PageTest(ReportTestCase):
         self.assertEqual([True, False, True],
                          [bool(one['error']) for one in answers])
 
-    def test_tests_by_level(self):
-        """Each once, under the level that asks for it."""
+    def test_tests_by_tier(self):
+        """Each once, under the tier that asks for it."""
         document = self.document(self.good)
-        # A class of which each level has a part, and one of no level.
+        # A class of which each tier has a part, and one of no tier.
         document['tests'].append({**document['tests'][0],
                                   'id': 'small_suite.test_x.Other.test_1'})
         document['required'].append('small_suite.test_x.Other.test_2')
         text = page.render(document, reports.manifest())
         at = [text.index(part, text.index('Each test, step by step'))
               for part in ('A record <', '.RecordTest<', 'Damage <',
-                           '.VerifyTest<', 'Of no level', '.Other.test_1',
+                           '.VerifyTest<', 'Of no tier', '.Other.test_1',
                            'test_2')]
         self.assertEqual(sorted(at), at)
         for test in document['tests']:
@@ -300,10 +301,10 @@ class PageTest(ReportTestCase):
             self.assertIn(f'<span class="word">{document["verdict"]}</span>',
                           text)
 
-    def test_without_levels_and_tests(self):
+    def test_without_tiers_and_tests(self):
         """Of a run that ended before its first test."""
         document = self.document(self.good)
-        document.update(levels=[], manifest=None, tests=[], known_defects=[],
+        document.update(tiers=[], manifest=None, tests=[], known_defects=[],
                         configuration={}, reasons=['the disk is full'])
         text = page.render(document)
         self.assertIn('the disk is full', text)
@@ -349,8 +350,8 @@ class VerifyReportTest(ReportTestCase):
                 (self.bad, 'failed', 'record')):
             code, out, err = self.program(fixture.directory)
             self.assertEqual(
-                (0, f'{fixture.directory} holds: vendor, Cinder 29.0.0: '
-                    f'{verdict}; levels earned: {earned}\n', ''),
+                (0, f'{fixture.directory}: verified: vendor, Cinder '
+                    f'29.0.0: {verdict}; tiers earned: {earned}\n', ''),
                 (code, out, err))
 
     def test_an_edited_document(self):
@@ -361,8 +362,8 @@ class VerifyReportTest(ReportTestCase):
         self.assertEqual(1, code)
         self.assertEqual(
             ['results.json is not the file that SHA256SUMS was made of',
-             'junit.xml is not what is made of results.json',
-             'report.html is not what is made of results.json'],
+             'junit.xml differs from what results.json gives',
+             'report.html differs from what results.json gives'],
             [line for line in out if line.startswith((
                 'results.json', 'junit.xml', 'report.html'))])
 
@@ -378,13 +379,13 @@ class VerifyReportTest(ReportTestCase):
                                             'test_maybe failed') for line
                             in out), out)
 
-    def test_a_changed_level(self):
+    def test_a_changed_tier(self):
         def edit(document):
-            document['levels'][1]['state'] = 'earned'
+            document['tiers'][1]['state'] = 'earned'
 
         code, out = self.changed(edit, of=self.bad)
         self.assertEqual(1, code)
-        self.assertIn('level verified: the report says earned (1 pass, 1 '
+        self.assertIn('tier verified: the report says earned (1 pass, 1 '
                       'fail), but its results give failed (1 pass, 1 fail)',
                       out)
 
@@ -435,7 +436,7 @@ class VerifyReportTest(ReportTestCase):
                     if 'test_maybe' not in (one if isinstance(one, str)
                                             else one['id'])]
             document.update({**document_.judgement(document, None),
-                             'levels': document['levels']})
+                             'tiers': document['tiers']})
 
         code, out = self.changed(edit, of=self.bad)
         self.assertEqual(1, code)
@@ -443,41 +444,41 @@ class VerifyReportTest(ReportTestCase):
                 'the report says certified (exit status 0), but its results '
                 'give not certifiable (exit status 2)',
                 'the reasons lack: the suite has no small_suite.test_x.'
-                'VerifyTest.test_maybe, which the level verified asks for',
-                'VerifyTest.test_maybe is in results.subunit and not in '
-                'results.json'):
+                'VerifyTest.test_maybe, which the tier verified asks for',
+                'VerifyTest.test_maybe is missing from results.json '
+                '(present in results.subunit)'):
             self.assertIn(line, out)
 
     def test_a_removed_test_of_the_manifest(self):
         directory = self.good.copy(self.temporary / 'changed')
 
         def edit(document):
-            document['levels'][1]['tests'].popitem()
+            document['tiers'][1]['tests'].popitem()
 
-        reports.change(directory, 'levels.json', edit)
+        reports.change(directory, 'tiers.json', edit)
         digests.write(directory, [path.name for path in directory.iterdir()
                                   if path.name != digests.NAME])
         code, out, _ = self.program(directory)
         self.assertEqual(1, code)
-        self.assertIn('levels.json is not the manifest that results.json was '
+        self.assertIn('tiers.json is not the manifest that results.json was '
                       'made with', out)
         self.assertIn('it lacks small_suite.test_x.VerifyTest.test_maybe '
                       '(verified)', out)
 
-    def test_no_levels(self):
+    def test_no_tiers(self):
         def edit(document):
-            document.update(manifest=None, levels=[])
+            document.update(manifest=None, tiers=[])
 
         code, out = self.changed(edit)
         self.assertEqual(1, code)
-        self.assertIn('results.json: there are no levels, and without them '
-                      'nothing is certified', out)
+        self.assertIn('results.json: no tiers; a certification requires '
+                      'them', out)
 
     def test_quick(self):
         """It holds as what it is, and never as a certification."""
         def quick(document):
             document.update(
-                quick=document['required'], manifest=None, levels=[],
+                quick=document['required'], manifest=None, tiers=[],
                 verdict='not certifiable', exit_code=2, reasons=[
                     'the set-up works: quick has run one recovery, and '
                     'certifies nothing'])
@@ -500,8 +501,8 @@ class VerifyReportTest(ReportTestCase):
 
         code, out = self.changed(edit)
         self.assertEqual(1, code)
-        self.assertIn('X.test_1 is in results.json and not in '
-                      'results.subunit', out)
+        self.assertIn('X.test_1 is missing from results.subunit (present in '
+                      'results.json)', out)
 
     def test_an_edited_page(self):
         for name in 'report.html', 'junit.xml':
@@ -513,7 +514,7 @@ class VerifyReportTest(ReportTestCase):
                 if path.name != digests.NAME])
             code, out, _ = self.program(directory)
             self.assertEqual(1, code)
-            self.assertIn(f'{name} is not what is made of results.json', out)
+            self.assertIn(f'{name} differs from what results.json gives', out)
 
     def test_another_version_of_the_kit(self):
         """What only that version can make again is not compared."""
@@ -531,7 +532,7 @@ class VerifyReportTest(ReportTestCase):
             shutil.rmtree(self.temporary / 'changed')
 
     def test_missing_files(self):
-        for name in ('SHA256SUMS', 'junit.xml', 'report.html', 'levels.json',
+        for name in ('SHA256SUMS', 'junit.xml', 'report.html', 'tiers.json',
                      'results.subunit', 'logs/cinder.log'):
             directory = self.good.copy(
                 self.temporary / name.replace('/', '-'))
@@ -568,7 +569,7 @@ class VerifyReportTest(ReportTestCase):
         for directory, message in (
                 (self.temporary / 'nowhere', 'No such file or directory'),
                 (other, 'has version 1 of the schema'),
-                (text, 'is no JSON')):
+                (text, 'is not JSON')):
             code, out, err = self.program(directory)
             self.assertEqual((3, '', 1), (code, out, err.count('\n')))
             self.assertTrue(err.startswith('error: '), err)

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a certification consists of: levels, and the tests that earn them.
+"""What a certification consists of: tiers, and the tests that earn them.
 
-A level is earned by all of its tests. Which ones these are is written down in
+A tier is earned by all of its tests. Which ones these are is written down in
 a file of this package, by the idempotent id, and not taken from the suite that
 runs: a test that somebody has taken out is missed by it.
 """
@@ -30,7 +30,7 @@ from typing import Any
 
 import cinder_backup_recovery_tests
 
-PATH = pathlib.Path(__file__).parent / 'data' / 'levels.json'
+PATH = pathlib.Path(__file__).parent / 'data' / 'tiers.json'
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _ID = re.compile(r'\[(?:.*,)?id-(?P<id>[0-9a-f-]{36})[],]')
@@ -52,7 +52,7 @@ def idempotent_id(test_id: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
+class Tier:
     """Something that can be said of a driver.
 
     :ivar name: one word
@@ -74,34 +74,34 @@ class Level:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """All levels, from the one that says least.
+    """All tiers, from the one that says least.
 
-    :ivar levels: in that order
+    :ivar tiers: in that order
     """
 
-    levels: tuple[Level, ...]
+    tiers: tuple[Tier, ...]
 
-    def level_of(self, test_id: str) -> Level | None:
-        """The level that a test belongs to, None if it is in none."""
+    def tier_of(self, test_id: str) -> Tier | None:
+        """The tier that a test belongs to, None if it is in none."""
         uuid, name = idempotent_id(test_id), plain(test_id)
-        for level in self.levels:
-            if name in level.tests.get(uuid, ()):
-                return level
+        for tier in self.tiers:
+            if name in tier.tests.get(uuid, ()):
+                return tier
         return None
 
-    def gone(self, suite: Iterable[str]) -> list[tuple[Level, str]]:
+    def gone(self, suite: Iterable[str]) -> list[tuple[Tier, str]]:
         """The tests that a suite lacks.
 
         :param suite: the ids of all tests that it has
         """
         there = {(idempotent_id(t), plain(t)) for t in suite}
-        return [(level, name) for level in self.levels
-                for uuid, names in level.tests.items() for name in names
+        return [(tier, name) for tier in self.tiers
+                for uuid, names in tier.tests.items() for name in names
                 if (uuid, name) not in there]
 
     def unknown(self, suite: Iterable[str]) -> list[str]:
-        """The tests of a suite that are in no level."""
-        return [t for t in suite if self.level_of(t) is None]
+        """The tests of a suite that are in no tier."""
+        return [t for t in suite if self.tier_of(t) is None]
 
     @functools.cached_property
     def digest(self) -> str:
@@ -111,13 +111,13 @@ class Manifest:
 
     def as_document(self) -> dict[str, Any]:
         """The manifest as it is written to its file."""
-        return {'levels': [{
-            'name': level.name, 'title': level.title,
-            'proves': level.proves, 'required': level.required,
-            'essential': list(level.essential),
+        return {'tiers': [{
+            'name': tier.name, 'title': tier.title,
+            'proves': tier.proves, 'required': tier.required,
+            'essential': list(tier.essential),
             'tests': {uuid: list(names) for uuid, names in sorted(
-                level.tests.items(), key=lambda item: item[1])},
-        } for level in self.levels]}
+                tier.tests.items(), key=lambda item: item[1])},
+        } for tier in self.tiers]}
 
 
 def load(path: pathlib.Path | None = None) -> Manifest:
@@ -128,15 +128,15 @@ def load(path: pathlib.Path | None = None) -> Manifest:
     """
     path = path or PATH
     try:
-        return Manifest(tuple(Level(
+        return Manifest(tuple(Tier(
             entry['name'], entry['title'], entry['proves'],
             entry['required'], tuple(entry['essential']),
             {uuid: tuple(names) for uuid, names in entry['tests'].items()},
-        ) for entry in json.loads(path.read_text())['levels']))
+        ) for entry in json.loads(path.read_text())['tiers']))
     except OSError as error:
         raise ManifestError(f'{path}: {error.strerror}') from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(f'{path} is no manifest of levels: '
+        raise ManifestError(f'{path} is no manifest of tiers: '
                             f'{type(error).__name__}: {error}') from error
 
 
@@ -145,32 +145,32 @@ def refresh(manifest: Manifest, suite: Sequence[str]
     """Bring a manifest up to date with a suite.
 
     What is gone is taken out. A new test goes where all others of its class
-    are; where these are in several levels, or there are none, somebody has to
+    are; where these are in several tiers, or there are none, somebody has to
     choose.
 
     :param suite: the ids of all tests
-    :returns: the manifest, and the tests that a level is to be chosen for
+    :returns: the manifest, and the tests that a tier is to be chosen for
     """
     # An id says which test it is, also after it was renamed or moved.
-    level_of = {uuid: level.name for level in manifest.levels
-                for uuid in level.tests}
+    tier_of = {uuid: tier.name for tier in manifest.tiers
+                for uuid in tier.tests}
     of_class: dict[str, set[str]] = {}
-    for level in manifest.levels:
-        for names in level.tests.values():
+    for tier in manifest.tiers:
+        for names in tier.tests.values():
             for name in names:
                 of_class.setdefault(
-                    name.rpartition('.')[0], set()).add(level.name)
+                    name.rpartition('.')[0], set()).add(tier.name)
     tests: dict[str, dict[str, list[str]]] = {
-        level.name: {} for level in manifest.levels}
+        tier.name: {} for tier in manifest.tiers}
     open_ = []
     for test_id in sorted(suite):
         uuid, name = idempotent_id(test_id), plain(test_id)
-        choice = ({level_of[uuid]} if uuid in level_of else
+        choice = ({tier_of[uuid]} if uuid in tier_of else
                   of_class.get(name.rpartition('.')[0], set()))
         if len(choice) == 1:
             tests[next(iter(choice))].setdefault(uuid, []).append(name)
         else:
             open_.append(test_id)
-    return Manifest(tuple(dataclasses.replace(level, tests={
-        uuid: tuple(names) for uuid, names in tests[level.name].items()
-    }) for level in manifest.levels)), open_
+    return Manifest(tuple(dataclasses.replace(tier, tests={
+        uuid: tuple(names) for uuid, names in tests[tier.name].items()
+    }) for tier in manifest.tiers)), open_

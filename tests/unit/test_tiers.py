@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The levels of a certification, and what earns them."""
+"""The tiers of a certification, and what earns them."""
 
 import contextlib
 import dataclasses
@@ -21,10 +21,10 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import levels
 from cinder_backup_recovery_tests.certification import manifest
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests.certification import tiers
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 LACKS = '[cinder_backup_recovery_feature_enabled] {} is false'
@@ -45,16 +45,16 @@ SUITE = [test_id('A.test_1_x', 1), test_id('A.test_1_y', 1),
          test_id('B.test_3', 3, ',serial'), test_id('C.test_4', 4)]
 
 
-def level(name, tests, required=False, essential=()):
-    return levels.Level(name, f'Title of {name}', 'It proves.', required,
+def tier(name, tests, required=False, essential=()):
+    return tiers.Tier(name, f'Title of {name}', 'It proves.', required,
                         tuple(essential), tests)
 
 
 def small():
-    return levels.Manifest((
-        level('low', {uuid(1): ('m.A.test_1_x', 'm.A.test_1_y'),
+    return tiers.Manifest((
+        tier('low', {uuid(1): ('m.A.test_1_x', 'm.A.test_1_y'),
                       uuid(2): ('m.A.test_2',)}, True, ['row_loss_hard']),
-        level('high', {uuid(3): ('m.B.test_3',), uuid(4): ('m.C.test_4',)},
+        tier('high', {uuid(3): ('m.B.test_3',), uuid(4): ('m.C.test_4',)},
               essential=['import_verify'])))
 
 
@@ -74,31 +74,31 @@ def set_up(cls, status, reason='', what='setUpClass', **found):
 
 class ManifestTest(testtools.TestCase):
     def test_the_suite_is_in_it(self):
-        """Each test is in a level, and each that a level names is there."""
+        """Each test is in a tier, and each that a tier names is there."""
         tests = manifest.suite()
-        self.assertEqual([], manifest.differences(levels.load(), tests))
+        self.assertEqual([], manifest.differences(tiers.load(), tests))
         self.assertGreater(len(tests), 100)
 
-    def test_levels(self):
+    def test_tiers(self):
         """What the documents promise."""
         self.assertEqual(
             {'record': True, 'recovery': True, 'verified': False,
              'portable': False},
-            {one.name: one.required for one in levels.load().levels})
+            {one.name: one.required for one in tiers.load().tiers})
 
-    def test_in_no_level(self):
+    def test_in_no_tier(self):
         for test in (test_id('A.test_5', 5),
                      # As another test than the one that was looked at.
                      test_id('A.test_2', 5), test_id('A.test_9', 2),
                      'cinder_backup_recovery_tests.m.A.test_2'):
             self.assertEqual(
-                [f'{levels.plain(test)} is in no level'],
+                [f'{tiers.plain(test)} is in no tier'],
                 manifest.differences(small(), [*SUITE, test]))
 
     def test_gone(self):
         for gone in SUITE:
-            name = levels.plain(gone)
-            of = small().level_of(gone).name
+            name = tiers.plain(gone)
+            of = small().tier_of(gone).name
             self.assertEqual(
                 [f'{of} asks for {name}, which the suite does not have'],
                 manifest.differences(
@@ -106,31 +106,31 @@ class ManifestTest(testtools.TestCase):
 
     def test_the_digest_is_of_what_it_says(self):
         self.assertEqual(small().digest, small().digest)
-        changed = dataclasses.replace(small().levels[0], required=False)
+        changed = dataclasses.replace(small().tiers[0], required=False)
         self.assertNotEqual(
             small().digest,
-            levels.Manifest((changed, small().levels[1])).digest)
+            tiers.Manifest((changed, small().tiers[1])).digest)
 
     def test_refresh(self):
         """What is new goes where its class is, if that is one place."""
         suite = [*SUITE[:2], test_id('A.test_6', 6),
                  # Moved to another class, and still the same test.
                  test_id('A.test_3', 3), test_id('D.test_7', 7)]
-        found, left = levels.refresh(small(), suite)
+        found, left = tiers.refresh(small(), suite)
         self.assertEqual(
             {uuid(1): ('m.A.test_1_x', 'm.A.test_1_y'),
-             uuid(6): ('m.A.test_6',)}, found.levels[0].tests)
-        self.assertEqual({uuid(3): ('m.A.test_3',)}, found.levels[1].tests)
+             uuid(6): ('m.A.test_6',)}, found.tiers[0].tests)
+        self.assertEqual({uuid(3): ('m.A.test_3',)}, found.tiers[1].tests)
         self.assertEqual([suite[-1]], left)
 
     def test_a_file_that_is_none(self):
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        path = directory / 'levels.json'
-        for text in ('', '[]', '{"levels": [{"name": "low"}]}'):
+        path = directory / 'tiers.json'
+        for text in ('', '[]', '{"tiers": [{"name": "low"}]}'):
             path.write_text(text)
-            error = self.assertRaises(levels.ManifestError, levels.load, path)
-            self.assertIn('is no manifest of levels', str(error))
-        self.assertRaises(levels.ManifestError, levels.load, directory)
+            error = self.assertRaises(tiers.ManifestError, tiers.load, path)
+            self.assertIn('is no manifest of tiers', str(error))
+        self.assertRaises(tiers.ManifestError, tiers.load, directory)
 
 
 class CommandTest(testtools.TestCase):
@@ -138,8 +138,8 @@ class CommandTest(testtools.TestCase):
         super().setUp()
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.useFixture(fixtures.MockPatchObject(
-            levels, 'PATH', directory / 'levels.json'))
-        levels.PATH.write_text(levels.json.dumps(small().as_document()))
+            tiers, 'PATH', directory / 'tiers.json'))
+        tiers.PATH.write_text(tiers.json.dumps(small().as_document()))
 
     def program(self, tests, *arguments):
         out = io.StringIO()
@@ -155,12 +155,12 @@ class CommandTest(testtools.TestCase):
         suite = [*SUITE, test_id('A.test_6', 6)]
         code, out = self.program(suite)
         self.assertEqual(1, code)
-        self.assertIn('m.A.test_6 is in no level', out)
+        self.assertIn('m.A.test_6 is in no tier', out)
         self.assertEqual((0, ''), self.program(suite, '--write'))
         self.assertEqual((0, ''), self.program(suite))
         code, out = self.program([*suite, test_id('D.test_7', 7)], '--write')
         self.assertEqual(1, code)
-        self.assertIn('m.D.test_7 is in no level', out)
+        self.assertIn('m.D.test_7 is in no tier', out)
 
     def test_no_suite(self):
         def fail():
@@ -177,11 +177,11 @@ class EarnedTest(testtools.TestCase):
         """Everything passes but what is said."""
         outcome = [result(test) for test in SUITE
                    if not any(one.covers(test) for one in instead) and
-                   levels.plain(test) not in without]
+                   tiers.plain(test) not in without]
         kwargs.setdefault('manifest', small())
         verdict = results.judge(suite, [*outcome, *instead], **kwargs)
         self.assertEqual(['low', 'high'],
-                         [one.level for one in verdict.earned])
+                         [one.tier for one in verdict.earned])
         return (int(verdict.code), list(verdict.reasons),
                 [one.state.value for one in verdict.earned])
 
@@ -202,7 +202,7 @@ class EarnedTest(testtools.TestCase):
 
     def test_known_defects_alone_show_nothing(self):
         self.assertEqual(
-            (2, ['no test of the level high passed'],
+            (2, ['no test of the tier high passed'],
              ['earned', 'not shown']),
             self.judge(*map(known, SUITE[3:])))
 
@@ -250,7 +250,7 @@ class EarnedTest(testtools.TestCase):
     def test_explained_to_the_last(self):
         """A profile that denies everything has shown nothing."""
         self.assertEqual(
-            (2, ['no test of the level high passed'],
+            (2, ['no test of the tier high passed'],
              ['earned', 'not shown']),
             self.judge(*(result(test, SKIP, lacks='incremental')
                          for test in SUITE[3:]), denied=['incremental']))
@@ -270,8 +270,8 @@ class EarnedTest(testtools.TestCase):
     def test_not_to_be_denied(self):
         code, reasons, states = self.judge(denied=['row_loss_hard'])
         self.assertEqual((2, ['not claimed', 'earned']), (code, states))
-        self.assertEqual(['nothing is certified without the level low, which '
-                          'the profile denies: row_loss_hard'], reasons)
+        self.assertEqual(['the profile denies tier low, which every '
+                          'certification requires: row_loss_hard'], reasons)
 
     def test_denied_and_there(self):
         self.assertEqual(
@@ -282,14 +282,14 @@ class EarnedTest(testtools.TestCase):
     def test_a_deleted_test(self):
         """Taken out of the code, so that nobody misses it there."""
         self.assertEqual(
-            (2, ['the suite has no m.C.test_4, which the level high asks '
+            (2, ['the suite has no m.C.test_4, which the tier high asks '
                  'for'], ['earned', 'not shown']),
             self.judge(suite=SUITE[:-1], without=['m.C.test_4']))
 
-    def test_a_test_of_no_level(self):
+    def test_a_test_of_no_tier(self):
         more = test_id('A.test_6', 6)
         self.assertEqual(
-            (2, ['m.A.test_6 is in no level'], ['earned', 'earned']),
+            (2, ['m.A.test_6 is in no tier'], ['earned', 'earned']),
             self.judge(result(more), suite=[*SUITE, more]))
 
     def test_a_result_of_another_suite(self):
@@ -297,9 +297,9 @@ class EarnedTest(testtools.TestCase):
             (2, ['X.test_1 is not of the suite'], ['earned', 'earned']),
             self.judge(result('m.X.test_1')))
 
-    def test_an_empty_level(self):
+    def test_an_empty_tier(self):
         code, reasons, _ = self.judge(
-            manifest=levels.Manifest((level('low', {}), level('high', {}))),
+            manifest=tiers.Manifest((tier('low', {}), tier('high', {}))),
             suite=SUITE)
         self.assertEqual(2, code)
-        self.assertIn('no test of the level low passed', reasons)
+        self.assertIn('no test of the tier low passed', reasons)
