@@ -12,7 +12,7 @@ SPACE := $() $()
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-swift benchmark-nfs
 
-.PHONY: help certify test releases under-load lint docs $(BENCHMARKS) clean
+.PHONY: help certify test releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -23,6 +23,7 @@ help:
 	@echo 'make under-load  all of these verdicts beside six busy loops; takes hours'
 	@echo 'make lint      check style and types'
 	@echo 'make docs      build the documentation and the release notes'
+	@echo 'make wheel     build the package into dist/, to install on another machine'
 	@echo 'make benchmark time verification against plain reading and restores'
 	@echo '               (benchmark-ceph: on a Ceph cluster; -swift, -nfs: requests to'
 	@echo '               these; -cloud: a thousand records; -start: the start of a cloud)'
@@ -58,6 +59,11 @@ lint: $(TOX)
 
 docs: $(TOX)
 	$(TOX) -q -e docs
+
+wheel: $(TOX)
+	rm -rf dist
+	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	@echo dist/*.whl
 
 $(BENCHMARKS): $(TOX)
 	$(TOX) -q -e $@ -- $(BENCHMARK_ARGS)

@@ -23,8 +23,8 @@ def main() -> int:
         from local_cloud import main as program
     except ModuleNotFoundError as error:
         sys.stderr.write(
-            f'error: {error.name} is not installed: pip install '
-            f"'cinder-backup-recovery-tests[local-cloud]'\n")
+            f'error: {error.name} is not installed; run "pip install '
+            f"'.[local-cloud]'\" in a clone of this project\n")
         return 3
     return program.main()
 

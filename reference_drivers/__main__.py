@@ -23,8 +23,8 @@ def main() -> int:
         from reference_drivers import verify
     except ModuleNotFoundError as error:
         sys.stderr.write(
-            f'error: {error.name} is not installed: run it where Cinder is, '
-            f"or pip install 'cinder-backup-recovery-tests[drivers]'\n")
+            f'error: {error.name} is not installed; run "pip install '
+            f"'.[drivers]'\" in a clone of this project\n")
         return 3
     return verify.main()
 
