@@ -32,13 +32,13 @@ _WIDTH = 1000.0
 _REASONS = 6
 _BAD = (results.Status.ERROR, results.Status.FAIL)
 _HEADLINES = {
-    'certified': 'Volumes come back from the backup records of this driver, '
-                 'as far as the tiers below say.',
+    'certified': 'Volumes are restored from the backup records of this '
+                 'driver, within the tiers below.',
     'failed': 'The driver or its cloud did not do what a recovery needs.',
-    'not certifiable': 'Nothing failed, and yet not all was shown that a '
-                       'certification asks for.',
-    'error': 'The kit or its set-up was at fault; this says nothing of the '
-             'driver.'}
+    'not certifiable': 'Nothing failed, but something was skipped, filtered '
+                       'or interrupted that a certification requires.',
+    'error': 'The kit or its set-up is at fault; the run gives no verdict '
+             'on the driver.'}
 _WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
          'cloud': 'on a cloud'}
 _NOT_RUN = 'not run'

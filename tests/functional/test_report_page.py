@@ -227,20 +227,21 @@ class PageInBrowserTest(testtools.TestCase):
         text = self.text()
         for part in ('certified', 'What was proved', 'record', 'recovery',
                      'verified', 'portable', 'earned',
-                     'Damages, and what the imports answered',
-                     'Where the time went', 'known defect x'):
+                     'Damages, and the answers of the imports', 'Durations',
+                     'known defect x'):
             self.assertIn(part, text)
-        self.assertNotIn('What went wrong', text)
+        self.assertNotIn('Failures and errors', text)
         bar = self.browser.find_element('css selector', '.durations svg')
         self.assertGreater(bar.rect['width'], _PHONE / 2)
 
     def test_what_is_read_first_of_a_failure(self):
         self.open(make(True), _PHONE)
         text = self.text()
-        for part in ('error', 'What is in the way', 'What went wrong',
+        for part in ('error', 'Errors of the kit or its set-up',
+                     'Failures and errors',
                      'AssertionError: <script>throw 1</script>',
                      '500 GET http://127.0.0.1:1/', 'compare: failed',
-                     'not run', 'It plainly has: import_verify'):
+                     'not run', 'The run shows that it has: import_verify'):
             self.assertIn(part, text)
 
     def test_these_checks(self):

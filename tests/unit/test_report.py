@@ -249,7 +249,7 @@ class PageTest(ReportTestCase):
     def test_damages(self):
         text = ' '.join(self.page(self.good).split())
         for part in ('metadata missing', 'Invalid backup: object x/metadata '
-                     'is missing', 'no error: it was taken for whole'):
+                     'is missing', 'no error: the damage was not found'):
             self.assertIn(part, text)
         answers = [one for test in self.document(self.good)['tests']
                    for one in test['answers']]
