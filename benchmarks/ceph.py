@@ -76,7 +76,7 @@ def check(arguments: Any) -> None:
 
     :raises Failed: with the remedy
     """
-    from local_cloud import ceph_packages
+    from local_cloud.servers import ceph_packages
 
     lacking = ceph_packages.missing_for_cinder()
     if lacking:
@@ -217,8 +217,8 @@ def measure(arguments: Any) -> dict[str, Any]:
 
 def _measure(arguments: Any) -> dict[str, Any]:
     from benchmarks import steps
-    from local_cloud import ceph_cluster
-    from local_cloud import ceph_packages
+    from local_cloud.servers import ceph_cluster
+    from local_cloud.servers import ceph_packages
 
     where = command.machine('cinder', ceph=_version())
     command.say(', '.join(f'{name} {value}' for name, value in where.items()))

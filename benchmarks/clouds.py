@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 
 from benchmarks import results
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import services
+from local_cloud.machine import daemons
+from local_cloud.services import registry
 
 
 def check(backup: str, bus: str) -> None:
@@ -31,7 +31,7 @@ def check(backup: str, bus: str) -> None:
     :raises Failed: with what is not installed, and the remedy
     """
     try:
-        services.check_packages(backup, None, bus=bus)
+        registry.check_packages(backup, None, bus=bus)
     except exceptions.LocalCloudError as err:
         raise results.Failed(str(err)) from err
 
@@ -74,7 +74,7 @@ def taken_down(cloud: Any) -> Iterator[None]:
 
     :param cloud: a :class:`local_cloud.cloud.Cloud`
     """
-    from local_cloud import signals
+    from local_cloud.machine import signals
 
     try:
         yield

@@ -42,8 +42,8 @@ from benchmarks import command
 from benchmarks import presence
 from benchmarks import results
 from local_cloud import exceptions
-from local_cloud import guest
-from local_cloud import nfs_server
+from local_cloud.machine import uml
+from local_cloud.servers import nfs_server
 
 DRIVER = 'reference_drivers.nfs.NFSBackupDriver'
 MIB = results.MIB
@@ -83,8 +83,8 @@ def check(arguments: Any) -> None:
     if nfs_server.missing():
         raise results.Failed(nfs_server.missing())
     reason = nfs_server.cannot_mount()
-    if reason and (guest.inside() or guest.missing()):
-        raise results.Failed(f'{reason}. {guest.missing()}'.strip())
+    if reason and (uml.inside() or uml.missing()):
+        raise results.Failed(f'{reason}. {uml.missing()}'.strip())
 
 
 def operations(text: str, path: str) -> collections.Counter[str]:
@@ -226,7 +226,7 @@ def _measure_in_guest(arguments: Any) -> dict[str, Any]:
     command.progress(f'in User-Mode Linux: {nfs_server.cannot_mount()}')
     room = tempfile.mkdtemp()
     path = os.path.join(room, 'measured.json')
-    status = guest.run(
+    status = uml.run(
         [sys.executable, '-m', 'benchmarks.nfs', '--json', path,
          '--rounds', str(arguments.rounds),
          '--chunks', *map(str, arguments.chunks)],

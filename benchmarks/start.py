@@ -131,7 +131,7 @@ def cloud(backup: str, bus: str) -> Iterator[tuple[Any, Start]]:
     from benchmarks import clouds
     from local_cloud import cloud as clouds_of_one
     from local_cloud import options
-    from local_cloud import state as cloud_state
+    from local_cloud.machine import state as cloud_state
 
     asked = options.Options(backup, bus=bus)
     with tempfile.TemporaryDirectory(prefix='') as room:
@@ -156,12 +156,12 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
         and its environment
     """
     from benchmarks import imports
-    from local_cloud import daemons
-    from local_cloud import services
-    from local_cloud import state as cloud_state
+    from local_cloud.machine import daemons
+    from local_cloud.machine import state as cloud_state
+    from local_cloud.services import registry
 
     found = {}
-    for service in services.of(state):
+    for service in registry.of(state):
         with open(state.log(service.NAME), encoding='utf-8',
                   errors='replace') as log:
             names = imports.names(log)

@@ -13,8 +13,8 @@
 """The profiles of ``--backup``: a backup driver and what it needs.
 
 A new one is an entry in ``PROFILES``, and a module for each service that no
-profile has had before; see :mod:`local_cloud.services` for what such a
-module has.
+profile has had before; see :mod:`local_cloud.services.registry` for what such
+a module has.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ import pathlib
 import types
 from typing import Any
 
-from local_cloud import ceph
 from local_cloud import exceptions
-from local_cloud import nfs
-from local_cloud import nfs_server
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
-from local_cloud import swift
 from local_cloud import volumes
+from local_cloud.machine import state as cloud_state
+from local_cloud.servers import nfs_server
+from local_cloud.services import ceph
+from local_cloud.services import nfs
+from local_cloud.services import swift
 
 # How far a driver verifies on import that can. All that the tests damage is
 # small, so the highest level costs next to nothing.

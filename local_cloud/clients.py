@@ -18,9 +18,9 @@ import pathlib
 import shlex
 
 from local_cloud import backups
-from local_cloud import loopback
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import loopback
+from local_cloud.machine import state as cloud_state
 
 CLOUD_NAME = 'local-cloud'
 # Variables of that prefix that programs for tests and services have.

@@ -20,21 +20,21 @@ from typing import Any
 from local_cloud import backups
 from local_cloud import clients
 from local_cloud import console
-from local_cloud import daemons
-from local_cloud import database
 from local_cloud import exceptions
 from local_cloud import faults
 from local_cloud import identity
-from local_cloud import loopback
 from local_cloud import options
 from local_cloud import releases
-from local_cloud import second_cinder
-from local_cloud import services
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
-from local_cloud import swift
 from local_cloud import tempest_conf
+from local_cloud.machine import daemons
+from local_cloud.machine import loopback
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import database
+from local_cloud.services import registry
+from local_cloud.services import second_cinder
+from local_cloud.services import swift
 
 
 class Cloud:
@@ -68,11 +68,11 @@ class Cloud:
             started is stopped again and its logs are kept
         """
         asked.check()
-        services.check_packages(asked.backup, asked.volumes,
+        registry.check_packages(asked.backup, asked.volumes,
                                 asked.database, asked.bus)
         release = releases.find(asked.cinder_of, self.say)
         releases.check_client(release, database.distributions(asked.database))
-        services.check_kernel(asked.backup)
+        registry.check_kernel(asked.backup)
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
@@ -125,15 +125,15 @@ class Cloud:
             self._listen(sockets)
             if new:
                 template.instantiate(self.state, self.say)
-                for name in services.in_catalogue(self.state):
+                for name in registry.in_catalogue(self.state):
                     self.state.record['passwords'][name] = (
                         settings.new_password())
-                for service in services.before_cinder(self.state):
+                for service in registry.before_cinder(self.state):
                     self.state.record['passwords'][service.NAME] = (
                         settings.new_password())
                 # Some are read by what starts first.
                 self.state.save()
-                for service in services.of(self.state):
+                for service in registry.of(self.state):
                     service.configure(self.state)
             self._start_services(new, sockets, started)
             self._write_client_files(new)
@@ -147,10 +147,10 @@ class Cloud:
         A port that was only looked up could be another program's by the time
         a service wants it; a bound socket is inherited and cannot be taken.
         """
-        dead = [service for service in services.of(self.state)
+        dead = [service for service in registry.of(self.state)
                 if not daemons.alive(self.state, service.NAME)]
         for service in dead:
-            services.end_remains(self.state, service)
+            registry.end_remains(self.state, service)
         names = [name for service in dead for name in service.SOCKETS]
         for name in names:
             port = self.state.record['ports'].get(name, 0)
@@ -167,27 +167,27 @@ class Cloud:
     def _start_services(self, new: bool, sockets: dict[str, socket.socket],
                         started: dict[str, float]) -> None:
         from local_cloud import schemas  # looks for installed services
-        cinders = services.cinders(self.state)
-        for service in services.of(self.state):
+        cinders = registry.cinders(self.state)
+        for service in registry.of(self.state):
             if service not in cinders:
                 self._spawn(service, sockets, started)
-        for service in services.before_cinder(self.state):
+        for service in registry.before_cinder(self.state):
             self._wait_for(service)
         if new and database.wanted(self.state):
             schemas.fill(self.state, self.say)
         for service in cinders:
             self._spawn(service, sockets, started)
         # Also those that ran before: a process is not yet an answer.
-        for service in services.of(self.state):
+        for service in registry.of(self.state):
             self._wait_for(service)
             if service.NAME not in started:
                 self.say.say(f'{service.NAME} ran already')
                 continue
             self.say.ready(
-                service.NAME, services.address(self.state, service),
+                service.NAME, registry.address(self.state, service),
                 time.monotonic() - started[service.NAME])
 
-    def _spawn(self, service: services.Service,
+    def _spawn(self, service: registry.Service,
                sockets: dict[str, socket.socket],
                started: dict[str, float]) -> None:
         if daemons.alive(self.state, service.NAME):
@@ -204,14 +204,14 @@ class Cloud:
         for listener in listeners:
             listener.close()
 
-    def _wait_for(self, service: services.Service) -> None:
+    def _wait_for(self, service: registry.Service) -> None:
         daemons.wait_until(self.state, service.NAME,
                            lambda: service.ready(self.state), self.timeout)
 
     def _write_client_files(self, new: bool) -> None:
         clients.write(self.state)
         if new:
-            for name in services.in_catalogue(self.state):
+            for name in registry.in_catalogue(self.state):
                 with self.say.step(f'user and endpoints of {name}'):
                     identity.add(self.state, name)
             if second_cinder.wanted(self.state):
@@ -266,7 +266,7 @@ class Cloud:
                 f'The cloud in {self.state.root} never became ready; take it '
                 f'down and start it again.')
         with self.state.locked():
-            for service in services.cinders(self.state, sites.FIRST):
+            for service in registry.cinders(self.state, sites.FIRST):
                 self.stop(service.NAME)
             schemas.renew(self.state)
             self._bring_up(False, {})
@@ -315,7 +315,7 @@ class Cloud:
 
     def _end_all(self) -> int:
         stopped = daemons.stop_all(self.state)
-        services.end_all_remains(self.state)
+        registry.end_all_remains(self.state)
         return stopped
 
     def status(self) -> dict[str, Any]:
@@ -331,13 +331,13 @@ class Cloud:
         self.state.load()
         sizes = daemons.proportional_memory(self.state)
         running = {}
-        for service in services.of(self.state):
+        for service in registry.of(self.state):
             process = daemons.alive(self.state, service.NAME)
             answer: bool | str = False
             if process is not None:
                 answer = service.ready(self.state)
             running[service.NAME] = {
-                'url': services.address(self.state, service),
+                'url': registry.address(self.state, service),
                 'pid': process.pid if process else None,
                 'memory': sizes.get(process.pid, 0) if process else 0,
                 'state': ('stopped' if process is None else
@@ -347,8 +347,8 @@ class Cloud:
         return {
             'state_directory': str(self.state.root),
             'id': self.state.cloud_id,
-            'versions': {service.NAME: services.version(self.state, service)
-                         for service in services.of(self.state)},
+            'versions': {service.NAME: registry.version(self.state, service)
+                         for service in registry.of(self.state)},
             'services': running,
         }
 

@@ -18,24 +18,24 @@ import uuid
 
 import psutil
 
-from local_cloud import cinder
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import services
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
+from local_cloud.services import registry
 
 #: Where :mod:`local_cloud.inside.holding` holds requests.
 POINTS = ('export', 'import', 'import-request')
 
 
-def service(state: cloud_state.State, name: str) -> services.Service:
+def service(state: cloud_state.State, name: str) -> registry.Service:
     """Find a service by its name.
 
     :param state: of the cloud, loaded
     :param name: one of its services
     :raises LocalCloudError: if it has no such service
     """
-    found = {one.NAME: one for one in services.of(state)}
+    found = {one.NAME: one for one in registry.of(state)}
     if name not in found:
         raise exceptions.LocalCloudError(
             f'There is no service {name} in the cloud in {state.root}; there '

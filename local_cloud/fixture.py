@@ -21,12 +21,12 @@ import fixtures
 
 from local_cloud import clients
 from local_cloud import cloud as local_cloud
-from local_cloud import elsewhere
-from local_cloud import loopback
 from local_cloud import options
-from local_cloud import signals
-from local_cloud import state as cloud_state
+from local_cloud import remote
 from local_cloud import tempest_conf
+from local_cloud.machine import loopback
+from local_cloud.machine import signals
+from local_cloud.machine import state as cloud_state
 
 
 class LocalCloud(fixtures.Fixture):
@@ -65,9 +65,9 @@ class LocalCloud(fixtures.Fixture):
         # Clients in this process ask the services, too.
         for name, value in loopback.without_proxy(os.environ).items():
             self.useFixture(fixtures.EnvironmentVariable(name, value))
-        program = os.environ.get(elsewhere.ENVIRONMENT)
+        program = os.environ.get(remote.ENVIRONMENT)
         self.cloud = (
-            elsewhere.Cloud(program, self.state, timeout=self._timeout)
+            remote.Cloud(program, self.state, timeout=self._timeout)
             if program else
             local_cloud.Cloud(self.state, timeout=self._timeout))
         self.addCleanup(self._down)

@@ -30,14 +30,14 @@ from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import faults
-from local_cloud import guest
-from local_cloud import known
-from local_cloud import loopback
 from local_cloud import options
 from local_cloud import releases
-from local_cloud import services
-from local_cloud import signals
-from local_cloud import state as cloud_state
+from local_cloud import running_clouds
+from local_cloud.machine import loopback
+from local_cloud.machine import signals
+from local_cloud.machine import state as cloud_state
+from local_cloud.machine import uml
+from local_cloud.services import registry
 
 EXIT_ERROR = 3
 EXIT_NEEDS_GUEST = 4
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_to(starting)
     starting.add_argument(
         '--timeout', type=_seconds, metavar='SECONDS',
-        default=300 if guest.inside() else 60,
+        default=300 if uml.inside() else 60,
         help='how long a service may take to be ready (default: %(default)s)')
 
     verbs.add_parser('up', parents=[starting],
@@ -176,13 +176,13 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     command = _command(arguments)
-    services.check_packages(arguments.backup, arguments.volumes,
+    registry.check_packages(arguments.backup, arguments.volumes,
                             arguments.database, arguments.bus)
     if why := backups.PROFILES[arguments.backup].cannot_run():
-        from local_cloud import rerun  # looks for installed services
+        from local_cloud import reexec  # looks for installed services
         # Nothing can be installed in there.
         release = releases.find(arguments.cinder_of, say)
-        return rerun.run([sys.executable, '-m', 'local_cloud',
+        return reexec.run([sys.executable, '-m', 'local_cloud',
                           *arguments.words], say, why,
                          [arguments.keep_logs] if arguments.keep_logs else [],
                          release)
@@ -313,7 +313,7 @@ def _env(state: cloud_state.State, clouds_yaml: bool, as_json: bool) -> int:
 
 
 def _list() -> int:
-    for cloud in known.clouds():
+    for cloud in running_clouds.clouds():
         words = ['running' if cloud.processes else 'stopped']
         if cloud.temporary:
             words.append('abandoned' if cloud.abandoned else
@@ -327,8 +327,8 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == 'run':
         return _run(arguments, say)
     if arguments.verb == 'guest':
-        from local_cloud import rerun  # looks for installed services
-        return rerun.run(_command(arguments), say, 'as asked for',
+        from local_cloud import reexec  # looks for installed services
+        return reexec.run(_command(arguments), say, 'as asked for',
                          arguments.visible)
     if arguments.verb == 'list':
         return _list()
@@ -336,7 +336,7 @@ def _act(arguments: argparse.Namespace) -> int:
         if arguments.keep or arguments.state_dir:
             raise exceptions.LocalCloudError(
                 '--abandoned goes with neither --keep nor --state-dir')
-        say.say(f'{known.remove_abandoned(say)} abandoned')
+        say.say(f'{running_clouds.remove_abandoned(say)} abandoned')
         return 0
     state = cloud_state.State(
         arguments.state_dir or os.environ.get(cloud_state.ENVIRONMENT) or

@@ -20,14 +20,14 @@ import dataclasses
 from typing import Any
 
 from local_cloud import backups
-from local_cloud import cinder
-from local_cloud import database
 from local_cloud import exceptions
-from local_cloud import rabbitmq
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import volumes
+from local_cloud.services import cinder
+from local_cloud.services import database
+from local_cloud.services import rabbitmq
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,13 +20,13 @@ dumped then is kept with the template.
 import os
 import shutil
 
-from local_cloud import cinder
 from local_cloud import console
-from local_cloud import database
 from local_cloud import exceptions
 from local_cloud import settings
-from local_cloud import state as cloud_state
 from local_cloud import template
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
+from local_cloud.services import database
 
 
 def fill(state: cloud_state.State, say: console.Console) -> None:

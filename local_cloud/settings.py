@@ -21,7 +21,7 @@ import sys
 from typing import Any
 
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
 
 REGION = sites.FIRST.region
 HOST = '127.0.0.1'
@@ -94,7 +94,7 @@ def database_url(state: cloud_state.State, service: str) -> str:
     kind = database_kind(state)
     if kind == SQLITE or service not in (sites.FIRST.name, sites.SECOND.name):
         return f'sqlite:///{state.database(service)}?timeout=60'
-    from local_cloud import database  # has settings of its own
+    from local_cloud.services import database  # has settings of its own
     return database.server(state).url(database=database_name(service))
 
 

@@ -18,14 +18,14 @@ import sys
 from typing import Any
 
 from local_cloud import backups
-from local_cloud import cinder_processes
 from local_cloud import identity
 from local_cloud import releases
-from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
-from local_cloud import swift
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder_processes
+from local_cloud.services import second_cinder
+from local_cloud.services import swift
 
 IMAGE_NAME = 'local-cloud-test-image'
 _IMAGE_SIZE = 1024 ** 2

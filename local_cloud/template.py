@@ -33,17 +33,17 @@ import sys
 import time
 import types
 
-from local_cloud import cinder
 from local_cloud import console
-from local_cloud import daemons
-from local_cloud import database
 from local_cloud import exceptions
-from local_cloud import glance
-from local_cloud import keystone
 from local_cloud import releases
-from local_cloud import second_cinder
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
+from local_cloud.services import database
+from local_cloud.services import glance
+from local_cloud.services import keystone
+from local_cloud.services import second_cinder
 
 _SERVICES = (keystone, glance, cinder)
 _BOOTSTRAP_TIMEOUT = 120
@@ -67,7 +67,7 @@ def key(state: cloud_state.State) -> str:
     for line in releases.described(state):
         digest.update(f'Cinder: {line}\n'.encode())
     here = pathlib.Path(__file__).parent
-    for module in sorted([*here.glob('*.py'), *here.glob('inside/*.py')]):
+    for module in sorted(here.rglob('*.py')):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -17,9 +17,9 @@ import dataclasses
 import types
 from typing import Any
 
-from local_cloud import ceph
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import ceph
 
 
 def _nothing(state: cloud_state.State) -> dict[str, str]:

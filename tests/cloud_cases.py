@@ -25,8 +25,8 @@ import fixtures
 import psutil
 import testtools
 
-from local_cloud import daemons
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
 
 PROGRAM = (sys.executable, '-m', 'local_cloud')
 CERTIFY = (sys.executable, '-m',

@@ -26,8 +26,8 @@ import psutil
 import sqlalchemy as sa
 
 from cinder_backup_recovery_tests.rows import connection as connections
-from local_cloud import daemons
-from local_cloud import database_servers
+from local_cloud.machine import daemons
+from local_cloud.servers import database_servers
 
 PASSWORD = 'p@ss/w:rd%'
 
@@ -81,7 +81,7 @@ def sqlite_template():
 class Server:
     """A database server of its own, with Cinder's database and an empty one.
 
-    :param kind: a class of :mod:`local_cloud.database_servers`
+    :param kind: a class of :mod:`local_cloud.servers.database_servers`
     """
 
     def __init__(self, kind):

@@ -23,8 +23,8 @@ import subunit
 import testtools
 from testtools import content
 
-from local_cloud import guest
-from local_cloud import nfs_server
+from local_cloud.machine import uml
+from local_cloud.servers import nfs_server
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -46,7 +46,7 @@ def need(missing):
 def _in_guest(command, timeout):
     """What runs a command in a guest that ends with this program."""
     return ['setpriv', '--pdeathsig', 'TERM',
-            sys.executable, '-m', 'local_cloud.guest',
+            sys.executable, '-m', 'local_cloud.machine.uml',
             '--module', nfs_server.CLIENT_MODULE,
             '--timeout', str(timeout), '--', *command]
 
@@ -102,7 +102,7 @@ class InnerCase(testtools.TestCase):
         need(nfs_server.missing())
         why = nfs_server.cannot_mount()
         if why:
-            need(guest.missing())
+            need(uml.missing())
         where = f'in User-Mode Linux, since {why}' if why else 'here'
         # A terminal and CI's log show it, whether the tests pass or not.
         print(f'{self.id()}: the share is mounted {where}', file=sys.stderr)

@@ -28,10 +28,10 @@ import fixtures
 import psutil
 import requests
 
-from local_cloud import cinder
-from local_cloud import daemons
 from local_cloud import identity
 from local_cloud import settings
+from local_cloud.machine import daemons
+from local_cloud.services import cinder
 from tests import cloud_cases
 
 #: The path of Cinder's API behind the web server.

@@ -22,11 +22,11 @@ import fcntl
 import os
 import sys
 
-from local_cloud import ceph
 from local_cloud import exceptions
-from local_cloud import loopback
-from local_cloud import signals
-from local_cloud import state as cloud_state
+from local_cloud.machine import loopback
+from local_cloud.machine import signals
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import ceph
 
 
 def main() -> None:

@@ -39,10 +39,10 @@ from local_cloud.inside import green
 
 ON_EVENTLET = green.patch_for_old_cinder()
 
-from local_cloud import state as cloud_state  # noqa: E402
 from local_cloud.inside import holding  # noqa: E402
 from local_cloud.inside import rbd  # noqa: E402
 from local_cloud.inside import sqlite  # noqa: E402
+from local_cloud.machine import state as cloud_state  # noqa: E402
 
 # Seconds for a driver to look at its storage.
 _DRIVER_PATIENCE = 30

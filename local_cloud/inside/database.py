@@ -15,10 +15,10 @@
 import os
 import sys
 
-from local_cloud import database
 from local_cloud import exceptions
-from local_cloud import loopback
-from local_cloud import state as cloud_state
+from local_cloud.machine import loopback
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import database
 
 
 def main() -> None:

@@ -20,11 +20,11 @@ import traceback
 from oslo_config import cfg
 
 from local_cloud import identity
-from local_cloud import loopback
 from local_cloud import settings
-from local_cloud import state as cloud_state
 from local_cloud.inside import http
 from local_cloud.inside import sqlite
+from local_cloud.machine import loopback
+from local_cloud.machine import state as cloud_state
 
 
 def _application():

@@ -15,7 +15,7 @@
 import os
 import sys
 
-from local_cloud import loopback
+from local_cloud.machine import loopback
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import os
 import sys
 import time
 
-from local_cloud import ceph
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import ceph
 
 
 def add_bindings(state: cloud_state.State) -> None:

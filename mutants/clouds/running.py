@@ -30,7 +30,7 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import facts
 from local_cloud import backups
 from local_cloud import fixture
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
 from mutants import model
 from mutants import processes
 from mutants.clouds import catalogue

@@ -18,8 +18,8 @@ import tempfile
 
 import testtools
 
-from local_cloud import ceph as local_ceph
 from local_cloud import exceptions as cloud_exceptions
+from local_cloud.services import ceph as local_ceph
 
 _MISSING = local_ceph.missing()
 if not _MISSING:

@@ -27,7 +27,7 @@ from cinder import exception
 from os_brick import privileged
 import testtools
 
-from local_cloud import nfs_server
+from local_cloud.servers import nfs_server
 from reference_drivers.contract import base
 from reference_drivers.contract import stores
 from reference_drivers.contract import trust

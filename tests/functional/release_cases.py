@@ -27,7 +27,7 @@ import sys
 import fixtures
 import testtools
 
-from local_cloud import elsewhere
+from local_cloud import remote
 
 _TEST = 'FullBackupRowLossTest.test_hard_loss_restored_to_new_volume'
 
@@ -36,7 +36,7 @@ class OldReleaseTest(testtools.TestCase):
 
     def test_recovery(self):
         """The report says so, and which release it was."""
-        program = pathlib.Path(os.environ[elsewhere.ENVIRONMENT])
+        program = pathlib.Path(os.environ[remote.ENVIRONMENT])
         report = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         done = subprocess.run(
             [program.with_name('cinder-backup-certify'), 'local',

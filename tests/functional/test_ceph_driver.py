@@ -31,8 +31,8 @@ import fixtures
 from oslo_serialization import base64
 import testtools
 
-from local_cloud import ceph as local_ceph
 from local_cloud import exceptions as cloud_exceptions
+from local_cloud.services import ceph as local_ceph
 from reference_drivers import ceph
 from reference_drivers import options
 from reference_drivers import verify

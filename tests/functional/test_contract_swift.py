@@ -24,12 +24,12 @@ import requests
 import swiftclient
 import testtools
 
-from local_cloud import daemons
 from local_cloud import fixture
 from local_cloud import identity
-from local_cloud import keystone
 from local_cloud import settings
-from local_cloud import swift as local_swift
+from local_cloud.machine import daemons
+from local_cloud.services import keystone
+from local_cloud.services import swift as local_swift
 from reference_drivers import options
 from reference_drivers import swift
 from reference_drivers import verify

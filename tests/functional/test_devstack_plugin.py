@@ -22,10 +22,10 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests.certification import main
-from local_cloud import cinder
 from local_cloud import fixture
 from local_cloud import settings
-from local_cloud import swift
+from local_cloud.services import cinder
+from local_cloud.services import swift
 from tests import devstack_sandbox
 
 # By these the plugin's part of a configuration is known.

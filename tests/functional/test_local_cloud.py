@@ -28,14 +28,14 @@ import psutil
 import requests
 import testtools
 
-from local_cloud import cinder
 from local_cloud import clients
-from local_cloud import daemons
 from local_cloud import exceptions
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
 from tests import cloud_cases
 
 SERVICES = ('keystone', 'glance', 'cinder', 'cinder-two')

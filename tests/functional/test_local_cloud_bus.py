@@ -20,10 +20,10 @@ import sys
 import psutil
 import testtools
 
-from local_cloud import daemons
 from local_cloud import fixture
 from local_cloud import identity
-from local_cloud import rabbitmq
+from local_cloud.machine import daemons
+from local_cloud.services import rabbitmq
 from tests import cloud_cases
 from tests import databases
 

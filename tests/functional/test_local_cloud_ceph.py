@@ -21,10 +21,10 @@ import sys
 import psutil
 import testtools
 
-from local_cloud import ceph
-from local_cloud import daemons
 from local_cloud import fixture
 from local_cloud import identity
+from local_cloud.machine import daemons
+from local_cloud.services import ceph
 from tests import cloud_cases
 
 _ROOT = pathlib.Path(__file__).parents[2]

@@ -21,12 +21,12 @@ import psutil
 import sqlalchemy
 import testtools
 
-from local_cloud import daemons
-from local_cloud import database
-from local_cloud import database_servers
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
+from local_cloud.machine import daemons
+from local_cloud.servers import database_servers
+from local_cloud.services import database
 from tests import cloud_cases
 from tests import databases
 

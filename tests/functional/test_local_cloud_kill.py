@@ -20,7 +20,7 @@ import sys
 
 import psutil
 
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
 from tests import cloud_cases
 
 

@@ -16,8 +16,8 @@ import pathlib
 import subprocess
 import sys
 
-from local_cloud import nfs
-from local_cloud import nfs_server
+from local_cloud.servers import nfs_server
+from local_cloud.services import nfs
 from tests import cloud_cases
 from tests import nfs_guest
 

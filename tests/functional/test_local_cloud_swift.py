@@ -25,12 +25,12 @@ import testtools
 
 from cinder_backup_recovery_tests.stores import base as stores_base
 from cinder_backup_recovery_tests.stores import swift as swift_store
-from local_cloud import daemons
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import swift
+from local_cloud.machine import daemons
+from local_cloud.services import swift
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERY = ('cinder_backup_recovery_tests.scenario.test_row_loss.'

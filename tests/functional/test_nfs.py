@@ -22,7 +22,7 @@ import fixtures
 import psutil
 import testtools
 
-from local_cloud import nfs_server
+from local_cloud.servers import nfs_server
 from tests import nfs_guest
 
 _CASES = 'tests.functional.nfs_cases'

@@ -18,7 +18,7 @@ import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import database
-from local_cloud import database_servers
+from local_cloud.servers import database_servers
 from tests import databases
 from tests import rows_cases
 from tests import source_rows_cases

@@ -23,8 +23,8 @@ import testtools
 
 from cinder_backup_recovery_tests.api import refusals
 from local_cloud import fixture
-from local_cloud import rabbitmq
 from local_cloud import settings
+from local_cloud.services import rabbitmq
 from tests import web_servers
 
 _ROOT = pathlib.Path(__file__).parents[2]

@@ -308,8 +308,8 @@ class CephTest(testtools.TestCase):
 
     def refused(self, missing):
         errors = io.StringIO()
-        with (mock.patch('local_cloud.ceph_packages.missing_for_cinder',
-                         return_value=missing),
+        with (mock.patch('local_cloud.servers.ceph_packages.'
+                         'missing_for_cinder', return_value=missing),
               mock.patch('psutil.virtual_memory') as memory,
               contextlib.redirect_stderr(errors)):
             memory.return_value.available = 639 * MIB
@@ -392,17 +392,18 @@ class ArgumentsTest(testtools.TestCase):
     def test_what_is_not_installed(self):
         from local_cloud import exceptions
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.services.check_packages', mock.Mock(
+            'local_cloud.services.registry.check_packages', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
         for program in (bulk, start, swift):
             self.assertEqual((3, '', 'error: no glance\n'), run(program))
-        with mock.patch('local_cloud.nfs_server.missing',
+        with mock.patch('local_cloud.servers.nfs_server.missing',
                         return_value='no ganesha'):
             self.assertEqual((3, '', 'error: no ganesha\n'), run(nfs))
-        with (mock.patch('local_cloud.nfs_server.missing', return_value=''),
-              mock.patch('local_cloud.nfs_server.cannot_mount',
+        with (mock.patch('local_cloud.servers.nfs_server.missing',
+                         return_value=''),
+              mock.patch('local_cloud.servers.nfs_server.cannot_mount',
                          return_value='no client'),
-              mock.patch('local_cloud.guest.missing',
+              mock.patch('local_cloud.machine.uml.missing',
                          return_value='No guest either')):
             self.assertEqual((3, '', 'error: no client. No guest either\n'),
                              run(nfs))

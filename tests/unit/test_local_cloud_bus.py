@@ -20,14 +20,14 @@ import socket
 import threading
 from unittest import mock
 
-from local_cloud import ceph
-from local_cloud import cinder
-from local_cloud import cinder_processes
 from local_cloud import exceptions
-from local_cloud import rabbitmq
-from local_cloud import services
 from local_cloud import sites
 from local_cloud import tempest_conf
+from local_cloud.services import ceph
+from local_cloud.services import cinder
+from local_cloud.services import cinder_processes
+from local_cloud.services import rabbitmq
+from local_cloud.services import registry
 from tests import cloud_cases
 
 _EACH = ('cinder-scheduler', 'cinder-volume', 'cinder-backup')
@@ -44,7 +44,7 @@ class BusTest(cloud_cases.StateCase):
             debug=False, backup='default', cinder_services=list(_EACH))
 
     def _names(self):
-        return [one.NAME for one in services.cinders(self.state)]
+        return [one.NAME for one in registry.cinders(self.state)]
 
     def _transport(self, site):
         cinder.configure(self.state, site)
@@ -53,7 +53,7 @@ class BusTest(cloud_cases.StateCase):
         return parser['DEFAULT']['transport_url']
 
     def _command(self, name):
-        process, = (one for one in services.cinders(self.state)
+        process, = (one for one in registry.cinders(self.state)
                     if name == one.NAME)
         return process.serve_command(self.state)
 
@@ -66,7 +66,7 @@ class BusTest(cloud_cases.StateCase):
         """The default, also of a cloud that was made before the option."""
         del self.state.record['bus']
         self.assertEqual(['cinder'], self._names())
-        self.assertNotIn(rabbitmq, services.of(self.state))
+        self.assertNotIn(rabbitmq, registry.of(self.state))
         self.assertEqual('fake://', self._transport(sites.FIRST))
         self.assertEqual('cinder', cinder_processes.of_backup(self.state))
         self.assertEqual([*_EACH], self._services(
@@ -80,7 +80,7 @@ class BusTest(cloud_cases.StateCase):
             [*_EACH, 'cinder-backup-other', 'cinder',
              *(f'{name}-two' for name in _EACH), 'cinder-two'],
             self._names())
-        self.assertIs(rabbitmq, services.of(self.state)[0])
+        self.assertIs(rabbitmq, registry.of(self.state)[0])
         for name in _EACH:
             words = self._command(name)
             self.assertEqual([name], self._services(words))
@@ -145,9 +145,9 @@ class BusTest(cloud_cases.StateCase):
     def test_package_is_named(self):
         with mock.patch('shutil.which', return_value=None):
             error = self.assertRaises(
-                exceptions.MissingPackage, services.check_packages,
+                exceptions.MissingPackage, registry.check_packages,
                 bus='rabbitmq')
-            services.check_packages()
+            registry.check_packages()
         self.assertTrue(str(error).endswith(
             '(rabbitmq-server, erl not found). On Debian: apt-get install '
             '--no-install-recommends rabbitmq-server'))
@@ -175,7 +175,7 @@ class BusTest(cloud_cases.StateCase):
             self.assertIs(True, rabbitmq.ready(self.state))
 
     def test_ready_as_long_as_it_holds_the_lock(self):
-        process, *_ = services.cinders(self.state)
+        process, *_ = registry.cinders(self.state)
         self.assertIn('has not begun to work', process.ready(self.state))
         with mock.patch.object(ceph, 'is_locked', return_value=True) as ask:
             self.assertIs(True, process.ready(self.state))

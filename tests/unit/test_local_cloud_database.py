@@ -17,16 +17,16 @@ from unittest import mock
 
 import sqlalchemy
 
-from local_cloud import cinder
 from local_cloud import cloud
-from local_cloud import database
-from local_cloud import database_servers
 from local_cloud import exceptions
 from local_cloud import releases
 from local_cloud import schemas
-from local_cloud import services
 from local_cloud import settings
-from local_cloud import unprivileged
+from local_cloud.servers import database_servers
+from local_cloud.servers import unprivileged
+from local_cloud.services import cinder
+from local_cloud.services import database
+from local_cloud.services import registry
 from tests import cloud_cases
 
 
@@ -40,7 +40,7 @@ class DatabaseTest(cloud_cases.StateCase):
     def test_sqlite_without_a_server(self):
         """The default, also of a cloud that was made before the option."""
         self.assertFalse(database.wanted(self.state))
-        self.assertNotIn(database, services.of(self.state))
+        self.assertNotIn(database, registry.of(self.state))
         for name in ('keystone', 'cinder', 'cinder-two'):
             self.assertTrue(settings.database_url(
                 self.state, name).startswith('sqlite:////'))
@@ -50,7 +50,7 @@ class DatabaseTest(cloud_cases.StateCase):
         for kind, driver in (('postgresql', 'postgresql+psycopg2'),
                              ('mariadb', 'mysql+pymysql')):
             self.state.record.update(database=kind, second_region=True)
-            self.assertIs(database, services.of(self.state)[0])
+            self.assertIs(database, registry.of(self.state)[0])
             for name, base in (('cinder', 'cinder'),
                                ('cinder-two', 'cinder_two')):
                 url = sqlalchemy.make_url(
@@ -75,7 +75,7 @@ class DatabaseTest(cloud_cases.StateCase):
             server = database_servers.SERVERS[kind]
             with mock.patch.object(server, 'program', return_value=None):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, services.check_packages,
+                    exceptions.MissingPackage, registry.check_packages,
                     kind=kind)
             self.assertIn(f'{server.PROGRAMS[0]}, ', str(error))
             self.assertTrue(str(error).endswith(
@@ -84,19 +84,19 @@ class DatabaseTest(cloud_cases.StateCase):
                   mock.patch('os.geteuid', return_value=0),
                   mock.patch('pwd.getpwnam', side_effect=KeyError)):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, services.check_packages,
+                    exceptions.MissingPackage, registry.check_packages,
                     kind=kind)
             self.assertIn(f'(the account {server.ACCOUNT} not found)',
                           str(error))
             with mock.patch('importlib.util.find_spec', return_value=None):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, services.check_packages,
+                    exceptions.MissingPackage, registry.check_packages,
                     kind=kind)
             self.assertIn(server.MODULE, str(error))
             self.assertIn(f'[local-cloud,{extra}]', str(error))
         with mock.patch.object(database_servers.Server, 'program',
                                return_value=None):
-            services.check_packages()
+            registry.check_packages()
 
     def test_client_of_another_cinder(self):
         """It is told how to get it; any of its distributions will do."""
@@ -145,11 +145,11 @@ class DatabaseTest(cloud_cases.StateCase):
                                  ({}, {'database': 'secret'})):
             self.state.record.update(database='mariadb', ports=ports,
                                      passwords=passwords)
-            services.end_all_remains(self.state)
+            registry.end_all_remains(self.state)
 
     def test_another_program_in_the_directory(self):
         """A shell, say, is not the server's."""
         directory = os.getcwd()
-        with mock.patch('local_cloud.daemons.stop') as stop:
+        with mock.patch('local_cloud.machine.daemons.stop') as stop:
             database_servers.MariaDB(directory, 5, 'x').end_remains()
         self.assertEqual([], stop.call_args.args[0])

@@ -20,9 +20,9 @@ import uuid
 from cinder import objects
 from cinder.objects import backup as backup_objects
 
-from local_cloud import cinder
 from local_cloud import faults
 from local_cloud.inside import holding
+from local_cloud.services import cinder
 from tests.unit import test_local_cloud_program as program_cases
 
 objects.register_all()

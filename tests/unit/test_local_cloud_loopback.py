@@ -18,7 +18,7 @@ import socket
 
 import testtools
 
-from local_cloud import loopback
+from local_cloud.machine import loopback
 
 
 class LoopbackTest(testtools.TestCase):

@@ -22,15 +22,15 @@ import fixtures
 import testtools
 
 from local_cloud import backups
-from local_cloud import cinder
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import guest
 from local_cloud import main
-from local_cloud import nfs
-from local_cloud import nfs_server
-from local_cloud import rerun
-from local_cloud import state as cloud_state
+from local_cloud import reexec
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
+from local_cloud.machine import uml
+from local_cloud.servers import nfs_server
+from local_cloud.services import cinder
+from local_cloud.services import nfs
 from tests import cloud_cases
 
 
@@ -50,13 +50,13 @@ class KernelTest(testtools.TestCase):
         path = self.directory / 'filesystems'
         path.write_text('nodev\tproc\n\text4\n' + filesystems)
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.nfs_server._FILESYSTEMS', str(path)))
+            'local_cloud.servers.nfs_server._FILESYSTEMS', str(path)))
 
     def rights(self, effective):
         path = self.directory / 'status'
         path.write_text(f'Name:\tx\nCapPrm:\t0\nCapEff:\t{effective}\n')
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.nfs_server._STATUS', str(path)))
+            'local_cloud.servers.nfs_server._STATUS', str(path)))
 
     def test_client(self):
         self.assertEqual('', nfs_server.cannot_mount())
@@ -99,7 +99,7 @@ class KernelTest(testtools.TestCase):
     def test_directories_that_have_delegations(self):
         path = self.directory / 'delegations'
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.nfs_server._DELEGATIONS', path))
+            'local_cloud.servers.nfs_server._DELEGATIONS', path))
         for text, version in ((None, '4.2'), ('Y\n', '4.0'), ('N\n', '4.2')):
             if text:
                 path.write_text(text)
@@ -166,16 +166,16 @@ class ProfileTest(testtools.TestCase):
 
     def test_run_begins_again_in_a_guest(self):
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.rerun._make_template', lambda *args: None))
+            'local_cloud.reexec._make_template', lambda *args: None))
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.guest.missing', str))
+            'local_cloud.machine.uml.missing', str))
         here = self.useFixture(fixtures.TempDir()).path
         self.useFixture(fixtures.MonkeyPatch(
             'pathlib.Path.cwd', lambda *args: pathlib.Path(here)))
         logs = pathlib.Path(self.useFixture(fixtures.TempDir()).join('logs'))
         words = ['run', '--backup', 'nfs', '--keep-logs', str(logs), '--',
                  'sh', '-c', 'exit 7']
-        with mock.patch.object(guest, 'run', return_value=7) as run:
+        with mock.patch.object(uml, 'run', return_value=7) as run:
             code, err = self.program(*words)
         self.assertEqual(7, code)
         self.assertIn('User-Mode Linux: this kernel has no NFS client', err)
@@ -189,15 +189,16 @@ class ProfileTest(testtools.TestCase):
     def test_packages_of_a_guest(self):
         """Named where there is no other way, and nowhere else."""
         lacking = 'User-Mode Linux is not installed'
-        self.useFixture(fixtures.MonkeyPatch('local_cloud.guest.missing',
+        self.useFixture(fixtures.MonkeyPatch('local_cloud.machine.uml.missing',
                                              lambda: lacking))
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.nfs_server.missing', str))
+            'local_cloud.servers.nfs_server.missing', str))
         for why, expected in (('no client', lacking), ('', '')):
             self.useFixture(fixtures.MonkeyPatch(
-                'local_cloud.nfs_server.cannot_mount', lambda why=why: why))
+                'local_cloud.servers.nfs_server.cannot_mount',
+                lambda why=why: why))
             self.assertEqual(expected, nfs.missing())
-        self.assertRaises(exceptions.MissingPackage, rerun.run, ['true'],
+        self.assertRaises(exceptions.MissingPackage, reexec.run, ['true'],
                           None, '')
 
     def test_packages(self):
@@ -205,7 +206,7 @@ class ProfileTest(testtools.TestCase):
                                              lambda *args, **kwargs: None))
         self.assertIn('apt-get install --no-install-recommends nfs-ganesha '
                       'nfs-ganesha-vfs nfs-common', nfs_server.missing())
-        self.assertIn('user-mode-linux', guest.missing())
+        self.assertIn('user-mode-linux', uml.missing())
 
 
 class GuestTest(cloud_cases.StateCase):
@@ -217,7 +218,7 @@ class GuestTest(cloud_cases.StateCase):
             passwords={'cinder': 'x'}, debug=False, backup='default')
 
     def _configured(self, inside):
-        self.useFixture(fixtures.EnvironmentVariable(guest.ENVIRONMENT,
+        self.useFixture(fixtures.EnvironmentVariable(uml.ENVIRONMENT,
                                                      inside))
         cinder.configure(self.state)
         parser = configparser.RawConfigParser()

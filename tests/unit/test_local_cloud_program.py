@@ -30,14 +30,14 @@ import testtools
 
 from local_cloud import cloud as local_cloud
 from local_cloud import console
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import known
 from local_cloud import main
+from local_cloud import running_clouds
 from local_cloud import settings
-from local_cloud import signals
-from local_cloud import state as cloud_state
 from local_cloud import template
+from local_cloud.machine import daemons
+from local_cloud.machine import signals
+from local_cloud.machine import state as cloud_state
 from tests import cloud_cases
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
@@ -470,7 +470,7 @@ class AbandonedTest(LocalCloudTestCase):
     """What programs that are killed leave, and who finds it."""
 
     OWNER = ('import sys, time\n'
-             'from local_cloud import state\n'
+             'from local_cloud.machine import state\n'
              'temporary = state.Temporary("run")\n'
              'cloud = state.State(temporary.cloud)\n'
              'cloud.create()\n'
@@ -564,8 +564,9 @@ class AbandonedTest(LocalCloudTestCase):
         inner = cloud_state.State(state.tmp / 'template')
         inner.create(state.cloud_id)
         child = self.process(inner)
-        self.assertIn(state.root, [k.directory for k in known.clouds()])
-        self.assertNotIn(inner.root, [k.directory for k in known.clouds()])
+        found = [k.directory for k in running_clouds.clouds()]
+        self.assertIn(state.root, found)
+        self.assertNotIn(inner.root, found)
         self.assertEqual(0, self.on('down')[0])
         self.assertIsNotNone(child.wait(60))
 

@@ -27,14 +27,14 @@ import zipfile
 import fixtures
 import testtools
 
-from local_cloud import cinder
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import options
 from local_cloud import releases
-from local_cloud import second_cinder
-from local_cloud import services
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
+from local_cloud.services import registry
+from local_cloud.services import second_cinder
 
 
 def _wheel(directory, name, version):
@@ -347,7 +347,7 @@ class RunningTest(ReleasesCase):
             self.run_another(version)
             for service in cinder, second_cinder:
                 self.assertEqual(version,
-                                 services.version(self.state, service))
+                                 registry.version(self.state, service))
             self.assertEqual(name, releases.name(self.state))
         del self.state.record['cinder']
         self.assertEqual('2026.2', releases.name(self.state))

@@ -19,8 +19,8 @@ from unittest import mock
 import psutil
 import testtools
 
-from local_cloud import daemons
 from local_cloud import exceptions
+from local_cloud.machine import daemons
 
 # Threads that run side by side, outside of Python's lock.
 _BUSY = '''

@@ -25,9 +25,9 @@ import tempfile
 import psutil
 
 from local_cloud import console
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
 
 
 @dataclasses.dataclass

@@ -21,14 +21,14 @@ import pathlib
 import requests
 
 from local_cloud import backups
-from local_cloud import ceph
-from local_cloud import guest
 from local_cloud import identity
-from local_cloud import rabbitmq
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.machine import uml
+from local_cloud.services import ceph
+from local_cloud.services import rabbitmq
 
 NAME = sites.FIRST.name
 #: The ports that it listens on, by name.
@@ -108,7 +108,7 @@ def _wakes() -> dict[str, int]:
     took 22 seconds there in place of 9, and two regions have more. Each
     service's heartbeat is a request to the database.
     """
-    if not guest.inside():
+    if not uml.inside():
         return {'report_interval': 2}
     return {'executor_thread_pool_size': 8,
             # The fewest that Cinder takes.

@@ -24,7 +24,7 @@ import psutil
 import testtools
 
 from local_cloud import exceptions
-from local_cloud import guest
+from local_cloud.machine import uml
 from tests import cloud_cases
 from tests import nfs_guest
 
@@ -35,7 +35,7 @@ class GuestCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        nfs_guest.need(guest.missing())
+        nfs_guest.need(uml.missing())
         self.temporary = self.useFixture(fixtures.TempDir()).path
         self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir',
                                              self.temporary))
@@ -57,7 +57,7 @@ class GuestTest(GuestCase):
         self.out, self.err = [], []
 
     def run_in_guest(self, script, *arguments, **options):
-        return guest.run(['sh', '-c', script, 'test', *arguments],
+        return uml.run(['sh', '-c', script, 'test', *arguments],
                          stdout=self.out.append, stderr=self.err.append,
                          **options)
 
@@ -105,7 +105,7 @@ class GuestTest(GuestCase):
         def first(printed):
             try:
                 alone.append(cores())
-                guest.run(['echo', 'second'], stdout=second,
+                uml.run(['echo', 'second'], stdout=second,
                           stderr=self.err.append, timeout=120)
             finally:
                 # Whatever became of the second: the first need not wait.
@@ -115,7 +115,7 @@ class GuestTest(GuestCase):
             both.append(cores())
 
         alone, both = [], []
-        self.assertEqual(0, guest.run(
+        self.assertEqual(0, uml.run(
             ['sh', '-c', f'echo first; until test -e {seen}/both; do '
              'sleep 0.1; done'], visible=[seen], stdout=first,
             stderr=self.err.append, timeout=240), self.err)
@@ -126,7 +126,7 @@ class GuestTest(GuestCase):
 
     def test_status_of_a_command_that_is_killed_or_not_there(self):
         self.assertEqual(137, self.run_in_guest('kill -9 $$'))
-        self.assertEqual(127, guest.run(['no-such-command'],
+        self.assertEqual(127, uml.run(['no-such-command'],
                                         stderr=self.err.append))
         self.assertIn(b'no-such-command', b''.join(self.err))
 
@@ -159,7 +159,7 @@ class EndedGuestTest(GuestCase):
             rootdir='/tmp')).path, 'output')
         with open(self.output, 'wb') as output:
             process = subprocess.Popen(
-                [sys.executable, '-m', 'local_cloud.guest', '--', 'bash',
+                [sys.executable, '-m', 'local_cloud.machine.uml', '--', 'bash',
                  '-c', 'trap "echo asked; exit 5" INT TERM; echo began; '
                        'sleep 600 & wait'],
                 cwd=_ROOT, env={**os.environ, 'TMPDIR': self.temporary},

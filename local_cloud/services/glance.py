@@ -17,7 +17,7 @@ import sys
 import requests
 
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
 
 NAME = 'glance'
 #: The ports that it listens on, by name.

@@ -23,10 +23,10 @@ import shutil
 import socket
 import sys
 
-from local_cloud import daemons
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
 
 NAME = 'rabbitmq'
 #: Of the broker; of the register of Erlang's nodes; of what nodes and their

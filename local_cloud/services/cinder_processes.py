@@ -21,11 +21,11 @@ import dataclasses
 import pathlib
 
 from local_cloud import backups
-from local_cloud import ceph
-from local_cloud import cinder
-from local_cloud import rabbitmq
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import ceph
+from local_cloud.services import cinder
+from local_cloud.services import rabbitmq
 
 _BACKUP = 'cinder-backup'
 _SCHEDULER = 'cinder-scheduler'

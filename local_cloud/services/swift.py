@@ -18,7 +18,7 @@ import sys
 import requests
 
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
 
 NAME = 'swift'
 

@@ -19,16 +19,16 @@ import subprocess
 import sys
 from typing import Any
 
-from local_cloud import ceph_cluster
 from local_cloud import exceptions
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
-from local_cloud.ceph_cluster import Cluster
-from local_cloud.ceph_packages import link_bindings
-from local_cloud.ceph_packages import missing
-from local_cloud.ceph_packages import missing_for_cinder
-from local_cloud.ceph_packages import PACKAGES
+from local_cloud.machine import state as cloud_state
+from local_cloud.servers import ceph_cluster
+from local_cloud.servers.ceph_cluster import Cluster
+from local_cloud.servers.ceph_packages import link_bindings
+from local_cloud.servers.ceph_packages import missing
+from local_cloud.servers.ceph_packages import missing_for_cinder
+from local_cloud.servers.ceph_packages import PACKAGES
 
 __all__ = ('PACKAGES', 'Cluster', 'link_bindings', 'missing',
            'missing_for_cinder')

@@ -19,9 +19,9 @@ loses anything of theirs.
 import pathlib
 import sys
 
-from local_cloud import database_servers
 from local_cloud import settings
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.servers import database_servers
 
 KINDS = (settings.SQLITE, *sorted(database_servers.SERVERS))
 #: The port that it listens on, by name.

@@ -17,11 +17,11 @@ import subprocess
 import sys
 from typing import Any
 
-from local_cloud import guest
-from local_cloud import nfs_server
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.machine import uml
+from local_cloud.servers import nfs_server
 
 NAME = 'nfs'
 SOCKETS = (NAME,)
@@ -42,7 +42,7 @@ def directory(state: cloud_state.State) -> pathlib.Path:
 def missing() -> str:
     """What this machine lacks for a cloud with NFS, here or in a guest."""
     return nfs_server.missing() or (
-        guest.missing() if nfs_server.cannot_mount() else '')
+        uml.missing() if nfs_server.cannot_mount() else '')
 
 
 def options(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:

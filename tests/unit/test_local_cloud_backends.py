@@ -27,18 +27,18 @@ import psutil
 import testtools
 
 from local_cloud import backups
-from local_cloud import ceph
-from local_cloud import ceph_packages
 from local_cloud import cloud
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import keystone
-from local_cloud import services
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
 from local_cloud import tempest_conf
 from local_cloud import volumes
+from local_cloud.machine import daemons
+from local_cloud.machine import state as cloud_state
+from local_cloud.servers import ceph_packages
+from local_cloud.services import ceph
+from local_cloud.services import keystone
+from local_cloud.services import registry
 from tests import cloud_cases
 
 
@@ -61,13 +61,13 @@ class ProfilesTest(cloud_cases.StateCase):
         self.state.record['backup'] = 'swift'
         self.assertEqual(['keystone', 'glance', 'swift', 'cinder'],
                          [service.NAME for service in
-                          services.of(self.state)])
-        self.assertEqual(['swift'], services.in_catalogue(self.state))
+                          registry.of(self.state)])
+        self.assertEqual(['swift'], registry.in_catalogue(self.state))
 
     def test_record_that_does_not_say_yet(self):
         self.assertEqual(['keystone', 'glance', 'cinder'],
                          [service.NAME for service in
-                          services.of(self.state)])
+                          registry.of(self.state)])
 
     def test_options_name_the_driver(self):
         self.state.record.update(backup='in-tree-swift', ports={'swift': 5})
@@ -120,23 +120,23 @@ class ProfilesTest(cloud_cases.StateCase):
                           'ceph', 'own')
 
     def test_no_address_without_a_port(self):
-        keystone = services.of(self.state)[0]
-        self.assertEqual('', services.address(self.state, keystone))
+        keystone = registry.of(self.state)[0]
+        self.assertEqual('', registry.address(self.state, keystone))
         self.state.record['ports']['keystone'] = 5
         self.assertEqual('http://127.0.0.1:5',
-                         services.address(self.state, keystone))
+                         registry.address(self.state, keystone))
 
     def test_service_that_is_no_python_package(self):
         service = mock.Mock(NAME='store', SOCKETS=())
         service.address.return_value = 'share:/1'
         service.version.return_value = '4.3'
-        self.assertEqual('share:/1', services.address(self.state, service))
-        self.assertEqual('4.3', services.version(self.state, service))
+        self.assertEqual('share:/1', registry.address(self.state, service))
+        self.assertEqual('4.3', registry.version(self.state, service))
 
     def test_extra_is_named_with_what_is_missing(self):
         self._with(modules=('no_such_module',), extra='store')
         error = self.assertRaises(exceptions.MissingPackage,
-                                  services.check_packages, 'other')
+                                  registry.check_packages, 'other')
         self.assertEqual(
             'Not installed here: no_such_module. Install the project with '
             "its extra: pip install 'cinder-backup-recovery-tests"
@@ -145,19 +145,19 @@ class ProfilesTest(cloud_cases.StateCase):
     def test_what_else_the_machine_lacks(self):
         self._with(missing=lambda: 'Install the store.')
         error = self.assertRaises(exceptions.MissingPackage,
-                                  services.check_packages, 'other')
+                                  registry.check_packages, 'other')
         self.assertEqual('Install the store.', str(error))
-        services.check_packages('default')
+        registry.check_packages('default')
 
     def _services(self):
-        return [service.NAME for service in services.of(self.state)]
+        return [service.NAME for service in registry.of(self.state)]
 
     def test_ceph_is_started_once_for_backups_and_volumes(self):
         self.state.record['backup'] = 'ceph'
         self.assertEqual(['keystone', 'glance', 'ceph', 'cinder'],
                          self._services())
         self.assertEqual('rbd', backups.volume_backend(self.state).name)
-        self.assertEqual([], services.in_catalogue(self.state))
+        self.assertEqual([], registry.in_catalogue(self.state))
 
     def test_volumes_beside_the_profile(self):
         self.state.record.update(backup='ceph', volumes='files')
@@ -244,10 +244,10 @@ class ProfilesTest(cloud_cases.StateCase):
             for arguments in (('ceph',), ('ceph', 'files'),
                               ('default', 'rbd')):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, services.check_packages,
+                    exceptions.MissingPackage, registry.check_packages,
                     *arguments)
                 self.assertIn('apt-get install', str(error))
-            services.check_packages('default')
+            registry.check_packages('default')
 
     def test_bindings_for_another_python(self):
         with (mock.patch.object(ceph_packages, 'missing', return_value=''),

@@ -12,9 +12,9 @@
 
 """The second Cinder of a cloud, in a region of its own."""
 
-from local_cloud import cinder
 from local_cloud import sites
-from local_cloud import state as cloud_state
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
 
 NAME = sites.SECOND.name
 SOCKETS = (NAME,)

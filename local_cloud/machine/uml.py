@@ -17,7 +17,7 @@ root is that of this machine, read through ``hostfs``; what is written goes
 into memory and is forgotten, but for directories that are named. The command
 is root there, so that it can mount, and has one network interface, ``lo``.
 
-Also a program: ``python -m local_cloud.guest -- COMMAND``.
+Also a program: ``python -m local_cloud.machine.uml -- COMMAND``.
 """
 
 import argparse
@@ -41,8 +41,8 @@ from typing import IO
 import psutil
 
 from local_cloud import exceptions
-from local_cloud import signals
-from local_cloud import state as cloud_state
+from local_cloud.machine import signals
+from local_cloud.machine import state as cloud_state
 
 PACKAGES = ('user-mode-linux', 'kmod', 'iproute2')
 """Debian's packages with all that is needed here."""
@@ -444,7 +444,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status of the command, 3 for an error of the guest
     """
     parser = argparse.ArgumentParser(
-        prog='python -m local_cloud.guest',
+        prog='python -m local_cloud.machine.uml',
         description='Run a command on a kernel of its own (User-Mode '
                     'Linux), as root, with the files of this machine. What '
                     'it writes is forgotten.')

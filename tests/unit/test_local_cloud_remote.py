@@ -20,10 +20,10 @@ import sys
 import fixtures
 import testtools
 
-from local_cloud import elsewhere
 from local_cloud import exceptions
 from local_cloud import fixture
-from local_cloud import state
+from local_cloud import remote
+from local_cloud.machine import state
 
 # Writes down how it was called, and makes what "up" leaves.
 _PROGRAM = f"""\
@@ -55,7 +55,7 @@ class ElsewhereTest(testtools.TestCase):
         self.path.write_text(_PROGRAM)
         self.path.chmod(0o700)
         self.calls = directory / 'calls'
-        for name, value in ((elsewhere.ENVIRONMENT, str(self.path)),
+        for name, value in ((remote.ENVIRONMENT, str(self.path)),
                             ('CALLS', str(self.calls)),
                             ('PYTHONPATH', os.getcwd())):
             self.useFixture(fixtures.EnvironmentVariable(name, value))
@@ -74,7 +74,7 @@ class ElsewhereTest(testtools.TestCase):
                                 database='mariadb') as local:
             root = str(local.state.root)
             self.assertEqual('an id', local.state.cloud_id)
-            self.assertIsInstance(local.cloud, elsewhere.Cloud)
+            self.assertIsInstance(local.cloud, remote.Cloud)
         self.assertEqual([
             [['--quiet', '--state-dir', root, 'up', '--backup', 'swift',
               '--debug', '--without', 'cinder-volume',
@@ -88,13 +88,13 @@ class ElsewhereTest(testtools.TestCase):
 
     def test_its_error_is_told(self):
         self.useFixture(fixtures.EnvironmentVariable('FAILS', '1'))
-        cloud = elsewhere.Cloud(str(self.path), state.State('cloud'))
+        cloud = remote.Cloud(str(self.path), state.State('cloud'))
         error = self.assertRaises(exceptions.ServiceFailed, cloud.up)
         self.assertIn('no keystone here', str(error))
 
     def test_no_such_program(self):
         """The error names the variable."""
-        cloud = elsewhere.Cloud('/nowhere/program', state.State('cloud'))
+        cloud = remote.Cloud('/nowhere/program', state.State('cloud'))
         error = self.assertRaises(exceptions.MissingPackage, cloud.up)
         self.assertIn('/nowhere/program', str(error))
-        self.assertIn(elsewhere.ENVIRONMENT, str(error))
+        self.assertIn(remote.ENVIRONMENT, str(error))

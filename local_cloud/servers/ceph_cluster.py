@@ -31,16 +31,16 @@ import uuid
 
 import psutil
 
-from local_cloud import ceph_packages
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import loopback
+from local_cloud.machine import daemons
+from local_cloud.machine import loopback
+from local_cloud.servers import ceph_packages
 
 USER = 'cinder'
 """The user of volume and backup drivers."""
 
 _DAEMONS = ('osd', 'mon')  # in the order in which they are stopped
-_CLIENT = pathlib.Path(__file__).parent / 'inside' / 'ceph_client.py'
+_CLIENT = pathlib.Path(__file__).parents[1] / 'inside' / 'ceph_client.py'
 _READY_TIMEOUT = 60
 _GRACE = 10
 

@@ -29,9 +29,9 @@ from typing import Any
 
 import psutil
 
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import loopback
+from local_cloud.machine import daemons
+from local_cloud.machine import loopback
 
 PACKAGES = ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common')
 """Debian's packages with all that is needed here."""

@@ -18,10 +18,10 @@ from typing import Any
 
 from local_cloud import console
 from local_cloud import exceptions
-from local_cloud import guest
-from local_cloud import nfs_server
-from local_cloud import state as cloud_state
 from local_cloud import template
+from local_cloud.machine import state as cloud_state
+from local_cloud.machine import uml
+from local_cloud.servers import nfs_server
 
 # For all services, and for the volumes and backups of the command.
 _MEMORY = 4096
@@ -41,8 +41,8 @@ def run(command: Sequence[str], say: console.Console, why: str,
     :returns: its exit status
     :raises LocalCloudError: there is no guest, or it broke down
     """
-    if guest.missing():
-        raise exceptions.MissingPackage(guest.missing())
+    if uml.missing():
+        raise exceptions.MissingPackage(uml.missing())
     here = pathlib.Path.cwd()
     places = [] if here == here.parent else [here]
     for place in visible:
@@ -51,7 +51,7 @@ def run(command: Sequence[str], say: console.Console, why: str,
             places.append(place.resolve())
     _make_template(say, release)
     say.say(f'running in User-Mode Linux: {why}')
-    return guest.run(command, visible=places, memory=_MEMORY,
+    return uml.run(command, visible=places, memory=_MEMORY,
                      modules=[nfs_server.CLIENT_MODULE])
 
 

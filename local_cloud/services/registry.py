@@ -27,18 +27,18 @@ from typing import Any
 from typing import TypeAlias
 
 from local_cloud import backups
-from local_cloud import cinder
-from local_cloud import cinder_processes
-from local_cloud import database
 from local_cloud import exceptions
-from local_cloud import glance
-from local_cloud import keystone
-from local_cloud import rabbitmq
-from local_cloud import second_cinder
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud import state as cloud_state
 from local_cloud import volumes as all_volumes
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import cinder
+from local_cloud.services import cinder_processes
+from local_cloud.services import database
+from local_cloud.services import glance
+from local_cloud.services import keystone
+from local_cloud.services import rabbitmq
+from local_cloud.services import second_cinder
 
 _MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
 _EXTRA = 'local-cloud'

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from local_cloud import daemons
 from local_cloud import exceptions
-from local_cloud import unprivileged
+from local_cloud.machine import daemons
+from local_cloud.servers import unprivileged
 
 if TYPE_CHECKING:
     import sqlalchemy
