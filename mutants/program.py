@@ -14,7 +14,6 @@
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
-import json
 import pathlib
 import re
 import signal
@@ -22,6 +21,7 @@ import sys
 from typing import Any
 from typing import NoReturn
 
+from cinder_backup_recovery_tests.certification import compact
 from mutants import matrix
 from mutants import model
 
@@ -48,13 +48,8 @@ class Parser(argparse.ArgumentParser):
                           metavar='SECONDS',
                           help='a check that takes longer has found a '
                                'defect (%(default)g)')
-        self.add_argument('--from', type=pathlib.Path, dest='source',
-                          metavar='FILE',
-                          help='run none, and take what --json has written')
         self.add_argument('--json', type=pathlib.Path, metavar='FILE',
                           help='write what killed which of them')
-        self.add_argument('--rst', type=pathlib.Path, metavar='FILE',
-                          help='write it as tables of reStructuredText')
 
     def error(self, message: str) -> NoReturn:
         self.exit(WRONG, f'error: {message}; see {self.prog} --help\n')
@@ -137,20 +132,13 @@ def run(parser: Parser, argv: list[str] | None,
     """
     arguments = parser.parse_args(argv)
     try:
-        if arguments.source:
-            made = matrix.Matrix.from_dict(
-                json.loads(arguments.source.read_text()))
-        else:
-            some = chosen(mutants(arguments), arguments.regex)
-            if arguments.list:
-                listing(some)
-                return GOOD
-            made = make(arguments, some)
+        some = chosen(mutants(arguments), arguments.regex)
+        if arguments.list:
+            listing(some)
+            return GOOD
+        made = make(arguments, some)
         if arguments.json:
-            arguments.json.write_text(
-                json.dumps(made.to_dict(), indent=1) + '\n')
-        if arguments.rst:
-            arguments.rst.write_text(matrix.rst(made))
+            arguments.json.write_text(compact.dumps(made.to_dict()))
     except (OSError, ValueError, matrix.MatrixError) as error:
         sys.stderr.write(f'error: {error}\n')
         return WRONG

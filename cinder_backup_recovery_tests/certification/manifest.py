@@ -19,11 +19,11 @@
 
 import argparse
 from collections.abc import Sequence
-import json
 import pathlib
 import sys
 import tempfile
 
+from cinder_backup_recovery_tests.certification import compact
 from cinder_backup_recovery_tests.certification import runner
 from cinder_backup_recovery_tests.certification import tiers
 
@@ -73,8 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         manifest = tiers.load()
         if arguments.write:
             manifest, _ = tiers.refresh(manifest, tests)
+            # Down to a test's id.
             tiers.PATH.write_text(
-                json.dumps(manifest.as_document(), indent=1) + '\n')
+                compact.dumps(manifest.as_document(), depth=4))
     except (runner.RunError, tiers.ManifestError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 3

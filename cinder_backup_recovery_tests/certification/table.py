@@ -26,6 +26,7 @@ from typing import Any
 from typing import NoReturn
 
 from cinder_backup_recovery_tests import facts
+from cinder_backup_recovery_tests.certification import compact
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
 
@@ -74,8 +75,8 @@ class Report:
             raise TableError(f'{path}: {error.strerror}') from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TableError(
-                f'{path} is no results.json of cinder-backup-certify, or one '
-                f'of an older version ({type(error).__name__}: {error})'
+                f'{path} is not a results.json written by this version of '
+                f'cinder-backup-certify ({type(error).__name__}: {error})'
             ) from error
 
     @property
@@ -247,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.condense.mkdir(parents=True, exist_ok=True)
             for report in reports:
                 (arguments.condense / f'{report.name}.json').write_text(
-                    json.dumps(report.condensed(), indent=1) + '\n')
+                    compact.dumps(report.condensed()))
     except (TableError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return results.ExitCode.ERROR

@@ -26,7 +26,9 @@ from sphinx.util import docutils
 
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import known_defects
+from cinder_backup_recovery_tests.certification import table
 from cinder_backup_recovery_tests.certification import tiers
+from mutants import matrix
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
@@ -147,9 +149,39 @@ class KnownDefects(docutils.SphinxDirective):
         return self.parse_text_to_nodes('\n'.join(_known_defects()))
 
 
+class Mutants(docutils.SphinxDirective):
+    """What kills which mutant, of a file that their program has written."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the tables."""
+        place = pathlib.Path(self.env.relfn2path(self.arguments[0])[1])
+        self.env.note_dependency(place)
+        return self.parse_text_to_nodes(matrix.rst(
+            matrix.Matrix.from_dict(json.loads(place.read_text()))))
+
+
+class Results(docutils.SphinxDirective):
+    """The results of several certifications, side by side."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table, and the list of reasons below it."""
+        pattern = pathlib.Path(self.env.relfn2path(self.arguments[0])[1])
+        places = sorted(pattern.parent.glob(pattern.name))
+        for place in places:
+            self.env.note_dependency(place)
+        return self.parse_text_to_nodes(table.table(
+            [table.Report(place) for place in places]))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive('recovery-tests', Tests)
     app.add_directive('recovery-schema', Schema)
     app.add_directive('recovery-known-defects', KnownDefects)
+    app.add_directive('recovery-mutants', Mutants)
+    app.add_directive('recovery-results', Results)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

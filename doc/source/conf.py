@@ -16,8 +16,9 @@ from importlib import metadata
 import pathlib
 import sys
 
-# What the reference is written with.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'ext'))
+# What the reference is written with, and what it is a reference of.
+_ROOT = pathlib.Path(__file__).parents[2]
+sys.path[:0] = [str(_ROOT / 'doc' / 'ext'), str(_ROOT)]
 
 project = 'cinder-backup-recovery-tests'
 copyright = '2026, OpenStack contributors'

@@ -13,6 +13,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import signal
@@ -157,25 +158,19 @@ class MutantsTest(testtools.TestCase):
         # Its session has nobody any more.
         self.assertRaises(ProcessLookupError, os.killpg, process.pid, 0)
 
-    def test_files_are_made_again(self):
-        directory = fixtures.TempDir()
-        self.useFixture(directory)
-        file = os.path.join(directory.path, 'one.json')
-        tables = [os.path.join(directory.path, name)
-                  for name in ('one.inc', 'two.inc')]
+    def test_results_are_read_again(self):
+        """The documentation makes its tables of them."""
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'json')
         one = mutant(NoisyDriver, SNAPSHOT, DELETE)
-        self.run_program([one], '--json', file, '--rst', tables[0])
-        code, _, _ = self.run_program([], '--from', file, '--rst', tables[1])
+        code, _, _ = self.run_program([one], '--json', str(path))
         self.assertEqual(0, code)
-        with open(tables[0]) as first, open(tables[1]) as second:
-            text = first.read()
-            self.assertEqual(text, second.read())
-        self.assertIn(f'**{SNAPSHOT}**, **{DELETE}**', text)
+        made = matrix.Matrix.from_dict(json.loads(path.read_text()))
+        self.assertEqual([], matrix.findings(made))
+        self.assertIn(f'**{SNAPSHOT}**, **{DELETE}**', matrix.rst(made))
 
     def test_wrong_words(self):
         for words, said in ((('--regex', 'nothing-like-it'), 'has such a'),
-                            (('--from', '/nonexistent'), 'No such file'),
-                            (('--from', __file__), 'error: ')):
+                            (('--json', '/nowhere/json'), 'No such file')):
             code, out, err = self.run_program(
                 [mutant(HarmlessDriver, SNAPSHOT)], *words)
             self.assertEqual((3, ''), (code, out))

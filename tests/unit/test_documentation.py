@@ -59,8 +59,6 @@ RUN = {
         ('tests/functional/release_cases.py', "'--cinder'"),
     'cinder-backup-results-table --condense':
         ('tests/unit/test_results_table.py', "'--condense'"),
-    'cinder-backup-results-table in-tree-*.json':
-        ('tests/unit/test_results_table.py', 'in-tree-*.json'),
     'cinder-backup-certify verify-report certify-report':
         (_WHEEL, "'verify-report'"),
     'cinder-backup-recovery-cleanup': ('tests/unit/test_cleanup.py',
@@ -124,7 +122,6 @@ EXEMPT = {
     'OS_REGION_NAME=RegionTwo openstack volume service list':
         'as in the chapter for operators, which works in both regions',
     'export S3_ENDPOINT_URL=': 'sets what the next command reads',
-    'cd doc/source/results': 'goes to where the next commands are run',
 }
 
 
