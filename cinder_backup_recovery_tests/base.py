@@ -38,6 +38,7 @@ from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests import rows
 from cinder_backup_recovery_tests import story as recovery_story
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
@@ -64,9 +65,6 @@ RECORDED = ('parent_id', 'service', 'service_metadata', 'temp_volume_id',
 # checksums, objects of RBD, of Swift's driver, and of the local cloud's.
 _BOUNDARIES = (32 << 10, 1 << 20, 4 << 20, 50 << 20, 64 << 20)
 
-GONE = {rows_base.HARD: rows_base.ABSENT,
-        rows_base.SOFT: rows_base.SOFT_DELETED}
-
 
 def comparable(name: str, view: Mapping[str, Any]) -> Any:
     """Take a field of a backup as precisely as a record keeps it.
@@ -78,24 +76,6 @@ def comparable(name: str, view: Mapping[str, Any]) -> Any:
     if name in TIMES and value:
         return timeutils.parse_isotime(value).replace(microsecond=0)
     return value
-
-
-def make_rows(conf: Any, ledger: resource_ledger.Ledger
-              ) -> rows_base.BackupRows:
-    """Make what reaches the rows of Cinder's database.
-
-    :param conf: Tempest's configuration
-    :param ledger: what may be touched
-    """
-    group = conf.cinder_backup_recovery
-    if group.row_removal_command:
-        from cinder_backup_recovery_tests.rows import command
-        return command.CommandRows(
-            group.row_removal_command, ledger,
-            timeout=group.row_removal_timeout,
-            exists_command=group.row_exists_command)
-    from cinder_backup_recovery_tests.rows import database
-    return database.DatabaseRows(group.database_connection, ledger)
 
 
 class BackupRecoveryTest(tempest.test.BaseTestCase):
@@ -163,14 +143,14 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls.ledger = resource_ledger.Ledger(
             CONF.cinder_backup_recovery.ledger_dir)
         cls._writer = locks.Writer(cls.ledger.directory)
-        cls.rows = make_rows(CONF, cls.ledger)
-        cls.rows.check()
+        cls.rows = rows.make(CONF.cinder_backup_recovery, cls.ledger)
+        cls.rows.check(clients.BACKUP)
         cls.set_network_resources()
         try:
             super().setup_credentials()
         except lib_exc.Unauthorized as exc:
             raise exceptions.InvalidConfiguration(
-                f'the cloud does not let the accounts of [auth] in: '
+                f'authentication failed for the accounts in [auth]: '
                 f'{" ".join(str(exc).split())}') from None
         except urllib3.exceptions.HTTPError as exc:
             raise exceptions.InvalidConfiguration(
@@ -344,8 +324,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             self.addCleanup(self._undo_loss, record)
         with self.story.step(f'{kind} loss of the row of '
                              f'{" and ".join(backup_ids)}'):
-            loss = self.rows.lose(backup_ids, kind,
-                                  project_id=self.project_id)
+            loss = self.rows.lose(clients.BACKUP, backup_ids, kind,
+                                  self.project_id)
             LOG.info('Lost: %s', loss)
         with self.story.step('no row of it is left, and the API answers 404'):
             self.assert_lost(backup_ids, kind)
@@ -356,9 +336,10 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         :param backup_ids: the backups
         :param kind: HARD or SOFT
         """
-        for backup_id, state in self.rows.exists(backup_ids).items():
+        for backup_id, state in self.rows.states(
+                clients.BACKUP, backup_ids).items():
             self.assertEqual(
-                GONE[kind], state,
+                rows_base.GONE[kind], state,
                 f'the row of backup {backup_id} is {state} after its {kind} '
                 f'loss: nothing would be recovered')
             try:

@@ -23,6 +23,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from cinder_backup_recovery_tests import deprecated
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import known_defects
 
@@ -101,45 +102,28 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         secret=True,
         help="SQLAlchemy URL of Cinder's database, for instance "
              "mysql+pymysql://cinder:PASSWORD@HOST/cinder?charset=utf8. The "
-             "tests of row loss remove and mark rows of backups through it, "
-             "and only of backups that they created. Either this or "
-             "row_removal_command must be set, otherwise the run ends with "
-             "an error before anything is created."),
+             "tests of row loss delete and mark rows through it, and only "
+             "rows of what they have created. Either this or row_command must "
+             "be set, otherwise the run ends with an error before anything "
+             "is created."),
     cfg.StrOpt(
-        'row_removal_command',
-        help="Program that loses rows where the database cannot be reached "
-             "from here, for instance 'ssh controller "
-             "cinder-backup-lose-rows --config-file /etc/cinder/cinder.conf "
-             "--trust-caller --kind {kind} --project {project} {ids}'. No "
-             "shell is used here; {kind} becomes hard or soft, {ids} the "
-             "ids of the backups and {project} the project that they must "
-             "belong to. It exits 0 only when all rows are lost. It is used "
-             "instead of database_connection; with both set the run ends "
-             "with an error."),
-    cfg.StrOpt(
-        'row_exists_command',
-        help="Program that proves that rows are gone: for each of {ids} it "
-             "prints a line with the id and live, soft-deleted or absent, "
-             "for instance row_removal_command with --exists instead of the "
-             "kind and the project. It must be set when row_removal_command "
-             "is, otherwise the run ends with an error."),
+        'row_command',
+        help="Program that reads, deletes and restores rows where the "
+             "database cannot be reached from here, for instance 'ssh "
+             "controller cinder-backup-rows --config-file "
+             "/etc/cinder/cinder.conf --trust-caller --project={project} "
+             "{action} {what} {ids}'. {action} becomes state, save, hard, "
+             "soft, restore or purge, {what} backup, volume or snapshot, "
+             "{ids} their ids and {project} the project that they must "
+             "belong to. It exits 0 only when all was done. No shell is used "
+             "here. It is used instead of database_connection; with both set "
+             "the run ends with an error."),
     cfg.IntOpt(
-        'row_removal_timeout',
+        'row_command_timeout',
         default=120,
         min=1,
-        help="Seconds after which row_removal_command, row_exists_command "
-             "or source_row_command is ended and the test fails."),
-    cfg.StrOpt(
-        'source_row_command',
-        help="Program that loses the rows of volumes and snapshots that the "
-             "tests have made, and gives them back, where the database "
-             "cannot be reached from here, for instance 'ssh controller "
-             "cinder-backup-source-rows --config-file "
-             "/etc/cinder/cinder.conf --trust-caller --project={project} "
-             "{action} {what} {id}'. It gets rows by stdin. No shell is used "
-             "here. It must be set with row_removal_command where "
-             "source_row_loss is true, otherwise the run ends with an "
-             "error."),
+        help="Seconds after which row_command is ended and the test fails."),
+    *deprecated.OPTIONS,
     cfg.StrOpt(
         'database_loss_command',
         help="Program that replaces Cinder's database by a new, empty one "
@@ -511,20 +495,16 @@ def problems(conf: Any) -> Iterable[str]:
     if not group.ledger_dir:
         yield ("[cinder_backup_recovery] ledger_dir is not set: no record "
                "could be kept of what the tests create")
-    if group.database_connection and group.row_removal_command:
-        yield ("[cinder_backup_recovery] database_connection and "
-               "row_removal_command are both set: keep one")
-    if not group.database_connection and not group.row_removal_command:
+    ways = [name for name in ('database_connection', 'row_command',
+                              'row_removal_command') if group[name]]
+    if len(ways) > 1:
+        yield (f"[cinder_backup_recovery] {' and '.join(ways)} are set: keep "
+               f"one")
+    if not ways:
         yield ("[cinder_backup_recovery] neither database_connection nor "
-               "row_removal_command is set: no row could be lost")
-    if group.row_removal_command and not group.row_exists_command:
-        yield ("[cinder_backup_recovery] row_exists_command is not set: "
-               "nothing would prove that row_removal_command removes rows")
-    if (conf.cinder_backup_recovery_feature_enabled.source_row_loss and
-            group.row_removal_command and not group.source_row_command):
-        yield ("[cinder_backup_recovery_feature_enabled] source_row_loss is "
-               "true, but [cinder_backup_recovery] source_row_command is not "
-               "set: row_removal_command loses rows of backups only")
+               "row_command is set: no row could be deleted")
+    yield from deprecated.problems(
+        group, conf.cinder_backup_recovery_feature_enabled.source_row_loss)
     if (conf.cinder_backup_recovery_feature_enabled.whole_database_loss and
             not group.database_loss_command):
         yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "

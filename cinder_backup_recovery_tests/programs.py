@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 
@@ -39,6 +40,16 @@ def split(command: str) -> list[str]:
     if not words:
         raise exceptions.InvalidConfiguration('the command is empty')
     return words
+
+
+def require(words: Sequence[str]) -> None:
+    """Refuse a program that is not installed.
+
+    :raises InvalidConfiguration: naming it
+    """
+    if shutil.which(words[0]) is None:
+        raise exceptions.InvalidConfiguration(
+            f'{words[0]}: not found or not executable')
 
 
 def run(words: Sequence[str], timeout: float, name: str,

@@ -15,7 +15,6 @@
 from collections.abc import Iterator
 import contextlib
 import shlex
-import shutil
 import time
 from typing import Any
 
@@ -38,12 +37,6 @@ HANGS = 'hangs'
 EXPORT = 'export'
 IMPORT = 'import'
 IMPORT_REQUEST = 'import-request'
-
-
-def _check_program(words: list[str]) -> None:
-    if shutil.which(words[0]) is None:
-        raise exceptions.InvalidConfiguration(
-            f'the program {words[0]} is not installed or may not be run')
 
 
 class _Switch:
@@ -70,7 +63,7 @@ class _Switch:
         :raises InvalidConfiguration: one is not
         """
         for words in (self._off, self._on):
-            _check_program(words)
+            programs.require(words)
 
     def _run(self, words: list[str]) -> None:
         programs.run(words, self._timeout, shlex.join(words),
@@ -230,7 +223,7 @@ class RequestHold:
         if not group.request_hold_command:
             return None
         hold = cls(group.request_hold_command, ledger, group.service_timeout)
-        _check_program(hold._words)
+        programs.require(hold._words)
         return hold
 
     @contextlib.contextmanager

@@ -116,23 +116,23 @@ class RowsCases(RowsFixture):
     def _refused(self, error, *args, **kwargs):
         before = self._dump()
         method = kwargs.pop('method', self.rows.lose)
-        err = self.assertRaises(error, method, *args, **kwargs)
+        err = self.assertRaises(error, method, base.BACKUP, *args, **kwargs)
         self.assertEqual(before, self._dump())
         self.assertNotIn('\n', str(err))
         return str(err)
 
     def test_check_changes_nothing(self):
         before = self._dump()
-        self.rows.check()
+        self.rows.check(base.BACKUP)
         self.assertEqual(before, self._dump())
 
     def test_exists(self):
         self.assertEqual({A: 'live', D: 'soft-deleted', ABSENT: 'absent'},
-                         self.rows.exists([A, D, ABSENT, A]))
+                         self.rows.states(base.BACKUP, [A, D, ABSENT, A]))
 
     def test_hard_loss_removes_the_rows_and_nothing_else(self):
         expected = self._dump()
-        outcome = self.rows.lose([A, B], project_id='p1')
+        outcome = self.rows.lose(base.BACKUP, [A, B], project_id='p1')
         for one in (A, B):
             del expected['backups'][one]
         expected['backup_metadata'] = {
@@ -144,16 +144,18 @@ class RowsCases(RowsFixture):
                 row['in_use'] = 0
         self.assertEqual(expected, self._dump())
         self.assertEqual({A: 'absent', B: 'absent'},
-                         self.rows.exists([A, B]))
-        self.assertEqual(base.Loss('hard', (A, B), 4, (
-            base.QuotaChange('p1', 'backups', 2, 0),
-            base.QuotaChange('p1', 'backup_gigabytes', 5, 0))), outcome)
+                         self.rows.states(base.BACKUP, [A, B]))
+        self.assertEqual(base.Loss(
+            base.BACKUP, (A, B), 'hard',
+            {'backups': 2, 'backup_metadata': 4}, (
+                base.QuotaChange('p1', 'backups', 2, 0),
+                base.QuotaChange('p1', 'backup_gigabytes', 5, 0))), outcome)
 
     def test_soft_loss_marks_the_rows_and_nothing_else(self):
         expected = self._dump()
         begin = datetime.datetime.now(datetime.UTC).replace(
             tzinfo=None, microsecond=0)
-        outcome = self.rows.lose([A], kind='soft')
+        outcome = self.rows.lose(base.BACKUP, [A], kind='soft')
         found = self._dump()
         moment = found['backups'][A]['deleted_at']
         self.assertTrue(
@@ -168,12 +170,13 @@ class RowsCases(RowsFixture):
                 row['in_use'] = {'backups': 1, 'backup_gigabytes': 3,
                                  'volumes': 7}[row['resource']]
         self.assertEqual(expected, found)
-        self.assertEqual({A: 'soft-deleted'}, self.rows.exists([A]))
-        self.assertEqual(('soft', (A,), 2), (
-            outcome.kind, outcome.backup_ids, outcome.metadata_rows))
+        self.assertEqual('soft-deleted', self.rows.state(base.BACKUP, A))
+        self.assertEqual(
+            ('soft', (A,), {'backups': 1, 'backup_metadata': 2}),
+            (outcome.kind, outcome.ids, outcome.rows))
 
     def test_several_projects(self):
-        self.rows.lose([A, C])
+        self.rows.lose(base.BACKUP, [A, C])
         self.assertEqual({'backups': 1, 'backup_gigabytes': 3, 'volumes': 7},
                          self._usage('p1'))
         # Never below zero: the usage was wrong before.
@@ -181,32 +184,54 @@ class RowsCases(RowsFixture):
                          self._usage('p2'))
 
     def test_backup_without_size_and_project_without_usage(self):
-        outcome = self.rows.lose([E])
-        self.assertEqual((0, ()), (outcome.metadata_rows,
-                                   outcome.quota_changes))
-        self.assertEqual({E: 'absent'}, self.rows.exists([E]))
+        outcome = self.rows.lose(base.BACKUP, [E])
+        self.assertEqual(({'backups': 1, 'backup_metadata': 0}, ()),
+                         (outcome.rows, outcome.quota_changes))
+        self.assertEqual({E: 'absent'}, self.rows.states(base.BACKUP, [E]))
 
     def test_lost_only_if_live(self):
-        self.rows.lose([B], base.SOFT, project_id='p1')
+        self.rows.lose(base.BACKUP, [B], base.SOFT, project_id='p1')
         for backup_id in (A, B, ABSENT):
             self.rows.lose_if_live(backup_id, 'p1')
         self.assertEqual(
             {A: base.ABSENT, B: base.SOFT_DELETED, ABSENT: base.ABSENT},
-            self.rows.exists([A, B, ABSENT]))
+            self.rows.states(base.BACKUP, [A, B, ABSENT]))
+
+    def test_lost_and_restored(self):
+        before = self._dump()
+        for kind in base.KINDS:
+            saved = self.rows.save(base.BACKUP, [A, B])
+            self.rows.lose(base.BACKUP, [A, B], kind, 'p1', saved)
+            self.assertNotEqual(before, self._dump())
+            for _ in range(2):
+                self.rows.restore(base.BACKUP, [A, B], saved)
+                self.assertEqual(before, self._dump())
+
+    def test_restored_otherwise_than_saved(self):
+        saved = self.rows.save(base.BACKUP, [A])
+        self.rows.lose(base.BACKUP, [A])
+        with mock.patch.object(database, '_write'):
+            self.assertIn('would not reproduce', self._refused(
+                exceptions.RowsMismatch, [A], saved,
+                method=self.rows.restore))
 
     def test_ids_given_twice_count_once(self):
-        outcome = self.rows.lose([A, A])
-        self.assertEqual((A,), outcome.backup_ids)
+        outcome = self.rows.lose(base.BACKUP, [A, A])
+        self.assertEqual((A,), outcome.ids)
         self.assertEqual(1, self._usage('p1')['backups'])
 
     def test_foreign_to_the_ledger(self):
         self.rows = database.DatabaseRows(self.url, Owner(A))
         self.assertIn(B, self._refused(exceptions.NotInLedger, [A, B]))
         self._refused(exceptions.NotInLedger, [D], method=self.rows.purge)
+        self._refused(exceptions.NotInLedger, [B],
+                      self.rows.save(base.BACKUP, [B]),
+                      method=self.rows.restore)
 
     def test_ledger_is_asked_before_the_database(self):
         rows = database.DatabaseRows('sqlite:////missing/file', Owner())
-        self.assertRaises(exceptions.NotInLedger, rows.lose, [A])
+        self.assertRaises(exceptions.NotInLedger, rows.lose, base.BACKUP,
+                          [A])
 
     def test_foreign_to_the_project(self):
         self.assertIn(f'backup {C} does not belong to project p1',
@@ -215,8 +240,8 @@ class RowsCases(RowsFixture):
 
     def test_missing_or_deleted_row(self):
         self.assertEqual(
-            f'row of backup {D} is already deleted, row of backup {ABSENT} '
-            f'is not there; no row was changed',
+            f'row of backup {D} is soft-deleted, row of backup {ABSENT} is '
+            f'absent; no row was changed',
             self._refused(exceptions.RowsMismatch, [A, D, ABSENT]))
         for kind in base.KINDS:
             self._refused(exceptions.RowsMismatch, [D], kind=kind)
@@ -227,7 +252,7 @@ class RowsCases(RowsFixture):
             self._refused(exceptions.InvalidConfiguration, *args)
 
     def test_other_rows_touched_by_mistake_are_rolled_back(self):
-        real = database._put_quota_right
+        real = database._change_usage
         backups, usages = self.tables['backups'], self.tables['quota_usages']
         for statement in (
                 sa.delete(backups).where(backups.c.id == E),
@@ -240,30 +265,31 @@ class RowsCases(RowsFixture):
                 connection.execute(statement)
                 return real(connection, *args)
 
-            with mock.patch.object(database, '_put_quota_right', broken):
+            with mock.patch.object(database, '_change_usage', broken):
                 for kind in base.KINDS:
                     self.assertIn('rolled back', self._refused(
                         exceptions.RowsMismatch, [A], kind=kind))
 
     def test_failure_in_the_middle_is_rolled_back(self):
-        with mock.patch.object(database, '_put_quota_right',
+        with mock.patch.object(database, '_change_usage',
                                side_effect=KeyError):
             self._refused_by(KeyError)
 
     def _refused_by(self, error):
         before = self._dump()
-        self.assertRaises(error, self.rows.lose, [A])
+        self.assertRaises(error, self.rows.lose, base.BACKUP,
+                          [A])
         self.assertEqual(before, self._dump())
 
     def test_purge(self):
-        self.rows.lose([A], kind='soft')
-        self.assertEqual(2, self.rows.purge([A, D, ABSENT]))
+        self.rows.lose(base.BACKUP, [A], kind='soft')
+        self.assertEqual(2, self.rows.purge(base.BACKUP, [A, D, ABSENT]))
         self.assertEqual({A: 'absent', D: 'absent', B: 'live'},
-                         self.rows.exists([A, D, B]))
+                         self.rows.states(base.BACKUP, [A, D, B]))
         self.assertEqual([B, C], [
             row['backup_id'] for _, row in sorted(
                 self._dump()['backup_metadata'].items())])
-        self.assertEqual(0, self.rows.purge([A, D]))
+        self.assertEqual(0, self.rows.purge(base.BACKUP, [A, D]))
 
     def test_purge_refuses_live_rows(self):
         self.assertIn(f'row of backup {B} is live', self._refused(
@@ -282,13 +308,13 @@ class RowsCases(RowsFixture):
             with self._writing() as connection:
                 connection.exec_driver_sql(f'ALTER TABLE {rename}')
             try:
-                for call in (self.rows.check, lambda: self.rows.lose([A]),
-                             lambda: self.rows.exists([A]),
-                             lambda: self.rows.purge([A])):
+                for call, *args in (
+                        (self.rows.check,), (self.rows.lose, [A]),
+                        (self.rows.states, [A]), (self.rows.purge, [A])):
                     err = self.assertRaises(exceptions.NotCinderDatabase,
-                                            call)
+                                            call, base.BACKUP, *args)
                     self.assertIn(missing, str(err))
             finally:
                 with self._writing() as connection:
                     connection.exec_driver_sql(f'ALTER TABLE {back}')
-        self.rows.check()
+        self.rows.check(base.BACKUP)

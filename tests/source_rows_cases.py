@@ -18,8 +18,7 @@ import sqlalchemy as sa
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.rows import base
-from cinder_backup_recovery_tests.rows import source_database
-from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.rows import database
 from tests import databases
 
 # In an order in which no row hangs on one that comes later.
@@ -46,7 +45,7 @@ class SourceRowsCases(databases.FilledTables):
     TABLES = TABLES
 
     def make_rows(self):
-        return source_database.DatabaseSources(self.url, Owner())
+        return database.DatabaseRows(self.url, Owner())
 
     def fill(self):
         row = {'created_at': NOW, 'updated_at': NOW, 'deleted': False}
@@ -99,8 +98,8 @@ class SourceRowsCases(databases.FilledTables):
                     for name, table in self.tables.items()}
 
     def _lose(self, what, one, kind, project_id='p1'):
-        saved = self.rows.save(what, one)
-        self.rows.lose(what, one, kind, saved, project_id)
+        saved = self.rows.save(what, [one])
+        self.rows.lose(what, [one], kind, project_id, saved)
         return saved
 
     def _refused(self, error, word, method, *args):
@@ -113,23 +112,23 @@ class SourceRowsCases(databases.FilledTables):
 
     def test_check_changes_nothing(self):
         before = self._dump()
-        self.rows.check()
+        self.rows.check(base.VOLUME, base.SNAPSHOT)
         self.assertEqual(before, self._dump())
 
     def test_state(self):
         self.assertEqual(
             [base.LIVE, base.SOFT_DELETED, base.ABSENT, base.LIVE],
-            [self.rows.state(sources.VOLUME, one) for one in
+            [self.rows.state(base.VOLUME, one) for one in
              (VOLUME, DELETED, SNAPSHOT)] +
-            [self.rows.state(sources.SNAPSHOT, SNAPSHOT)])
+            [self.rows.state(base.SNAPSHOT, SNAPSHOT)])
 
     def test_lost_and_put_back(self):
         before = self._dump()
         for kind, state in ((base.HARD, base.ABSENT),
                             (base.SOFT, base.SOFT_DELETED)):
             lost = [(what, one, self._lose(what, one, kind)) for what, one in
-                    ((sources.SNAPSHOT, SNAPSHOT),
-                     (sources.VOLUME, VOLUME))]
+                    ((base.SNAPSHOT, SNAPSHOT),
+                     (base.VOLUME, VOLUME))]
             after = self._dump()
             for what, one, _ in lost:
                 self.assertEqual(state, self.rows.state(what, one))
@@ -143,19 +142,19 @@ class SourceRowsCases(databases.FilledTables):
                     if not row['deleted']})
             for _ in range(2):
                 for what, one, saved in reversed(lost):
-                    self.rows.put_back(what, one, saved)
+                    self.rows.restore(what, [one], saved)
                 self.assertEqual(before, self._dump())
 
     def test_hard_loss_leaves_nothing(self):
-        self._lose(sources.SNAPSHOT, SNAPSHOT, base.HARD)
-        self._lose(sources.VOLUME, VOLUME, base.HARD)
+        self._lose(base.SNAPSHOT, SNAPSHOT, base.HARD)
+        self._lose(base.VOLUME, VOLUME, base.HARD)
         self.assertEqual(
             {'volumes': 3, 'volume_metadata': 1}, {
                 name: len(rows) for name, rows in self._dump().items()
                 if rows})
 
     def test_soft_loss_says_what_cinder_says(self):
-        self._lose(sources.VOLUME, VOLUME, base.SOFT)
+        self._lose(base.VOLUME, VOLUME, base.SOFT)
         dump = self._dump()
         row = dump['volumes'][VOLUME]
         self.assertEqual(('deleted', True), (row['status'], row['deleted']))
@@ -165,52 +164,54 @@ class SourceRowsCases(databases.FilledTables):
             'deleted_at'])
 
     def test_number_taken_meanwhile(self):
-        saved = self._lose(sources.VOLUME, OTHER, base.HARD)
+        saved = self._lose(base.VOLUME, OTHER, base.HARD)
         number = saved['volume_metadata'][0]['id']
         with self.engine.begin() as connection:
             connection.execute(sa.insert(self.tables['volume_metadata'])
                                .values(id=number, volume_id=VOLUME, key='n',
                                        value='new', deleted=False))
-        self.rows.put_back(sources.VOLUME, OTHER, saved)
+        self.rows.restore(base.VOLUME, [OTHER], saved)
         rows = self._dump()['volume_metadata']
         self.assertEqual('new', rows[number]['value'])
         self.assertEqual(
             {'10', '11', 'new'}, {row['value'] for row in rows.values()})
 
     def test_refusals(self):
-        lose, save, put_back = (self.rows.lose, self.rows.save,
-                                self.rows.put_back)
-        saved = save(sources.VOLUME, VOLUME)
-        hard = (base.HARD, saved, 'p1')
-        self._refused(exceptions.NotInLedger, FOREIGN, lose, sources.VOLUME,
-                      FOREIGN, base.HARD, saved, 'p1')
-        self._refused(exceptions.NotInLedger, FOREIGN, put_back,
-                      sources.VOLUME, FOREIGN, saved)
+        lose, save, restore = (self.rows.lose, self.rows.save,
+                               self.rows.restore)
+        saved = save(base.VOLUME, [VOLUME])
+        hard = (base.HARD, 'p1', saved)
+        self._refused(exceptions.NotInLedger, FOREIGN, lose, base.VOLUME,
+                      [FOREIGN], *hard)
+        self._refused(exceptions.NotInLedger, FOREIGN, restore,
+                      base.VOLUME, [FOREIGN], saved)
         self._refused(exceptions.ForeignBackup, 'to project p2', lose,
-                      sources.VOLUME, VOLUME, base.HARD, saved, 'p2')
+                      base.VOLUME, [VOLUME], base.HARD, 'p2', saved)
         self._refused(exceptions.RowsMismatch, 'have changed since', lose,
-                      sources.VOLUME, OTHER, *hard)
-        self._refused(exceptions.RowsMismatch, '1 rows of snapshots hang',
-                      lose, sources.VOLUME, VOLUME, *hard)
-        self._refused(exceptions.RowsMismatch, 'is already deleted', lose,
-                      sources.VOLUME, DELETED, *hard)
-        self._refused(exceptions.RowsMismatch, 'is not there', save,
-                      sources.VOLUME, SNAPSHOT)
+                      base.VOLUME, [OTHER], *hard)
+        self._refused(exceptions.RowsMismatch, '1 rows in snapshots refer',
+                      lose, base.VOLUME, [VOLUME], *hard)
+        self._refused(exceptions.RowsMismatch, 'is soft-deleted', lose,
+                      base.VOLUME, [DELETED], *hard)
+        self._refused(exceptions.RowsMismatch, 'is absent', save,
+                      base.VOLUME, [SNAPSHOT])
         self._refused(exceptions.InvalidConfiguration, 'not a UUID', save,
-                      sources.VOLUME, 'x')
-        self._refused(exceptions.InvalidConfiguration, 'is not one of', save,
-                      'backup', VOLUME)
+                      base.VOLUME, ['x'])
+        self._refused(exceptions.InvalidConfiguration, 'unknown kind of r',
+                      save, 'volumes', [VOLUME])
+        self._refused(exceptions.InvalidConfiguration, 'without saved', lose,
+                      base.VOLUME, [VOLUME], base.HARD, 'p1')
 
     def test_what_was_saved_is_looked_at(self):
-        saved = self.rows.save(sources.VOLUME, VOLUME)
+        saved = self.rows.save(base.VOLUME, [VOLUME])
         for wrong in (('volumes', 'id', FOREIGN),
                       ('volume_metadata', 'volume_id', FOREIGN),
                       ('attachment_specs', 'attachment_id', FOREIGN)):
             bad = copy.deepcopy(saved)
             bad[wrong[0]][0][wrong[1]] = wrong[2]
-            self._refused(exceptions.RowsMismatch, 'has other rows of',
-                          self.rows.put_back, sources.VOLUME, VOLUME, bad)
+            self._refused(exceptions.RowsMismatch, 'have other rows of',
+                          self.rows.restore, base.VOLUME, [VOLUME], bad)
         for bad, word in (({}, 'other rows of volumes'),
                           ({**saved, 'services': []}, 'other tables')):
-            self._refused(exceptions.RowsMismatch, word, self.rows.put_back,
-                          sources.VOLUME, VOLUME, bad)
+            self._refused(exceptions.RowsMismatch, word, self.rows.restore,
+                          base.VOLUME, [VOLUME], bad)

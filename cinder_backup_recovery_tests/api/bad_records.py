@@ -147,7 +147,7 @@ class BadRecordTest(lost_backup.LostBackupTest):
 
     def _assert_no_row(self, outcome: Outcome) -> None:
         # Marked deleted it may be, by a request of another test.
-        state = self.rows.exists([self.backup_id])[self.backup_id]
+        state = self.rows.state(clients.BACKUP, self.backup_id)
         self.assertNotEqual(
             rows_base.LIVE, state,
             f'a refused import ({outcome.said}) has left a row')

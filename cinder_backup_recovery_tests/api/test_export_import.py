@@ -96,8 +96,7 @@ class ExportImportTest(base.RecordTest):
         self.resources.wait_for_backup(self.backup_id)
         self.assert_recovered(before, record)
         self.assertEqual(
-            {self.backup_id: rows_base.LIVE},
-            self.rows.exists([self.backup_id]))
+            rows_base.LIVE, self.rows.state(clients.BACKUP, self.backup_id))
 
     @decorators.idempotent_id('af29f34c-fa17-4044-a26f-931aea24f14b')
     def test_import_of_live_backup_is_refused(self) -> None:

@@ -251,8 +251,8 @@ class ExportTest(lost_backup.LostBackupTest):
         for persona in personas:
             self.assertRaises(lib_exc.Forbidden,
                               self.others[persona].import_record, self.record)
-        self.assertNotIn(rows_base.LIVE,
-                         self.rows.exists([self.backup_id]).values())
+        self.assertNotEqual(
+            rows_base.LIVE, self.rows.state(clients.BACKUP, self.backup_id))
 
     @decorators.idempotent_id('fb1c0ce6-c7ba-41a7-a9d5-ff702b3d4653')
     def test_into_another_project(self) -> None:

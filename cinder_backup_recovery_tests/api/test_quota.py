@@ -130,8 +130,9 @@ class QuotaTest(at_once.AtOnceTest):
             self.limit(**limits)
             self.assertRaises(lib_exc.OverLimit, self.cloud.import_record,
                               self.record)
-            self.assertNotIn(rows_base.LIVE,
-                             self.rows.exists([self.backup_id]).values())
+            self.assertNotEqual(
+                rows_base.LIVE,
+                self.rows.state(clients.BACKUP, self.backup_id))
             self.assertEqual(before, self.used())
             self.limit(backups=before['backups'] + 1,
                        backup_gigabytes=before['backup_gigabytes'] + size)
@@ -268,11 +269,10 @@ class QuotaTest(at_once.AtOnceTest):
         except lib_exc.BadRequest as exc:
             # A deleted row that cinder-backup has made available since is
             # found by an import, and by nothing else.
-            purge = getattr(self.rows, 'purge', None)
-            if purge is None or self.rows.exists([self.backup_id])[
-                    self.backup_id] != rows_base.SOFT_DELETED:
+            if (self.rows.state(clients.BACKUP, self.backup_id) !=
+                    rows_base.SOFT_DELETED):
                 raise
-            purge([self.backup_id])
+            self.rows.purge(clients.BACKUP, [self.backup_id])
             self.resources.import_record(self.record)
             return [f'next import: {exc}']
         return []
@@ -289,7 +289,7 @@ class QuotaTest(at_once.AtOnceTest):
         found = {
             'answers': (sorted(answers), sorted([self.backup_id, 'refused'])),
             'status': (left, 'available'),
-            'row': (self.rows.exists([self.backup_id])[self.backup_id],
+            'row': (self.rows.state(clients.BACKUP, self.backup_id),
                     rows_base.LIVE),
             'quota': (self.used(), self.more(before, 1, self.view['size'])),
         }

@@ -38,11 +38,12 @@ from tempest.common import credentials_factory
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
-from cinder_backup_recovery_tests import base
+from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import locks
+from cinder_backup_recovery_tests import rows
 from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests.cmd import cleanup
@@ -95,14 +96,14 @@ def _check_rows(services: list[dict[str, Any]]) -> str:
     with tempfile.TemporaryDirectory() as directory:
         ledger = resource_ledger.Ledger(directory)
         try:
-            rows = base.make_rows(CONF, ledger)
-            rows.check()
+            access = rows.make(CONF.cinder_backup_recovery, ledger)
+            access.check(clients.BACKUP)
         finally:
             ledger.close()
-    if not isinstance(rows, database.DatabaseRows):
-        return 'rows are lost by row_removal_command'
+    if not isinstance(access, database.DatabaseRows):
+        return 'rows are deleted by row_command'
     hosts = {one['host'] for one in services}
-    there = rows.hosts('cinder-backup')
+    there = access.hosts('cinder-backup')
     if not hosts & there:
         raise exceptions.InvalidConfiguration(
             f'the database is one of Cinder, but not of this cloud: its '

@@ -47,11 +47,12 @@ from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests import rows
 from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.cmd import programs
-from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.rows import temporary
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import repair
@@ -122,7 +123,7 @@ class Cleanup:
         self.set_quota = set_quota
         self.marks = marks
         self.repair = repair
-        self.repairs = {damaging.KIND: repair, sources.KIND: give_rows,
+        self.repairs = {damaging.KIND: repair, temporary.KIND: give_rows,
                         services.STORAGE: give_storage}
         self.within = within
         self.say = say
@@ -190,7 +191,7 @@ class Cleanup:
                 entry: resource_ledger.Entry) -> str:
         if entry.resource_id is None:
             return dispose.remove_intended(entry)
-        for change in self.ledger.changes(sources.KIND):
+        for change in self.ledger.changes(temporary.KIND):
             # Without its row it would count as gone.
             if entry.resource_id == change.before['id']:
                 raise exceptions.BackupRecoveryError(
@@ -350,8 +351,9 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
                 for region in regions.named_in(ledger)],
             marks=run_mark.RunMark(manager.projects_client, ledger),
             repair=repair.Repair(config.CONF, members, ledger),
-            give_rows=lambda change: sources.put_back(
-                sources.make(config.CONF, ledger), ledger, change),
+            give_rows=lambda change: temporary.restore(
+                rows.make(config.CONF.cinder_backup_recovery, ledger),
+                ledger, change),
             give_storage=lambda change: services.BackupStorage.from_config(
                 config.CONF, ledger, change.after).start(),
             within=within).run()

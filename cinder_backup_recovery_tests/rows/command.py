@@ -9,178 +9,182 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Loss of backup rows by an operator's command: ssh, kubectl exec, ...
+"""Rows by an operator's command: ssh, kubectl exec, ...
 
 For clouds whose database cannot be reached from where the tests run. The
 contract of the command:
 
-- ``{kind}`` becomes ``hard`` or ``soft``, ``{ids}`` the ids of the backups (an
-  argument each, where it stands alone), ``{project}`` the project that they
-  must belong to, empty when that is not asked for.
-- It loses the rows of all these backups or of none, and takes them off the
-  quota usage of their project. It exits 0 only then.
-- It writes the reason of a failure to stderr, the last line best.
-- The one that looks (``exists_command``) has ``{ids}`` only, changes nothing,
-  and writes a line ``<id> <state>`` to stdout for each, the state being
-  ``live``, ``soft-deleted`` or ``absent``.
+- ``{action}`` becomes ``state``, ``save``, ``hard``, ``soft``, ``restore`` or
+  ``purge``, ``{what}`` ``backup``, ``volume`` or ``snapshot``, ``{ids}`` their
+  ids (an argument each, where it stands alone), and ``{project}`` the project
+  that they must belong to, empty for any.
+- ``state`` changes nothing and writes a line ``<id> <state>`` to stdout for
+  each id, the state being ``live``, ``soft-deleted`` or ``absent``.
+- ``save`` writes all their rows to stdout, as one line of JSON.
+- ``hard`` deletes the rows, ``soft`` marks them deleted. For volumes and
+  snapshots both read the line of ``save`` from stdin, and fail where the rows
+  differ from it. For backups they take the usage of quota off their project.
+- ``restore`` reads the line of ``save`` from stdin and writes these rows.
+- ``purge`` deletes rows that are marked deleted, and fails where one is live.
+- All of it is done or nothing, and it exits 0 only when it was done. The
+  reason of a failure goes to stderr, the last line best.
 
-``cinder-backup-lose-rows`` on the host of the database does all this. No shell
-is started here; what ssh starts at the other end sees nothing but UUIDs and
-words of letters, digits, dashes and underscores.
+``cinder-backup-rows`` on the host of the database does all this. No shell is
+started here; ssh's shell at the other end gets nothing but UUIDs and words of
+letters, digits, dashes and underscores.
 """
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+import json
 import re
 import shlex
-import shutil
 import uuid
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import programs
 from cinder_backup_recovery_tests.rows import base
 
+STATE = 'state'
+SAVE = 'save'
+RESTORE = 'restore'
+PURGE = 'purge'
+ACTIONS = (STATE, SAVE, *base.KINDS, RESTORE, PURGE)
+
 _PLACEHOLDER = re.compile(r'\{(\w+)\}')
 _PROJECT = re.compile(r'[\w-]+', re.ASCII)
 
 
-class CommandRows(base.BackupRows):
-    """The rows by a program.
+class CommandRows(base.Rows):
+    """Rows by a program.
 
-    :param command: the command that loses rows, see the module; split like
-        in a shell, but no shell is used
-    :param ledger: says which backups may be touched
-    :param timeout: seconds after which a command is killed
-    :param exists_command: the command that looks; without it
-        :meth:`exists` cannot be used
-    :raises InvalidConfiguration: a command cannot be split, is empty, lacks
-        ``{ids}`` or has another placeholder
+    :param command: see the module; split like in a shell, but no shell is
+        used
+    :param timeout: seconds after which the command is killed
+    :raises InvalidConfiguration: the command cannot be split, is empty,
+        lacks a placeholder or has an unknown one
     """
 
     def __init__(self, command: str, ledger: base.Owner,
-                 timeout: float = 120, exists_command: str | None = None
-                 ) -> None:
-        self._command = _split(command, {'kind', 'ids', 'project'})
-        self._exists_command = (
-            None if exists_command is None
-            else _split(exists_command, {'ids'}))
-        self._ledger = ledger
+                 timeout: float = 120) -> None:
+        super().__init__(ledger)
         self._timeout = timeout
+        self._command = template(command, {'action', 'what', 'ids'},
+                                 {'project'})
 
-    def check(self) -> None:
-        """Prove that the commands are there, and that the one answers.
+    def check(self, *whats: str) -> None:
+        """Read the state of a resource that does not exist.
 
-        The command that looks is run with an id that nobody has. The one
-        that loses rows is not run.
-
-        :raises InvalidConfiguration: a program is not installed
-        :raises RowRemovalCommandFailed: the command that looks fails, or
-            says that it knows the id
+        :raises InvalidConfiguration: the program is not installed
+        :raises RowRemovalCommandFailed: it fails, or reports another state
         """
-        for command in (self._command, self._exists_command or []):
-            if command and shutil.which(command[0]) is None:
-                raise exceptions.InvalidConfiguration(
-                    f'the program {command[0]} is not installed or may not '
-                    f'be run')
-        if self._exists_command is not None:
-            unknown = str(uuid.uuid4())
-            state = self.exists([unknown])[unknown]
+        unknown = str(uuid.uuid4())
+        for what in whats:
+            command = self._command_of(STATE, what)
+            programs.require(command)
+            state = self.state(what, unknown)
             if state != base.ABSENT:
                 raise exceptions.RowRemovalCommandFailed(
-                    f'{shlex.join(self._exists_command)} says that a backup '
-                    f'that nobody made is {state}')
+                    f'{shlex.join(command)} reported a non-existent {what} '
+                    f'as {state} (self-test)')
 
-    def lose(self, backup_ids: Sequence[str], kind: str = base.HARD,
-             project_id: str | None = None) -> base.Loss:
-        """Lose the rows of backups by the command.
+    def _command_of(self, action: str, what: str) -> list[str]:
+        """Name the command; its placeholders are those of the module."""
+        return self._command
 
-        :param backup_ids: see the base class
-        :param kind: HARD or SOFT
-        :param project_id: given to the command as ``{project}``; a command
-            without it cannot ask for the project, and the ledger alone
-            decides
-        :returns: what was lost; the counts are not known
-        :raises InvalidConfiguration: the request makes no sense
-        :raises NotInLedger: a backup is not one of the suite's own
-        :raises RowRemovalCommandFailed: the command failed, took too long,
-            or left a row live
-        """
-        ids = base.check_request(backup_ids, kind)
+    def _states(self, what: str, ids: list[str]) -> dict[str, str]:
+        # Others may write to stdout too: ssh's banner, sudo's lecture.
+        lines = [line.split() for line in
+                 self._run(STATE, what, ids).splitlines()]
+        found = {words[0]: words[1] for words in lines if len(words) == 2}
+        wrong = [f'{found.get(one, "no answer")!r} for {one}' for one in ids
+                 if found.get(one) not in base.STATES]
+        if wrong:
+            raise self._failed(
+                STATE, what, f'reported {", ".join(wrong)}, not one of '
+                             f'{", ".join(base.STATES)}')
+        return {one: found[one] for one in ids}
+
+    def _save(self, what: str, ids: list[str]) -> base.Saved:
+        for line in self._run(SAVE, what, ids).splitlines():
+            if line.startswith('{'):
+                try:
+                    saved: base.Saved = json.loads(line)
+                except ValueError:
+                    break
+                return saved
+        raise self._failed(SAVE, what, 'its answer to save is not a line of '
+                                       'JSON')
+
+    def _lose(self, what: str, ids: list[str], kind: str,
+              project_id: str | None, saved: base.Saved | None) -> base.Loss:
         if project_id and not _PROJECT.fullmatch(project_id):
             raise exceptions.InvalidConfiguration(
                 f'project id {project_id!r} has other characters than '
                 f'letters, digits, dashes and underscores')
-        self._ledger.require(base.BACKUP, ids)
-        self._run(self._command, ids, kind=kind, project=project_id or '')
-        if self._exists_command is not None:
-            wanted = base.ABSENT if kind == base.HARD else base.SOFT_DELETED
-            wrong = [f'{one} is {state}'
-                     for one, state in self.exists(ids).items()
-                     if state != wanted]
-            if wrong:
-                raise exceptions.RowRemovalCommandFailed(
-                    f'{shlex.join(self._command)} exited 0, but backup '
-                    f'{", backup ".join(wrong)} and should be {wanted}')
-        return base.Loss(kind, tuple(ids))
+        self._run(kind, what, ids, saved, project_id or '')
+        self._require(kind, what, ids, base.GONE[kind])
+        return base.Loss(what, tuple(ids), kind)
 
-    def exists(self, backup_ids: Iterable[str]) -> dict[str, str]:
-        """Look which rows are there, by the command that looks.
+    def _restore(self, what: str, ids: list[str], saved: base.Saved) -> None:
+        self._run(RESTORE, what, ids, saved)
+        self._require(RESTORE, what, ids, base.LIVE)
 
-        :param backup_ids: the backups
-        :returns: LIVE, SOFT_DELETED or ABSENT by id
-        :raises InvalidConfiguration: there is no such command
-        :raises RowRemovalCommandFailed: it failed, took too long, or did
-            not answer for each id
-        """
-        if self._exists_command is None:
-            raise exceptions.InvalidConfiguration(
-                'no command is configured that says which rows exist')
-        ids = base.check_request(backup_ids)
-        states = {}
-        for line in self._run(self._exists_command, ids).splitlines():
-            words = line.split()
-            # Others may talk on stdout too: ssh's banner, sudo's lecture.
-            if len(words) == 2:
-                states[words[0]] = words[1]
-        wrong = [f'{states.get(one, "no answer")!r} for {one}' for one in ids
-                 if states.get(one) not in base.STATES]
+    def _purge(self, what: str, ids: list[str]) -> int:
+        states = self._states(what, ids).values()
+        self._run(PURGE, what, ids)
+        self._require(PURGE, what, ids, base.ABSENT)
+        return sum(state != base.ABSENT for state in states)
+
+    def _require(self, action: str, what: str, ids: list[str],
+                 wanted: str) -> None:
+        wrong = [f'{what} {resource_id} is {state}' for resource_id, state
+                 in self._states(what, ids).items() if state != wanted]
         if wrong:
-            raise exceptions.RowRemovalCommandFailed(
-                f'{shlex.join(self._exists_command)} gave '
-                f'{", ".join(wrong)}, not one of {", ".join(base.STATES)}')
-        return {one: states[one] for one in ids}
+            raise self._failed(
+                action, what, f'{", ".join(wrong)} and should be {wanted}')
 
-    def _run(self, command: list[str], ids: list[str], **values: str) -> str:
+    def _failed(self, action: str, what: str, problem: str
+                ) -> exceptions.RowRemovalCommandFailed:
+        return exceptions.RowRemovalCommandFailed(
+            f'{shlex.join(self._command_of(action, what))} exited 0, but '
+            f'{problem}')
+
+    def _run(self, action: str, what: str, ids: list[str],
+             saved: base.Saved | None = None, project: str = '') -> str:
+        command = self._command_of(action, what)
+        values = {'action': action, 'what': what, 'ids': ' '.join(ids),
+                  'project': project}
+        words: list[str] = []
+        for word in command:
+            if word == '{ids}':
+                words.extend(ids)
+            else:
+                # Other braces are the operator's own: kubectl's jsonpath.
+                words.append(_PLACEHOLDER.sub(
+                    lambda match: values.get(match[1], match[0]), word))
         return programs.run(
-            _fill(command, ids, values), self._timeout, shlex.join(command),
-            exceptions.RowRemovalCommandFailed, 'whether rows were lost')
+            words, self._timeout, shlex.join(command),
+            exceptions.RowRemovalCommandFailed, 'whether rows were changed',
+            None if saved is None else json.dumps(saved) + '\n')
 
 
-def _split(command: str, allowed: set[str]) -> list[str]:
+def template(command: str, needed: set[str], optional: set[str]
+             ) -> list[str]:
+    """Split a command with placeholders.
+
+    :raises InvalidConfiguration: it cannot be split, is empty, lacks a
+        placeholder or has an unknown one
+    """
     words = programs.split(command)
-    # Other braces are the operator's own: kubectl's jsonpath has some.
     found = set(_PLACEHOLDER.findall(command))
-    if found - allowed:
-        raise exceptions.InvalidConfiguration(
-            f'the command {command!r} has '
-            f'{", ".join(f"{{{one}}}" for one in sorted(found - allowed))}, '
-            f'which is not one of '
-            f'{", ".join(f"{{{one}}}" for one in sorted(allowed))}')
-    if 'ids' not in found:
-        raise exceptions.InvalidConfiguration(
-            f'the command {command!r} lacks {{ids}}')
+    known = needed | optional
+    for verb, wrong in (('lacks', needed - found),
+                        ('has', found - known)):
+        if wrong:
+            raise exceptions.InvalidConfiguration(
+                f'the command {command!r} {verb} {_names(wrong)}; its '
+                f'placeholders are {_names(known)}')
     return words
 
 
-def _fill(command: list[str], ids: list[str],
-          values: dict[str, str]) -> list[str]:
-    filled = []
-    for word in command:
-        if word == '{ids}':
-            filled.extend(ids)
-            continue
-        word = word.replace('{ids}', ' '.join(ids))
-        for name, value in values.items():
-            word = word.replace(f'{{{name}}}', value)
-        filled.append(word)
-    return filled
+def _names(placeholders: set[str]) -> str:
+    return ', '.join(f'{{{name}}}' for name in sorted(placeholders))

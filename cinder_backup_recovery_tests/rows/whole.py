@@ -13,24 +13,21 @@
 """Loss of all rows at once: Cinder gets a new, empty database."""
 
 import shlex
-import shutil
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import programs
 
-# What Cinder would forget, and somebody could miss.
 _KINDS = (clients.VOLUME, clients.SNAPSHOT, clients.BACKUP)
 
 
 class WholeDatabase:
-    """The database of a cloud that nobody else uses.
+    """The database of a cloud without other users.
 
     :param command: the operator's program; split like in a shell, but no
         shell is used
     :param api: an administrator's requests
-    :param ledger: says what is the suite's own
     :param timeout: seconds after which the program is killed
     :raises InvalidConfiguration: the command cannot be split, or is empty
     """
@@ -44,31 +41,25 @@ class WholeDatabase:
         self._timeout = timeout
 
     def check(self) -> None:
-        """Prove that the program is there; it is not run.
-
-        :raises InvalidConfiguration: it is not
-        """
-        if shutil.which(self._command[0]) is None:
-            raise exceptions.InvalidConfiguration(
-                f'the program {self._command[0]} is not installed or may '
-                f'not be run')
+        """Refuse a program that is not installed; it is not run."""
+        programs.require(self._command)
 
     def lose(self) -> None:
-        """Lose all rows of Cinder, and prove that they are lost.
+        """Replace the database, and prove that all rows are gone.
 
         :raises NotInLedger: the cloud has a volume, snapshot or backup that
             the suite did not create; nothing was lost
         :raises DatabaseLossFailed: the program failed or took too long, or
-            something is still there after it
+            something still exists after it
         """
         for kind in _KINDS:
             foreign = [one for one in self._api.list_ids(kind)
                        if not self._ledger.owns(kind, one)]
             if foreign:
                 raise exceptions.NotInLedger(
-                    f'the cloud has {len(foreign)} of kind {kind} that this '
-                    f'suite did not create, {foreign[0]} among them; the '
-                    f'database of a cloud that others use is not lost')
+                    f'refusing to drop the database of a cloud that is in '
+                    f'use: it has {len(foreign)} of kind {kind} that this '
+                    f'suite did not create, {foreign[0]} for one')
         programs.run(self._command, self._timeout, shlex.join(self._command),
                      exceptions.DatabaseLossFailed,
                      'whether the database was lost')
@@ -76,5 +67,5 @@ class WholeDatabase:
             left = self._api.list_ids(kind)
             if left:
                 raise exceptions.DatabaseLossFailed(
-                    f'{shlex.join(self._command)} exited 0, but there is '
-                    f'still {kind} {left[0]}')
+                    f'{shlex.join(self._command)} exited 0, but {kind} '
+                    f'{left[0]} still exists')

@@ -20,13 +20,10 @@ from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
-from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.rows import temporary
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
-
-_GONE = {rows_base.HARD: rows_base.ABSENT,
-         rows_base.SOFT: rows_base.SOFT_DELETED}
 
 
 class SourceLossScenario(base.RecoveryScenario):
@@ -37,8 +34,7 @@ class SourceLossScenario(base.RecoveryScenario):
         """Prove that the rows can be reached, before anything is made."""
         super().setup_clients()
         if CONF.cinder_backup_recovery_feature_enabled.source_row_loss:
-            cls.source_rows = sources.make(CONF, cls.ledger)
-            cls.source_rows.check()
+            cls.rows.check(clients.VOLUME, clients.SNAPSHOT)
 
     @contextlib.contextmanager
     def lost_sources(self, kind: str, volume_id: str,
@@ -57,8 +53,8 @@ class SourceLossScenario(base.RecoveryScenario):
             for what, one in lost:
                 with self.story.step(f'{kind} loss of the rows of {what} '
                                      f'{one}'):
-                    stack.enter_context(sources.lost(
-                        self.source_rows, self.ledger, what, one, kind,
+                    stack.enter_context(temporary.lost(
+                        self.rows, self.ledger, what, one, kind,
                         self.project_id))
                 self._assert_source_lost(what, one, kind)
             yield
@@ -69,7 +65,8 @@ class SourceLossScenario(base.RecoveryScenario):
     def _assert_source_lost(self, what: str, resource_id: str,
                             kind: str) -> None:
         self.assertEqual(
-            _GONE[kind], self.source_rows.state(what, resource_id),
+            rows_base.GONE[kind],
+            self.rows.state(what, resource_id),
             f'{what} {resource_id} still has its row after the {kind} loss '
             f'of it')
         self.assertRaises(lib_exc.NotFound, self.cloud.show, what,

@@ -228,7 +228,8 @@ class StorageAwayTest(base.RecoveryScenario):
         with self.story.step('the storage is given back'):
             self.storage.start()
         if status == 'error':
-            self.rows.lose([self.full.backup_id], project_id=self.project_id)
+            self.rows.lose(clients.BACKUP, [self.full.backup_id],
+                           project_id=self.project_id)
         if status != 'available':
             self.import_all([self.full])
         self.restore_and_compare(self.full)
@@ -312,6 +313,7 @@ class StorageHangsTest(base.RecoveryScenario):
             pass
         with self.story.step('the storage answers again'):
             self.storage.start()
-        self.rows.lose([self.full.backup_id], project_id=self.project_id)
+        self.rows.lose(clients.BACKUP, [self.full.backup_id],
+                       project_id=self.project_id)
         self.import_all([self.full])
         self.restore_and_compare(self.full)

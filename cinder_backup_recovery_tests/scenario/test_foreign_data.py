@@ -26,7 +26,6 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import compare
-from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 
 _PLACE = ('container', 'service_metadata', 'object_count', 'volume_id')
@@ -87,10 +86,7 @@ class ForeignDataTest(base.RecoveryScenario):
 
     def _lose_edited(self) -> None:
         # Not by a request: the driver would delete what the row names.
-        backup_id = self.ours.backup_id
-        if self.rows.exists([backup_id])[backup_id] == rows_base.LIVE:
-            self.rows.lose([backup_id], rows_base.HARD,
-                           project_id=self.project_id)
+        self.rows.lose_if_live(self.ours.backup_id, self.project_id)
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('df0d4bcf-2fb3-4999-85e5-7e909704ea63')

@@ -31,7 +31,6 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
-from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
 from cinder_backup_recovery_tests.stores import base as stores_base
@@ -77,7 +76,7 @@ class VerifyScenario(damages.DamageScenario):
 
         :param links: the backups
         """
-        self.rows.lose([link.backup_id for link in links], rows_base.HARD,
+        self.rows.lose(clients.BACKUP, [link.backup_id for link in links],
                        project_id=self.project_id)
 
     def put_right(self, links: Iterable[base.Link]) -> None:

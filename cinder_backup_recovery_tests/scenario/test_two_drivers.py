@@ -83,7 +83,8 @@ class TwoDriversTest(base.RecoveryScenario):
         view = waiters.wait_for_status(
             self.cloud, clients.BACKUP, self.first.backup_id,
             ('error', 'available'), self.patience)
-        self.rows.lose([self.first.backup_id], project_id=self.project_id)
+        self.rows.lose(clients.BACKUP, [self.first.backup_id],
+                       project_id=self.project_id)
         self.import_all([self.first])
         self.assertEqual('error', view['status'])
         self.assertIn(service, view['fail_reason'])

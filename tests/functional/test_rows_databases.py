@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import database
 from local_cloud.servers import database_servers
 from tests import databases
@@ -66,10 +67,11 @@ class ServerCases(OnServer, rows_cases.RowsCases):
                 deleted=False))
 
         with self._during(work):
-            self.rows.lose([rows_cases.A])
+            self.rows.lose(base.BACKUP, [rows_cases.A])
         self.assertEqual({rows_cases.A: 'absent', rows_cases.ABSENT: 'live'},
-                         self.rows.exists([rows_cases.A,
-                                           rows_cases.ABSENT]))
+                         self.rows.states(
+                             base.BACKUP,
+                             [rows_cases.A, rows_cases.ABSENT]))
 
     def test_usage_changed_by_cinder_meanwhile(self):
         usages = self.tables['quota_usages']
@@ -79,7 +81,7 @@ class ServerCases(OnServer, rows_cases.RowsCases):
                 in_use=usages.c.in_use + 10))
 
         with self._during(work):
-            self.rows.lose([rows_cases.A])
+            self.rows.lose(base.BACKUP, [rows_cases.A])
         self.assertEqual({'backups': 11, 'backup_gigabytes': 13,
                           'volumes': 17}, self._usage('p1'))
 
@@ -92,10 +94,11 @@ class ServerCases(OnServer, rows_cases.RowsCases):
                 ({'port': 1}, '127.0.0.1:1/')):
             rows = database.DatabaseRows(self.server.url(driver, **changes),
                                          rows_cases.Owner(rows_cases.A))
-            for call in (rows.check, lambda rows=rows: rows.exists(
-                    [rows_cases.A]), lambda rows=rows: rows.lose(
-                    [rows_cases.A])):
-                err = self.assertRaises(exceptions.DatabaseUnreachable, call)
+            for call, *args in ((rows.check,),
+                                (rows.states, [rows_cases.A]),
+                                (rows.lose, [rows_cases.A])):
+                err = self.assertRaises(exceptions.DatabaseUnreachable, call,
+                                        base.BACKUP, *args)
                 self.assertNotIn('\n', str(err))
                 self.assertNotIn('wrong', str(err))
                 self.assertNotIn(databases.PASSWORD, str(err))
@@ -110,24 +113,26 @@ class ServerCases(OnServer, rows_cases.RowsCases):
             self.server.url(self.server.driver, username='reader',
                             password='reader'),
             rows_cases.Owner(rows_cases.A))
-        self.assertEqual({rows_cases.A: 'live'}, rows.exists([rows_cases.A]))
-        for call in (rows.check, lambda: rows.lose([rows_cases.A])):
-            err = self.assertRaises(exceptions.DatabaseUnreachable, call)
+        self.assertEqual('live', rows.state(base.BACKUP, rows_cases.A))
+        for call, *args in ((rows.check,), (rows.lose, [rows_cases.A])):
+            err = self.assertRaises(exceptions.DatabaseUnreachable, call,
+                                    base.BACKUP, *args)
             self.assertIn('denied', str(err))
 
     def test_empty_database(self):
         rows = database.DatabaseRows(
             self.server.url(self.server.driver, database='empty'),
             rows_cases.Owner(rows_cases.A))
-        err = self.assertRaises(exceptions.NotCinderDatabase, rows.check)
+        err = self.assertRaises(exceptions.NotCinderDatabase, rows.check,
+                                base.BACKUP)
         self.assertIn('/empty is not the database of Cinder: no table '
                       'backups', str(err))
         self.assertNotIn(databases.PASSWORD, str(err))
 
     def test_no_connection_is_left(self):
-        self.rows.check()
-        self.rows.exists([rows_cases.A])
-        self.rows.lose([rows_cases.A])
+        self.rows.check(base.BACKUP)
+        self.rows.states(base.BACKUP, [rows_cases.A])
+        self.rows.lose(base.BACKUP, [rows_cases.A])
         self.engine.dispose()
         with self.server.admin.connect() as connection:
             count = connection.exec_driver_sql(self.connections).scalar_one()

@@ -229,7 +229,8 @@ class PluginAloneTest(PackageCase):
                          report)
 
     def test_programs_say_how_to_be_used(self):
-        for name in ('cinder-backup-lose-rows', 'cinder-backup-source-rows',
+        for name in ('cinder-backup-rows', 'cinder-backup-lose-rows',
+                     'cinder-backup-source-rows',
                      'cinder-backup-certify', 'cinder-backup-results-table',
                      'cinder-backup-recovery-cleanup'):
             self.assertIn('usage:', self.run_program(self.bin / name,

@@ -30,7 +30,7 @@ from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests.cmd import cleanup
-from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.rows import temporary
 from tests.unit import fake_cloud
 
 
@@ -144,7 +144,7 @@ class CleanupTest(testtools.TestCase):
 
     def test_rows_of_a_volume_are_given_back_first(self):
         volume_id = self.add(clients.VOLUME)
-        self.ledger.note(sources.KIND, f'volume {volume_id}',
+        self.ledger.note(temporary.KIND, f'volume {volume_id}',
                          {'what': 'volume', 'id': volume_id,
                           'rows': {'volumes': ['a secret']}}, 'hard')
 

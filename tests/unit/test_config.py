@@ -98,7 +98,7 @@ class CheckTest(testtools.TestCase):
             **{'cinder_backup_recovery.database_connection': None}))
 
     def test_two_ways_to_the_rows(self):
-        self.assertIn('both set', self._problem(
+        self.assertIn('are set: keep one', self._problem(
             **{'cinder_backup_recovery.row_removal_command': 'a',
                'cinder_backup_recovery.row_exists_command': 'b'}))
 

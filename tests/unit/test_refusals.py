@@ -113,7 +113,7 @@ class MalformedTest(testtools.TestCase):
             {'backups': there}, {'backups': [*there, *made]},
             {'backups': [*there, *made]}]
         cloud.show.side_effect = after or (lambda kind, one: {'id': one})
-        Imports.rows.exists.return_value = {'lost': row}
+        Imports.rows.state.return_value = row
         Imports('runTest').assert_malformed([('junk', 'A')], large)
 
     def test_refused(self):

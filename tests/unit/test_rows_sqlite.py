@@ -22,6 +22,7 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import database
 from tests import databases
 from tests import rows_cases
@@ -77,16 +78,16 @@ class SmallSchemaTest(rows_cases.RowsCases, testtools.TestCase):
         begin = time.monotonic()
         timer.start()
         self.addCleanup(timer.join)
-        self.rows.lose([rows_cases.A])
+        self.rows.lose(base.BACKUP, [rows_cases.A])
         self.assertTrue(time.monotonic() - begin > 0.5)
         self.assertEqual(11, self._usage('p1')['backups'])
 
     def test_leaves_no_lock(self):
-        self.rows.check()
-        self.rows.exists([rows_cases.A])
-        self.rows.lose([rows_cases.A])
+        self.rows.check(base.BACKUP)
+        self.rows.states(base.BACKUP, [rows_cases.A])
+        self.rows.lose(base.BACKUP, [rows_cases.A])
         self.assertRaises(exceptions.RowsMismatch, self.rows.lose,
-                          [rows_cases.A])
+                          base.BACKUP, [rows_cases.A])
         other = sqlite3.connect(self.path, timeout=0)
         self.addCleanup(other.close)
         other.execute('UPDATE quota_usages SET in_use = 1')
@@ -98,7 +99,7 @@ class SmallSchemaTest(rows_cases.RowsCases, testtools.TestCase):
         other.execute('PRAGMA journal_mode=WAL')
         other.execute('BEGIN IMMEDIATE')
         begin = time.monotonic()
-        self.rows.exists([rows_cases.A])
+        self.rows.states(base.BACKUP, [rows_cases.A])
         self.assertTrue(time.monotonic() - begin < 5)
 
 
@@ -135,7 +136,7 @@ class RealSchemaTest(SmallSchemaTest):
             ''', rows_cases.A)
         expected = self._dump()
         self.fill()
-        self.rows.lose([rows_cases.A], kind='soft')
+        self.rows.lose(base.BACKUP, [rows_cases.A], kind='soft')
         found = self._dump()
         # Cinder changes the quota elsewhere; times are those of now; the
         # rows of metadata were made anew.
@@ -165,16 +166,17 @@ class RealSchemaTest(SmallSchemaTest):
             ['available', 'available', 'available', 'available'],
             [line.split()[0] for line in
              self._cinder(program, *ids).splitlines()])
-        self.rows.lose([rows_cases.A], kind='hard')
-        self.rows.lose([rows_cases.B], kind='soft')
+        self.rows.lose(base.BACKUP, [rows_cases.A], kind='hard')
+        self.rows.lose(base.BACKUP, [rows_cases.B], kind='soft')
         self.assertEqual('none\nnone\nnone\ndeleted []\n',
                          self._cinder(program, *ids))
 
 
 class UnreachableTest(testtools.TestCase):
     def _refused(self, error, url):
-        for call in ('check', 'lose', 'exists', 'purge'):
-            args = () if call == 'check' else ([rows_cases.A],)
+        for call in ('check', 'lose', 'states', 'save', 'purge'):
+            args = (base.BACKUP, *(
+                () if call == 'check' else ([rows_cases.A],)))
             err = self.assertRaises(error, lambda name=call, args=args: (
                 getattr(database.DatabaseRows(
                     url, rows_cases.Owner(rows_cases.A)), name)(*args)))
@@ -216,7 +218,8 @@ class UnreachableTest(testtools.TestCase):
         with sqlite3.connect(path) as connection:
             connection.executescript(SCHEMA)
         connection.close()
-        database.DatabaseRows(f'sqlite:///{path}', rows_cases.Owner()).check()
+        database.DatabaseRows(f'sqlite:///{path}', rows_cases.Owner()).check(
+            base.BACKUP)
 
     def test_bad_urls(self):
         for url in ('', 'secret', 'sqlite://', 'sqlite:///:memory:',

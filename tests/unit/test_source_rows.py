@@ -23,14 +23,16 @@ import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests.cmd import source_rows
+from cinder_backup_recovery_tests import rows as access
+from cinder_backup_recovery_tests.cmd import rows as rows_program
 from cinder_backup_recovery_tests.rows import base
-from cinder_backup_recovery_tests.rows import source_command
-from cinder_backup_recovery_tests.rows import source_database
-from cinder_backup_recovery_tests.rows import sources
+from cinder_backup_recovery_tests.rows import command as row_command
+from cinder_backup_recovery_tests.rows import database
+from cinder_backup_recovery_tests.rows import temporary
 from tests import databases
 from tests import source_rows_cases
 from tests.unit import test_config
+from tests.unit import test_deprecated
 
 VOLUME, OTHER = source_rows_cases.VOLUME, source_rows_cases.OTHER
 FOREIGN = source_rows_cases.FOREIGN
@@ -55,8 +57,8 @@ class SQLiteCase(source_rows_cases.SourceRowsCases, testtools.TestCase):
         with open(path, 'w'):
             pass
         self.assertIn('no table alembic_version', str(self.assertRaises(
-            exceptions.NotCinderDatabase, source_database.DatabaseSources(
-                f'sqlite:///{path}', None).check)))
+            exceptions.NotCinderDatabase, database.DatabaseRows(
+                f'sqlite:///{path}', None).check, base.VOLUME)))
 
 
 class ProgramTest(SQLiteCase):
@@ -70,12 +72,12 @@ class ProgramTest(SQLiteCase):
                                    source_rows_cases.DELETED)))
         self.program = [
             sys.executable, '-m',
-            'cinder_backup_recovery_tests.cmd.source_rows',
+            'cinder_backup_recovery_tests.cmd.rows',
             '--database-url', self.url, '--ids-file', ids]
         # In this process: an interpreter for each call would take minutes.
         self.rows = InProcess(shlex.join([
             *self.program, '--project={project}', '{action}', '{what}',
-            '{id}']), source_rows_cases.Owner())
+            '{ids}']), source_rows_cases.Owner())
 
     def _refused(self, error, word, method, *args):
         if error not in (exceptions.NotInLedger,
@@ -84,26 +86,26 @@ class ProgramTest(SQLiteCase):
         super()._refused(error, word, method, *args)
 
     def test_another_interpreter(self):
-        rows = source_command.CommandSources(
+        rows = row_command.CommandRows(
             self.rows.command, source_rows_cases.Owner())
         before = self._dump()
-        rows.check()
-        saved = rows.save(sources.VOLUME, OTHER)
-        rows.lose(sources.VOLUME, OTHER, base.HARD, saved, 'p1')
+        rows.check(base.VOLUME, base.SNAPSHOT)
+        saved = rows.save(base.VOLUME, [OTHER])
+        rows.lose(base.VOLUME, [OTHER], base.HARD, 'p1', saved)
         self.assertNotEqual(before, self._dump())
-        rows.put_back(sources.VOLUME, OTHER, saved)
+        rows.restore(base.VOLUME, [OTHER], saved)
         self.assertEqual(before, self._dump())
         err = self.assertRaises(
-            exceptions.RowRemovalCommandFailed, rows.lose, sources.VOLUME,
-            OTHER, base.HARD, saved, 'p2')
+            exceptions.RowRemovalCommandFailed, rows.lose, base.VOLUME,
+            [OTHER], base.HARD, 'p2', saved)
         self.assertIn('exited 1: error: volume', str(err))
 
     def test_mistakes_exit_3(self):
         for arguments, text, word in (
                 (['save', 'volume', 'x'], '', "'x' is not a UUID"),
-                (['save', 'backup', VOLUME], '', 'invalid choice'),
+                (['save', 'group', VOLUME], '', 'invalid choice'),
                 (['lose', 'volume', VOLUME], '', 'invalid choice'),
-                (['hard', 'volume', VOLUME], 'x', 'stdin has not'),
+                (['hard', 'volume', VOLUME], 'x', 'stdin is not the output'),
                 (['hard', 'volume', VOLUME], '[]', 'not an object')):
             self.assertIn(word, self._fails(
                 [*self.program[3:], *arguments], text, 3))
@@ -120,37 +122,43 @@ class ProgramTest(SQLiteCase):
         self.assertEqual(before, self._dump())
         return err
 
-    def test_commands_that_cannot_be(self):
-        for command, word in (('x {action} {what}', 'lacks {id}'),
-                              ('x {action} {what} {id} {ids}', 'has {ids}'),
-                              ('', 'is empty')):
-            self.assertIn(word, str(self.assertRaises(
-                exceptions.InvalidConfiguration,
-                source_command.CommandSources, command, None)))
+    def test_old_option(self):
+        rows = test_deprecated.make(source_rows_cases.Owner(), {
+            'row_removal_command': 'x {ids}',
+            'source_row_command': shlex.join([
+                *test_deprecated.program('source_rows'), *self.program[3:],
+                '--project={project}', '{action}', '{what}', '{id}'])})
+        before = self._dump()
+        rows.check(base.VOLUME)
+        saved = rows.save(base.VOLUME, [OTHER])
+        rows.lose(base.VOLUME, [OTHER], base.HARD, 'p1', saved)
+        self.assertNotEqual(before, self._dump())
+        rows.restore(base.VOLUME, [OTHER], saved)
+        self.assertEqual(before, self._dump())
 
     def test_a_program_that_does_nothing(self):
-        saved = self.rows.save(sources.VOLUME, OTHER)
-        rows = source_command.CommandSources(
-            f'sh -c "echo {OTHER} live" {{action}} {{what}} {{id}}',
+        saved = self.rows.save(base.VOLUME, [OTHER])
+        rows = row_command.CommandRows(
+            f'sh -c "echo {OTHER} live" {{action}} {{what}} {{ids}}',
             source_rows_cases.Owner())
         err = self.assertRaises(
-            exceptions.RowRemovalCommandFailed, rows.lose, sources.VOLUME,
-            OTHER, base.SOFT, saved)
+            exceptions.RowRemovalCommandFailed, rows.lose, base.VOLUME,
+            [OTHER], base.SOFT, None, saved)
         self.assertIn('is live and should be soft-deleted', str(err))
-        self.assertIn('no line of JSON', str(self.assertRaises(
-            exceptions.RowRemovalCommandFailed, rows.save, sources.VOLUME,
-            OTHER)))
+        self.assertIn('not a line of JSON', str(self.assertRaises(
+            exceptions.RowRemovalCommandFailed, rows.save, base.VOLUME,
+            [OTHER])))
 
 
 def run_main(arguments, text):
     with mock.patch('sys.stdin', io.StringIO(text)), \
             mock.patch('sys.stdout', io.StringIO()) as out, \
             mock.patch('sys.stderr', io.StringIO()) as err:
-        code = source_rows.main(arguments)
+        code = rows_program.main(arguments)
     return code, out.getvalue(), err.getvalue()
 
 
-class InProcess(source_command.CommandSources):
+class InProcess(row_command.CommandRows):
     """Calls the program's main function instead of the program."""
 
     def __init__(self, command, owner):
@@ -180,14 +188,14 @@ class LostForAWhileTest(SQLiteCase):
         self.before = self._dump()
 
     def lost(self, one=OTHER):
-        return sources.lost(self.rows, self.ledger, sources.VOLUME, one,
-                            base.HARD, 'p1')
+        return temporary.lost(self.rows, self.ledger, base.VOLUME, one,
+                              base.HARD, 'p1')
 
     def test_put_back(self):
         with self.lost():
             self.assertEqual(base.ABSENT,
-                             self.rows.state(sources.VOLUME, OTHER))
-            self.assertEqual(1, len(self.ledger.changes(sources.KIND)))
+                             self.rows.state(base.VOLUME, OTHER))
+            self.assertEqual(1, len(self.ledger.changes(temporary.KIND)))
         self.assertEqual(self.before, self._dump())
         self.assertEqual([], self.ledger.changes())
 
@@ -212,20 +220,22 @@ class LostForAWhileTest(SQLiteCase):
         # Nothing of the context is run; a clean-up that thinks the volume
         # gone must not keep it from being removed.
         self.ledger.gone('volume', OTHER)
-        change, = self.ledger.changes(sources.KIND)
+        change, = self.ledger.changes(temporary.KIND)
         conf = test_config.make_conf(**{
             'cinder_backup_recovery.database_connection': self.url})
-        sources.put_back(sources.make(conf, self.ledger), self.ledger,
-                         change)
+        temporary.restore(
+            access.make(conf.cinder_backup_recovery, self.ledger),
+            self.ledger, change)
         self.assertEqual(self.before, self._dump())
         self.assertEqual([OTHER], [entry.resource_id for entry in
                                    self.ledger.entries('volume')])
-        with mock.patch.object(sources, 'put_back'):
+        with mock.patch.object(temporary, 'restore'):
             self.assertRaises(GeneratorExit, context.gen.throw, GeneratorExit)
 
     def test_by_command(self):
         conf = test_config.make_conf(**{
-            'cinder_backup_recovery.source_row_command':
-                'x {action} {what} {id}'})
-        self.assertIsInstance(sources.make(conf, self.ledger),
-                              source_command.CommandSources)
+            'cinder_backup_recovery.row_command':
+                'x {action} {what} {ids}'})
+        self.assertIsInstance(
+            access.make(conf.cinder_backup_recovery, self.ledger),
+            row_command.CommandRows)

@@ -74,7 +74,7 @@ class WholeDatabaseTest(testtools.TestCase):
     def test_what_was_not_lost(self):
         failed = self.assertRaises(exceptions.DatabaseLossFailed,
                                    self._database('true', backup=[OURS]).lose)
-        self.assertIn(f'still backup {OURS}', str(failed))
+        self.assertIn(f'backup {OURS} still exists', str(failed))
 
     def test_program_that_fails(self):
         failed = self.assertRaises(
@@ -86,7 +86,7 @@ class WholeDatabaseTest(testtools.TestCase):
         refused = self.assertRaises(
             exceptions.InvalidConfiguration,
             self._database('there-is-no-such-program --now').check)
-        self.assertIn('there-is-no-such-program is not installed',
+        self.assertIn('there-is-no-such-program: not found',
                       str(refused))
         for command in ('', "'open"):
             self.assertRaises(exceptions.InvalidConfiguration,
