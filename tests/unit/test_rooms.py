@@ -34,7 +34,8 @@ ROOMS = {
     'local_cloud': set(),
     'benchmarks': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
                    'reference_drivers'},
-    'mutants': {_PLUGIN, 'local_cloud', 'reference_drivers'},
+    'mutants': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
+                'reference_drivers'},
 }
 
 #: Of other projects: what a room must run without.
