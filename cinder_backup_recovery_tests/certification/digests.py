@@ -27,7 +27,6 @@ def _digest(path: pathlib.Path) -> str:
 def write(directory: pathlib.Path, names: Iterable[str]) -> None:
     """Write down the digests of files.
 
-    :param directory: where they are, and where the digests go
     :param names: files, and directories for all that is in them
     """
     files: list[pathlib.Path] = []

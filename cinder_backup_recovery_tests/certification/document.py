@@ -44,7 +44,6 @@ def build(required: Sequence[str], outcome: Sequence[results.Result],
     """Write down what a run has shown, and judge it.
 
     :param required: the ids of all tests that the suite has
-    :param outcome: what came of them, without secrets
     :param manifest: the tiers; None for a run that has none
     :param about: what was certified and how long it took, and all else that
         the verdict is made from; see :data:`ABOUT`
@@ -70,7 +69,6 @@ def judgement(facts: Mapping[str, Any], manifest: tiers.Manifest | None
               ) -> dict[str, Any]:
     """Judge the facts of a document, and ignore its own verdict.
 
-    :param facts: the document; what this returns is not read
     :param manifest: the tiers; None for a run that had none
     """
     outcome = outcome_of(facts)

@@ -33,8 +33,6 @@ def render(document: Mapping[str, Any]) -> str:
 
     A known defect is skipped there: the format has no word for it, and its
     message says what it is. What did not run is an error.
-
-    :param document: as results.json has it
     """
     outcome = document_.outcome_of(document)
     missing = [t for t in document['required']

@@ -275,10 +275,7 @@ def _learn(way: ways.Way, files: report.Report) -> None:
 
 
 def _end(way: ways.Way, files: report.Report) -> list[str]:
-    """Remove what was made, whatever else does not work.
-
-    :returns: what went wrong, which has been printed
-    """
+    """Remove what was made, whatever else does not work."""
     # A second Ctrl-C must not leave half of it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -302,11 +299,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    :param argv: the arguments without the program's name
-    :returns: the exit status
-    """
+    """Run the program."""
     arguments = _parser().parse_args(argv)
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

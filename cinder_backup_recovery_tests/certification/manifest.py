@@ -58,7 +58,6 @@ def differences(manifest: tiers.Manifest, tests: Sequence[str]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
 
-    :param argv: the arguments without the program's name
     :returns: the exit status: 0 if all is in order, 1 if not, 3 if that
         cannot be found out
     """

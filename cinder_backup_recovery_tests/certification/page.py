@@ -46,13 +46,7 @@ _NOT_RUN = 'not run'
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A piece of a bar.
-
-    :ivar kind: the status whose colour it has
-    :ivar x: where it begins
-    :ivar width: how long it is
-    :ivar label: what it stands for
-    """
+    """A piece of a bar."""
 
     kind: str
     x: float
@@ -106,11 +100,7 @@ class Class:
 
 def render(document: Mapping[str, Any],
            manifest: tiers.Manifest | None = None) -> str:
-    """Make the page.
-
-    :param document: as results.json has it, without secrets
-    :param manifest: the tiers, for what they mean
-    """
+    """Make the page."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / 'templates'),
         autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -162,11 +152,7 @@ def _tiers(document: Mapping[str, Any], manifest: tiers.Manifest | None
 
 def _classes(document: Mapping[str, Any], tests: Sequence[Test],
              all_tests: Sequence[Test] | None = None) -> list[Class]:
-    """Put tests into their classes.
-
-    :param tests: those that are shown
-    :param all_tests: those that something may be missing of
-    """
+    """Put tests into their classes."""
     of: dict[str, list[Test]] = {name: [] for name in document['suite']}
     missing: dict[str, list[str]] = {}
     for test in tests:

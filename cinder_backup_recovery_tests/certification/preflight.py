@@ -133,10 +133,7 @@ def _version(manager: Any) -> str:
 
 def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
            run: locks.Owner) -> list[str]:
-    """Clean up after a killed run, and mark the cloud.
-
-    :returns: a line for each thing that was done
-    """
+    """Clean up after a killed run, and mark the cloud."""
     done: list[str] = []
     with locks.cleaning(ledger.directory, run['run']):
         if cleanup.anything_left(ledger):
@@ -158,7 +155,6 @@ def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
 def look(run: locks.Owner | None = None) -> dict[str, Any]:
     """Check everything.
 
-    :param run: it begins, if all is well
     :returns: ``found``, a line for each thing that is well, and
         ``versions``
     :raises BackupRecoveryError: with the first thing that is not
@@ -187,11 +183,7 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    :param argv: the arguments without the program's name
-    :returns: the exit status
-    """
+    """Run the program."""
     parser = argparse.ArgumentParser(
         prog='python -m cinder_backup_recovery_tests.certification.preflight')
     parser.add_argument('--begin', type=json.loads, metavar='RUN',

@@ -81,12 +81,7 @@ def shipped() -> list[str]:
 
 
 class Profile:
-    """What was said of a driver and a run, from all places.
-
-    :param name: by which it is called in reports
-    :param document: sections and keys, complete
-    :param given: the keys that the command line has set
-    """
+    """What was said of a driver and a run, from all places."""
 
     def __init__(self, name: str, document: Mapping[str, Any],
                  given: Iterable[str] = ()):
@@ -97,11 +92,7 @@ class Profile:
             self.document[section].update(keys)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The value of a key.
-
-        :param key: with its section: run.mode
-        :param default: where nobody has said anything
-        """
+        """The value of a key."""
         section, _, name = key.partition('.')
         return self.document[section].get(name, default)
 
@@ -112,8 +103,6 @@ class Profile:
         A file and the environment may hold the keys of all ways: one profile
         serves each of them. The command line is of one run.
 
-        :param way: its name
-        :param unused: patterns of keys that it does not use
         :param misleading: keys among them that make the user believe that
             something else is tested; they are refused wherever they are set
         :raises ProfileError: naming the first such key
@@ -136,7 +125,6 @@ class Profile:
     def secret(self, key: str) -> str | None:
         """What a reference to a secret refers to.
 
-        :param key: with its section
         :raises ProfileError: if there is nothing
         """
         reference = self.get(key)
@@ -211,9 +199,6 @@ def load(name: str | None, settings: Sequence[str] = (),
 
     :param name: a file, or the name of a profile that is shipped; without
         one there is only what is said elsewhere
-    :param settings: of the command line, each ``section.key=value``
-    :param environment: variables, those of this process without
-    :returns: the profile, checked
     :raises ProfileError: with one line that names the first mistake and,
         where it can be told, the remedy
     """

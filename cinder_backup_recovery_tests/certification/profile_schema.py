@@ -104,7 +104,6 @@ def names() -> Iterator[str]:
 def problems(document: Mapping[str, Any]) -> Iterator[str]:
     """Say what is wrong with a profile.
 
-    :param document: as it was read
     :returns: one line for each mistake, that about an unknown key first
     """
     errors = sorted(

@@ -45,10 +45,6 @@ class Progress:
 
     In a terminal the last line also says what runs, for how long, and how
     long the rest may take. Elsewhere there is a line for each result only.
-
-    :param selected: the ids of the tests that will run
-    :param out: where to say it
-    :param now: the time in seconds
     """
 
     def __init__(self, selected: Sequence[str], out: TextIO | None = None,
@@ -132,10 +128,7 @@ class Progress:
 
 
 def summary(document: Mapping[str, Any]) -> Iterator[str]:
-    """The summary of a run, line by line.
-
-    :param document: as results.json has it
-    """
+    """The summary of a run, line by line."""
     outcome = document_.outcome_of(document)
     yield f'\nslowest {_SLOWEST}:'
     for result in sorted(outcome, key=lambda r: -r.seconds)[:_SLOWEST]:

@@ -105,10 +105,7 @@ class Redactor:
         self._pattern = None
 
     def learn_variables(self, variables: Mapping[str, str]) -> None:
-        """Learn the secrets of an environment or of a section of options.
-
-        :param variables: values by name
-        """
+        """Learn the secrets of an environment or of a section of options."""
         for name, value in variables.items():
             if is_secret(name):
                 self.learn(value)
@@ -163,7 +160,6 @@ class Redactor:
 
         :param document: mappings, lists and values, as YAML or JSON has them
         :param name: the name of the option whose value it is
-        :returns: a copy with texts for values
         """
         if isinstance(document, Mapping):
             return {str(key): self.mapping(value, str(key))
@@ -179,7 +175,6 @@ class Redactor:
     def ini(self, text: str) -> dict[str, dict[str, str]]:
         """The same for a file of oslo.config's.
 
-        :param text: what is in the file
         :returns: values by section and option; those of an option that is
             there twice are on lines of their own
         """

@@ -119,16 +119,12 @@ class Report:
         return self.directory / LOGS
 
     def learn(self, variables: Mapping[str, str]) -> None:
-        """Learn the secrets of an environment.
-
-        :param variables: values by name
-        """
+        """Learn the secrets of an environment."""
         self.redact.learn_variables(variables)
 
     def show_file(self, name: str, path: pathlib.Path) -> None:
         """Put a file of oslo.config's into the report, and learn from it.
 
-        :param name: what it is called there
         :param path: the file; nothing is shown where it cannot be read
         """
         try:
@@ -138,11 +134,7 @@ class Report:
         self._configuration[name] = self.redact.ini(text)
 
     def show(self, name: str, options: Mapping[str, Any]) -> None:
-        """Put nested options into the report, a profile's say.
-
-        :param name: what they are called there
-        :param options: as YAML has them
-        """
+        """Put nested options into the report, a profile's say."""
         self._configuration[name] = self.redact.mapping(options)
 
     def recorder(self) -> stream.Recorder:
@@ -160,10 +152,7 @@ class Report:
         return self._recorder
 
     def clean(self, result: results.Result) -> results.Result:
-        """Take out of a result what was learnt to be secret since it came.
-
-        :param result: what a test showed
-        """
+        """Take out of a result what was learnt to be secret since it came."""
         return stream.clean_result(result, self.redact)
 
     @property
@@ -181,8 +170,6 @@ class Report:
               manifest: tiers.Manifest | None) -> None:
         """Write all files.
 
-        :param content: what :func:`document.build` made
-        :param manifest: the tiers that it was made with
         :raises ReportError: if it cannot be written
         """
         try:

@@ -55,9 +55,6 @@ class ExitCode(enum.IntEnum):
 class Request:
     """One answer of the cloud, as Tempest has logged it.
 
-    :ivar time: of the day
-    :ivar status: of HTTP
-    :ivar method: of HTTP
     :ivar url: with the rest of the line, which has the seconds
     """
 
@@ -74,12 +71,8 @@ class Request:
 class Result:
     """One test, or the set-up or clean-up of a class.
 
-    :param test_id: the dotted name
-    :param status: what it showed
-    :param seconds: how long it took
     :param reason: why it did not pass: the tracebacks, or the reason of the
         skip
-    :param facts: what the test handed over
     :param requests: what it asked of the cloud, where it did not pass
     """
 
@@ -184,8 +177,6 @@ class State(enum.Enum):
 class Earned:
     """A tier and what came of it.
 
-    :ivar tier: its name
-    :ivar state: what the run says of it
     :ivar counts: how many of its tests ended how; those that did not run
         under None
     :ivar without: the capabilities that the profile denies, and how many of
@@ -202,9 +193,7 @@ class Earned:
 class Verdict:
     """What a run has shown.
 
-    :param code: the exit code
     :param reasons: why it is not a certification, one line each
-    :param earned: the tiers, from the one that says least
     :param missing: the names of the tests that did not run, where that is
         the reason, or one
     """
@@ -232,13 +221,10 @@ def judge(required: Sequence[str], results: Sequence[Result],
     """Compare what ran with what had to run.
 
     :param required: the ids of all tests that the suite has
-    :param results: what came back
-    :param interrupted: whether the run was ended before its end
     :param manifest: the tests that each tier asks for; without one there
         are no tiers, and only the suite is compared
     :param denied: the capabilities that the driver's profile denies, which
         explain a skip
-    :param contradictions: those of these that the driver plainly has
     :returns: ``ERROR`` when there was nothing to run or the kit broke,
         ``FAILED`` when a test failed, ``NOT_CERTIFIABLE`` when one is
         missing, was skipped for no reason that the profile gives or met a
@@ -288,8 +274,6 @@ def judge_quick(selected: Sequence[str], results: Sequence[Result],
     """Judge what has validated a set-up, which certifies nothing.
 
     :param selected: the ids of the tests that were to run
-    :param results: what came back
-    :param interrupted: whether the run was ended before its end
     """
     verdict = judge(selected, results, interrupted)
     if verdict.code is not ExitCode.CERTIFIED:
@@ -336,12 +320,7 @@ def _against(manifest: tiers.Manifest, required: Sequence[str],
 
 def assess(manifest: tiers.Manifest, results: Sequence[Result],
            denied: Collection[str] = ()) -> tuple[Earned, ...]:
-    """Say of each tier whether it was earned.
-
-    :param manifest: the tests that each tier asks for
-    :param results: what came back
-    :param denied: the capabilities that the driver's profile denies
-    """
+    """Say of each tier whether it was earned."""
     # Under its whole name, which stories and set-ups have.
     around = [r for r in results if _AROUND.match(r.test_id)]
     single = {tiers.plain(r.test_id): r for r in results}
@@ -386,7 +365,6 @@ def _earned(tier: tiers.Tier, single: dict[str, Result],
 def known(results: Sequence[Result]) -> dict[str, list[str]]:
     """Collect the known defects that the tests have met.
 
-    :param results: what came back
     :returns: names of tests by the name of the defect
     """
     found: dict[str, list[str]] = {}

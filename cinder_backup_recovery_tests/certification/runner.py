@@ -70,9 +70,6 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
                ) -> list[str]:
     """Find every test of the suite that runs without a Nova.
 
-    :param repository: a directory for stestr's own files
-    :param environment: variables of the run
-    :returns: the ids
     :raises RunError: if a module cannot be imported, or nothing is found
     """
     repository.mkdir(exist_ok=True)
@@ -90,12 +87,7 @@ def list_tests(repository: pathlib.Path, environment: Mapping[str, str]
 
 
 class Streams:
-    """Programs that say by subunit what came of each test, run in turn.
-
-    :param commands: the programs
-    :param environment: their variables
-    :param recorder: keeps what they say, and takes secrets out
-    """
+    """Programs that say by subunit what came of each test, run in turn."""
 
     def __init__(self, commands: Sequence[list[str]],
                  environment: Mapping[str, str],
@@ -111,8 +103,6 @@ class Streams:
                  on_result: Callable[[results.Result], None]) -> None:
         """Run to the end.
 
-        :param on_start: called with a test's id when it begins
-        :param on_result: called with each result when it is known
         :raises RunError: if the workers said nothing that can be read
         """
         said = ''
@@ -124,10 +114,7 @@ class Streams:
 
     def _run(self, command: list[str], on_start: Callable[[str], None],
              on_result: Callable[[results.Result], None]) -> str:
-        """Run one of the programs.
-
-        :returns: what it wrote to its standard error
-        """
+        """Run one of the programs."""
         self._process = subprocess.Popen(
             command, env=self._environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -206,9 +193,6 @@ class Streams:
 class Run(Streams):
     """One run of the suite, those tests last that want the cloud alone.
 
-    :param repository: a directory for stestr's own files
-    :param environment: variables of the run, Tempest's configuration in
-        them
     :param tests: the ids of the tests that are to run
     :param concurrency: how many workers run classes of tests side by side
     :param recorder: keeps what the workers say, and takes secrets out
@@ -260,7 +244,6 @@ class _Starts(testtools.StreamResult):
 def result_of(case: dict[str, Any]) -> results.Result | None:
     """Translate one case of the stream.
 
-    :param case: as testtools' StreamToDict gives it
     :returns: what came of a test, None for what is no test
     """
     status = case['status']
@@ -311,7 +294,6 @@ def environment(variables: Mapping[str, str],
                 temporary: pathlib.Path) -> dict[str, str]:
     """The environment of a run: ours, and what points to the cloud.
 
-    :param variables: of the cloud
     :param temporary: where the tests put temporary files, for whoever
         removes them when the tests are killed
     """

@@ -33,8 +33,6 @@ class Recorder(testtools.StreamResult):
     An attachment comes in pieces, and a secret may be cut by them: each is
     written when it is whole.
 
-    :param path: the file, which is written anew
-    :param clean: takes the secrets out of a text
     :raises OSError: if it cannot be written
     """
 
@@ -106,10 +104,7 @@ class Recorder(testtools.StreamResult):
 
 def clean_result(result: results.Result, clean: Callable[[str], str]
                  ) -> results.Result:
-    """Take the secrets out of a result.
-
-    :param clean: takes them out of a text
-    """
+    """Take the secrets out of a result."""
     return results.Result.of(_clean_texts(result.as_document(), clean))
 
 

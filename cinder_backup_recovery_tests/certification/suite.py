@@ -26,10 +26,7 @@ _PACKAGE = cinder_backup_recovery_tests.__name__
 
 
 def class_of(test_id: str) -> str:
-    """The class of a test or of a set-up, with its module, without package.
-
-    :param test_id: as a result has it
-    """
+    """The class of a test or of a set-up, with its module, without package."""
     around = re.match(r'\w+ \((?P<scope>.+)\)$', test_id)
     name = (around['scope'] if around else
             test_id.split('[')[0].rpartition('.')[0])
@@ -39,7 +36,6 @@ def class_of(test_id: str) -> str:
 def describe(required: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What each class proves, and by how many tests.
 
-    :param required: the ids of all tests
     :returns: by class, ``proves``, the first sentence of its docstring, and
         ``tests``
     """

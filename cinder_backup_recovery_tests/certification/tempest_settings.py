@@ -54,7 +54,6 @@ def of_cloud(name: str | None) -> Sections:
 
     The cloud is asked for its catalogue.
 
-    :param name: of the cloud; the variables' without
     :raises ProfileError: if there is no such cloud, or it lets nobody in
     """
     # It takes a second to import, and not every run needs it.
@@ -159,12 +158,7 @@ def of_profile(profile: profiles.Profile) -> Sections:
 
 def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
           ) -> Sections:
-    """Write a configuration that only its owner may read.
-
-    :param path: the file
-    :param layers: sections; what is in a later one wins
-    :returns: what was written
-    """
+    """Write a configuration that only its owner may read."""
     merged: Sections = {}
     for layer in layers:
         for section, options in layer.items():
@@ -183,9 +177,6 @@ def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
 
 
 def variables(path: pathlib.Path) -> dict[str, str]:
-    """What makes Tempest read a configuration.
-
-    :param path: the file
-    """
+    """What makes Tempest read a configuration."""
     return {'TEMPEST_CONFIG_DIR': str(path.parent),
             'TEMPEST_CONFIG': path.name}

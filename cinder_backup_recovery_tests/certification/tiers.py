@@ -55,11 +55,8 @@ def idempotent_id(test_id: str) -> str:
 class Tier:
     """Something that can be said of a driver.
 
-    :ivar name: one word
     :ivar title: the same for a reader who does not know the word
     :ivar proves: what it means to a user, in a sentence
-    :ivar required: whether there is no certification without it
-    :ivar essential: capabilities without which there is nothing to show
     :ivar tests: names of tests by idempotent id; several where one test is
         run with several data
     """
@@ -74,10 +71,7 @@ class Tier:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """All tiers, from the one that says least.
-
-    :ivar tiers: in that order
-    """
+    """All tiers, from the one that says least."""
 
     tiers: tuple[Tier, ...]
 
@@ -90,10 +84,7 @@ class Manifest:
         return None
 
     def gone(self, suite: Iterable[str]) -> list[tuple[Tier, str]]:
-        """The tests that a suite lacks.
-
-        :param suite: the ids of all tests that it has
-        """
+        """The tests that a suite lacks."""
         there = {(idempotent_id(t), plain(t)) for t in suite}
         return [(tier, name) for tier in self.tiers
                 for uuid, names in tier.tests.items() for name in names
@@ -123,7 +114,6 @@ class Manifest:
 def load(path: pathlib.Path | None = None) -> Manifest:
     """Read a manifest.
 
-    :param path: its file; the one of this package without
     :raises ManifestError: if it cannot be read
     """
     path = path or PATH
@@ -148,7 +138,6 @@ def refresh(manifest: Manifest, suite: Sequence[str]
     are; where these are in several tiers, or there are none, somebody has to
     choose.
 
-    :param suite: the ids of all tests
     :returns: the manifest, and the tests that a tier is to be chosen for
     """
     # An id says which test it is, also after it was renamed or moved.

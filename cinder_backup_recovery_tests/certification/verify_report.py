@@ -50,10 +50,7 @@ class Unreadable(Exception):
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb ``verify-report`` to a program.
-
-    :param verbs: the subparsers of its parser
-    """
+    """Add the verb ``verify-report`` to a program."""
     parser = verbs.add_parser(
         'verify-report', help='check a report that somebody has published',
         description=_DESCRIPTION, epilog=_EPILOG)
@@ -65,8 +62,6 @@ def add_parser(verbs: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check a report, and print its problems.
 
-    :param arguments: with ``directory``
-    :returns: the exit status
     :raises Unreadable: if it cannot be read
     """
     found, document, notes = check(arguments.directory)
@@ -91,7 +86,6 @@ def check(directory: pathlib.Path
           ) -> tuple[list[str], dict[str, Any], list[str]]:
     """Check a report.
 
-    :param directory: where it is
     :returns: what does not hold, one line each; the document; and what could
         not be checked
     :raises Unreadable: if it cannot be read
@@ -229,7 +223,6 @@ def read_stream(path: pathlib.Path, interrupted: bool
                 ) -> list[results.Result]:
     """The results of a recorded stream, as a run takes them.
 
-    :param path: the stream
     :param interrupted: whether the run was, so that what has no end is none
     :raises OSError: if it cannot be read
     """

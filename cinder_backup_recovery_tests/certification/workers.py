@@ -55,8 +55,6 @@ def share(tests: Iterable[str], count: int,
           seconds: Mapping[str, float]) -> list[list[str]]:
     """Give each worker classes, so that all end at about the same time.
 
-    :param tests: the ids of the tests
-    :param count: how many workers there are
     :param seconds: of each class, by its name; one that is not there takes
         as long as others do
     :returns: the whole names of the classes for each worker that has any
@@ -77,7 +75,6 @@ def share(tests: Iterable[str], count: int,
 def write(path: pathlib.Path, shares: Sequence[Sequence[str]]) -> None:
     """Write a file of workers as stestr reads it.
 
-    :param path: the file
     :param shares: the whole names of the classes for each worker
     """
     # YAML reads JSON.
@@ -112,10 +109,7 @@ class _Durations(testtools.StreamResult):
 
 
 def durations(stream: Any) -> dict[str, float]:
-    """The seconds of each class in a run.
-
-    :param stream: its subunit, open for bytes
-    """
+    """The seconds of each class in a run."""
     found = _Durations()
     found.startTestRun()
     subunit.ByteStreamToStreamResult(
@@ -128,7 +122,6 @@ def durations(stream: Any) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write down how long the classes of a run have taken.
 
-    :param argv: the arguments without the program's name
     :returns: the exit status: 0, or 3 if that cannot be read
     """
     parser = argparse.ArgumentParser(
