@@ -53,9 +53,6 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
          driver: str) -> dict[str, Any]:
     """Describe a backup that was verified.
 
-    :param backup: the backup's row
-    :param report: what its verification saw
-    :param store: where it is
     :param driver: a name for the kind of store
     :returns: what can be written as JSON, the same each time
     """
@@ -121,11 +118,7 @@ def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
                versions: Collection[int] = (VERSION,)) -> Wrong:
     """Check what the driver_info of every kind of store has in common.
 
-    :param info: what a record has
-    :param backup_id: the backup that is imported
     :param fields: those that it must have, with their types
-    :param optional: those that it may lack
-    :param versions: those that can be read
     :returns: what makes an error of a field's name and what is wrong with it
     :raises WrongRecord: naming the field
     """
@@ -163,8 +156,6 @@ def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
 def check(info: Any, backup_id: str) -> None:
     """Check that a driver_info agrees with itself (level ``record``).
 
-    :param info: what a record has
-    :param backup_id: the backup that is imported
     :raises WrongRecord: naming the field
     """
     wrong = check_form(info, backup_id, _FIELDS, _OPTIONAL)
@@ -224,9 +215,7 @@ def model_update(info: dict[str, Any], link: layout.Link | None
                  ) -> dict[str, Any]:
     """The fields of the row that a record must agree with.
 
-    :param info: the driver_info
     :param link: what was seen on the storage, None if it was not asked
-    :returns: fields and values
     """
     return {
         'volume_id': link.volume_id if link else info['volume_id'],

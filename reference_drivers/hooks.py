@@ -205,10 +205,6 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         before 2026.2 leave old data where an incremental backup has zeros
         (they skip zeros of a new volume also there), and none compares.
 
-        :param backup: the backup
-        :param volume_id: the volume that is written to
-        :param volume_file: its device
-        :param volume_is_new: whether the volume reads as zeros
         :raises Problem: naming what is wrong; the volume must not be used
         :raises BackupRestoreCancel: the backup's status was changed
         """
@@ -294,7 +290,6 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         A row that names what cannot be this backup's has nothing to delete
         on the storage: it may go, or it could never be removed.
 
-        :param backup: the backup
         :raises Problem: the storage does not answer; the row stays then, so
             that its objects are not forgotten
         """

@@ -56,7 +56,6 @@ class ImportVerifyMixin:
     def export_record(self, backup: Any) -> dict[str, Any]:
         """Describe a backup in its record.
 
-        :param backup: the backup
         :returns: where it is and what it must look like
         :raises Problem: it could not be restored, so that no record should
             claim it can
@@ -67,8 +66,6 @@ class ImportVerifyMixin:
                       ) -> dict[str, Any]:
         """Verify a backup that is to be imported.
 
-        :param backup: the new row
-        :param driver_info: what :meth:`export_record` returned
         :returns: the model update: the fields of the row as verified, empty
             where nothing could be
         :raises Problem: what is wrong
@@ -86,7 +83,6 @@ class ImportVerifyMixin:
     def check_access(self, backup: Any) -> None:
         """Refuse a backup that cannot be reached, though it may be whole.
 
-        :param backup: the backup
         :raises InvalidBackup: another user would have to ask
         """
 
@@ -98,14 +94,11 @@ class ImportVerifyMixin:
                ) -> verifier.Report:
         """Verify a backup by its row, outside of an import.
 
-        :param backup: the backup
-        :param level: ``presence`` or ``content``
         :param part: n and t: read the n-th of t parts of the content
         :param budget: how many bytes to read at most
         :param readers: how many read at a time, by default as the option
         :param should_stop: asked once a second; a reason to stop, or None
         :param progress: called with the bytes read and all bytes
-        :returns: what was seen
         :raises TimedOut: the store does not answer
         :raises Stopped: the verification was told to stop
         """
@@ -115,8 +108,6 @@ class ImportVerifyMixin:
                  verified: dict[str, Any]) -> None:
         """Compare a record's fields with what was verified.
 
-        :param values: the fields, which may be corrected
-        :param verified: what :meth:`import_verify` returned
         :raises Problem: they contradict each other
         """
         raise NotImplementedError
@@ -130,7 +121,6 @@ class ImportVerifyMixin:
         copied.
 
         :param backup: the new row, with just an id and a project
-        :param driver_info: what :meth:`export_record` returned
         :raises Problem: what is wrong; it becomes the fail_reason
         """
         try:

@@ -94,7 +94,6 @@ class NFSBackupDriver(default.ConfinedMixin, hooks.VerifyMixin,
         one does is to look at the directory or to mount it: with a server
         that does not answer neither ends, and no request would.
 
-        :returns: the directory
         :raises TimedOut: the server has not answered in time
         :raises Unreadable: the share cannot be looked at
         """

@@ -95,10 +95,7 @@ ceph_opts = [
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Register the options.
-
-    :param conf: where
-    """
+    """Register the options."""
     conf.register_opts(verify_opts + ceph_opts, group=GROUP)
 
 

@@ -89,14 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class Command:
-    """Verifies backups one after the other.
-
-    :param arguments: of :func:`parser`
-    :param driver: one with :class:`import_verify.ImportVerifyMixin`
-    :param context: an administrator's
-    :param out: where the results go
-    :param log: where the progress goes
-    """
+    """Verifies backups one after the other."""
 
     def __init__(self, arguments: Any, driver: Any, context: Any,
                  out: TextIO, log: TextIO):
@@ -107,10 +100,7 @@ class Command:
         self.log = log
 
     def run(self) -> int:
-        """Verify what the command line names.
-
-        :returns: the exit code
-        """
+        """Verify what the command line names."""
         worst = GOOD
         for backup_id in self._ids():
             worst = max(worst, self._verify(backup_id))
@@ -178,9 +168,6 @@ class Command:
 def open_driver(name: str, context: Any) -> Any:
     """Make a driver that verifies outside of a request.
 
-    :param name: its class
-    :param context: an administrator's
-    :returns: the driver
     :raises InvalidInput: it is not one that verifies
     :raises CinderException: what it needs for its storage is missing
     """
@@ -193,11 +180,7 @@ def open_driver(name: str, context: Any) -> Any:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program.
-
-    :param argv: arguments without the program's name
-    :returns: the exit code
-    """
+    """The program."""
     made = parser()
     try:
         arguments = made.parse_args(argv)

@@ -80,8 +80,6 @@ def sqlite_template():
 
 class Server:
     """A database server of its own, with Cinder's database and an empty one.
-
-    :param kind: a class of :mod:`local_cloud.servers.database_servers`
     """
 
     def __init__(self, kind):

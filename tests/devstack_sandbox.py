@@ -59,11 +59,7 @@ _LIBRARIES = {
 }
 
 class Sandbox(fixtures.Fixture):
-    """A place for one DevStack.
-
-    :param local_conf: variables of local.conf
-    :ivar root: the directory
-    """
+    """A place for one DevStack."""
 
     root: pathlib.Path
 
@@ -106,11 +102,7 @@ class Sandbox(fixtures.Fixture):
 
     def run(self, script: str, **more: str
             ) -> subprocess.CompletedProcess[str]:
-        """Run a script of DevStack's.
-
-        :param script: stack, unstack or clean
-        :param more: variables of local.conf that win
-        """
+        """Run a script of DevStack's."""
         (self.root / 'actions').unlink(missing_ok=True)
         return subprocess.run(
             ['bash', str(_FUNCTIONS), script], cwd=self.root,
@@ -128,10 +120,7 @@ class Sandbox(fixtures.Fixture):
                  **self.local_conf, **more})
 
     def done(self, script: str, **more: str) -> str:
-        """Run a script that has to succeed.
-
-        :returns: what it said
-        """
+        """Run a script that has to succeed."""
         result = self.run(script, **more)
         said = result.stdout + result.stderr
         if result.returncode:

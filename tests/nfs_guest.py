@@ -95,9 +95,7 @@ class InnerCase(testtools.TestCase):
     def run_inner(self, *names, timeout=1500):
         """Run test cases where a share can be mounted.
 
-        :param names: of modules, classes or tests
         :param timeout: seconds that all of them may take
-        :returns: the ids of those that passed
         """
         need(nfs_server.missing())
         why = nfs_server.cannot_mount()
@@ -162,9 +160,6 @@ def main(names):
     """Run test cases where a share can be mounted, and print what they do.
 
     For eventlet, on which neither a guest can be read nor subunit runs.
-
-    :param names: of modules, classes or tests
-    :returns: the exit status
     """
     command = [sys.executable, '-m', 'unittest', '-v', *names]
     if nfs_server.cannot_mount():

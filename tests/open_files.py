@@ -23,7 +23,6 @@ def below(path, patience=30):
 
     :param path: of the directory, as the kernel knows it
     :param patience: seconds after which they do not count as such any more
-    :returns: their paths
     """
     deadline = time.monotonic() + patience
     while (found := _found(path)) and time.monotonic() < deadline:

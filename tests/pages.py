@@ -37,7 +37,6 @@ class Block:
     :ivar kind: code-block, literalinclude, or literal for what stands
         behind two colons
     :ivar what: the language, or the path of what is included
-    :ivar body: the text, without indentation
     """
 
     kind: str

@@ -61,7 +61,6 @@ class Program(fixtures.Fixture):
     """A server in a directory of its own, in the foreground.
 
     :ivar directory: where its files are; every user may go through it
-    :ivar log: what it has printed
     """
 
     PROGRAM = ''
@@ -109,10 +108,7 @@ class Program(fixtures.Fixture):
         return {}
 
     def arguments(self):
-        """Write its configuration.
-
-        :returns: the arguments of the program
-        """
+        """Write its configuration."""
         raise NotImplementedError
 
     def answers(self):
@@ -126,7 +122,6 @@ class CinderOnUwsgi(Program):
     :param state: the cloud, whose services talk over a broker
     :param http: whether it has its HTTP router, too, as without a web server
     :ivar socket: where it listens for a web server
-    :ivar url: of the API behind that router
     """
 
     PROGRAM = 'uwsgi'
@@ -191,7 +186,6 @@ class CinderOnUwsgi(Program):
 class WebServer(Program):
     """A web server in front of a uWSGI.
 
-    :param uwsgi: the path of its socket
     :ivar url: of the API, which is behind it
     """
 
@@ -299,11 +293,7 @@ http {{
 
 
 class Endpoint(fixtures.Fixture):
-    """The address of a web server in the catalogue, in place of Cinder's.
-
-    :param state: the cloud
-    :param url: of the web server
-    """
+    """The address of a web server in the catalogue, in place of Cinder's."""
 
     def __init__(self, state, url):
         super().__init__()

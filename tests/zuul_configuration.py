@@ -75,9 +75,7 @@ def problems(items: Iterable[dict[str, Any]],
              root: pathlib.Path = ROOT) -> list[str]:
     """Look at everything.
 
-    :param items: what the file holds
     :param root: where the playbooks and the plugin are
-    :returns: a line for each mistake
     """
     return list(_Configuration(items, root).problems())
 

@@ -66,10 +66,7 @@ class Digest:
                        for number in range(naming.PARTS)]
 
     def add(self, offset: int, block: bytes | None) -> None:
-        """Add a block.
-
-        :param block: its sum, as from :func:`block_sum`
-        """
+        """Add a block."""
         if block is None:
             return
         both = offset.to_bytes(8, 'big') + block
@@ -89,11 +86,7 @@ class Digest:
             for one in self._parts)
 
     def differs(self, wanted: str, numbers: Any = range(naming.PARTS)) -> bool:
-        """Compare.
-
-        :param wanted: a digest of either form
-        :param numbers: the parts whose blocks were added
-        """
+        """Compare."""
         if wanted.startswith('sha256:'):
             return wanted != self.whole
         found, start = self.parts, len('parts:')
@@ -115,10 +108,8 @@ def select(wanted: str | None, offsets: list[int],
 
     :param wanted: the digest that it is compared with; one of version 1
         needs all
-    :param offsets: the blocks that may have data
     :param part: n and t: the n-th of t shares; all t together are all
     :param budget: how many bytes to read at most, but at least one part
-    :returns: numbers of parts
     """
     numbers = list(range(naming.PARTS))
     if wanted is None or wanted.startswith('sha256:'):
@@ -175,7 +166,6 @@ class Reader:
                 ) -> bool:
         """Compare an image, or a part of it, with its digest.
 
-        :param wanted: a digest of either form
         :raises Problem: it cannot be read
         """
         size = pool.size(image, name)
@@ -209,7 +199,6 @@ class Reader:
 class Copy:
     """A volume that is read, and what was read of it summed up.
 
-    :param source: the volume's file
     :param size: bytes of the image to which it is copied
     """
 

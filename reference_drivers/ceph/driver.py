@@ -80,10 +80,6 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         A full copy goes through this process, so that its digest costs no
         read; it is kept in the row. Of what the program ``rbd`` transfers
         the export of a record makes one.
-
-        :param backup: the backup
-        :param volume_file: the device of its volume
-        :returns: fields of the row
         """
         self._copied = None
         updates = super().backup(backup, volume_file, backup_metadata)
@@ -320,10 +316,6 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         is missing, and calls that a success. Some releases also shift what
         follows a hole (bug 2155612). So all of it is done here.
 
-        :param backup: the backup
-        :param volume_id: the volume that is written to
-        :param volume_file: its device
-        :param volume_is_new: whether the volume reads as zeros
         :raises Problem: naming what is wrong; the volume must not be used
         :raises BackupRestoreCancel: the backup's status was changed
         """
@@ -384,7 +376,6 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         Cinder's driver deletes the image that all backups of snapshots of
         the volume share also for a backup that failed because it was there.
 
-        :param backup: the backup
         :raises Problem: the storage does not answer; the row stays then
         """
         if not backup.container:

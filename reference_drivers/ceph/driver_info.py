@@ -83,7 +83,6 @@ def make(backup: Any, names: naming.Names, seen: finding.Seen,
          digest: str | None, parents: list[str]) -> dict[str, Any]:
     """Describe a backup that was looked at.
 
-    :param backup: its row
     :param parents: as many of them as there are; as many are kept as have
         room
     """

@@ -24,7 +24,6 @@ class Seen:
     """A backup as it was found.
 
     :ivar meta: its object with metadata, None without one
-    :ivar snapshots: all that its image has
     """
 
     place: naming.Place

@@ -113,7 +113,6 @@ class Kept:
     Cinder's driver writes and reads only ``base``, and nothing for a full
     copy. What is added here means the same to it.
 
-    :ivar base: the image
     :ivar digest: of the content, where it is known
     :ivar meta: sum of the object with metadata, where it is known
     :ivar copy: the image is a copy for this backup alone, without snapshot
@@ -167,7 +166,6 @@ def kept(service_metadata: Any, backup_id: str) -> Kept | None:
 def names_of(values: Any, backup_id: str) -> Names:
     """What a row, or a record's fields, say.
 
-    :param values: with ``get``
     :raises BadLocation: it cannot be a backup's
     """
     row = kept(values.get('service_metadata'), backup_id)

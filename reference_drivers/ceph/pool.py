@@ -37,7 +37,6 @@ class Pool:
     """A pool, opened so that every request ends in time.
 
     :param driver: Cinder's driver, for its user and configuration
-    :param name: the pool
     :param timeout: seconds for each request
     """
 
@@ -82,7 +81,6 @@ class Pool:
         """Ask the cluster.
 
         :param what: what is asked for, for the message
-        :returns: what the function returns
         :raises Missing: it is not there
         :raises TimedOut: no answer in time
         :raises Unreadable: another error
@@ -162,7 +160,6 @@ class Pool:
              ) -> Iterator[tuple[int, Any]]:
         """Read blocks, several at the same time.
 
-        :param offsets: the blocks
         :param size: bytes of the image
         :param readers: how many are read at a time; no more are kept
         :param use: what to make of each, while others are read

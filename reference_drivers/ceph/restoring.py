@@ -34,7 +34,6 @@ def limit(volume_file: Any, timeout: float) -> None:
     has opened. Other devices have no such limit: what is slow is no store
     that hangs.
 
-    :param volume_file: the volume's device
     :param timeout: seconds for each request
     """
     volume = getattr(volume_file, 'rbd_image', None)
@@ -47,8 +46,6 @@ def limit(volume_file: Any, timeout: float) -> None:
 class Writer:
     """Writes one backup to one volume.
 
-    :param volume_file: the volume's device
-    :param volume_is_new: whether it reads as zeros
     :param readers: how many blocks are read at the same time
     :param should_go_on: called after each block; raises to stop
     """
@@ -70,7 +67,6 @@ class Writer:
               size: int, wanted: str | None) -> None:
         """Write all that the volume must have, and compare it meanwhile.
 
-        :param image: the backup, opened
         :param wanted: the digest of its content, None to compare nothing
         :raises WrongContent: what was written is not what was backed up
         :raises Problem: the backup cannot be read, or the volume not written

@@ -45,10 +45,7 @@ def _zeros(size: int) -> tuple[bytes, bytes]:
 
 
 class _WrongBlock(ValueError):
-    """A block differs from its SHA-256.
-
-    :param number: of the block in the volume
-    """
+    """A block differs from its SHA-256."""
 
     def __init__(self, number: int):
         super().__init__(
@@ -57,11 +54,7 @@ class _WrongBlock(ValueError):
 
 
 class _Blocks:
-    """Compares an extent with the SHA-256 of each of its blocks.
-
-    :param hashes: those of the volume
-    :param chunk: the extent
-    """
+    """Compares an extent with the SHA-256 of each of its blocks."""
 
     def __init__(self, hashes: layout.Hashes, chunk: layout.Chunk):
         self._hashes = hashes
@@ -135,10 +128,6 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
     runs. The SHA-256 of the blocks are used where there are any:
     they are faster than the MD5 of the extent, and harder to deceive.
 
-    :param store: where the object is
-    :param link: its backup
-    :param chunk: the extent
-    :param sums: False to check the length only
     :param watch: told when the store is asked and when it has answered, so
         that a slow decompression does not pass for a store that hangs
     :returns: the bytes of the volume, decompressed, in pieces
@@ -244,11 +233,8 @@ def select(jobs: list[Job], part: tuple[int, int] = (1, 1),
     once. A budget takes chunks spread over what there is, always the same
     ones.
 
-    :param jobs: all chunks
-    :param part: n and t
     :param budget: how many bytes of the volume to read at most, but at
         least one chunk
-    :returns: the chosen ones, in order
     """
     number, total = part
     jobs = jobs[number - 1::total]
@@ -272,8 +258,6 @@ class Readers:
     Each reader holds one piece of a chunk where the store reads in pieces,
     and one chunk where it does not; no more is read ahead.
 
-    :param store: where the chunks are
-    :param number: how many read at a time
     :param timeout: seconds without an answer from any reader's store
     :param should_stop: returns a reason to stop, or None
     :param progress: called with the bytes read and all bytes
@@ -294,7 +278,6 @@ class Readers:
     def run(self, jobs: list[Job]) -> Iterator[errors.Problem]:
         """Read and check chunks.
 
-        :param jobs: the chunks
         :returns: what is wrong, as it is found
         :raises TimedOut: the store has stopped answering
         :raises Stopped: ``should_stop`` said so

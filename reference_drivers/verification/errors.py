@@ -27,7 +27,6 @@ class Problem(exception.InvalidBackup):
 
     :param what: what is wrong, with the name in it
     :param name: the object, container or field that is wrong
-    :param backup_id: the backup to which it belongs
     :param detail: what a program may want to know beyond its class, where
         the message has it in words: the rule that a location breaks, the
         number of a block
@@ -44,10 +43,7 @@ class Problem(exception.InvalidBackup):
         self.detail = detail
 
     def to_dict(self) -> dict[str, str | None]:
-        """The problem as JSON shows it.
-
-        :returns: kind, backup_id, name and message
-        """
+        """The problem as JSON shows it."""
         return {'kind': self.kind, 'backup_id': self.backup_id,
                 'name': self.name, 'message': self.what}
 

@@ -96,8 +96,6 @@ class Hashes:
     def differs(self, other: 'Hashes', first: int, last: int) -> int | None:
         """The first block of a range that has another hash in another list.
 
-        :param first: the first block
-        :param last: the first block after the range
         :returns: its number or None
         """
         span = slice(first * _DIGEST_SIZE, last * _DIGEST_SIZE)
@@ -162,10 +160,6 @@ class Link:
 def as_text(raw: bytes, name: str, backup_id: str) -> str:
     """What an object says, whose bytes nobody needs any longer then.
 
-    :param raw: its content
-    :param name: of the object
-    :param backup_id: whose it is
-    :returns: its text
     :raises WrongContent: it is none
     """
     try:
@@ -245,8 +239,6 @@ def parse_metadata(text: str, prefix: str, backup_id: str,
                    ) -> tuple[dict[str, Any], list[Chunk]]:
     """Read the metadata object.
 
-    :param text: its content
-    :param prefix: the prefix of the backup
     :param backup_id: the backup that it must belong to
     :param entries: what is listed, by name; chunks that are have their name
         from there, which saves a copy of each
@@ -293,10 +285,7 @@ def parse_hashes(raw: bytes, prefix: str, backup_id: str
                  ) -> tuple[dict[str, Any], Hashes]:
     """Read the object with the hashes of the blocks.
 
-    :param raw: its content
-    :param prefix: the prefix of the backup
     :param backup_id: the backup that it must belong to
-    :returns: its other fields, and the hashes
     :raises Foreign: it belongs to another backup
     :raises WrongContent: it is not a list of hashes
     """

@@ -35,10 +35,7 @@ def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
     :param watch: told when the store is asked and when it has answered, so
         that neither a long listing nor the parsing of what is read passes
         for a store that hangs
-    :param store: where it is
     :param backup_id: the backup that it must belong to
-    :param container: its container
-    :param prefix: its prefix
     :returns: the backup as its storage describes it
     :raises Problem: it cannot be told what belongs to the backup
     """
@@ -115,11 +112,7 @@ def read_error(store: stores.Store, err: Exception, name: str,
 
 
 def check_link(link: layout.Link) -> Iterator[errors.Problem]:
-    """Compare the listing of one backup with its own metadata.
-
-    :param link: the backup
-    :returns: what is wrong
-    """
+    """Compare the listing of one backup with its own metadata."""
     yield from _check_objects(link)
     yield from _check_extents(link)
 
@@ -195,9 +188,7 @@ def check_parent(link: layout.Link, parent: layout.Link
     is why it was not stored. So a parent that was exchanged or is not the
     one is found without reading a chunk.
 
-    :param link: the incremental backup
     :param parent: the backup that it is on top of
-    :returns: what is wrong
     """
     if parent.volume_id != link.volume_id:
         yield errors.BrokenChain(
@@ -238,10 +229,7 @@ def check_size(link: layout.Link, size: int, of_snapshot: bool
     Devices may be a little larger than the volume, and the volume of a
     snapshot may have grown since: Cinder records the size of the volume.
 
-    :param link: the backup
-    :param size: what the record says
     :param of_snapshot: whether it is the backup of a snapshot
-    :returns: what is wrong
     """
     recorded = link.volume_size
     if recorded is not None:
@@ -268,8 +256,6 @@ def lengths(link: layout.Link, groups: int) -> list[str] | None:
     exported record a compressed chunk that was cut off is found without
     reading, and the record stays small.
 
-    :param link: the backup
-    :param groups: how many checksums at most
     :returns: one for each group, None where the listing has no lengths
     """
     sums = []

@@ -56,7 +56,6 @@ class _Patience:
 
         :param answered: waits for so many seconds, and says whether there
             is one
-        :returns: whether there was one in time
         """
         while not answered(self.pause):
             if self.over():
@@ -70,8 +69,6 @@ def native(function: Callable[..., Any], *args: Any) -> Any:
     Under eventlet it runs in a native thread, or it would stop every other
     green thread, the one that reports the service as up among them. The
     function must not log there: https://github.com/eventlet/eventlet/issues/432
-
-    :returns: what the function returns
     """
     if not threads.green() or threads.outside():
         return function(*args)
@@ -92,7 +89,6 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
     :param seconds: how long to wait, None for ever; what this process
         stands still itself does not count
     :param what: what is asked of the store, for the message
-    :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
     with threads.Request(function, *args) as request:
@@ -111,7 +107,6 @@ def waiting(seconds: float | None, what: str, function: Callable[..., Any],
 
     :param seconds: how long to wait, None for ever
     :param what: what is asked of the store, for the message
-    :returns: what the function returns
     :raises TimedOut: it has not returned in time
     """
     answers: list[tuple[Any, BaseException | None]] = []
@@ -170,8 +165,6 @@ class Watch:
 
         :param function: returns what asks the store for more, once in a
             while, or asks it for all at once
-        :param args: what it is called with
-        :returns: the items
         """
         self.begin()
         for item in function(*args):
@@ -188,8 +181,6 @@ def watched(seconds: float | None, what: str,
     :param seconds: how long one answer of the store may take, None for ever;
         what this process stands still itself does not count
     :param what: what is asked of the store, for the message
-    :param function: takes a :class:`Watch` first
-    :returns: what the function returns
     :raises TimedOut: the store has not answered in time
     """
     watch = Watch()

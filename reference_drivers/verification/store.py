@@ -59,8 +59,6 @@ def check_names(container: Any, prefix: Any, backup_id: str) -> None:
     shorter one, or another's, would list, restore and delete the objects of
     other backups, since a listing asks for all that begins with it.
 
-    :param container: ``container`` of the row or record
-    :param prefix: ``service_metadata`` of the row or record
     :param backup_id: the backup that they should belong to
     :raises BadLocation: naming which, and why
     """
@@ -97,8 +95,6 @@ class Store:
     cannot know, a vendor's subclass adds: lengths and checksums in
     :meth:`entries`, reading in pieces in :meth:`pieces`, finding a backup by
     its id in :meth:`locate`.
-
-    :param driver: a ``ChunkedBackupDriver``
     """
 
     def __init__(self, driver: Any):
@@ -283,7 +279,6 @@ class PosixStore(Store):
     def open(self, container: str, name: str) -> Any:
         """Open an object for reading.
 
-        :returns: a binary file
         :raises BadLocation: the name is a path, or of a symbolic link
         """
         if '/' in name or name in ('', '.', '..'):

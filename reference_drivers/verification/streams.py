@@ -48,7 +48,6 @@ class Plain:
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """What the next stored bytes expand to.
 
-        :param piece: of the stored object
         :returns: pieces of the extent, some of which may be empty
         :raises Exception: they are not what the algorithm wrote; each has
             exceptions of its own

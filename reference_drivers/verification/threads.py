@@ -44,7 +44,6 @@ def green() -> bool:
 def native(module: str) -> Any:
     """A module as it was before eventlet patched it, if it did.
 
-    :param module: its name
     :returns: the module, whose locks are those of native threads
     """
     return patcher.original(module) if green() else (
@@ -67,7 +66,6 @@ class Request:
 
     :param function: what to call; under eventlet it must neither log nor
         touch another lock of a green thread
-    :param args: what it is called with
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any):
@@ -98,7 +96,6 @@ class Request:
         """Wait as the other threads here do.
 
         :param seconds: how long, None for ever
-        :returns: whether the function has returned
         """
         return self._returned.wait(seconds)
 

@@ -37,9 +37,6 @@ class Target:
     """A backup to verify, and what is known of it from elsewhere.
 
     Only the first three are needed. What else is given is compared.
-
-    :ivar lengths: what :func:`presence.lengths` gave
-    :ivar chain_digest: what :attr:`Report.digest` was
     """
 
     backup_id: str
@@ -107,7 +104,6 @@ FindParent = Callable[[str, layout.Link], 'Target | None']
 class Verifier:
     """Verifies backups on one store. Reads only.
 
-    :param store: where the backups are
     :param readers: how many chunks are read at a time
     :param timeout: seconds that the store may take for an answer
     :param part: n and t: read the n-th of t parts of the chunks
@@ -140,10 +136,6 @@ class Verifier:
                all_problems: bool = False) -> Report:
         """Verify a backup with all its parents.
 
-        :param target: the backup
-        :param level: ``presence`` or ``content``
-        :param all_problems: go on after the first problem
-        :returns: what was seen
         :raises TimedOut: the store does not answer
         :raises Stopped: the verification was told to stop
         """
