@@ -21,8 +21,9 @@ import psutil
 
 from benchmarks import results
 from local_cloud import exceptions
+from local_cloud import options
+from local_cloud import requirements
 from local_cloud.machine import daemons
-from local_cloud.services import registry
 
 
 def check(backup: str, bus: str) -> None:
@@ -31,7 +32,7 @@ def check(backup: str, bus: str) -> None:
     :raises Failed: with what is not installed, and the remedy
     """
     try:
-        registry.check_packages(backup, None, bus=bus)
+        requirements.check(options.Options(backup, bus=bus))
     except exceptions.LocalCloudError as err:
         raise results.Failed(str(err)) from err
 

@@ -162,21 +162,21 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
 
     found = {}
     for service in registry.of(state):
-        with open(state.log(service.NAME), encoding='utf-8',
+        with open(state.log(service.name), encoding='utf-8',
                   errors='replace') as log:
             names = imports.names(log)
         if not names:
             continue
-        path = room / service.NAME
+        path = room / service.name
         path.write_text('\n'.join(names), encoding='utf-8')
         variables = {**daemons.environment(state),
-                     **service.environment(state),
+                     **service.environment(),
                      'TMPDIR': str(room), 'XDG_CACHE_HOME': str(room)}
         # It is not of that cloud, whose "down" would end it.
         for name in (_PROFILE, cloud_state.PROCESS_MARK,
                      cloud_state.ENVIRONMENT):
             variables.pop(name, None)
-        found[service.NAME] = path, variables
+        found[service.name] = path, variables
     return found
 
 

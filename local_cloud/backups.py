@@ -10,17 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The profiles of ``--backup``: a backup driver and what it needs.
+"""The backup drivers that a cloud can have, and what each needs.
 
-A new one is an entry in ``PROFILES``, and a module for each service that no
-profile has had before; see :mod:`local_cloud.services.registry` for what such
-a module has.
+A new one is an entry in ``BACKENDS``, and a class for each service that no
+other has: see :mod:`local_cloud.services.base`.
 """
 
 from collections.abc import Callable
 import dataclasses
 import pathlib
-import types
 from typing import Any
 
 from local_cloud import exceptions
@@ -28,7 +26,9 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud import volumes
 from local_cloud.machine import state as cloud_state
+from local_cloud.servers import ceph_packages
 from local_cloud.servers import nfs_server
+from local_cloud.services import base
 from local_cloud.services import ceph
 from local_cloud.services import nfs
 from local_cloud.services import swift
@@ -43,42 +43,38 @@ def _nothing(state: cloud_state.State) -> dict[str, str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Profile:
+class Backend:
     """A backup driver of the cloud.
 
     :ivar driver: its class
     :ivar options: makes its other options in ``cinder.conf`` for a cloud, on
         the storage of one of its sites
-    :ivar services: the modules of services that it needs beside those that
-        every cloud has; they start before Cinder
-    :ivar modules: what must be importable for it
-    :ivar extra: the extra of this project that brings these modules
-    :ivar missing: says in a sentence what else this machine lacks for it,
-        with the remedy; empty if nothing
-    :ivar cannot_run: says why the cloud cannot run on this kernel or as this
-        user, though it could in a guest; empty if it can
-    :ivar launcher: what Cinder's process is started with
-    :ivar volumes: a key of ``volumes.BACKENDS``, where no other is asked
-        for
-    :ivar incremental_of: the back ends of whose volumes it makes incremental
-        backups
-    :ivar pads: whether it clears a larger volume behind the end of what it
-        restores
-    :ivar verifies: whether it looks at the storage on import, and says so in
-        a section of ``cinder.conf`` of its own
-    :ivar answer: seconds that such a driver waits for an answer of the first
-        of its services, which a test lets hang: much more than a busy machine
-        needs for one, and less than its default; 0 where none can hang
-    :ivar store: makes what the plugin's section of ``tempest.conf`` says of
-        how a test reaches the backups without Cinder
-    :ivar second_store: the same of a storage of the second site's own; None
-        where there can be none
-    :ivar client_variables: makes what is in the environment of whoever does
+    :ivar services: the services that it needs beside those that every cloud
+        has; they start before Cinder
+    :ivar modules: Python modules that must be installed for it
+    :ivar extra: the extra of this project with these modules
+    :ivar missing: returns a sentence about what else this machine lacks, with
+        the remedy; empty if nothing
+    :ivar cannot_run: returns why the cloud cannot run on this kernel or as
+        this user, though it could in User-Mode Linux; empty if it can
+    :ivar launcher: the program that starts Cinder's process
+    :ivar volumes: a key of ``volumes.BACKENDS``, the default of ``--volumes``
+    :ivar incremental_of: the volumes of which it makes incremental backups
+    :ivar pads: it clears a larger volume past the end of what it restores
+    :ivar verifies: it verifies imports, with a section in ``cinder.conf``
+    :ivar answer: seconds that such a driver waits for the first of its
+        services, which a test pauses: much more than a busy machine needs,
+        less than the default; 0 where none can hang
+    :ivar store: makes the options of the plugin's section of ``tempest.conf``
+        by which a test reaches the backups without Cinder
+    :ivar second_store: the same for a separate storage of the second site;
+        None where there can be none
+    :ivar client_variables: makes the variables of a client that does so
     """
 
     driver: str
     options: Callable[[cloud_state.State, sites.Site], dict[str, Any]]
-    services: tuple[types.ModuleType, ...] = ()
+    services: tuple[type[base.Service], ...] = ()
     modules: tuple[str, ...] = ()
     extra: str = ''
     missing: Callable[[], str] = str
@@ -108,8 +104,8 @@ def _directory(state: cloud_state.State,
     return state.data / f'backups{site.suffix}'
 
 
-def _on_directory(driver: str, **values: Any) -> Profile:
-    return Profile(
+def _on_directory(driver: str, **values: Any) -> Backend:
+    return Backend(
         driver, _posix,
         store=lambda state: {'backup_store': 'filesystem',
                              'backup_store_path': _directory(state)},
@@ -120,15 +116,15 @@ def _on_directory(driver: str, **values: Any) -> Profile:
 
 def _swift(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
-        'backup_swift_url': (settings.url(state, swift.NAME) +
+        'backup_swift_url': (settings.url(state, swift.Swift.name) +
                              f'/v1/{settings.ACCOUNTS[site]}_'),
         'backup_swift_auth': 'per_user',
         'backup_swift_object_size': settings.CHUNK,
     }
 
 
-def _on_swift(driver: str, **values: Any) -> Profile:
-    return Profile(driver, _swift, services=(swift,), answer=20,
+def _on_swift(driver: str, **values: Any) -> Backend:
+    return Backend(driver, _swift, services=(swift.Swift,), answer=20,
                    modules=('swift', 'swiftclient'), extra='swift',
                    # In the account of the project, which the tests have.
                    store=lambda state: {'backup_store': 'swift'},
@@ -139,30 +135,37 @@ def _on_swift(driver: str, **values: Any) -> Profile:
 
 def _ceph(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
-        'backup_ceph_conf': ceph.cluster(state).conf,
+        'backup_ceph_conf': ceph.Ceph(state).cluster().conf,
         'backup_ceph_user': ceph.USER,
         'backup_ceph_pool': ceph.BACKUPS,
     }
 
 
-def _on_ceph(driver: str, **values: Any) -> Profile:
-    return Profile(driver, _ceph, services=(ceph,), answer=30,
-                   missing=ceph.missing_for_cinder, volumes='rbd',
+def _on_ceph(driver: str, **values: Any) -> Backend:
+    return Backend(driver, _ceph, services=(ceph.Ceph,), answer=30,
+                   missing=ceph_packages.missing_for_cinder, volumes='rbd',
                    # By RBD's own differences; of all else it copies the whole.
                    incremental_of=('rbd',), store=ceph.store_options,
                    client_variables=ceph.client_variables, **values)
 
 
-def _on_nfs(driver: str, **values: Any) -> Profile:
-    return Profile(driver, nfs.options, services=(nfs,), missing=nfs.missing,
+def _on_nfs(driver: str, **values: Any) -> Backend:
+    return Backend(driver, nfs.options, services=(nfs.NFS,),
+                   missing=nfs.missing,
                    cannot_run=nfs_server.cannot_mount, launcher=nfs.LAUNCHER,
-                   store=nfs.store_options,
-                   second_store=nfs.second_store_options, **values)
+                   # Past the server.
+                   store=lambda state: {
+                       'backup_store': 'filesystem',
+                       'backup_store_path': nfs.NFS(state).share(
+                           sites.FIRST)},
+                   second_store=lambda state: {
+                       'second_backup_store_path': nfs.NFS(state).share(
+                           sites.SECOND)}, **values)
 
 
-#: By name: the reference drivers, and those of Cinder that they extend and
-#: that have no hooks for an import.
-PROFILES = {
+#: By name: the reference drivers, and those of Cinder that they extend, which
+#: have no hooks for an import.
+BACKENDS = {
     'default': _on_directory(
         'reference_drivers.default.DefaultBackupDriver', verifies=True),
     'swift': _on_swift(
@@ -184,12 +187,12 @@ PROFILES = {
 SECOND_ZONE = 'other'
 
 
-def of(state: cloud_state.State) -> Profile:
-    """The profile that a cloud was made with.
+def of(state: cloud_state.State) -> Backend:
+    """The backup driver that a cloud was made with.
 
-    A record that a kill has left before it said so is the default's.
+    A record that a kill left without one is the default's.
     """
-    return PROFILES[state.record.get('backup', 'default')]
+    return BACKENDS[state.record.get('backup', 'default')]
 
 
 def directory(state: cloud_state.State) -> pathlib.Path | None:
@@ -200,11 +203,11 @@ def directory(state: cloud_state.State) -> pathlib.Path | None:
 def second_store(backup: str, asked: str | None = None) -> str:
     """Whose the storage of the second site's backups is.
 
-    :param backup: the profile of the backup driver
+    :param backup: the backend of the backup driver
     :param asked: OWN, SHARED, or what is best where nothing is asked for
     :raises LocalCloudError: if there is no such storage
     """
-    if PROFILES[backup].second_store:
+    if BACKENDS[backup].second_store:
         return asked or sites.OWN
     if asked == sites.OWN:
         raise exceptions.LocalCloudError(
@@ -228,18 +231,18 @@ def second_driver(state: cloud_state.State,
     """
     if site != sites.FIRST or not state.record.get('second_backup'):
         return ''
-    other = PROFILES['in-tree-posix'].driver
-    return PROFILES['default'].driver if of(state).driver == other else other
+    other = BACKENDS['in-tree-posix'].driver
+    return BACKENDS['default'].driver if of(state).driver == other else other
 
 
 def cinder_options(state: cloud_state.State,
                    site: sites.Site = sites.FIRST) -> dict[str, Any]:
     """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
-    profile = of(state)
+    backend = of(state)
     second = second_driver(state, site)
-    return {'backup_driver': profile.driver,
+    return {'backup_driver': backend.driver,
             **(_posix(state, site) if second else {}),
-            **profile.options(state, site if has_second_store(state)
+            **backend.options(state, site if has_second_store(state)
                               else sites.FIRST)}
 
 
@@ -255,10 +258,10 @@ def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
 
 def tempest_options(state: cloud_state.State) -> dict[str, Any]:
     """How a test reaches the storages of the backups without Cinder."""
-    profile = of(state)
-    options = profile.store(state)
-    if has_second_store(state) and profile.second_store:
-        options |= profile.second_store(state)
+    backend = of(state)
+    options = backend.store(state)
+    if has_second_store(state) and backend.second_store:
+        options |= backend.second_store(state)
     return options
 
 
@@ -270,7 +273,7 @@ def tempest_features(state: cloud_state.State) -> dict[str, Any]:
         'import_verify': of(state).verifies,
         'second_store': has_second_store(state),
         # With per_user, Swift keeps backups in the account of their project.
-        'other_project': swift not in of(state).services,
+        'other_project': swift.Swift not in of(state).services,
     }
     if of(state).verifies:
         features['import_verify_level'] = _LEVEL
@@ -297,7 +300,7 @@ def incremental(state: cloud_state.State) -> bool:
     return _volumes(state) in of(state).incremental_of
 
 
-def services(state: cloud_state.State) -> tuple[types.ModuleType, ...]:
+def services(state: cloud_state.State) -> tuple[type[base.Service], ...]:
     """The services that only some clouds have, of this one."""
     return tuple(dict.fromkeys(
         (*of(state).services, *volume_backend(state).services)))

@@ -21,19 +21,23 @@ from local_cloud import backups
 from local_cloud import clients
 from local_cloud import console
 from local_cloud import exceptions
-from local_cloud import faults
 from local_cloud import identity
 from local_cloud import options
 from local_cloud import releases
+from local_cloud import requirements
+from local_cloud import schemas
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import tempest_conf
+from local_cloud import template
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import state as cloud_state
+from local_cloud.servers import database_servers
+from local_cloud.services import base
+from local_cloud.services import cinder
 from local_cloud.services import database
 from local_cloud.services import registry
-from local_cloud.services import second_cinder
 from local_cloud.services import swift
 
 
@@ -68,11 +72,15 @@ class Cloud:
             started is stopped again and its logs are kept
         """
         asked.check()
-        registry.check_packages(asked.backup, asked.volumes,
-                                asked.database, asked.bus)
-        release = releases.find(asked.cinder_of, self.say)
-        releases.check_client(release, database.distributions(asked.database))
-        registry.check_kernel(asked.backup)
+        requirements.check(asked)
+        release = releases.find(asked.cinder, self.say)
+        if server := database_servers.SERVERS.get(asked.database):
+            releases.check_client(release, server.DISTRIBUTIONS)
+        if why := backups.BACKENDS[asked.backup].cannot_run():
+            raise exceptions.NeedsUML(
+                f'--backup {asked.backup}: {why}. In User-Mode Linux it runs, '
+                f'for as long as one command does: cinder-backup-local-cloud '
+                f'run --backup {asked.backup} -- COMMAND')
         start = time.monotonic()
         self.state.check()
         with self.state.locked():
@@ -119,7 +127,6 @@ class Cloud:
         return True
 
     def _bring_up(self, new: bool, started: dict[str, float]) -> None:
-        from local_cloud import template  # looks for installed services
         sockets: dict[str, socket.socket] = {}
         try:
             self._listen(sockets)
@@ -129,12 +136,12 @@ class Cloud:
                     self.state.record['passwords'][name] = (
                         settings.new_password())
                 for service in registry.before_cinder(self.state):
-                    self.state.record['passwords'][service.NAME] = (
+                    self.state.record['passwords'][service.name] = (
                         settings.new_password())
                 # Some are read by what starts first.
                 self.state.save()
                 for service in registry.of(self.state):
-                    service.configure(self.state)
+                    service.configure()
             self._start_services(new, sockets, started)
             self._write_client_files(new)
         finally:
@@ -148,11 +155,10 @@ class Cloud:
         a service wants it; a bound socket is inherited and cannot be taken.
         """
         dead = [service for service in registry.of(self.state)
-                if not daemons.alive(self.state, service.NAME)]
+                if not daemons.alive(self.state, service.name)]
         for service in dead:
-            registry.end_remains(self.state, service)
-        names = [name for service in dead for name in service.SOCKETS]
-        for name in names:
+            service.end_remains()
+        for name in (name for service in dead for name in service.ports):
             port = self.state.record['ports'].get(name, 0)
             try:
                 sockets[name] = loopback.listen(port)
@@ -166,47 +172,44 @@ class Cloud:
 
     def _start_services(self, new: bool, sockets: dict[str, socket.socket],
                         started: dict[str, float]) -> None:
-        from local_cloud import schemas  # looks for installed services
-        cinders = registry.cinders(self.state)
-        for service in registry.of(self.state):
-            if service not in cinders:
+        services = registry.of(self.state)
+        for service in services:
+            if not isinstance(service, cinder.Cinder):
                 self._spawn(service, sockets, started)
         for service in registry.before_cinder(self.state):
             self._wait_for(service)
         if new and database.wanted(self.state):
             schemas.fill(self.state, self.say)
-        for service in cinders:
-            self._spawn(service, sockets, started)
+        for service in services:
+            if isinstance(service, cinder.Cinder):
+                self._spawn(service, sockets, started)
         # Also those that ran before: a process is not yet an answer.
-        for service in registry.of(self.state):
+        for service in services:
             self._wait_for(service)
-            if service.NAME not in started:
-                self.say.say(f'{service.NAME} ran already')
+            if service.name not in started:
+                self.say.say(f'{service.name} ran already')
                 continue
-            self.say.ready(
-                service.NAME, registry.address(self.state, service),
-                time.monotonic() - started[service.NAME])
+            self.say.ready(service.name, service.address(),
+                           time.monotonic() - started[service.name])
 
-    def _spawn(self, service: registry.Service,
+    def _spawn(self, service: base.Service,
                sockets: dict[str, socket.socket],
                started: dict[str, float]) -> None:
-        if daemons.alive(self.state, service.NAME):
+        if daemons.alive(self.state, service.name):
             return
-        listeners = [sockets[name] for name in service.SOCKETS]
+        listeners = [sockets[name] for name in service.ports]
         descriptors = [listener.fileno() for listener in listeners]
-        started[service.NAME] = time.monotonic()
-        daemons.spawn(
-            self.state, service.NAME,
-            service.serve_command(self.state, *descriptors),
-            service.environment(self.state), descriptors)
+        started[service.name] = time.monotonic()
+        daemons.spawn(self.state, service.name, service.command(*descriptors),
+                      service.environment(), descriptors)
         # Only the service may hold them: once that has died, a request must
         # be refused and not wait for ever.
         for listener in listeners:
             listener.close()
 
-    def _wait_for(self, service: registry.Service) -> None:
-        daemons.wait_until(self.state, service.NAME,
-                           lambda: service.ready(self.state), self.timeout)
+    def _wait_for(self, service: base.Service) -> None:
+        daemons.wait_until(self.state, service.name, service.ready,
+                           self.timeout)
 
     def _write_client_files(self, new: bool) -> None:
         clients.write(self.state)
@@ -214,11 +217,11 @@ class Cloud:
             for name in registry.in_catalogue(self.state):
                 with self.say.step(f'user and endpoints of {name}'):
                     identity.add(self.state, name)
-            if second_cinder.wanted(self.state):
+            if sites.SECOND in sites.of(self.state):
                 with self.say.step('endpoints of the second region'):
                     identity.add_region(self.state, sites.SECOND)
                     if (backups.has_second_store(self.state) and
-                            swift in backups.services(self.state)):
+                            swift.Swift in backups.services(self.state)):
                         identity.add_accounts(self.state, sites.SECOND)
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
@@ -246,7 +249,7 @@ class Cloud:
         :raises LocalCloudError: if there is no cloud, or no such service
         """
         self.state.load()
-        faults.service(self.state, service)
+        registry.find(self.state, service)
         self.stop(service)
 
     def lose_database(self) -> None:
@@ -259,15 +262,14 @@ class Cloud:
         :raises LocalCloudError: if there is no cloud that was ready once,
             or Cinder does not start again
         """
-        from local_cloud import schemas  # looks for installed services
         self.state.load()
         if not self.state.record.get('made'):
             raise exceptions.InvalidState(
                 f'The cloud in {self.state.root} never became ready; take it '
                 f'down and start it again.')
         with self.state.locked():
-            for service in registry.cinders(self.state, sites.FIRST):
-                self.stop(service.NAME)
+            for process in cinder.of(self.state, sites.FIRST):
+                self.stop(process.name)
             schemas.renew(self.state)
             self._bring_up(False, {})
 
@@ -315,7 +317,8 @@ class Cloud:
 
     def _end_all(self) -> int:
         stopped = daemons.stop_all(self.state)
-        registry.end_all_remains(self.state)
+        for service in registry.of(self.state):
+            service.end_remains()
         return stopped
 
     def status(self) -> dict[str, Any]:
@@ -332,12 +335,10 @@ class Cloud:
         sizes = daemons.proportional_memory(self.state)
         running = {}
         for service in registry.of(self.state):
-            process = daemons.alive(self.state, service.NAME)
-            answer: bool | str = False
-            if process is not None:
-                answer = service.ready(self.state)
-            running[service.NAME] = {
-                'url': registry.address(self.state, service),
+            process = daemons.alive(self.state, service.name)
+            answer = process is not None and service.ready()
+            running[service.name] = {
+                'url': service.address(),
                 'pid': process.pid if process else None,
                 'memory': sizes.get(process.pid, 0) if process else 0,
                 'state': ('stopped' if process is None else
@@ -347,7 +348,7 @@ class Cloud:
         return {
             'state_directory': str(self.state.root),
             'id': self.state.cloud_id,
-            'versions': {service.NAME: registry.version(self.state, service)
+            'versions': {service.name: service.version()
                          for service in registry.of(self.state)},
             'services': running,
         }

@@ -21,8 +21,8 @@ class InvalidState(LocalCloudError):
     """The state directory cannot be used as it is."""
 
 
-class NeedsGuest(LocalCloudError):
-    """The cloud cannot run on this kernel, but in a guest on this machine."""
+class NeedsUML(LocalCloudError):
+    """The cloud cannot run on this kernel, but in User-Mode Linux here."""
 
 
 class ServiceFailed(LocalCloudError):

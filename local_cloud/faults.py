@@ -21,26 +21,10 @@ import psutil
 from local_cloud import exceptions
 from local_cloud.machine import daemons
 from local_cloud.machine import state as cloud_state
-from local_cloud.services import cinder
 from local_cloud.services import registry
 
 #: Where :mod:`local_cloud.inside.holding` holds requests.
 POINTS = ('export', 'import', 'import-request')
-
-
-def service(state: cloud_state.State, name: str) -> registry.Service:
-    """Find a service by its name.
-
-    :param state: of the cloud, loaded
-    :param name: one of its services
-    :raises LocalCloudError: if it has no such service
-    """
-    found = {one.NAME: one for one in registry.of(state)}
-    if name not in found:
-        raise exceptions.LocalCloudError(
-            f'There is no service {name} in the cloud in {state.root}; there '
-            f'are: {", ".join(found)}.')
-    return found[name]
 
 
 def pause(state: cloud_state.State, name: str) -> None:
@@ -65,14 +49,13 @@ def resume(state: cloud_state.State, name: str, timeout: float) -> None:
     # Also where it was never paused.
     for process in _processes(state, name):
         process.resume()
-    module = service(state, name)
-    daemons.wait_until(state, name, lambda: module.ready(state), timeout)
+    daemons.wait_until(state, name, registry.find(state, name).ready, timeout)
 
 
 def _processes(state: cloud_state.State, name: str) -> list[psutil.Process]:
     """All processes of a service that runs."""
     state.load()
-    service(state, name)
+    registry.find(state, name)
     process = daemons.alive(state, name)
     if process is None:
         raise exceptions.LocalCloudError(
@@ -123,4 +106,4 @@ def release(state: cloud_state.State, point: str, backup_id: uuid.UUID
 def _place(state: cloud_state.State, point: str, backup_id: uuid.UUID
            ) -> pathlib.Path:
     state.load()
-    return cinder.holds(state) / f'{point}.{backup_id}'
+    return state.holds / f'{point}.{backup_id}'

@@ -31,16 +31,17 @@ from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import faults
 from local_cloud import options
+from local_cloud import reexec
 from local_cloud import releases
+from local_cloud import requirements
 from local_cloud import running_clouds
 from local_cloud.machine import loopback
 from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
-from local_cloud.services import registry
 
 EXIT_ERROR = 3
-EXIT_NEEDS_GUEST = 4
+EXIT_NEEDS_UML = 4
 
 _DESCRIPTION = """\
 A real Keystone, Glance and Cinder on this machine: no root, no message
@@ -176,12 +177,11 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     command = _command(arguments)
-    registry.check_packages(arguments.backup, arguments.volumes,
-                            arguments.database, arguments.bus)
-    if why := backups.PROFILES[arguments.backup].cannot_run():
-        from local_cloud import reexec  # looks for installed services
+    asked = options.of(arguments)
+    requirements.check(asked)
+    if why := backups.BACKENDS[asked.backup].cannot_run():
         # Nothing can be installed in there.
-        release = releases.find(arguments.cinder_of, say)
+        release = releases.find(asked.cinder, say)
         return reexec.run([sys.executable, '-m', 'local_cloud',
                           *arguments.words], say, why,
                          [arguments.keep_logs] if arguments.keep_logs else [],
@@ -200,7 +200,7 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         state.check()
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
-        cloud.start(options.of(arguments))
+        cloud.start(asked)
         try:
             return _wait(subprocess.Popen(command, env={
                 **clients.environment(state),
@@ -327,7 +327,6 @@ def _act(arguments: argparse.Namespace) -> int:
     if arguments.verb == 'run':
         return _run(arguments, say)
     if arguments.verb == 'guest':
-        from local_cloud import reexec  # looks for installed services
         return reexec.run(_command(arguments), say, 'as asked for',
                          arguments.visible)
     if arguments.verb == 'list':
@@ -382,10 +381,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.update(loopback.without_proxy(os.environ))
         with signals.heard():
             return _act(arguments)
-    except exceptions.NeedsGuest as elsewhere:
+    except exceptions.NeedsUML as elsewhere:
         # Whoever called may go there next: it is a way, and no error.
         print(f'not here: {elsewhere}', file=sys.stderr)
-        return EXIT_NEEDS_GUEST
+        return EXIT_NEEDS_UML
     except exceptions.LocalCloudError as error:
         print(f'error: {error}', file=sys.stderr)
         return EXIT_ERROR

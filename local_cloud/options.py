@@ -2,7 +2,7 @@
 # not use this file except in compliance with the License. You may obtain
 # a copy of the License at
 #
-#      http://www.apache.org/licenses/LICENSE-2.0
+#     http://www.apache.org/licenses/LICENSE-2.0
 #
 # Unless required by applicable law or agreed to in writing, software
 # distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
@@ -10,19 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a cloud is asked to be: of ``up``, of ``run``, of the fixture."""
+"""The options of a cloud, each of them once.
+
+A field is an attribute, a keyword of the fixture, an argument of the program
+and a value in a cloud's record.
+"""
 
 import argparse
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
 from local_cloud import backups
 from local_cloud import exceptions
 from local_cloud import releases
-from local_cloud import settings
 from local_cloud import sites
 from local_cloud import volumes
 from local_cloud.services import cinder
@@ -30,39 +32,60 @@ from local_cloud.services import database
 from local_cloud.services import rabbitmq
 
 
+def _option(default: Any, help: str, **arguments: Any) -> Any:
+    """Declare an option.
+
+    :param default: its type is that of the option: a flag where it is False,
+        several values where it is a tuple, else one
+    :param arguments: others of :meth:`ArgumentParser.add_argument`
+    """
+    return dataclasses.field(
+        default=default, metadata={'help': help, **arguments})
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a cloud is made of.
+    """What a cloud is made of; see the help of each."""
 
-    :param backup: the profile of the backup driver
-    :param debug: let the services log everything
-    :param without: services of Cinder that are not to run, for tests of
-        what happens then
-    :param volumes: the back end of the volumes, else the profile's own
-    :param second_region: have another Cinder, see :mod:`sites`
-    :param cinder_of: the release of Cinder, or the Python of a virtualenv
-        that has one, where it is not the one installed here
-    :param second_store: whose the storage of its backups is, own or shared;
-        own where that can be
-    :param second_backup: have another cinder-backup, with another driver
-    :param database: what Cinder's database is on
-    :param bus: what Cinder's services talk over; each has a process of its
-        own where it is not the memory of one
-    """
-
-    backup: str = 'default'
-    debug: bool = False
-    without: Sequence[str] = ()
-    volumes: str | None = None
-    second_region: bool = False
-    cinder_of: str | None = None
-    second_store: str | None = None
-    second_backup: bool = False
-    database: str = settings.SQLITE
-    bus: str = rabbitmq.MEMORY
+    backup: str = _option(
+        'default', 'the backup driver (default: %(default)s)',
+        choices=sorted(backups.BACKENDS))
+    volumes: str | None = _option(
+        None, "where the volumes are (default: rbd with Ceph's backup "
+              "drivers, files with all others)",
+        choices=sorted(volumes.BACKENDS))
+    without: tuple[str, ...] = _option(
+        (), 'leave this service of Cinder out; may be repeated (%(choices)s)',
+        choices=sorted(cinder.SERVICES), metavar='SERVICE')
+    second_region: bool = _option(
+        False, 'have another Cinder, in a region of its own: with a database '
+               'and volumes of its own')
+    second_store: str | None = _option(
+        None, "where the second region has its backups: on a storage of its "
+              "own, to which backups must be copied, or on the first one's "
+              "(default: own, shared with Ceph's backup drivers)",
+        choices=(sites.OWN, sites.SHARED))
+    second_backup: bool = _option(
+        False, f"have another cinder-backup, with a driver for directories "
+               f"that is not the first one's, in the availability zone "
+               f"{backups.SECOND_ZONE}")
+    cinder: str | None = _option(
+        None, f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
+              f'it is not the one installed here: a virtualenv is made for '
+              f'it once; or the Python of a virtualenv that has a Cinder',
+        metavar='RELEASE')
+    database: str = _option(
+        database.SQLITE, "what Cinder's database is on (default: %(default)s)",
+        choices=database.KINDS)
+    bus: str = _option(
+        rabbitmq.MEMORY, "what Cinder's services talk over (default: "
+                         "%(default)s): in one process, or each in a process "
+                         "of its own",
+        choices=rabbitmq.KINDS)
+    debug: bool = _option(False, 'let the services log everything')
 
     def check(self) -> None:
-        """Look whether they go together.
+        """Check that they go together.
 
         :raises LocalCloudError: if they do not
         """
@@ -73,128 +96,77 @@ class Options:
         if self.second_region:
             backups.second_store(self.backup, self.second_store)
 
+    def _given(self) -> Iterator[tuple[str, str, Any]]:
+        """Each option that is not left to its default.
+
+        :returns: its name, its argument, its value
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value not in (field.default, None):
+                yield field.name, _argument(field.name), value
+
     def words(self) -> list[str]:
-        """The same, as the command line says it."""
-        words = ['--backup', self.backup]
-        if self.debug:
-            words.append('--debug')
-        for service in self.without:
-            words += ['--without', service]
-        if self.volumes:
-            words += ['--volumes', self.volumes]
-        if self.second_region:
-            words.append('--second-region')
-        if self.cinder_of:
-            words += ['--cinder', self.cinder_of]
-        if self.second_store:
-            words += ['--second-store', self.second_store]
-        if self.second_backup:
-            words.append('--second-backup')
-        if self.database != settings.SQLITE:
-            words += ['--database', self.database]
-        if self.bus != rabbitmq.MEMORY:
-            words += ['--bus', self.bus]
-        return words
+        """The same, for a command line."""
+        found: list[str] = []
+        for _, argument, value in self._given():
+            if value is True:
+                found.append(argument)
+            else:
+                for word in [value] if isinstance(value, str) else value:
+                    found += [argument, word]
+        return found
 
     def record(self, release: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What the record of a new cloud keeps of them.
+        """The same, for the record of a new cloud, with what is derived.
 
-        :param release: the Cinder that was found for ``cinder_of``
+        :param release: the Cinder that was found for ``cinder``
         """
         return {
-            'backup': self.backup,
-            'debug': self.debug,
-            'second_region': self.second_region,
+            **dataclasses.asdict(self),
             'cinder': release,
-            'second_backup': self.second_backup,
             'second_store': (
                 backups.second_store(self.backup, self.second_store)
                 if self.second_region else None),
-            'database': self.database,
-            'bus': self.bus,
-            'volumes': self.volumes or backups.PROFILES[self.backup].volumes,
+            'volumes': self.volumes or backups.BACKENDS[self.backup].volumes,
             'cinder_services': [name for name in cinder.SERVICES
                                 if name not in self.without],
         }
 
     def differing(self, record: Mapping[str, Any],
                   release: Mapping[str, Any] | None) -> Iterator[str]:
-        """Those that a cloud was made without.
-
-        What is not asked for is as it was.
+        """The given options that a cloud was made without.
 
         :param record: of that cloud
-        :param release: the Cinder that was found for ``cinder_of``
-        :returns: the options by their names
+        :param release: the Cinder that was found for ``cinder``
         """
-        left_out = set(cinder.SERVICES) - set(record['cinder_services'])
-        for option, wanted, has in (
-                ('--backup', self.backup != 'default' and self.backup,
-                 record['backup']),
-                ('--volumes', self.volumes, record.get('volumes', 'files')),
-                ('--debug', self.debug, record['debug']),
-                ('--second-region', self.second_region,
-                 record.get('second_region', False)),
-                ('--cinder', self.cinder_of and (release or 'the one here'),
-                 record.get('cinder') or 'the one here'),
-                ('--second-store', self.second_store,
-                 record.get('second_store')),
-                ('--second-backup', self.second_backup,
-                 record.get('second_backup', False)),
-                ('--database', self.database != settings.SQLITE and
-                 self.database, record.get('database', settings.SQLITE)),
-                ('--bus', self.bus != rabbitmq.MEMORY and self.bus,
-                 record.get('bus', rabbitmq.MEMORY)),
-                ('--without', set(self.without), left_out)):
-            if wanted and wanted != has:
-                yield option
+        made = {**dataclasses.asdict(Options()), 'volumes': 'files', **record}
+        for name, argument, value in self._given():
+            if name == 'without':
+                differs = {*cinder.SERVICES} - {*made['cinder_services']} != {
+                    *value}
+            else:
+                differs = made[name] != (
+                    release if name == 'cinder' else value)
+            if differs:
+                yield argument
+
+
+def _argument(name: str) -> str:
+    return '--' + name.replace('_', '-')
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Give a parser an argument for each option."""
-    parser.add_argument(
-        '--backup', choices=sorted(backups.PROFILES), default='default',
-        help='the backup driver (default: %(default)s)')
-    parser.add_argument(
-        '--volumes', choices=sorted(volumes.BACKENDS),
-        help="where the volumes are (default: rbd with Ceph's backup drivers, "
-             "files with all others)")
-    parser.add_argument(
-        '--without', choices=sorted(cinder.SERVICES), action='append',
-        default=[], metavar='SERVICE',
-        help='leave this service of Cinder out; may be repeated '
-             '(%(choices)s)')
-    parser.add_argument(
-        '--second-region', action='store_true',
-        help='have another Cinder, in a region of its own: with a database '
-             'and volumes of its own')
-    parser.add_argument(
-        '--second-store', choices=(sites.OWN, sites.SHARED),
-        help="where the second region has its backups: on a storage of its "
-             "own, to which backups must be copied, or on the first one's "
-             "(default: own, shared with Ceph's backup drivers)")
-    parser.add_argument(
-        '--second-backup', action='store_true',
-        help=f'have another cinder-backup, with a driver for directories '
-             f'that is not the first one\'s, in the availability zone '
-             f'{backups.SECOND_ZONE}')
-    parser.add_argument(
-        '--cinder', metavar='RELEASE', dest='cinder_of',
-        help=f'the release of Cinder ({", ".join(releases.NUMBERS)}), where '
-             f'it is not the one installed here: a virtualenv is made for it '
-             f'once; or the Python of a virtualenv that has a Cinder')
-    parser.add_argument(
-        '--database', choices=database.KINDS, default=settings.SQLITE,
-        help="what Cinder's database is on (default: %(default)s)")
-    parser.add_argument(
-        '--bus', choices=rabbitmq.KINDS, default=rabbitmq.MEMORY,
-        help="what Cinder's services talk over (default: %(default)s): in "
-             "one process, or each in a process of its own")
-    parser.add_argument('--debug', action='store_true',
-                        help='let the services log everything')
+    for field in dataclasses.fields(Options):
+        kind = ({'action': 'store_true'} if field.default is False else
+                {'action': 'append', 'default': []} if field.default == ()
+                else {'default': field.default})
+        parser.add_argument(_argument(field.name), **kind, **field.metadata)
 
 
 def of(arguments: argparse.Namespace) -> Options:
     """What the arguments of :func:`add_to` have become."""
-    return Options(**{field.name: getattr(arguments, field.name)
-                      for field in dataclasses.fields(Options)})
+    found = {field.name: getattr(arguments, field.name)
+             for field in dataclasses.fields(Options)}
+    return Options(**{**found, 'without': tuple(found['without'])})

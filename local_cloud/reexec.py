@@ -17,8 +17,8 @@ import pathlib
 from typing import Any
 
 from local_cloud import console
-from local_cloud import exceptions
 from local_cloud import template
+from local_cloud.machine import programs
 from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
@@ -41,8 +41,7 @@ def run(command: Sequence[str], say: console.Console, why: str,
     :returns: its exit status
     :raises LocalCloudError: there is no guest, or it broke down
     """
-    if uml.missing():
-        raise exceptions.MissingPackage(uml.missing())
+    programs.require(uml.missing())
     here = pathlib.Path.cwd()
     places = [] if here == here.parent else [here]
     for place in visible:

@@ -24,6 +24,7 @@ import tempfile
 
 import psutil
 
+from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud.machine import daemons
@@ -93,7 +94,6 @@ def remove_abandoned(say: console.Console) -> int:
     :returns: how many clouds that were
     :raises LocalCloudError: if something cannot be stopped or removed
     """
-    from local_cloud import cloud as local_cloud
     removed = 0
     for known in clouds():
         if not known.abandoned or known.temporary is None:

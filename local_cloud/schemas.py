@@ -22,7 +22,7 @@ import shutil
 
 from local_cloud import console
 from local_cloud import exceptions
-from local_cloud import settings
+from local_cloud import sites
 from local_cloud import template
 from local_cloud.machine import state as cloud_state
 from local_cloud.services import cinder
@@ -35,53 +35,51 @@ def fill(state: cloud_state.State, say: console.Console) -> None:
     :param state: the cloud, whose template there is
     :raises ServiceFailed: if Cinder cannot make its schema
     """
-    first = database.dumped(state)
-    first.parent.mkdir(mode=0o700, exist_ok=True)
-    kind = f'{settings.database_kind(state)}-{database.version(state)}'
+    service = database.Database(state)
+    service.dumped.parent.mkdir(mode=0o700, exist_ok=True)
+    kind = f'{database.kind(state)}-{service.version()}'
     with template.locked(state, say) as directory:
         kept = directory / f'cinder.{kind}.sql'
         if not kept.exists():
             with say.step(f'making the schema for {kind}'):
-                _make(state)
+                name = database.name_of(cinder.Cinder.name)
+                service.server.create(name)
+                template.bootstrap([cinder.Cinder(state)])
                 new = kept.with_suffix('.new')
-                database.server(state).dump(
-                    settings.database_name(cinder.NAME), new)
+                service.server.dump(name, new)
                 os.replace(new, kept)
-        shutil.copyfile(kept, first)
+        shutil.copyfile(kept, service.dumped)
     with say.step("Cinder's databases"):
-        for service in template.cinders(state):
-            renew(state, service)
+        for site in sites.of(state):
+            renew(state, site)
 
 
-def _make(state: cloud_state.State) -> None:
-    database.server(state).create(settings.database_name(cinder.NAME))
-    template.bootstrap(state, (cinder,))
-
-
-def renew(state: cloud_state.State, service: str = cinder.NAME) -> None:
-    """Replace a database of Cinder by the one that it had at first.
+def renew(state: cloud_state.State, site: sites.Site = sites.FIRST) -> None:
+    """Replace a Cinder's database by its first one.
 
     Not by the template's, which is another one after an upgrade.
 
-    :param state: the cloud, in which the service does not run
-    :param service: one of the Cinders
+    :param state: the cloud, in which that Cinder does not run
     :raises LocalCloudError: the cloud has none, it is of an older version,
         or its server does not answer
     """
-    first = (database.dumped(state) if database.wanted(state) else
-             template.first(state, cinder.NAME))
+    service = database.Database(state)
+    first = (service.dumped if database.wanted(state) else
+             template.first(state))
     if not first.exists():
         raise exceptions.InvalidState(
             f'The cloud in {state.root} has no empty database to go back to; '
             f'take it down and start it again.')
     if database.wanted(state):
-        if (answer := database.ready(state)) is not True:
+        if (answer := service.ready()) is not True:
             raise exceptions.ServiceFailed(
                 f'The database of the cloud in {state.root} does not answer '
                 f'({answer}); "up" starts it.')
-        database.renew(state, service)
+        name = database.name_of(site.name)
+        service.server.create(name)
+        service.server.load(name, first)
         return
-    path = state.database(service)
+    path = state.database(site.name)
     # Its log would be applied to the new one.
     for old in path.parent.glob(f'{path.name}*'):
         old.unlink()

@@ -30,7 +30,7 @@ ADMIN_PROJECT = 'admin'
 SERVICE_PROJECT = 'service'
 #: Users of the services themselves, in the service project.
 SERVICE_USERS = ('glance', 'cinder')
-#: What accounts in Swift begin with: each site has accounts of its own.
+#: The prefix of accounts in Swift: each site has accounts of its own.
 ACCOUNTS = {sites.FIRST: 'AUTH', sites.SECOND: 'TWO'}
 #: Types and names in the catalogue of every cloud, with the path of their
 #: API.
@@ -39,16 +39,14 @@ CATALOGUE = {
     'glance': ('image', ''),
     'cinder': ('block-storage', '/v3'),
 }
-#: The same, of what only some profiles have.
+#: The same, for services that only some clouds have.
 OPTIONAL_CATALOGUE = {
     'swift': ('object-store', f'/v1/{ACCOUNTS[sites.FIRST]}_%(project_id)s'),
 }
-#: The same, of what has its endpoint in another region.
+#: The same, for services with an endpoint in another region.
 OTHER_REGION = {
     sites.SECOND.name: CATALOGUE[sites.FIRST.name],
 }
-#: What a database is on where it has no server.
-SQLITE = 'sqlite'
 #: The size of a chunk of a backup. There are several in each, as in those of
 #: large volumes. Memory for one of 32 MiB or more comes from the kernel each
 #: time, a page at a time, which takes longer than all that is done with it.
@@ -74,28 +72,9 @@ def url(state: cloud_state.State, service: str) -> str:
 
 
 def endpoint(state: cloud_state.State, service: str) -> str:
-    """What the catalogue says of a service."""
+    """The endpoint of a service in the catalogue."""
     return url(state, service) + {
         **CATALOGUE, **OPTIONAL_CATALOGUE, **OTHER_REGION}[service][1]
-
-
-def database_kind(state: cloud_state.State) -> str:
-    """What a cloud's Cinders have their databases on."""
-    return state.record.get('database', SQLITE)
-
-
-def database_name(service: str) -> str:
-    """What a service's database is called on a server."""
-    return service.replace('-', '_')
-
-
-def database_url(state: cloud_state.State, service: str) -> str:
-    """The SQLAlchemy URL of a service's database."""
-    kind = database_kind(state)
-    if kind == SQLITE or service not in (sites.FIRST.name, sites.SECOND.name):
-        return f'sqlite:///{state.database(service)}?timeout=60'
-    from local_cloud.services import database  # has settings of its own
-    return database.server(state).url(database=database_name(service))
 
 
 def packaged_file(service: str, name: str, prefix: str | os.PathLike = ''
@@ -121,18 +100,6 @@ def auth_token(state: cloud_state.State, service: str) -> dict[str, Any]:
         'region_name': REGION,
         'service_token_roles': 'service',
         'service_token_roles_required': 'true',
-    }
-
-
-def database(state: cloud_state.State, service: str) -> dict[str, Any]:
-    """The section ``[database]`` of a service."""
-    url = database_url(state, service)
-    if not url.startswith(SQLITE):
-        return {'connection': url}
-    return {
-        'connection': url,
-        # A power cut may take this cloud with it; it is for tests.
-        'sqlite_synchronous': 'false',
     }
 
 

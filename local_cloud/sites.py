@@ -20,6 +20,8 @@ another one, to which somebody has to copy them.
 
 import dataclasses
 
+from local_cloud.machine import state as cloud_state
+
 
 @dataclasses.dataclass(frozen=True)
 class Site:
@@ -43,3 +45,8 @@ SECOND = Site('cinder-two', 'RegionTwo', 'second', '-two')
 # Whose the storage of the second one's backups is.
 OWN = 'own'
 SHARED = 'shared'
+
+
+def of(state: cloud_state.State) -> list[Site]:
+    """The sites of a cloud."""
+    return [FIRST, *([SECOND] if state.record.get('second_region') else [])]

@@ -23,8 +23,8 @@ from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import state as cloud_state
-from local_cloud.services import cinder_processes
-from local_cloud.services import second_cinder
+from local_cloud.services import cinder
+from local_cloud.services import database
 from local_cloud.services import swift
 
 IMAGE_NAME = 'local-cloud-test-image'
@@ -75,8 +75,8 @@ def _store_switch(state: cloud_state.State) -> dict[str, str]:
                 'sh', '-c', 'test ! -e "$1" || mv -T "$1" "$2"', 'sh',
                 str(away), str(directory)]),
         }
-    if swift in backups.of(state).services:
-        return {'store_stop_command': _verb(state, 'kill', swift.NAME),
+    if swift.Swift in backups.of(state).services:
+        return {'store_stop_command': _verb(state, 'kill', swift.Swift.name),
                 'store_start_command': _verb(state, 'up')}
     return {}
 
@@ -86,13 +86,13 @@ def _store_pause(state: cloud_state.State) -> dict[str, Any]:
 
     Not that of NFS, of which Cinder's process has a mount.
     """
-    profile = backups.of(state)
-    if not profile.answer:
+    backend = backups.of(state)
+    if not backend.answer:
         return {}
-    name = profile.services[0].NAME
+    name = backend.services[0].name
     return {'store_pause_command': _verb(state, 'pause', name),
             'store_resume_command': _verb(state, 'resume', name),
-            'store_hang_timeout': 3 * profile.answer}
+            'store_hang_timeout': 3 * backend.answer}
 
 
 def write(state: cloud_state.State, image_id: str) -> None:
@@ -106,7 +106,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     store_switch = _store_switch(state)
     store_pause = _store_pause(state)
     second = ({'second_region': sites.SECOND.region}
-              if second_cinder.wanted(state) else {})
+              if sites.SECOND in sites.of(state) else {})
     settings.write(path(state), {
         'DEFAULT': {
             'log_file': state.logs / 'tempest.log',
@@ -171,10 +171,10 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'concurrency_tests': 'true',
         },
         'cinder_backup_recovery': {
-            'database_connection': settings.database_url(state, 'cinder'),
+            'database_connection': database.url(state, 'cinder'),
             'database_loss_command': _verb(state, 'lose-database'),
             'service_kill_command': _verb(
-                state, 'kill', cinder_processes.of_backup(state)),
+                state, 'kill', cinder.of_backup(state)),
             'service_start_command': _verb(state, 'up'),
             'request_hold_command': _verb(state, 'hold', '{action}',
                                           '{point}', '{id}'),

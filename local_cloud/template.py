@@ -31,21 +31,22 @@ import sqlite3
 import subprocess
 import sys
 import time
-import types
 
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import releases
 from local_cloud import settings
+from local_cloud import sites
 from local_cloud.machine import daemons
 from local_cloud.machine import state as cloud_state
+from local_cloud.services import base
 from local_cloud.services import cinder
 from local_cloud.services import database
 from local_cloud.services import glance
 from local_cloud.services import keystone
-from local_cloud.services import second_cinder
 
-_SERVICES = (keystone, glance, cinder)
+_SERVICES = (keystone.Keystone, glance.Glance, cinder.Cinder)
+_KEYSTONE, _GLANCE, _CINDER = (service.name for service in _SERVICES)
 _BOOTSTRAP_TIMEOUT = 120
 # Templates that stay, of the versions that were made last: there may be one
 # for each release of Cinder.
@@ -103,15 +104,9 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
     _set_endpoints(state)
 
 
-def first(state: cloud_state.State, service: str) -> pathlib.Path:
-    """Where the database is kept that a service had at first."""
-    return state.data / 'empty' / f'{service}.sqlite'
-
-
-def cinders(state: cloud_state.State) -> list[str]:
-    """The names of a cloud's Cinders, which are those of their databases."""
-    return [cinder.NAME, *([second_cinder.NAME]
-                           if second_cinder.wanted(state) else [])]
+def first(state: cloud_state.State) -> pathlib.Path:
+    """Where Cinder's first, empty database is kept."""
+    return state.data / 'empty' / f'{_CINDER}.sqlite'
 
 
 def make(state: cloud_state.State, say: console.Console,
@@ -164,20 +159,18 @@ def _prune(place: pathlib.Path) -> None:
 
 def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
     record = json.loads((directory / 'record.json').read_text())
-    for service in (keystone, glance):
-        shutil.copy2(directory / f'{service.NAME}.sqlite',
-                     state.database(service.NAME))
+    for name in (_KEYSTONE, _GLANCE):
+        shutil.copy2(directory / f'{name}.sqlite', state.database(name))
     shutil.copytree(directory / 'keystone-keys',
                     state.data / 'keystone-keys', dirs_exist_ok=True)
     state.record['passwords'] = record['passwords']
     if database.wanted(state):
         return
-    for name in cinders(state):
-        shutil.copy2(directory / f'{cinder.NAME}.sqlite',
-                     state.database(name))
-    kept = first(state, cinder.NAME)
+    kept = first(state)
     kept.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.copy2(state.database(cinder.NAME), kept)
+    for path in (kept, *(state.database(site.name)
+                         for site in sites.of(state))):
+        shutil.copy2(directory / f'{_CINDER}.sqlite', path)
 
 
 def _set_endpoints(state: cloud_state.State) -> None:
@@ -206,22 +199,23 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
         state.create(owner.cloud_id)
         # Nothing listens there: every copy gets ports of its own.
         state.record.update(
-            ports={service.NAME: 1 for service in _SERVICES},
+            ports={service.name: 1 for service in _SERVICES},
             passwords=settings.new_passwords(), debug=False,
             backup='default', cinder=owner.record.get('cinder'),
             cinder_services=list(cinder.SERVICES))
         state.save()
-        for service in _SERVICES:
-            service.configure(state)
-        bootstrap(state, _SERVICES)
+        services = [service(state) for service in _SERVICES]
+        for service in services:
+            service.configure()
+        bootstrap(services)
         # Made beside its place and then renamed: a kill leaves no half of
         # a template, only a directory that the next build removes.
         new = f'{directory}.new'
         shutil.rmtree(new, ignore_errors=True)
         os.mkdir(new, 0o700)
-        for service in _SERVICES:
-            _copy_database(state.database(service.NAME),
-                           os.path.join(new, f'{service.NAME}.sqlite'))
+        for service in services:
+            _copy_database(state.database(service.name),
+                           os.path.join(new, f'{service.name}.sqlite'))
         shutil.copytree(state.data / 'keystone-keys',
                         os.path.join(new, 'keystone-keys'))
         record = os.path.join(new, 'record.json')
@@ -235,30 +229,27 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
         shutil.rmtree(state.root, ignore_errors=True)
 
 
-def bootstrap(state: cloud_state.State,
-              services: Sequence[types.ModuleType]) -> None:
+def bootstrap(services: Sequence[base.Bootstrapped]) -> None:
     """Let services make their schemas, at the same time.
 
-    :param state: a cloud with their configuration
     :raises ServiceFailed: if one cannot
     """
-    children = {}
-    for service in services:
-        children[service.NAME] = daemons.spawn(
-            state, service.NAME, service.bootstrap_command(state),
-            service.environment(state))
+    children = [(service, daemons.spawn(
+        service.state, service.name, service.bootstrap_command(),
+        service.environment())) for service in services]
     deadline = time.monotonic() + _BOOTSTRAP_TIMEOUT
-    for name, child in children.items():
+    for service, child in children:
         try:
             code = child.wait(timeout=max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             code = None
         if code != 0:
             raise exceptions.ServiceFailed(
-                f'{name} could not make its database (it '
+                f'{service.name} could not make its database (it '
                 + (f'exited with {code}' if code is not None else
                    f'did not end within {_BOOTSTRAP_TIMEOUT} s')
-                + f'). The end of its log:\n{daemons.tail(state, name)}')
+                + '). The end of its log:\n' +
+                daemons.tail(service.state, service.name))
 
 
 def _copy_database(source: pathlib.Path, target: str) -> None:

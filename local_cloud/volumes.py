@@ -14,11 +14,12 @@
 
 from collections.abc import Callable
 import dataclasses
-import types
 from typing import Any
 
 from local_cloud import sites
 from local_cloud.machine import state as cloud_state
+from local_cloud.servers import ceph_packages
+from local_cloud.services import base
 from local_cloud.services import ceph
 
 
@@ -30,23 +31,22 @@ def _nothing(state: cloud_state.State) -> dict[str, str]:
 class Backend:
     """One back end of volumes.
 
-    :ivar name: its section in ``cinder.conf``, which is its
-        ``volume_backend_name`` too
+    :ivar name: its section in ``cinder.conf``, and ``volume_backend_name``
     :ivar protocol: the storage protocol that its driver reports
-    :ivar options: makes the options of that section for a Cinder of a cloud
-    :ivar services: the modules of services that it needs
-    :ivar tempest_options: makes what the plugin's section of
-        ``tempest.conf`` says of it
-    :ivar client_variables: makes what is in the environment of whoever
-        attaches volumes
-    :ivar missing: says in a sentence what this machine lacks for it, with
-        the remedy; empty if nothing
+    :ivar options: makes the options of that section for a site's Cinder
+    :ivar services: the services that it needs
+    :ivar tempest_options: makes its part of the plugin's section of
+        ``tempest.conf``
+    :ivar client_variables: makes the variables of a client that attaches
+        volumes
+    :ivar missing: returns a sentence about what this machine lacks, with the
+        remedy; empty if nothing
     """
 
     name: str
     protocol: str
     options: Callable[[cloud_state.State, sites.Site], dict[str, Any]]
-    services: tuple[types.ModuleType, ...] = ()
+    services: tuple[type[base.Service], ...] = ()
     tempest_options: Callable[[cloud_state.State], dict[str, Any]] = _nothing
     client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
     missing: Callable[[], str] = str
@@ -64,21 +64,21 @@ def _files(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
 def _rbd(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
         'volume_driver': 'cinder.volume.drivers.rbd.RBDDriver',
-        'rbd_ceph_conf': ceph.cluster(state).conf,
+        'rbd_ceph_conf': ceph.Ceph(state).cluster().conf,
         'rbd_user': ceph.USER,
         'rbd_pool': ceph.VOLUMES + site.suffix,
     }
 
 
 def _rbd_keyring(state: cloud_state.State) -> dict[str, Any]:
-    return {'rbd_keyring': ceph.cluster(state).keyring}
+    return {'rbd_keyring': ceph.Ceph(state).cluster().keyring}
 
 
 #: By the name that ``--volumes`` gives them.
 BACKENDS = {
     'files': Backend('sparse', 'local', _files),
-    'rbd': Backend('rbd', 'ceph', _rbd, services=(ceph,),
+    'rbd': Backend('rbd', 'ceph', _rbd, services=(ceph.Ceph,),
                    tempest_options=_rbd_keyring,
                    client_variables=ceph.client_variables,
-                   missing=ceph.missing_for_cinder),
+                   missing=ceph_packages.missing_for_cinder),
 }

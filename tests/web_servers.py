@@ -141,19 +141,19 @@ class CinderOnUwsgi(Program):
         return str(path)
 
     def environment(self):
-        return cinder.environment(self._state)
+        return cinder.Cinder(self._state).environment()
 
     def arguments(self):
         self.socket = self.directory / 'socket'
         more = self.directory / 'api.conf'
         settings.write(more, {'DEFAULT': {
             'api_paste_config': settings.packaged_file(
-                cinder.NAME, 'api-paste.ini')}})
+                cinder.Cinder.name, 'api-paste.ini')}})
         configuration = self.directory / 'uwsgi.ini'
         settings.write(configuration, {'uwsgi': {
             'module': 'tests.cinder_api:application',
             'pythonpath': pathlib.Path(__file__).parents[1],
-            'pyargv': f'--config-file {self._state.config(cinder.NAME)} '
+            'pyargv': f'--config-file {self._state.config("cinder")} '
                       f'--config-file {more}',
             'socket': self.socket,
             'chmod-socket': '666',
@@ -302,7 +302,7 @@ class Endpoint(fixtures.Fixture):
 
     def _setUp(self):
         self._session = identity.Session(self._state)
-        old = settings.endpoint(self._state, cinder.NAME)
+        old = settings.endpoint(self._state, cinder.Cinder.name)
         self._ids = [one['id'] for one in self._session.get(
             'keystone', '/endpoints')['endpoints'] if one['url'] == old]
         self.addCleanup(self._set, old)

@@ -36,9 +36,10 @@ def main() -> None:
     arguments = parser.parse_args()
     state = cloud_state.State(arguments.root)
     state.load()
+    service = ceph.Ceph(state)
     with loopback.reserve(arguments.descriptor) as kept, \
-            open(ceph.ready_file(state), 'w') as ready:
-        cluster = ceph.cluster(state, kept.getsockname()[1])
+            open(service.ready_file, 'w') as ready:
+        cluster = service.cluster(kept.getsockname()[1])
         try:
             with signals.heard():
                 cluster.start()

@@ -27,7 +27,7 @@ def main() -> None:
     state.load()
     kept = loopback.reserve(int(descriptor))
     os.set_inheritable(kept.fileno(), True)
-    server = database.server(state)
+    server = database.Database(state).server
     try:
         if not server.directory.exists():
             server.initialize()

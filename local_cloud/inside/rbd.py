@@ -26,14 +26,14 @@ def add_bindings(state: cloud_state.State) -> None:
     To be called before anything imports Cinder's or os-brick's drivers,
     which look for them when they are imported.
     """
-    sys.path.append(os.fspath(ceph.bindings(state)))
+    sys.path.append(os.fspath(ceph.Ceph(state).bindings))
 
 
 def adapt(state: cloud_state.State) -> None:
     """Change what drivers expect of a machine that is all theirs."""
     from cinder.volume.drivers import rbd as volume_driver
     from os_brick.initiator.connectors import rbd as connector
-    keyring = ceph.cluster(state).keyring
+    keyring = ceph.Ceph(state).cluster().keyring
 
     def contents(given, cluster_name, user):
         return given or keyring.read_text()
@@ -54,5 +54,5 @@ def wait_until_ready(state: cloud_state.State) -> None:
     Whoever starts the cloud waits for the cluster too, with a limit, and
     ends this process when it does not come.
     """
-    while not ceph.is_locked(ceph.ready_file(state)):
+    while not cloud_state.is_locked(ceph.Ceph(state).ready_file):
         time.sleep(0.05)

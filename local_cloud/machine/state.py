@@ -115,6 +115,18 @@ def abandoned(temporary: pathlib.Path) -> bool:
         return not temporary.exists() or not any(temporary.iterdir())
 
 
+def is_locked(path: str | os.PathLike) -> bool:
+    """Whether a program holds the lock on a file."""
+    try:
+        with open(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
+
+
 def remove_temporary(temporary: pathlib.Path) -> None:
     """Remove a temporary directory with all that is in it.
 
@@ -165,8 +177,13 @@ class State:
         return self.root / 'ledger'
 
     @property
+    def holds(self) -> pathlib.Path:
+        """Where a test arms points that hold requests inside Cinder."""
+        return self.data / 'holds'
+
+    @property
     def lock(self) -> pathlib.Path:
-        """What a program locks that starts or stops the cloud."""
+        """The file that a program locks to start or stop the cloud."""
         return self.root / _LOCK
 
     def log(self, service: str) -> pathlib.Path:

@@ -41,11 +41,9 @@ from typing import IO
 import psutil
 
 from local_cloud import exceptions
+from local_cloud.machine import programs
 from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
-
-PACKAGES = ('user-mode-linux', 'kmod', 'iproute2')
-"""Debian's packages with all that is needed here."""
 
 ADDRESS = '192.0.2.1'
 """An address of the guest's own, beside 127.0.0.1: of those that no network
@@ -56,10 +54,10 @@ ENVIRONMENT = 'LOCAL_CLOUD_GUEST'
 where processes are started."""
 
 _KERNEL = 'linux.uml'
-_PROGRAMS = (_KERNEL, 'modprobe', 'ip', 'setpriv', 'taskset')
+SOFTWARE = programs.Software(
+    'User-Mode Linux', ('user-mode-linux', 'kmod', 'iproute2'),
+    (_KERNEL, 'modprobe', 'ip', 'setpriv', 'taskset'))
 _MODULES = pathlib.Path('/usr/lib/uml/modules')
-# Where Debian has some of them, and the path of a user has not.
-_SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
 
 _BOOT_TIMEOUT = 120
 # What the command may take to end after it was asked to.
@@ -166,23 +164,9 @@ def inside() -> bool:
 
 
 def missing() -> str:
-    """What keeps a guest from being started here.
-
-    :returns: a sentence with the packages, empty if nothing is missing
-    """
-    lacking = [name for name in _PROGRAMS if _which(name) is None]
-    if not list(_MODULES.glob('*/modules.dep')):
-        lacking.append(str(_MODULES))
-    if not lacking:
-        return ''
-    return (f'User-Mode Linux is not installed ({", ".join(lacking)} not '
-            f'found). On Debian: apt-get install --no-install-recommends '
-            f'{" ".join(PACKAGES)}')
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(
-        name, path=f'{os.environ.get("PATH", "")}:{_SYSTEM_PATH}')
+    """What it lacks here: a sentence with the remedy, empty if nothing."""
+    return SOFTWARE.missing([] if any(_MODULES.glob('*/modules.dep'))
+                            else [str(_MODULES)])
 
 
 def _passes(sink: IO[bytes]) -> Sink:
@@ -282,8 +266,7 @@ def run(command: Sequence[str], *, visible: Sequence[str | os.PathLike] = (),
     :raises ServiceFailed: the guest did not boot, broke down, or the time
         is over
     """
-    if missing():
-        raise exceptions.MissingPackage(missing())
+    programs.require(missing())
     temporary = cloud_state.Temporary('guest')
     try:
         guest = _Guest(temporary.root, memory)
@@ -322,7 +305,7 @@ class _Guest:
             (links / release.name).symlink_to(release)
         init = self.directory / 'init'
         init.write_bytes(os.fsencode(_INIT.format(
-            path=_SYSTEM_PATH, run=shlex.quote(str(self.directory)),
+            path=programs.SYSTEM_PATH, run=shlex.quote(str(self.directory)),
             tmp=self.TMP, address=ADDRESS, modules=shlex.join(modules),
             visible=shlex.join(os.path.abspath(os.fspath(one))
                                for one in visible))))
@@ -355,7 +338,7 @@ class _Guest:
             f'con3=fd:{asks},fd:{pumps.reader(control)}']
         process = subprocess.Popen(
             [*_KEEPER, 'taskset', '--cpu-list', str(_core()),
-             str(_which(_KERNEL)), *words],
+             str(SOFTWARE.find(_KERNEL)), *words],
             cwd='/', stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
             pass_fds=pumps.descriptors,

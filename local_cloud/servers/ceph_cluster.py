@@ -34,6 +34,7 @@ import psutil
 from local_cloud import exceptions
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
+from local_cloud.machine import programs
 from local_cloud.servers import ceph_packages
 
 USER = 'cinder'
@@ -115,8 +116,7 @@ class Cluster:
         :raises MissingPackage: the programs are not installed
         :raises ServiceFailed: with the end of the daemon's log
         """
-        if ceph_packages.missing():
-            raise exceptions.MissingPackage(ceph_packages.missing())
+        programs.require(ceph_packages.missing())
         new = not self.conf.exists()
         # A killed daemon keeps its port and its files until its last thread
         # has ended, which takes a while on a busy machine.

@@ -15,45 +15,33 @@
 import importlib.machinery
 import os
 import pathlib
-import shutil
 import sys
 
 from local_cloud import exceptions
+from local_cloud.machine import programs
 
-PACKAGES = ('ceph-mon', 'ceph-osd', 'ceph-common', 'python3-rados',
-            'python3-rbd')
-"""Debian's packages with all that is needed here."""
+SOFTWARE = programs.Software(
+    'Ceph', ('ceph-mon', 'ceph-osd', 'ceph-common', 'python3-rados',
+             'python3-rbd'), ('ceph-mon', 'ceph-osd', 'ceph', 'rbd'))
 
 SYSTEM_PYTHON = '/usr/bin/python3'
 """The distribution's Python, to which its bindings belong."""
 
-_PROGRAMS = ('ceph-mon', 'ceph-osd', 'ceph', 'rbd')
 _MODULES = ('rados', 'rbd')
 _DIST_PACKAGES = pathlib.Path('/usr/lib/python3/dist-packages')
 
 
 def missing() -> str:
-    """What keeps a cluster from being started here.
-
-    :returns: a sentence with the packages, empty if nothing is missing
-    """
-    lacking = [name for name in _PROGRAMS if shutil.which(name) is None]
-    lacking += [name for name in _MODULES
-                if not list(_DIST_PACKAGES.glob(f'{name}.cpython-*.so'))]
-    if not lacking:
-        return ''
-    return (f'Ceph is not installed ({", ".join(lacking)} not found). On '
-            f'Debian: apt-get install --no-install-recommends '
-            f'{" ".join(PACKAGES)}')
+    """What a cluster lacks here: a sentence, empty if nothing."""
+    return SOFTWARE.missing(
+        name for name in _MODULES
+        if not list(_DIST_PACKAGES.glob(f'{name}.cpython-*.so')))
 
 
 def missing_for_cinder() -> str:
-    """What keeps Cinder from using a cluster here.
-
-    :returns: a sentence with the remedy, empty if nothing is missing
-    """
-    if missing():
-        return missing()
+    """What Cinder lacks for a cluster here: a sentence with the remedy."""
+    if lacking := missing():
+        return lacking
     try:
         _bindings()
     except exceptions.MissingPackage as error:
@@ -92,8 +80,7 @@ def link_bindings(directory: str | os.PathLike) -> str:
     :returns: the directory, for ``sys.path`` or a ``.pth`` file
     :raises MissingPackage: there are none, or not for this Python
     """
-    if missing():
-        raise exceptions.MissingPackage(missing())
+    programs.require(missing())
     target = pathlib.Path(directory)
     target.mkdir(parents=True, exist_ok=True)
     for source in _bindings():

@@ -20,8 +20,9 @@ import contextlib
 import glob
 import os
 import pathlib
-import shutil
+import re
 import subprocess
+from typing import Any
 from typing import ClassVar
 from typing import IO
 from typing import TYPE_CHECKING
@@ -30,42 +31,44 @@ import psutil
 
 from local_cloud import exceptions
 from local_cloud.machine import daemons
+from local_cloud.machine import programs
 from local_cloud.servers import unprivileged
 
 if TYPE_CHECKING:
     import sqlalchemy
 
 HOST = '127.0.0.1'
-#: Whose the databases are, and who may do anything, with the same password.
+#: The owner of the databases, and an administrator with the same password.
 USER = 'cinder'
 ADMIN = 'admin'
 
 # Seconds for one step of a busy machine.
 _TIMEOUT = 120
+# Seconds after which a server that hangs does not answer.
+_ANSWER = 10
 
 
 class Server:
     """A database server.
 
-    :param directory: what is all its own; its parent must exist
+    :param directory: its own; the parent must exist
     :param port: where it listens
     :param password: of both accounts; of characters that SQL does not quote
         where it is a cloud's
     """
 
-    #: What people call it, and Debian's package of that name.
-    TITLE: ClassVar[str]
-    PACKAGE: ClassVar[str]
+    SOFTWARE: ClassVar[programs.Software]
     #: SQLAlchemy's word, what that imports, the distributions on PyPI that
     #: have it, and the extra of this project that brings one.
     DRIVER: ClassVar[str]
     MODULE: ClassVar[str]
     DISTRIBUTIONS: ClassVar[tuple[str, ...]]
     EXTRA: ClassVar[str]
-    #: Whom it runs as where root starts it.
+    #: The account that it runs as where root starts it.
     ACCOUNT: ClassVar[str]
-    #: Programs without which it cannot be had.
-    PROGRAMS: ClassVar[tuple[str, ...]]
+    #: Arguments of its client by which a connection is given up.
+    _LIMITS: ClassVar[tuple[str, ...]]
+    _SYSTEM: ClassVar[str]
 
     def __init__(self, directory: str | os.PathLike, port: int,
                  password: str):
@@ -74,26 +77,15 @@ class Server:
         self._password = password
 
     @classmethod
-    def program(cls, name: str) -> str | None:
+    def program(cls, name: str) -> str:
         """The path of a program of this server."""
-        return shutil.which(name, path=(
-            f'{os.environ.get("PATH", "")}:/usr/local/sbin:/usr/sbin'))
+        return cls.SOFTWARE.find(name) or name
 
     @classmethod
     def missing(cls) -> str:
-        """What this machine lacks for it.
-
-        :returns: a sentence with the package, empty if nothing is missing
-        """
-        lacking = [name for name in cls.PROGRAMS
-                   if cls.program(name) is None]
-        if not lacking and (account := unprivileged.missing(cls.ACCOUNT)):
-            lacking.append(account)
-        if not lacking:
-            return ''
-        return (f'{cls.TITLE} is not installed ({", ".join(lacking)} not '
-                f'found). On Debian: apt-get install '
-                f'--no-install-recommends {cls.PACKAGE}')
+        """What this machine lacks for it: a sentence with the package."""
+        return cls.SOFTWARE.missing() or cls.SOFTWARE.missing(
+            unprivileged.missing(cls.ACCOUNT))
 
     @classmethod
     def version(cls) -> str:
@@ -113,15 +105,16 @@ class Server:
             'database': USER, **changes,
         }).render_as_string(hide_password=False)
 
-    def engine(self) -> 'sqlalchemy.Engine':
-        """Who may do anything; every statement is a transaction."""
+    def engine(self, **arguments: Any) -> 'sqlalchemy.Engine':
+        """The administrator's; every statement is a transaction.
+
+        :param arguments: of the client's connect()
+        """
         import sqlalchemy
         return sqlalchemy.create_engine(
             self.url(username=ADMIN, database=self._SYSTEM),
-            poolclass=sqlalchemy.pool.NullPool,
+            poolclass=sqlalchemy.pool.NullPool, connect_args=arguments,
             isolation_level='AUTOCOMMIT')
-
-    _SYSTEM: ClassVar[str]
 
     def initialize(self) -> None:
         """Make the directory.
@@ -135,18 +128,19 @@ class Server:
         raise NotImplementedError
 
     def answers(self) -> bool | str:
-        """Whether it lets the administrator in, or what it said instead."""
+        """Whether it authenticates the administrator, or the error."""
         import sqlalchemy
         try:
-            self.engine().connect().close()
+            self.engine(**dict.fromkeys(self._LIMITS, _ANSWER)
+                        ).connect().close()
         except sqlalchemy.exc.DBAPIError as error:
             return str(error.orig).splitlines()[0]
         return True
 
     def create(self, database: str) -> None:
-        """Make an empty database, in the place of one of that name.
+        """Make an empty database, which replaces one of that name.
 
-        Whoever is connected to that one is thrown out.
+        The connections to that one are ended.
         """
         with self.engine().connect() as connection:
             for statement in self._creation(database):
@@ -171,7 +165,7 @@ class Server:
         left = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if (process.name() in self.PROGRAMS and
+                if (process.name() in self.SOFTWARE.programs and
                         process.cwd() == str(self.directory)):
                     left.append(process)
         daemons.stop(left, grace=0)
@@ -179,36 +173,31 @@ class Server:
     def _run(self, name: str, *arguments: str,
              standard_input: IO | None = None, **variables: str) -> None:
         done = subprocess.run(
-            [*unprivileged.prefix(self.ACCOUNT), self.program(name) or name,
+            [*unprivileged.prefix(self.ACCOUNT), self.program(name),
              *arguments], stdin=standard_input or subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=_TIMEOUT, cwd=self.directory.parent,
             env={**os.environ, **variables})
         if done.returncode:
             raise exceptions.ServiceFailed(
-                f'{name} of {self.TITLE} exited with {done.returncode}:\n'
-                f'{done.stdout.strip()}')
+                f'{name} of {self.SOFTWARE.title} exited with '
+                f'{done.returncode}:\n{done.stdout.strip()}')
 
 
 class PostgreSQL(Server):
-    TITLE = 'PostgreSQL'
-    PACKAGE = 'postgresql'
+    # Debian has several releases side by side, none of them in PATH.
+    SOFTWARE = programs.Software(
+        'PostgreSQL', ('postgresql',),
+        ('initdb', 'postgres', 'psql', 'pg_dump'), tuple(sorted(
+            glob.glob('/usr/lib/postgresql/[0-9]*/bin'), reverse=True,
+            key=lambda path: [*map(int, re.findall('[0-9]+', path))])[:1]))
     DRIVER = 'postgresql+psycopg2'
     MODULE = 'psycopg2'
     DISTRIBUTIONS = ('psycopg2-binary', 'psycopg2')
     EXTRA = 'postgresql'
     ACCOUNT = 'postgres'
-    PROGRAMS = ('initdb', 'postgres', 'psql', 'pg_dump')
+    _LIMITS = ('connect_timeout',)
     _SYSTEM = 'postgres'
-
-    @classmethod
-    def program(cls, name: str) -> str | None:
-        # Debian has several releases side by side, none of them in PATH.
-        places = sorted(glob.glob('/usr/lib/postgresql/*/bin/initdb'),
-                        key=lambda path: float(path.split('/')[4]))
-        if places:
-            return shutil.which(name, path=os.path.dirname(places[-1]))
-        return super().program(name)
 
     @classmethod
     def version(cls) -> str:
@@ -228,8 +217,7 @@ class PostgreSQL(Server):
             secret.unlink()
 
     def command(self) -> list[str]:
-        return [*unprivileged.prefix(self.ACCOUNT),
-                self.program('postgres') or 'postgres',
+        return [*unprivileged.prefix(self.ACCOUNT), self.program('postgres'),
                 '-D', str(self.directory), '-p', str(self.port),
                 '-h', HOST, '-k', '', *(
                     word for option in (
@@ -268,19 +256,20 @@ class PostgreSQL(Server):
         with contextlib.suppress(OSError, IndexError):
             segment = lock.read_text().splitlines()[6].split()[1]
             subprocess.run(['ipcrm', '-m', segment], capture_output=True)
-        # By now its pid may be somebody else's, who would be taken for it.
+        # By now another program may have its pid, and be taken for it.
         lock.unlink(missing_ok=True)
 
 
 class MariaDB(Server):
-    TITLE = 'MariaDB'
-    PACKAGE = 'mariadb-server'
+    SOFTWARE = programs.Software(
+        'MariaDB', ('mariadb-server',),
+        ('mariadbd', 'mariadb-install-db', 'mariadb', 'mariadb-dump'))
     DRIVER = 'mysql+pymysql'
     MODULE = 'pymysql'
     DISTRIBUTIONS = ('PyMySQL',)
     EXTRA = 'mysql'
     ACCOUNT = 'mysql'
-    PROGRAMS = ('mariadbd', 'mariadb-install-db', 'mariadb', 'mariadb-dump')
+    _LIMITS = ('connect_timeout', 'read_timeout')
     _SYSTEM = ''
 
     _LOG = '--innodb-log-file-size=8M'
@@ -296,8 +285,8 @@ class MariaDB(Server):
         return self.directory / 'accounts.sql'
 
     def initialize(self) -> None:
-        # Its root has no password: only the system's root is let in, and by
-        # the socket in the directory.
+        # Its root has no password: only the system's root connects as that,
+        # by the socket in the directory.
         self._run('mariadb-install-db', '--no-defaults',
                   f'--datadir={self.directory}', self._LOG,
                   '--auth-root-authentication-method=socket',
@@ -311,14 +300,14 @@ class MariaDB(Server):
                        f"WITH GRANT OPTION;\n")
 
     def command(self) -> list[str]:
-        return [*unprivileged.prefix(self.ACCOUNT),
-                self.program('mariadbd') or 'mariadbd', '--no-defaults',
+        return [*unprivileged.prefix(self.ACCOUNT), self.program('mariadbd'),
+                '--no-defaults',
                 f'--datadir={self.directory}', f'--port={self.port}',
                 f'--bind-address={HOST}', '--skip-name-resolve',
                 f'--socket={self.directory}/socket',
                 f'--pid-file={self.directory}/pid',
                 f'--tmpdir={self.directory}',
-                # Read before anybody is let in.
+                # Read before the first connection.
                 f'--init-file={self._accounts}', self._LOG,
                 '--innodb-flush-log-at-trx-commit=0',
                 '--innodb-flush-method=nosync',

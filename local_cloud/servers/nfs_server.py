@@ -32,17 +32,17 @@ import psutil
 from local_cloud import exceptions
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
-
-PACKAGES = ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common')
-"""Debian's packages with all that is needed here."""
+from local_cloud.machine import programs
 
 HOST = '127.0.0.1'
 #: The module of the kernel with the client.
 CLIENT_MODULE = 'nfsv4'
 
 _SERVER = 'ganesha.nfsd'
-_MOUNT = 'mount.nfs'
-_SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin'
+SOFTWARE = programs.Software(
+    'The NFS server or client',
+    ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common'),
+    (_SERVER, 'mount.nfs'))
 _FILESYSTEMS = '/proc/filesystems'
 _STATUS = '/proc/self/status'
 # Mounting, and opening by handle, as the server does.
@@ -95,24 +95,11 @@ EXPORT {{
 
 
 def missing() -> str:
-    """What keeps a server from being started and mounted here.
-
-    :returns: a sentence with the packages, empty if nothing is missing
-    """
-    lacking = [name for name in (_SERVER, _MOUNT) if _which(name) is None]
-    if shutil.which(_SERVER) and not list(
-            pathlib.Path('/usr/lib').glob('**/ganesha/libfsalvfs.so')):
-        lacking.append('libfsalvfs.so')
-    if not lacking:
-        return ''
-    return (f'The NFS server and client are not installed '
-            f'({", ".join(lacking)} not found). On Debian: apt-get install '
-            f'--no-install-recommends {" ".join(PACKAGES)}')
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(
-        name, path=f'{os.environ.get("PATH", "")}:{_SYSTEM_PATH}')
+    """What a server and its clients lack here: a sentence with the remedy."""
+    library = 'libfsalvfs.so'
+    found = not SOFTWARE.find(_SERVER) or any(
+        pathlib.Path('/usr/lib').glob(f'**/ganesha/{library}'))
+    return SOFTWARE.missing([] if found else [library])
 
 
 def cannot_mount() -> str:
@@ -127,7 +114,8 @@ def cannot_mount() -> str:
         return 'mounting takes root'
     if not _has_client():
         # Asking for it loads it where it is a module.
-        subprocess.run([_which('modprobe') or 'false', CLIENT_MODULE],
+        subprocess.run([SOFTWARE.find('modprobe') or 'false',
+                        CLIENT_MODULE],
                        stdin=subprocess.DEVNULL, capture_output=True)
     return '' if _has_client() else 'this kernel has no NFS client'
 
@@ -169,7 +157,7 @@ def write_configuration(directory: pathlib.Path, port: int,
 
 def server_command(directory: pathlib.Path) -> list[str]:
     """The program that serves what a directory has."""
-    return [_which(_SERVER) or _SERVER, '-F', '-L', '/dev/stderr',
+    return [SOFTWARE.find(_SERVER) or _SERVER, '-F', '-L', '/dev/stderr',
             '-f', str(directory / 'ganesha.conf'),
             '-p', str(directory / 'ganesha.pid')]
 
@@ -248,8 +236,7 @@ class Server:
         :raises MissingPackage: naming the packages
         :raises ServiceFailed: with the end of its log
         """
-        if missing():
-            raise exceptions.MissingPackage(missing())
+        programs.require(missing())
         new = not self.port
         if new:
             self._kept = loopback.reserve()

@@ -17,14 +17,11 @@ import pwd
 
 
 def prefix(account: str) -> list[str]:
-    """What a command begins with that root must not run; nothing for others.
+    """The start of a command that root must not run; empty for others.
 
-    It runs as the account that its package has made, and may pass all the
-    same through root's directories, as the state directory is one. Without
+    It runs as the account that its package has made, and may all the same
+    pass through root's directories, as the state directory is one. Without
     the last flag, access(2) would deny what open(2) grants.
-
-    :param account: a user's name
-    :returns: words
     """
     if os.geteuid() != 0:
         return []
@@ -35,16 +32,12 @@ def prefix(account: str) -> list[str]:
             '--securebits=+no_setuid_fixup', '--']
 
 
-def missing(account: str) -> str:
-    """Why root could not run it.
-
-    :param account: a user's name
-    :returns: the reason, for a list; empty if it can be run
-    """
+def missing(account: str) -> list[str]:
+    """The account, where root needs it and it does not exist."""
     if os.geteuid() != 0:
-        return ''
+        return []
     try:
         pwd.getpwnam(account)
     except KeyError:
-        return f'the account {account}'
-    return ''
+        return [f'the account {account}']
+    return []

@@ -10,78 +10,53 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Glance: images as files of one directory."""
 
-import sys
-
-import requests
+"""Glance: the images that volumes are read and written through."""
 
 from local_cloud import settings
-from local_cloud.machine import state as cloud_state
-
-NAME = 'glance'
-#: The ports that it listens on, by name.
-SOCKETS = (NAME,)
+from local_cloud.services import base
+from local_cloud.services import database
 
 
-def configure(state: cloud_state.State) -> None:
-    """Write Glance's configuration."""
-    images = state.data / 'images'
-    stores = {name: state.data / name for name in
-              ('os_glance_staging_store', 'os_glance_tasks_store')}
-    for directory in (images, *stores.values()):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sections = {
-        'DEFAULT': {
-            'debug': state.record['debug'],
-            'use_stderr': 'true',
-            'enabled_backends': 'files:file',
-            'worker_self_reference_url': settings.url(state, NAME),
-            # Of the hashes that an image gets, the quickest to compute; the
-            # tests compare every byte themselves.
-            'hashing_algorithm': 'sha1',
-            'lock_path': state.locks,
-        },
-        'database': settings.database(state, NAME),
-        'glance_store': {'default_backend': 'files'},
-        'files': {'filesystem_store_datadir': images},
-        'keystone_authtoken': settings.auth_token(state, NAME),
-        'paste_deploy': {
-            'flavor': 'keystone',
-            'config_file': settings.packaged_file(
-                NAME, 'glance-api-paste.ini'),
-        },
-        'oslo_concurrency': {'lock_path': state.locks},
-        # Images go straight through, nobody watches for them to change.
-        'oslo_messaging_notifications': {'driver': 'noop'},
-    }
-    for name, directory in stores.items():
-        sections[name] = {'filesystem_store_datadir': directory}
-    settings.write(state.config('glance-api'), sections)
+class Glance(base.Bootstrapped):
+    """Its API, with the images in files."""
 
+    name = 'glance'
+    health = '/versions'
 
-def environment(state: cloud_state.State) -> dict[str, str]:
-    """Variables that Glance's processes need."""
-    return {'OS_GLANCE_CONFIG_DIR': str(state.config('glance-api').parent)}
+    def configure(self) -> None:
+        images = self.state.data / 'images'
+        stores = {name: self.state.data / name for name in
+                  ('os_glance_staging_store', 'os_glance_tasks_store')}
+        for directory in (images, *stores.values()):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.write(self.state.config('glance-api'), {
+            'DEFAULT': {
+                'debug': self.state.record['debug'],
+                'use_stderr': 'true',
+                'enabled_backends': 'files:file',
+                'worker_self_reference_url': settings.url(
+                    self.state, self.name),
+                # The quickest; the tests compare every byte themselves.
+                'hashing_algorithm': 'sha1',
+                'lock_path': self.state.locks,
+            },
+            'database': database.section(self.state, self.name),
+            'glance_store': {'default_backend': 'files'},
+            'files': {'filesystem_store_datadir': images},
+            'keystone_authtoken': settings.auth_token(self.state, self.name),
+            'paste_deploy': {
+                'flavor': 'keystone',
+                'config_file': settings.packaged_file(
+                    self.name, 'glance-api-paste.ini'),
+            },
+            'oslo_concurrency': {'lock_path': self.state.locks},
+            # Nothing here listens to notifications.
+            'oslo_messaging_notifications': {'driver': 'noop'},
+            **{name: {'filesystem_store_datadir': directory}
+               for name, directory in stores.items()},
+        })
 
-
-def bootstrap_command(state: cloud_state.State) -> list[str]:
-    """The program that makes the schema."""
-    return [sys.executable, '-m', 'local_cloud.inside.glance', 'bootstrap']
-
-
-def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
-    """The program that serves the API."""
-    descriptor, = descriptors
-    return [sys.executable, '-m', 'local_cloud.inside.glance', 'serve',
-            str(descriptor)]
-
-
-def ready(state: cloud_state.State) -> bool | str:
-    """Whether it answers, or what it answered instead."""
-    try:
-        answer = requests.get(settings.url(state, NAME) + '/versions',
-                              timeout=5)
-    except requests.RequestException as error:
-        return str(error)
-    return answer.ok or f'it answered {answer.status_code}'
+    def environment(self) -> dict[str, str]:
+        return {'OS_GLANCE_CONFIG_DIR':
+                str(self.state.config('glance-api').parent)}

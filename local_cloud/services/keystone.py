@@ -10,62 +10,40 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keystone: fernet tokens, and the catalogue."""
 
-import sys
-
-import requests
+"""Keystone: the tokens, the users and the catalogue."""
 
 from local_cloud import settings
-from local_cloud.machine import state as cloud_state
-
-NAME = 'keystone'
-#: The ports that it listens on, by name.
-SOCKETS = (NAME,)
+from local_cloud.services import base
+from local_cloud.services import database
 
 
-def configure(state: cloud_state.State) -> None:
-    """Write Keystone's configuration."""
-    keys = state.data / 'keystone-keys'
-    settings.write(state.config(NAME), {
-        'DEFAULT': {'debug': state.record['debug'], 'use_stderr': 'true'},
-        'database': settings.database(state, NAME),
-        'cache': {'backend': 'oslo_cache.dict'},
-        'token': {'provider': 'fernet'},
-        'fernet_tokens': {'key_repository': keys / 'fernet'},
-        # Nobody here signs in with two factors, and gets a receipt for the
-        # first; Keystone makes and wants keys for it all the same.
-        'fernet_receipts': {'key_repository': keys / 'fernet'},
-        'credential': {'key_repository': keys / 'credential'},
-        # Every process of the tests signs in with users of its own; the
-        # usual strength of a hash is for passwords that people choose.
-        'identity': {'password_hash_rounds': 4},
-    })
-    for name in ('fernet', 'credential'):
-        (keys / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+class Keystone(base.Bootstrapped):
+    """Its API; the bootstrap makes its keys and the catalogue, too."""
 
+    name = 'keystone'
+    health = '/v3'
 
-def environment(state: cloud_state.State) -> dict[str, str]:
-    """Variables that Keystone's processes need."""
-    return {'OS_KEYSTONE_CONFIG_DIR': str(state.config(NAME).parent)}
+    def configure(self) -> None:
+        keys = self.state.data / 'keystone-keys'
+        settings.write(self.state.config(self.name), {
+            'DEFAULT': {'debug': self.state.record['debug'],
+                        'use_stderr': 'true'},
+            'database': database.section(self.state, self.name),
+            'cache': {'backend': 'oslo_cache.dict'},
+            'token': {'provider': 'fernet'},
+            'fernet_tokens': {'key_repository': keys / 'fernet'},
+            # Keystone wants keys for receipts, which only a second factor
+            # would make use of.
+            'fernet_receipts': {'key_repository': keys / 'fernet'},
+            'credential': {'key_repository': keys / 'credential'},
+            # Every process of the tests signs in with users of its own; the
+            # usual strength of a hash is for passwords that people choose.
+            'identity': {'password_hash_rounds': 4},
+        })
+        for name in ('fernet', 'credential'):
+            (keys / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
-
-def bootstrap_command(state: cloud_state.State) -> list[str]:
-    """The program that makes the schema, the keys and the catalogue."""
-    return [sys.executable, '-m', 'local_cloud.inside.keystone', 'bootstrap']
-
-
-def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
-    """The program that serves the API."""
-    descriptor, = descriptors
-    return [sys.executable, '-m', 'local_cloud.inside.keystone', 'serve',
-            str(descriptor)]
-
-
-def ready(state: cloud_state.State) -> bool | str:
-    """Whether it answers, or what it answered instead."""
-    try:
-        answer = requests.get(settings.url(state, NAME) + '/v3', timeout=5)
-    except requests.RequestException as error:
-        return str(error)
-    return answer.ok or f'it answered {answer.status_code}'
+    def environment(self) -> dict[str, str]:
+        return {'OS_KEYSTONE_CONFIG_DIR':
+                str(self.state.config(self.name).parent)}

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""NFS: nfs-ganesha with a share for each site, which cinder-backup mounts."""
+
+"""NFS: a share for each site, from a server without the kernel's."""
 
 import pathlib
 import subprocess
-import sys
 from typing import Any
 
 from local_cloud import settings
@@ -22,95 +22,71 @@ from local_cloud import sites
 from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
-
-NAME = 'nfs'
-SOCKETS = (NAME,)
+from local_cloud.services import base
 
 _SHARES = {site: f'backups{site.suffix}'
            for site in (sites.FIRST, sites.SECOND)}
 
-#: Where Cinder's process begins: what it mounts nobody else sees, and it is
-#: unmounted with the end of that process, whatever ends it.
+#: Starts Cinder's process: only that sees what it mounts, and the end of it
+#: unmounts that.
 LAUNCHER = ('unshare', '--mount', '--propagation', 'private')
 
 
-def directory(state: cloud_state.State) -> pathlib.Path:
-    """Where a cloud's server is; the shares are below ``shares`` in it."""
-    return state.data / NAME
-
-
 def missing() -> str:
-    """What this machine lacks for a cloud with NFS, here or in a guest."""
+    """What this machine lacks for a cloud with NFS, here or in UML."""
     return nfs_server.missing() or (
         uml.missing() if nfs_server.cannot_mount() else '')
 
 
+class NFS(base.Service):
+    """The server, with the shares below ``shares`` in its directory."""
+
+    name = 'nfs'
+
+    def share(self, site: sites.Site) -> pathlib.Path:
+        """The directory that is the share of a site."""
+        return self._directory / 'shares' / _SHARES[site]
+
+    @property
+    def _directory(self) -> pathlib.Path:
+        return self.state.data / self.name
+
+    def configure(self) -> None:
+        nfs_server.write_configuration(
+            self._directory, self.state.record['ports'][self.name],
+            [*_SHARES.values()])
+
+    def command(self, *descriptors: int) -> list[str]:
+        return self.module(*descriptors,
+                           *nfs_server.server_command(self._directory))
+
+    def ready(self) -> bool | str:
+        return nfs_server.answers(self.state.record['ports'][self.name])
+
+    def location(self) -> str:
+        return (f'nfs://{settings.HOST}:'
+                f'{self.state.record["ports"][self.name]}'
+                f'/{_SHARES[sites.FIRST]}')
+
+    def version(self) -> str:
+        # NFS-Ganesha Release = V4.3
+        text = subprocess.run(
+            [nfs_server.server_command(pathlib.Path())[0], '-v'],
+            capture_output=True, text=True, check=True).stdout
+        return text.partition('=')[2].split()[0].lstrip('V')
+
+
 def options(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
-    """What ``cinder.conf`` says of a site's share."""
+    """The options of ``cinder.conf`` for a site's share."""
     return {
         'backup_share': f'{settings.HOST}:/{_SHARES[site]}',
-        # The tests damage backups behind the server, which the kernel's
-        # client may not notice for a minute. Their process cannot see the
-        # mount of Cinder's, or it would do without.
+        # The tests damage backups on the server, which the kernel's client
+        # may not notice for a minute. Their process cannot see the mount of
+        # Cinder's, or it would do without.
         'backup_mount_options': nfs_server.mount_options(
-            state.record['ports'][NAME]) + ',actimeo=0',
+            state.record['ports'][NFS.name]) + ',actimeo=0',
         'backup_mount_point_base': state.data / 'mounts',
-        # A chunk is held in memory, which is scarce in a guest and slow to
-        # get: one of a GiB took so long there that its restore timed out.
+        # A chunk is held in memory, which is scarce in User-Mode Linux and
+        # slow to get: one of a GiB took so long that its restore timed out.
         'backup_file_size': settings.CHUNK,
     }
-
-
-def store_options(state: cloud_state.State) -> dict[str, Any]:
-    """How a test reaches the backups without Cinder: behind the server."""
-    return {
-        'backup_store': 'filesystem',
-        'backup_store_path': _path(state, sites.FIRST),
-    }
-
-
-def second_store_options(state: cloud_state.State) -> dict[str, Any]:
-    """The same, of the second site's."""
-    return {'second_backup_store_path': _path(state, sites.SECOND)}
-
-
-def _path(state: cloud_state.State, site: sites.Site) -> pathlib.Path:
-    return directory(state) / 'shares' / _SHARES[site]
-
-
-def configure(state: cloud_state.State) -> None:
-    """Write the server's configuration, and make the shares."""
-    nfs_server.write_configuration(
-        directory(state), state.record['ports'][NAME], [*_SHARES.values()])
-
-
-def environment(state: cloud_state.State) -> dict[str, str]:
-    """Variables that the server needs: none."""
-    return {}
-
-
-def serve_command(state: cloud_state.State, *descriptors: int) -> list[str]:
-    """The program that serves the share."""
-    descriptor, = descriptors
-    return [sys.executable, '-m', 'local_cloud.inside.nfs', str(descriptor),
-            *nfs_server.server_command(directory(state))]
-
-
-def ready(state: cloud_state.State) -> bool | str:
-    """Whether it answers, or what it answered instead."""
-    return nfs_server.answers(state.record['ports'][NAME])
-
-
-def address(state: cloud_state.State) -> str:
-    """Where it is, as a person would write it."""
-    port = state.record['ports'][NAME]
-    return f'nfs://{settings.HOST}:{port}/{_SHARES[sites.FIRST]}'
-
-
-def version(state: cloud_state.State) -> str:
-    """The release of the server."""
-    # NFS-Ganesha Release = V4.3
-    text = subprocess.run(
-        [nfs_server.server_command(pathlib.Path())[0], '-v'],
-        capture_output=True, text=True, check=True).stdout
-    return text.partition('=')[2].split()[0].lstrip('V')

@@ -70,10 +70,10 @@ class FaultyCloud:
             os.environ[switch.ENVIRONMENT] = str(self._switch)
             os.environ['PYTHONPATH'] = os.pathsep.join(
                 [str(_ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])
-            profile = backups.PROFILES[self._backup]
-            stack.callback(backups.PROFILES.__setitem__, self._backup,
+            profile = backups.BACKENDS[self._backup]
+            stack.callback(backups.BACKENDS.__setitem__, self._backup,
                            profile)
-            backups.PROFILES[self._backup] = dataclasses.replace(
+            backups.BACKENDS[self._backup] = dataclasses.replace(
                 profile, driver=catalogue.DRIVERS[self._backup])
             local = stack.enter_context(_started(self._backup))
             os.environ.update(local.environment)

@@ -19,14 +19,15 @@ import tempfile
 import testtools
 
 from local_cloud import exceptions as cloud_exceptions
-from local_cloud.services import ceph as local_ceph
+from local_cloud.servers import ceph_cluster
+from local_cloud.servers import ceph_packages
 
-_MISSING = local_ceph.missing()
+_MISSING = ceph_packages.missing()
 if not _MISSING:
     # Once they are imported, nobody looks for their files any more.
     with tempfile.TemporaryDirectory() as _directory:
         try:
-            sys.path.insert(0, local_ceph.link_bindings(_directory))
+            sys.path.insert(0, ceph_packages.link_bindings(_directory))
             import rados
             import rbd
         except cloud_exceptions.MissingPackage as err:
@@ -63,7 +64,7 @@ class ClusterCase(testtools.TestCase):
         directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(directory.cleanup)
         # A test run that is killed leaves no daemons.
-        cls.cluster = local_ceph.Cluster(
+        cls.cluster = ceph_cluster.Cluster(
             os.path.join(directory.name, 'ceph'), tied=True)
         cls.cluster.start()
         cls.addClassCleanup(cls.cluster.stop)

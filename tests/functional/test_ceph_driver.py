@@ -32,7 +32,8 @@ from oslo_serialization import base64
 import testtools
 
 from local_cloud import exceptions as cloud_exceptions
-from local_cloud.services import ceph as local_ceph
+from local_cloud.servers import ceph_cluster
+from local_cloud.servers import ceph_packages
 from reference_drivers import ceph
 from reference_drivers import options
 from reference_drivers import verify
@@ -571,13 +572,13 @@ class ClusterTest(testtools.TestCase):
     def test_start_again(self):
         """What it has outlives a stop; a last stop leaves nothing."""
         for store in ('memstore', 'bluestore'):
-            cluster = local_ceph.Cluster(self.path, ['one'], store)
+            cluster = ceph_cluster.Cluster(self.path, ['one'], store)
             self.addCleanup(cluster.stop)
             cluster.start()
             self._object(cluster, b'kept')
             cluster.stop(keep=True)
             # Another program, with nothing but the directory.
-            other = local_ceph.Cluster(self.path, ['one'], store)
+            other = ceph_cluster.Cluster(self.path, ['one'], store)
             other.start()
             self.assertEqual(b'kept', self._object(cluster))
             processes = [cluster.process(name) for name in ('mon', 'osd')]
@@ -602,7 +603,7 @@ class ClusterTest(testtools.TestCase):
 
     def test_a_daemon_that_ends(self):
         """Named, with its log, and nothing is left."""
-        cluster = local_ceph.Cluster(self.path)
+        cluster = ceph_cluster.Cluster(self.path)
         spawn = cluster._spawn
         with mock.patch.object(cluster, '_spawn', lambda name, command: spawn(
                 name, ['false'] if name == 'osd' else command)):
@@ -617,8 +618,8 @@ class MissingTest(testtools.TestCase):
         with mock.patch.dict(os.environ, {'PATH': '/nonexistent'}):
             err = self.assertRaises(
                 cloud_exceptions.MissingPackage,
-                local_ceph.Cluster('/nonexistent/ceph').start)
-        for package in local_ceph.PACKAGES:
+                ceph_cluster.Cluster('/nonexistent/ceph').start)
+        for package in ceph_packages.SOFTWARE.packages:
             self.assertIn(package, str(err))
 
     def test_driver_without_bindings(self):

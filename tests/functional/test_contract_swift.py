@@ -163,7 +163,7 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
         self.cinder.configure(
             backup_swift_auth='per_user',
             backup_swift_url=settings.url(
-                self.local.state, local_swift.NAME) + '/v1/AUTH_')
+                self.local.state, local_swift.Swift.name) + '/v1/AUTH_')
         refused = self.assertRaises(exception.InvalidInput, self._verify,
                                     backup)
         self.assertIn('--os-token', str(refused))
@@ -243,18 +243,18 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
 
     def test_swift_hangs(self):
         """An error within the time-out; undone, all is well."""
-        self._no_answer(self.hanging, local_swift.NAME, 'did not answer')
+        self._no_answer(self.hanging, local_swift.Swift.name, 'did not answer')
 
     def test_keystone_hangs(self):
         """Who asks Swift has to ask Keystone first."""
         # The client asks only once, with the same time-out as the driver's:
         # either is the first to say so.
-        self._no_answer(self.hanging, keystone.NAME, 'did not answer',
+        self._no_answer(self.hanging, keystone.Keystone.name, 'did not answer',
                         'timed out')
 
     def test_swift_is_stopped(self):
         """The client asks again and again, until the time is over."""
-        self._no_answer(self.stopped, local_swift.NAME, 'did not answer')
+        self._no_answer(self.stopped, local_swift.Swift.name, 'did not answer')
 
     def _requests(self, backup):
         """How many requests a verification of presence takes, and which."""

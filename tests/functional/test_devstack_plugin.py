@@ -25,6 +25,7 @@ from cinder_backup_recovery_tests.certification import main
 from local_cloud import fixture
 from local_cloud import settings
 from local_cloud.services import cinder
+from local_cloud.services import database
 from local_cloud.services import swift
 from tests import devstack_sandbox
 
@@ -49,11 +50,11 @@ class DevStackConfigurationTest(testtools.TestCase):
         state = self.local.state
         sandbox = self.useFixture(devstack_sandbox.Sandbox(
             BACKUP_RECOVERY_DRIVER=driver,
-            BACKUP_RECOVERY_DATABASE_URL=settings.database_url(
-                state, 'cinder'),
+            BACKUP_RECOVERY_DATABASE_URL=database.url(state, 'cinder'),
             # It takes a third of the time of images.
             BACKUP_RECOVERY_CONTENT_ACCESS='attachment',
-            SWIFT_DEFAULT_BIND_PORT=str(state.record['ports'][swift.NAME])))
+            SWIFT_DEFAULT_BIND_PORT=str(
+                state.record['ports'][swift.Swift.name])))
         sandbox.done('stack')
         self._start_cinder(sandbox)
         # The rest of tempest.conf is not the plugin's.
@@ -82,8 +83,8 @@ class DevStackConfigurationTest(testtools.TestCase):
 
     def _start_cinder(self, sandbox):
         state = self.local.state
-        self.local.cloud.stop(cinder.NAME)
-        own = state.config(cinder.NAME)
+        self.local.cloud.stop(cinder.Cinder.name)
+        own = state.config(cinder.Cinder.name)
         self._replace(sandbox.cinder_conf, own, own, _OF_CINDER)
         self.local.cloud.up('swift')
 

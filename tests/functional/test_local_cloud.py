@@ -448,7 +448,8 @@ class WithoutServiceTest(testtools.TestCase):
 class FixtureTest(testtools.TestCase):
     def test_a_cloud_that_fails_leaves_nothing(self):
         local = fixture.LocalCloud(timeout=0.01)
-        with mock.patch.object(cinder, 'ready', return_value='it is ill'):
+        with mock.patch.object(cinder.Cinder, 'ready',
+                               return_value='it is ill'):
             error = self.assertRaises(
                 (fixtures.MultipleExceptions, exceptions.ServiceFailed),
                 local.setUp)

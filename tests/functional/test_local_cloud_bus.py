@@ -42,7 +42,7 @@ class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if lacking := rabbitmq.missing():
+        if lacking := rabbitmq.SOFTWARE.missing():
             databases.unavailable(lacking)
         cls.local = fixture.LocalCloud(bus='rabbitmq')
         cls.local.setUp()
@@ -98,11 +98,11 @@ class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
     def test_killed_broker(self):
         """What was connected to it goes on with the next one."""
         before = self.pids()
-        self.cloud.kill(rabbitmq.NAME)
-        self.assertEqual('stopped', self.states()[rabbitmq.NAME])
+        self.cloud.kill(rabbitmq.RabbitMQ.name)
+        self.assertEqual('stopped', self.states()[rabbitmq.RabbitMQ.name])
         self.cloud.up()
         after = self.pids()
-        self.assertEqual({rabbitmq.NAME}, {name for name in before
+        self.assertEqual({rabbitmq.RabbitMQ.name}, {name for name in before
                                            if before[name] != after[name]})
         # By RPC, to the scheduler.
         self.assertTrue(identity.Session(self.state).get(
@@ -118,8 +118,8 @@ class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
                          {one.port for one in found})
 
     def test_no_password_in_logs_and_process_list(self):
-        secret = self.state.record['passwords'][rabbitmq.NAME]
-        cookie = (self.state.data / rabbitmq.NAME /
+        secret = self.state.record['passwords'][rabbitmq.RabbitMQ.name]
+        cookie = (self.state.data / rabbitmq.RabbitMQ.name /
                   '.erlang.cookie').read_text()
         shown = [' '.join(one.cmdline())
                  for one in daemons.all_of(self.state)]

@@ -79,8 +79,8 @@ class Client:
 
     def images(self, pool):
         done = subprocess.run(
-            ['rbd', '--conf', str(ceph.cluster(self.state).conf), '--id',
-             ceph.USER, 'ls', pool], capture_output=True, text=True,
+            ['rbd', '--conf', str(ceph.Ceph(self.state).cluster().conf),
+             '--id', ceph.USER, 'ls', pool], capture_output=True, text=True,
             timeout=30)
         if done.returncode:
             raise AssertionError(done.stderr)
@@ -108,12 +108,12 @@ class CephProfileTest(testtools.TestCase):
         cls.addClassCleanup(cls.local.cleanUp)
 
     def _daemons(self):
-        process = daemons.alive(self.local.state, ceph.NAME)
+        process = daemons.alive(self.local.state, ceph.Ceph.name)
         return {child.name(): child
                 for child in process.children(recursive=True)}
 
     def _ceph_is(self):
-        return self.local.cloud.status()['services'][ceph.NAME]['state']
+        return self.local.cloud.status()['services'][ceph.Ceph.name]['state']
 
     def test_chain_is_recovered_from_rbd(self):
         # The test itself refuses a backup of another driver, and an
@@ -141,7 +141,7 @@ class CephProfileTest(testtools.TestCase):
             self.assertEqual({'127.0.0.1'}, {s.ip for s in sockets}, name)
             ports[name] = {s.port for s in sockets}
         self.assertEqual({'ceph-mon', 'ceph-osd'}, ports.keys())
-        self.assertEqual({self.local.state.record['ports'][ceph.NAME]},
+        self.assertEqual({self.local.state.record['ports'][ceph.Ceph.name]},
                          ports['ceph-mon'])
 
     def test_restart_keeps_ports_and_data(self):
@@ -150,7 +150,7 @@ class CephProfileTest(testtools.TestCase):
         volume = client.volume()
         full = client.backup(volume)
         # A kill right after the request to end, at any moment of the end.
-        self.local.cloud.stop(ceph.NAME)
+        self.local.cloud.stop(ceph.Ceph.name)
         self.assertEqual('stopped', self._ceph_is())
         self.local.cloud.up('ceph')
         self.assertEqual(ports, self.local.state.record['ports'])
@@ -161,7 +161,7 @@ class CephProfileTest(testtools.TestCase):
 
     def test_kill_takes_the_daemons_along(self):
         for name in (None, 'ceph-osd', 'ceph-mon'):
-            owner = daemons.alive(self.local.state, ceph.NAME)
+            owner = daemons.alive(self.local.state, ceph.Ceph.name)
             processes = [owner, *self._daemons().values()]
             self.assertEqual(3, len(processes))
             (self._daemons()[name] if name else owner).send_signal(
@@ -189,7 +189,7 @@ class CephProfileTest(testtools.TestCase):
         self.assertEqual(start, text[:len(start)], text)
 
     def test_key_is_its_owners_only(self):
-        cluster = ceph.cluster(self.local.state)
+        cluster = ceph.Ceph(self.local.state).cluster()
         for path in (cluster.keyring, cluster.directory / 'keyring'):
             self.assertEqual(0o600, path.stat().st_mode & 0o777)
         self.assertNotIn('client.admin', cluster.keyring.read_text())

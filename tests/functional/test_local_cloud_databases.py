@@ -23,7 +23,6 @@ import testtools
 
 from local_cloud import fixture
 from local_cloud import identity
-from local_cloud import settings
 from local_cloud.machine import daemons
 from local_cloud.servers import database_servers
 from local_cloud.services import database
@@ -67,12 +66,12 @@ class DatabaseCases:
 
     @classmethod
     def _server(cls):
-        process = daemons.alive(cls.state, database.NAME)
+        process = daemons.alive(cls.state, database.Database.name)
         return [process, *process.children(recursive=True)]
 
     def _select(self, name, what):
         engine = sqlalchemy.create_engine(
-            settings.database_url(self.state, name),
+            database.url(self.state, name),
             poolclass=sqlalchemy.pool.NullPool)
         with engine.connect() as connection:
             return {*map(tuple, connection.exec_driver_sql(
@@ -118,7 +117,7 @@ class DatabaseCases:
             return dict(self._select(name, 'id, report_count'))
 
         before = self._hosts('cinder')
-        self.local.cloud.kill(database.NAME)
+        self.local.cloud.kill(database.Database.name)
         self.assertRaises(sqlalchemy.exc.OperationalError, self._hosts,
                           'cinder')
         for name in ('cinder', 'cinder-two'):
@@ -138,7 +137,7 @@ class DatabaseCases:
     def test_loopback_only(self):
         own = {one.pid for one in self._server()}
         self.assertEqual(
-            {('127.0.0.1', self.state.record['ports'][database.NAME])},
+            {('127.0.0.1', self.state.record['ports']['database'])},
             {tuple(one.laddr) for one in psutil.net_connections('inet')
              if one.pid in own and one.status == psutil.CONN_LISTEN})
 

@@ -52,7 +52,7 @@ class SwiftProfileTest(testtools.TestCase):
     def test_backup_is_recovered_from_swift(self):
         # The test itself refuses a backup of another driver. What it stores
         # is in the account of a project of its own.
-        devices = self.local.state.data / swift.NAME / 'disk'
+        devices = self.local.state.data / swift.Swift.name / 'disk'
         before = set(devices.glob('containers/**/*.db'))
         done = subprocess.run(
             [sys.executable, '-m', 'testtools.run', _RECOVERY], cwd=_ROOT,
@@ -63,22 +63,22 @@ class SwiftProfileTest(testtools.TestCase):
             set(), set(devices.glob('containers/**/*.db')) - before)
 
     def test_all_servers_listen_on_loopback_only(self):
-        process = daemons.alive(self.local.state, swift.NAME)
+        process = daemons.alive(self.local.state, swift.Swift.name)
         sockets = [c.laddr for c in process.net_connections('tcp')
                    if c.status == psutil.CONN_LISTEN]
         self.assertEqual({'127.0.0.1'}, {address.ip for address in sockets})
         self.assertEqual(
             {self.local.state.record['ports'][name]
-             for name in swift.SOCKETS},
+             for name in swift.Swift(self.local.state).ports},
             {address.port for address in sockets})
 
     def test_restart_keeps_ports_and_data(self):
         ports = dict(self.local.state.record['ports'])
         session = self._session()
         session.request('PUT', 'swift', '/kept')
-        self.local.cloud.stop(swift.NAME)
+        self.local.cloud.stop(swift.Swift.name)
         self.assertEqual('stopped', self.local.cloud.status()['services'][
-            swift.NAME]['state'])
+            swift.Swift.name]['state'])
         self.local.cloud.up('swift')
         self.assertEqual(ports, self.local.state.record['ports'])
         self.assertIn('kept', [container['name'] for container in

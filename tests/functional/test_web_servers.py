@@ -45,7 +45,7 @@ class WebServersTest(testtools.TestCase):
         for kind in (web_servers.CinderOnUwsgi, web_servers.Apache,
                      web_servers.Nginx):
             kind.program()
-        if lacking := rabbitmq.missing():
+        if lacking := rabbitmq.SOFTWARE.missing():
             web_servers.unavailable(lacking)
         cls.local = fixture.LocalCloud(bus='rabbitmq')
         cls.local.setUp()

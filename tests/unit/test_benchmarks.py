@@ -392,7 +392,7 @@ class ArgumentsTest(testtools.TestCase):
     def test_what_is_not_installed(self):
         from local_cloud import exceptions
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.services.registry.check_packages', mock.Mock(
+            'local_cloud.requirements.check', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
         for program in (bulk, start, swift):
             self.assertEqual((3, '', 'error: no glance\n'), run(program))

@@ -228,7 +228,7 @@ class CinderTest(_PluginTest):
     @ddt.data(*_DRIVERS)
     def test_driver_is_the_local_clouds(self, name):
         found = self._configured(name)['DEFAULT']['backup_driver']
-        self.assertEqual(backups.PROFILES[name].driver, found)
+        self.assertEqual(backups.BACKENDS[name].driver, found)
         self.assertTrue(issubclass(
             importutils.import_class(found), backup_driver.BackupDriver))
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The profiles of the local cloud."""
+"""The backends of the local cloud."""
 
 import configparser
 import dataclasses
@@ -29,6 +29,8 @@ import testtools
 from local_cloud import backups
 from local_cloud import cloud
 from local_cloud import exceptions
+from local_cloud import options
+from local_cloud import requirements
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import tempest_conf
@@ -38,21 +40,22 @@ from local_cloud.machine import state as cloud_state
 from local_cloud.servers import ceph_packages
 from local_cloud.services import ceph
 from local_cloud.services import keystone
+from local_cloud.services import nfs
 from local_cloud.services import registry
 from tests import cloud_cases
 
 
-class ProfilesTest(cloud_cases.StateCase):
+class BackendsTest(cloud_cases.StateCase):
 
     def _with(self, **changes):
-        profile = dataclasses.replace(backups.PROFILES['default'], **changes)
-        patch = mock.patch.dict(backups.PROFILES, {'other': profile})
+        backend = dataclasses.replace(backups.BACKENDS['default'], **changes)
+        patch = mock.patch.dict(backups.BACKENDS, {'other': backend})
         patch.start()
         self.addCleanup(patch.stop)
 
     def test_every_driver_is_a_class_that_exists(self):
-        for name, profile in backups.PROFILES.items():
-            module, _, driver = profile.driver.rpartition('.')
+        for name, backend in backups.BACKENDS.items():
+            module, _, driver = backend.driver.rpartition('.')
             self.assertTrue(
                 isinstance(getattr(importlib.import_module(module), driver),
                            type), name)
@@ -60,13 +63,13 @@ class ProfilesTest(cloud_cases.StateCase):
     def test_services_start_before_cinder(self):
         self.state.record['backup'] = 'swift'
         self.assertEqual(['keystone', 'glance', 'swift', 'cinder'],
-                         [service.NAME for service in
+                         [service.name for service in
                           registry.of(self.state)])
         self.assertEqual(['swift'], registry.in_catalogue(self.state))
 
     def test_record_that_does_not_say_yet(self):
         self.assertEqual(['keystone', 'glance', 'cinder'],
-                         [service.NAME for service in
+                         [service.name for service in
                           registry.of(self.state)])
 
     def test_options_name_the_driver(self):
@@ -80,14 +83,14 @@ class ProfilesTest(cloud_cases.StateCase):
 
     def test_driver_of_the_second_backup_service(self):
         self.state.record.update(ports={'swift': 5, 'nfs': 6})
-        for backup, profile in backups.PROFILES.items():
+        for backup, backend in backups.BACKENDS.items():
             self.state.record.update(backup=backup, second_backup=False)
             self.assertEqual('', backups.second_driver(self.state))
             self.state.record['second_backup'] = True
             driver = backups.second_driver(self.state)
-            self.assertNotEqual(profile.driver, driver)
+            self.assertNotEqual(backend.driver, driver)
             self.assertIn(driver, (one.driver for one in
-                                   backups.PROFILES.values()))
+                                   backups.BACKENDS.values()))
             self.assertEqual('', backups.second_driver(self.state,
                                                        sites.SECOND))
             if 'ceph' not in backup:
@@ -112,7 +115,7 @@ class ProfilesTest(cloud_cases.StateCase):
                 self.assertEqual(first, backups.cinder_options(self.state))
 
     def test_whose_storage_the_second_site_has(self):
-        for name in backups.PROFILES:
+        for name in backups.BACKENDS:
             best = 'shared' if name.endswith('ceph') else 'own'
             self.assertEqual(best, backups.second_store(name))
             self.assertEqual('shared', backups.second_store(name, 'shared'))
@@ -121,22 +124,21 @@ class ProfilesTest(cloud_cases.StateCase):
 
     def test_no_address_without_a_port(self):
         keystone = registry.of(self.state)[0]
-        self.assertEqual('', registry.address(self.state, keystone))
+        self.assertEqual('', keystone.address())
         self.state.record['ports']['keystone'] = 5
-        self.assertEqual('http://127.0.0.1:5',
-                         registry.address(self.state, keystone))
+        self.assertEqual('http://127.0.0.1:5', keystone.address())
 
-    def test_service_that_is_no_python_package(self):
-        service = mock.Mock(NAME='store', SOCKETS=())
-        service.address.return_value = 'share:/1'
-        service.version.return_value = '4.3'
-        self.assertEqual('share:/1', registry.address(self.state, service))
-        self.assertEqual('4.3', registry.version(self.state, service))
+    def test_address_by_another_protocol(self):
+        service = nfs.NFS(self.state)
+        self.assertEqual('', service.address())
+        self.state.record['ports']['nfs'] = 5
+        self.assertEqual('nfs://127.0.0.1:5/backups', service.address())
 
     def test_extra_is_named_with_what_is_missing(self):
         self._with(modules=('no_such_module',), extra='store')
         error = self.assertRaises(exceptions.MissingPackage,
-                                  registry.check_packages, 'other')
+                                  requirements.check,
+                                  options.Options('other'))
         self.assertEqual(
             'Not installed here: no_such_module. Install the project with '
             "its extra: pip install 'cinder-backup-recovery-tests"
@@ -145,12 +147,13 @@ class ProfilesTest(cloud_cases.StateCase):
     def test_what_else_the_machine_lacks(self):
         self._with(missing=lambda: 'Install the store.')
         error = self.assertRaises(exceptions.MissingPackage,
-                                  registry.check_packages, 'other')
+                                  requirements.check,
+                                  options.Options('other'))
         self.assertEqual('Install the store.', str(error))
-        registry.check_packages('default')
+        requirements.check(options.Options())
 
     def _services(self):
-        return [service.NAME for service in registry.of(self.state)]
+        return [service.name for service in registry.of(self.state)]
 
     def test_ceph_is_started_once_for_backups_and_volumes(self):
         self.state.record['backup'] = 'ceph'
@@ -159,7 +162,7 @@ class ProfilesTest(cloud_cases.StateCase):
         self.assertEqual('rbd', backups.volume_backend(self.state).name)
         self.assertEqual([], registry.in_catalogue(self.state))
 
-    def test_volumes_beside_the_profile(self):
+    def test_volumes_beside_the_backend(self):
         self.state.record.update(backup='ceph', volumes='files')
         self.assertEqual('sparse', backups.volume_backend(self.state).name)
         self.assertIn('ceph', self._services())
@@ -175,10 +178,10 @@ class ProfilesTest(cloud_cases.StateCase):
             self.assertEqual(makes, backups.incremental(self.state))
 
     def test_whose_drivers_verify_an_import(self):
-        for name, profile in backups.PROFILES.items():
+        for name, backend in backups.BACKENDS.items():
             self.state.record.update(
                 backup=name, ports={'swift': 5, 'nfs': 6})
-            own = profile.driver.startswith('reference_drivers.')
+            own = backend.driver.startswith('reference_drivers.')
             self.assertEqual(own, bool(
                 backups.cinder_sections(self.state)), name)
             features = backups.tempest_features(self.state)
@@ -191,7 +194,7 @@ class ProfilesTest(cloud_cases.StateCase):
 
     def test_whose_storage_is_made_to_hang(self):
         """The driver waits less than the test does, and than by default."""
-        for name, profile in backups.PROFILES.items():
+        for name, backend in backups.BACKENDS.items():
             self.state.record['backup'] = name
             commands = tempest_conf._store_pause(self.state)
             self.assertEqual('swift' in name or 'ceph' in name,
@@ -203,7 +206,7 @@ class ProfilesTest(cloud_cases.StateCase):
             waits = backups.cinder_sections(self.state).get(
                 'backup_import_verify', {}).get('timeout')
             self.assertEqual(
-                bool(commands) and profile.verifies, bool(waits), name)
+                bool(commands) and backend.verifies, bool(waits), name)
             if waits:
                 self.assertLess(waits, 60)
                 self.assertLess(waits, commands['store_hang_timeout'])
@@ -221,7 +224,7 @@ class ProfilesTest(cloud_cases.StateCase):
 
     def test_who_damages_backups_in_ceph_gets_the_bindings(self):
         self.state.record.update(backup='ceph', volumes='files')
-        self.assertIn(str(ceph.bindings(self.state)),
+        self.assertIn(str(ceph.Ceph(self.state).bindings),
                       backups.client_variables(self.state)['PYTHONPATH'])
         self.state.record['backup'] = 'default'
         self.assertEqual({}, backups.client_variables(self.state))
@@ -240,14 +243,16 @@ class ProfilesTest(cloud_cases.StateCase):
         self.assertEqual({}, files.tempest_options(self.state))
 
     def test_machine_without_ceph(self):
-        with mock.patch.object(ceph_packages, '_PROGRAMS', ('no-such',)):
+        lacking = dataclasses.replace(ceph_packages.SOFTWARE,
+                                      programs=('no-such',))
+        with mock.patch.object(ceph_packages, 'SOFTWARE', lacking):
             for arguments in (('ceph',), ('ceph', 'files'),
                               ('default', 'rbd')):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, registry.check_packages,
-                    *arguments)
+                    exceptions.MissingPackage, requirements.check,
+                    options.Options(*arguments))
                 self.assertIn('apt-get install', str(error))
-            registry.check_packages('default')
+            requirements.check(options.Options())
 
     def test_bindings_for_another_python(self):
         with (mock.patch.object(ceph_packages, 'missing', return_value=''),
@@ -265,7 +270,7 @@ class KeystoneTest(testtools.TestCase):
             state = cloud_state.State(directory)
             state.create()
             state.record['debug'] = False
-            keystone.configure(state)
+            keystone.Keystone(state).configure()
             parser = configparser.RawConfigParser()
             parser.read(state.config('keystone'))
         for section in ('fernet_tokens', 'fernet_receipts', 'credential'):
@@ -313,15 +318,17 @@ class RemainsTest(cloud_cases.StateCase):
         self.addCleanup(monitor.stdout.close)
         self.addCleanup(monitor.wait)
         self.addCleanup(monitor.kill)
-        state.record['ports'][ceph.NAME] = port = int(
+        service = ceph.Ceph(state)
+        state.record['ports'][service.name] = port = int(
             monitor.stdout.readline())
-        ceph.directory(state).mkdir(parents=True)
-        (ceph.directory(state) / 'processes.json').write_text(
+        directory = service.cluster().directory
+        directory.mkdir(parents=True)
+        (directory / 'processes.json').write_text(
             json.dumps({'mon': daemons.entry_of(monitor.pid)}))
         sockets = {}
         try:
             cloud.Cloud(state)._listen(sockets)
-            self.assertEqual(port, sockets[ceph.NAME].getsockname()[1])
+            self.assertEqual(port, sockets[service.name].getsockname()[1])
         finally:
             for one in sockets.values():
                 one.close()
@@ -331,7 +338,7 @@ class LockTest(testtools.TestCase):
 
     def test_ready_as_long_as_it_is_locked(self):
         with tempfile.NamedTemporaryFile() as file:
-            self.assertFalse(ceph.is_locked(file.name))
+            self.assertFalse(cloud_state.is_locked(file.name))
             fcntl.flock(file, fcntl.LOCK_EX)
-            self.assertTrue(ceph.is_locked(file.name))
-        self.assertFalse(ceph.is_locked(file.name))
+            self.assertTrue(cloud_state.is_locked(file.name))
+        self.assertFalse(cloud_state.is_locked(file.name))

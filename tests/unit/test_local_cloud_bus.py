@@ -21,11 +21,12 @@ import threading
 from unittest import mock
 
 from local_cloud import exceptions
+from local_cloud import options
+from local_cloud import requirements
 from local_cloud import sites
 from local_cloud import tempest_conf
-from local_cloud.services import ceph
+from local_cloud.machine import state as cloud_state
 from local_cloud.services import cinder
-from local_cloud.services import cinder_processes
 from local_cloud.services import rabbitmq
 from local_cloud.services import registry
 from tests import cloud_cases
@@ -39,23 +40,23 @@ class BusTest(cloud_cases.StateCase):
         super().setUp()
         self.state.record.update(
             ports={'keystone': 1, 'glance': 2, 'cinder': 3, 'cinder-two': 4,
-                   **dict(zip(rabbitmq.SOCKETS, (5, 6, 7), strict=True))},
+                   'rabbitmq': 5, 'rabbitmq-epmd': 6, 'rabbitmq-nodes': 7},
             passwords={'cinder': 'x', 'rabbitmq': 'secret'}, bus='rabbitmq',
             debug=False, backup='default', cinder_services=list(_EACH))
 
     def _names(self):
-        return [one.NAME for one in registry.cinders(self.state)]
+        return [one.name for one in registry.cinders(self.state)]
 
     def _transport(self, site):
-        cinder.configure(self.state, site)
+        cinder.Cinder(self.state, site).configure()
         parser = configparser.RawConfigParser()
         parser.read(self.state.config(site.name))
         return parser['DEFAULT']['transport_url']
 
     def _command(self, name):
         process, = (one for one in registry.cinders(self.state)
-                    if name == one.NAME)
-        return process.serve_command(self.state)
+                    if name == one.name)
+        return process.command()
 
     @staticmethod
     def _services(words):
@@ -66,11 +67,12 @@ class BusTest(cloud_cases.StateCase):
         """The default, also of a cloud that was made before the option."""
         del self.state.record['bus']
         self.assertEqual(['cinder'], self._names())
-        self.assertNotIn(rabbitmq, registry.of(self.state))
+        self.assertNotIn('rabbitmq', [one.name for one in
+                                      registry.of(self.state)])
         self.assertEqual('fake://', self._transport(sites.FIRST))
-        self.assertEqual('cinder', cinder_processes.of_backup(self.state))
+        self.assertEqual('cinder', cinder.of_backup(self.state))
         self.assertEqual([*_EACH], self._services(
-            cinder.serve_command(self.state, 9)))
+            cinder.Cinder(self.state).command(9)))
 
     def test_a_process_for_each(self):
         """The API last: it tells of the others."""
@@ -80,7 +82,7 @@ class BusTest(cloud_cases.StateCase):
             [*_EACH, 'cinder-backup-other', 'cinder',
              *(f'{name}-two' for name in _EACH), 'cinder-two'],
             self._names())
-        self.assertIs(rabbitmq, registry.of(self.state)[0])
+        self.assertIsInstance(registry.of(self.state)[0], rabbitmq.RabbitMQ)
         for name in _EACH:
             words = self._command(name)
             self.assertEqual([name], self._services(words))
@@ -89,7 +91,7 @@ class BusTest(cloud_cases.StateCase):
         words = self._command('cinder-backup-other')
         self.assertEqual([], self._services(words))
         self.assertIn('--second-backup', words)
-        words = cinder.serve_command(self.state, 9)
+        words = cinder.Cinder(self.state).command(9)
         self.assertEqual([], self._services(words))
         self.assertIn('--api', words)
         self.assertNotIn('--second-backup', words)
@@ -113,7 +115,7 @@ class BusTest(cloud_cases.StateCase):
             ['rabbit://cinder:secret@127.0.0.1:5/cinder',
              'rabbit://cinder:secret@127.0.0.1:5/cinder-two'],
             [self._transport(site) for site in (sites.FIRST, sites.SECOND)])
-        rabbitmq.configure(self.state)
+        rabbitmq.RabbitMQ(self.state).configure()
         text = (self.state.data / 'rabbitmq' /
                 'definitions.json').read_text()
         self.assertNotIn('secret', text)
@@ -130,8 +132,9 @@ class BusTest(cloud_cases.StateCase):
 
     def test_a_node_of_its_own(self):
         """All of it is below the directory, and for its owner only."""
-        rabbitmq.configure(self.state)
-        for name, value in rabbitmq.environment(self.state).items():
+        rabbitmq.RabbitMQ(self.state).configure()
+        for name, value in rabbitmq.RabbitMQ(
+                self.state).environment().items():
             if '/' in value:
                 self.assertTrue(value.startswith(f'{self.state.data}/'), name)
         directory = self.state.data / 'rabbitmq'
@@ -140,14 +143,14 @@ class BusTest(cloud_cases.StateCase):
         for path in (directory, *directory.iterdir()):
             self.assertEqual(0, path.stat().st_mode & 0o077, path)
         # Once more, as of a cloud whose first start was interrupted.
-        rabbitmq.configure(self.state)
+        rabbitmq.RabbitMQ(self.state).configure()
 
     def test_package_is_named(self):
         with mock.patch('shutil.which', return_value=None):
             error = self.assertRaises(
-                exceptions.MissingPackage, registry.check_packages,
-                bus='rabbitmq')
-            registry.check_packages()
+                exceptions.MissingPackage, requirements.check,
+                options.Options(bus='rabbitmq'))
+            requirements.check(options.Options())
         self.assertTrue(str(error).endswith(
             '(rabbitmq-server, erl not found). On Debian: apt-get install '
             '--no-install-recommends rabbitmq-server'))
@@ -171,15 +174,16 @@ class BusTest(cloud_cases.StateCase):
             thread.start()
             self.addCleanup(thread.join)
             for expected in ('HTTP', 'AMQP'):
-                self.assertIn(expected, rabbitmq.ready(self.state))
-            self.assertIs(True, rabbitmq.ready(self.state))
+                self.assertIn(expected, rabbitmq.RabbitMQ(self.state).ready())
+            self.assertIs(True, rabbitmq.RabbitMQ(self.state).ready())
 
     def test_ready_as_long_as_it_holds_the_lock(self):
         process, *_ = registry.cinders(self.state)
-        self.assertIn('has not begun to work', process.ready(self.state))
-        with mock.patch.object(ceph, 'is_locked', return_value=True) as ask:
-            self.assertIs(True, process.ready(self.state))
-        words = process.serve_command(self.state)
+        self.assertIn('has not begun to work', process.ready())
+        with mock.patch.object(cloud_state, 'is_locked',
+                               return_value=True) as ask:
+            self.assertIs(True, process.ready())
+        words = process.command()
         self.assertEqual(str(ask.call_args.args[0]),
                          words[words.index('--ready-file') + 1])
 

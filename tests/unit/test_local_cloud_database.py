@@ -19,12 +19,13 @@ import sqlalchemy
 
 from local_cloud import cloud
 from local_cloud import exceptions
+from local_cloud import options
 from local_cloud import releases
+from local_cloud import requirements
 from local_cloud import schemas
-from local_cloud import settings
+from local_cloud.machine import programs
 from local_cloud.servers import database_servers
 from local_cloud.servers import unprivileged
-from local_cloud.services import cinder
 from local_cloud.services import database
 from local_cloud.services import registry
 from tests import cloud_cases
@@ -40,9 +41,10 @@ class DatabaseTest(cloud_cases.StateCase):
     def test_sqlite_without_a_server(self):
         """The default, also of a cloud that was made before the option."""
         self.assertFalse(database.wanted(self.state))
-        self.assertNotIn(database, registry.of(self.state))
+        self.assertNotIn('database', [one.name for one in
+                                      registry.of(self.state)])
         for name in ('keystone', 'cinder', 'cinder-two'):
-            self.assertTrue(settings.database_url(
+            self.assertTrue(database.url(
                 self.state, name).startswith('sqlite:////'))
 
     def test_a_database_for_each_cinder(self):
@@ -50,16 +52,17 @@ class DatabaseTest(cloud_cases.StateCase):
         for kind, driver in (('postgresql', 'postgresql+psycopg2'),
                              ('mariadb', 'mysql+pymysql')):
             self.state.record.update(database=kind, second_region=True)
-            self.assertIs(database, registry.of(self.state)[0])
+            self.assertIsInstance(registry.of(self.state)[0],
+                                  database.Database)
             for name, base in (('cinder', 'cinder'),
                                ('cinder-two', 'cinder_two')):
                 url = sqlalchemy.make_url(
-                    settings.database(self.state, name)['connection'])
+                    database.section(self.state, name)['connection'])
                 self.assertEqual(
                     (driver, 'cinder', 'secret', '127.0.0.1', 5, base),
                     (url.drivername, url.username, url.password, url.host,
                      url.port, url.database))
-            self.assertIn('sqlite', settings.database_url(self.state,
+            self.assertIn('sqlite', database.url(self.state,
                                                           'keystone'))
 
     def test_a_password_of_any_characters(self):
@@ -73,30 +76,29 @@ class DatabaseTest(cloud_cases.StateCase):
                 ('postgresql', 'postgresql', 'postgresql'),
                 ('mariadb', 'mariadb-server', 'mysql')):
             server = database_servers.SERVERS[kind]
-            with mock.patch.object(server, 'program', return_value=None):
+            asked = options.Options(database=kind)
+            with mock.patch.object(programs.Software, 'find',
+                                   return_value=None):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, registry.check_packages,
-                    kind=kind)
-            self.assertIn(f'{server.PROGRAMS[0]}, ', str(error))
+                    exceptions.MissingPackage, requirements.check, asked)
+            self.assertIn(f'{server.SOFTWARE.programs[0]}, ', str(error))
             self.assertTrue(str(error).endswith(
                 f'apt-get install --no-install-recommends {package}'))
-            with (mock.patch.object(server, 'program', return_value='/x'),
+            with (mock.patch.object(programs.Software, 'find',
+                                    return_value='/x'),
                   mock.patch('os.geteuid', return_value=0),
                   mock.patch('pwd.getpwnam', side_effect=KeyError)):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, registry.check_packages,
-                    kind=kind)
+                    exceptions.MissingPackage, requirements.check, asked)
             self.assertIn(f'(the account {server.ACCOUNT} not found)',
                           str(error))
             with mock.patch('importlib.util.find_spec', return_value=None):
                 error = self.assertRaises(
-                    exceptions.MissingPackage, registry.check_packages,
-                    kind=kind)
+                    exceptions.MissingPackage, requirements.check, asked)
             self.assertIn(server.MODULE, str(error))
             self.assertIn(f'[local-cloud,{extra}]', str(error))
-        with mock.patch.object(database_servers.Server, 'program',
-                               return_value=None):
-            registry.check_packages()
+        with mock.patch.object(programs.Software, 'find', return_value=None):
+            requirements.check(options.Options())
 
     def test_client_of_another_cinder(self):
         """It is told how to get it; any of its distributions will do."""
@@ -111,8 +113,8 @@ class DatabaseTest(cloud_cases.StateCase):
         self.assertIn('Not installed in /v: PyMySQL. ', str(error))
         self.assertIn('pip --python /v/bin/python install PyMySQL',
                       str(error))
-        for kind in ('postgresql', 'sqlite'):
-            releases.check_client(release, database.distributions(kind))
+        releases.check_client(
+            release, database_servers.PostgreSQL.DISTRIBUTIONS)
 
     def test_nobody_but_root_changes_the_user(self):
         account = mock.Mock(pw_uid=7, pw_gid=8)
@@ -131,11 +133,11 @@ class DatabaseTest(cloud_cases.StateCase):
             error = self.assertRaises(exceptions.InvalidState,
                                       schemas.renew, self.state)
             self.assertIn('no empty database to go back to', str(error))
-            dumped = database.dumped(self.state)
+            dumped = database.Database(self.state).dumped
             dumped.parent.mkdir(exist_ok=True)
             dumped.touch()
             error = self.assertRaises(exceptions.ServiceFailed,
-                                      schemas.renew, self.state, cinder.NAME)
+                                      schemas.renew, self.state)
             self.assertIn('"up" starts it', str(error))
             self.assertNotIn('\n', str(error))
             dumped.unlink()
@@ -145,7 +147,7 @@ class DatabaseTest(cloud_cases.StateCase):
                                  ({}, {'database': 'secret'})):
             self.state.record.update(database='mariadb', ports=ports,
                                      passwords=passwords)
-            registry.end_all_remains(self.state)
+            cloud.Cloud(self.state)._end_all()
 
     def test_another_program_in_the_directory(self):
         """A shell, say, is not the server's."""

@@ -22,7 +22,6 @@ from cinder.objects import backup as backup_objects
 
 from local_cloud import faults
 from local_cloud.inside import holding
-from local_cloud.services import cinder
 from tests.unit import test_local_cloud_program as program_cases
 
 objects.register_all()
@@ -53,7 +52,7 @@ class HoldingTest(program_cases.LocalCloudTestCase):
             stack.enter_context(mock.patch.object(
                 owner, name, getattr(self.done, name)))
         # What the patches have put there is what install() wraps; both go.
-        holding.install(str(cinder.holds(self.state)))
+        holding.install(str(self.state.holds))
 
     def manager(self, ours=True):
         found = mock.Mock(spec=manager.BackupManager)

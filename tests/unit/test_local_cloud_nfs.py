@@ -133,22 +133,22 @@ class StopTest(testtools.TestCase):
         self.assertNotIn('alive', said)
 
 
-class ProfileTest(testtools.TestCase):
+class BackendTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.EnvironmentVariable(
             'LOCAL_CLOUD_STATE_DIR',
             self.useFixture(fixtures.TempDir()).join('cloud')))
-        profile = mock.Mock(wraps=backups.PROFILES['nfs'], modules=(),
+        backend = mock.Mock(wraps=backups.BACKENDS['nfs'], modules=(),
                             volumes='files')
-        profile.missing.return_value = ''
-        profile.missing.side_effect = None
-        profile.cannot_run = lambda: 'this kernel has no NFS client'
-        self.profile = profile
+        backend.missing.return_value = ''
+        backend.missing.side_effect = None
+        backend.cannot_run = lambda: 'this kernel has no NFS client'
+        self.backend = backend
         self.useFixture(fixtures.MonkeyPatch(
-            'local_cloud.backups.PROFILES',
-            {**backups.PROFILES, 'nfs': profile}))
+            'local_cloud.backups.BACKENDS',
+            {**backups.BACKENDS, 'nfs': backend}))
 
     def program(self, *arguments):
         err = io.StringIO()
@@ -158,7 +158,7 @@ class ProfileTest(testtools.TestCase):
 
     def test_up_names_what_works(self):
         code, err = self.program('up', '--backup', 'nfs')
-        self.assertEqual(main.EXIT_NEEDS_GUEST, code)
+        self.assertEqual(main.EXIT_NEEDS_UML, code)
         self.assertIn('this kernel has no NFS client', err)
         self.assertIn('cinder-backup-local-cloud run --backup nfs', err)
         self.assertNotIn('error', err)
@@ -220,9 +220,9 @@ class GuestTest(cloud_cases.StateCase):
     def _configured(self, inside):
         self.useFixture(fixtures.EnvironmentVariable(uml.ENVIRONMENT,
                                                      inside))
-        cinder.configure(self.state)
+        cinder.Cinder(self.state).configure()
         parser = configparser.RawConfigParser()
-        parser.read(self.state.config(cinder.NAME))
+        parser.read(self.state.config(cinder.Cinder.name))
         return parser['DEFAULT']
 
     def test_few_threads_wait_in_a_guest(self):

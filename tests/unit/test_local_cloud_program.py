@@ -38,6 +38,7 @@ from local_cloud import template
 from local_cloud.machine import daemons
 from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
+from local_cloud.services import base
 from tests import cloud_cases
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
@@ -782,9 +783,10 @@ class TemplateTest(LocalCloudTestCase):
         target.mkdir()
         (target / 'half').touch()
 
-        def bootstrap(inner, services):
-            for name in ('keystone', 'glance', 'cinder'):
-                inner.database(name).touch()
+        def bootstrap(services):
+            inner = services[0].state
+            for service in services:
+                inner.database(service.name).touch()
             (inner.data / 'keystone-keys').mkdir(exist_ok=True)
 
         with mock.patch.object(template, 'bootstrap', bootstrap):
@@ -801,10 +803,15 @@ class TemplateTest(LocalCloudTestCase):
 
     def test_a_service_that_cannot_make_its_schema(self):
         state = self.make(debug=False, backup='default')
-        service = mock.Mock(NAME='glance', environment=lambda state: {})
-        service.bootstrap_command.return_value = [
-            sys.executable, '-c', 'print("no such table"); exit(1)']
-        with mock.patch.object(template, '_SERVICES', (service,)):
+
+        class Broken(base.Bootstrapped):
+            name = 'glance'
+
+            def bootstrap_command(self):
+                return [sys.executable, '-c',
+                        'print("no such table"); exit(1)']
+
+        with mock.patch.object(template, '_SERVICES', (Broken,)):
             error = self.assertRaises(
                 exceptions.ServiceFailed, template._make,
                 self.temporary / 'key', state)

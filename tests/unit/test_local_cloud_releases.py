@@ -31,10 +31,9 @@ from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import options
 from local_cloud import releases
+from local_cloud import sites
 from local_cloud.machine import state as cloud_state
 from local_cloud.services import cinder
-from local_cloud.services import registry
-from local_cloud.services import second_cinder
 
 
 def _wheel(directory, name, version):
@@ -287,19 +286,19 @@ class RunningTest(ReleasesCase):
 
     def test_commands(self):
         """Cinder's own, and only Cinder's."""
-        for command in (cinder.bootstrap_command(self.state),
-                        cinder.serve_command(self.state, 7),
-                        second_cinder.serve_command(self.state, 7)):
+        service = cinder.Cinder(self.state)
+        for command in (service.bootstrap_command(), service.command(7),
+                        cinder.Cinder(self.state, sites.SECOND).command(7)):
             self.assertEqual('/other/bin/python', command[0])
         self.assertIn('/other/etc/cinder/api-paste.ini',
-                      cinder.serve_command(self.state, 7))
-        cinder.configure(self.state)
+                      service.command(7))
+        service.configure()
         self.assertIn('/other/etc/cinder/rootwrap.conf',
                       self.state.config('cinder').read_text())
         del self.state.record['cinder']
         self.assertEqual(sys.executable,
-                         cinder.bootstrap_command(self.state)[0])
-        self.assertNotIn('PYTHONPATH', cinder.environment(self.state))
+                         service.bootstrap_command()[0])
+        self.assertNotIn('PYTHONPATH', cinder.Cinder(self.state).environment())
 
     def imported(self, *names):
         """Which of some packages its process would find."""
@@ -310,12 +309,12 @@ class RunningTest(ReleasesCase):
                        check=True)
         return subprocess.run(
             [place / 'bin' / 'python', '-c', program], cwd='/',
-            env=cinder.environment(self.state), check=True,
+            env=cinder.Cinder(self.state).environment(), check=True,
             capture_output=True, text=True).stdout.strip()
 
     def test_finds_no_more_than_it_wants(self):
         self.variable('PYTHONPATH')
-        cinder.configure(self.state)
+        cinder.Cinder(self.state).configure()
         self.assertEqual(
             "['local_cloud', 'reference_drivers']",
             self.imported('local_cloud', 'reference_drivers', 'cinder',
@@ -326,7 +325,7 @@ class RunningTest(ReleasesCase):
         self.variable('PYTHONPATH', self.directory)
         (self.directory / 'their_driver.py').touch()
         self.state.record['backup'] = 'in-tree-posix'
-        cinder.configure(self.state)
+        cinder.Cinder(self.state).configure()
         self.assertEqual(
             "['their_driver', 'local_cloud']",
             self.imported('their_driver', 'local_cloud', 'reference_drivers',
@@ -336,7 +335,7 @@ class RunningTest(ReleasesCase):
         """Of one process, whichever of the two is Cinder's own."""
         for backup in 'in-tree-posix', 'default':
             self.state.record.update(backup=backup, second_backup=True)
-            cinder.configure(self.state)
+            cinder.Cinder(self.state).configure()
             self.assertEqual(
                 "['local_cloud', 'reference_drivers']",
                 self.imported('local_cloud', 'reference_drivers', 'cinder'))
@@ -345,15 +344,15 @@ class RunningTest(ReleasesCase):
         for version, name in (('26.3.0', '2025.1'), ('28.0.0', '2026.1'),
                               ('25.0.0', ''), ('99.0.0', 'master')):
             self.run_another(version)
-            for service in cinder, second_cinder:
+            for site in sites.FIRST, sites.SECOND:
                 self.assertEqual(version,
-                                 registry.version(self.state, service))
+                                 cinder.Cinder(self.state, site).version())
             self.assertEqual(name, releases.name(self.state))
         del self.state.record['cinder']
         self.assertEqual('2026.2', releases.name(self.state))
 
     def differing(self, wanted, release):
-        return [*options.Options(cinder_of=wanted).differing(
+        return [*options.Options(cinder=wanted).differing(
             self.state.record, release)]
 
     def test_another_one_is_refused(self):

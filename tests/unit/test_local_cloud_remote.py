@@ -44,7 +44,7 @@ else:
 """
 
 
-class ElsewhereTest(testtools.TestCase):
+class RemoteTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -77,11 +77,11 @@ class ElsewhereTest(testtools.TestCase):
             self.assertIsInstance(local.cloud, remote.Cloud)
         self.assertEqual([
             [['--quiet', '--state-dir', root, 'up', '--backup', 'swift',
-              '--debug', '--without', 'cinder-volume',
-              '--without', 'cinder-backup', '--volumes', 'files',
+              '--volumes', 'files', '--without', 'cinder-volume',
+              '--without', 'cinder-backup',
               '--second-region', '--second-store', 'shared',
               '--second-backup', '--database', 'mariadb',
-              '--timeout', '7'], False],
+              '--debug', '--timeout', '7'], False],
             [['--quiet', '--state-dir', root, 'down'], False],
         ], self.called())
         self.assertFalse(os.path.exists(root))

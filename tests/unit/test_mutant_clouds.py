@@ -85,7 +85,7 @@ class CatalogueTest(testtools.TestCase):
     def test_each_driver_has_a_profile_and_defects(self):
         profiles = {one.backup for one in catalogue.defects()}
         self.assertEqual(profiles, set(catalogue.DRIVERS))
-        self.assertLessEqual(profiles, set(backups.PROFILES))
+        self.assertLessEqual(profiles, set(backups.BACKENDS))
 
     def test_no_such_function(self):
         self.assertRaises(AttributeError, switch.place,
@@ -191,11 +191,11 @@ class ProgramTest(testtools.TestCase):
         directory = self.useFixture(fixtures.TempDir()).path
         self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir', directory))
         self.useFixture(fixtures.EnvironmentVariable('OS_CLOUD', 'another'))
-        before = dict(os.environ), dict(backups.PROFILES)
+        before = dict(os.environ), dict(backups.BACKENDS)
 
         def up(*_):
             self.assertNotIn('OS_CLOUD', os.environ)
-            self.assertNotEqual(before[1], backups.PROFILES)
+            self.assertNotEqual(before[1], backups.BACKENDS)
             raise exceptions.ServiceFailed('cinder does not answer')
 
         err = io.StringIO()
@@ -204,5 +204,5 @@ class ProgramTest(testtools.TestCase):
             code = program.main(['--regex', 'loses_metadata'])
         self.assertEqual((3, 'error: cinder does not answer\n'),
                          (code, err.getvalue()))
-        self.assertEqual(before, (dict(os.environ), dict(backups.PROFILES)))
+        self.assertEqual(before, (dict(os.environ), dict(backups.BACKENDS)))
         self.assertEqual([], os.listdir(tempfile.gettempdir()))

@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Programs of the distribution, and the packages that have them."""
+
+from collections.abc import Iterable
+import dataclasses
+import os
+import shutil
+
+from local_cloud import exceptions
+
+#: Where some of them are, which the path of a user may not have.
+SYSTEM_PATH = '/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin'
+
+
+@dataclasses.dataclass(frozen=True)
+class Software:
+    """Programs that are of use together only.
+
+    :ivar title: their name, for people
+    :ivar packages: Debian's packages with all that is needed here
+    :ivar programs: their names
+    :ivar places: directories that are looked at first
+    """
+
+    title: str
+    packages: tuple[str, ...]
+    programs: tuple[str, ...]
+    places: tuple[str, ...] = ()
+
+    def find(self, name: str) -> str | None:
+        """The path of a program."""
+        return shutil.which(name, path=os.pathsep.join(
+            (*self.places, os.environ.get('PATH', ''), SYSTEM_PATH)))
+
+    def missing(self, others: Iterable[str] = ()) -> str:
+        """What this machine lacks of them.
+
+        :param others: what it lacks beside programs
+        :returns: a sentence with the packages, empty if nothing is missing
+        """
+        lacking = [*(name for name in self.programs
+                     if self.find(name) is None), *others]
+        if not lacking:
+            return ''
+        return (f'{self.title} is not installed ({", ".join(lacking)} not '
+                f'found). On Debian: apt-get install '
+                f'--no-install-recommends {" ".join(self.packages)}')
+
+
+def require(missing: str) -> None:
+    """Refuse to go on where something is missing.
+
+    :param missing: a sentence; empty if nothing is
+    :raises MissingPackage: with that sentence
+    """
+    if missing:
+        raise exceptions.MissingPackage(missing)

@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One check for all that a cloud needs of this machine."""
+
+from importlib import util
+
+from local_cloud import backups
+from local_cloud import options
+from local_cloud import volumes
+from local_cloud.machine import programs
+from local_cloud.servers import database_servers
+from local_cloud.services import rabbitmq
+
+_MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
+
+
+def install(missing: str, *extras: str) -> str:
+    """The sentence that tells how to install Python packages.
+
+    :param missing: their names
+    :param extras: of this project, beside that of the local cloud
+    """
+    words = ','.join(('local-cloud', *filter(None, extras)))
+    return (f'Not installed here: {missing}. Install the project with its '
+            f"extra: pip install 'cinder-backup-recovery-tests[{words}]'.")
+
+
+def check(asked: options.Options) -> None:
+    """Check that everything is installed, before anything is made.
+
+    :raises MissingPackage: naming the packages, or the extras with them
+    """
+    backup = backups.BACKENDS[asked.backup]
+    server = database_servers.SERVERS.get(asked.database)
+    missing = [name for name in (*_MODULES, *backup.modules,
+                                 *([server.MODULE] if server else []))
+               if util.find_spec(name) is None]
+    if missing:
+        programs.require(install(', '.join(missing), backup.extra,
+                                 server.EXTRA if server else ''))
+    # Before the check of the kernel: User-Mode Linux needs these too.
+    for lacking in (
+            backup.missing,
+            volumes.BACKENDS[asked.volumes or backup.volumes].missing,
+            *([server.missing] if server else []),
+            *([] if asked.bus == rabbitmq.MEMORY else
+              [rabbitmq.SOFTWARE.missing])):
+        programs.require(lacking())

@@ -1,0 +1,95 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The interface of a service of a cloud."""
+
+from importlib import metadata
+import sys
+from typing import ClassVar
+
+import requests
+
+from local_cloud import settings
+from local_cloud.machine import state as cloud_state
+
+
+class Service:
+    """A service of a cloud, which has a process of its own.
+
+    :ivar name: of its process, its log and its first port
+    :ivar ports: names of the ports that are bound before it starts; its
+        process inherits their sockets
+    """
+
+    name: str
+    #: Names of its ports beside the first.
+    more_ports: ClassVar[tuple[str, ...]] = ()
+    #: What its API answers as soon as it is ready.
+    health: ClassVar[str] = ''
+
+    def __init__(self, state: cloud_state.State):
+        self.state = state
+        self.ports: tuple[str, ...] = (self.name, *self.more_ports)
+
+    def configure(self) -> None:
+        """Write its configuration, once for each cloud."""
+
+    def environment(self) -> dict[str, str]:
+        """Variables that its process needs beside those of all."""
+        return {}
+
+    def command(self, *descriptors: int) -> list[str]:
+        """The program that serves it.
+
+        :param descriptors: the inherited sockets, in the order of ``ports``
+        """
+        return self.module('serve', *descriptors)
+
+    def module(self, *words: object) -> list[str]:
+        """The program of its own in :mod:`local_cloud.inside`."""
+        return [sys.executable, '-m', f'local_cloud.inside.{self.name}',
+                *map(str, words)]
+
+    def ready(self) -> bool | str:
+        """Whether it answers by its own protocol, or what it lacks."""
+        try:
+            answer = requests.get(
+                settings.url(self.state, self.name) + self.health, timeout=5)
+        except requests.RequestException as error:
+            return str(error)
+        return answer.ok or f'it answered {answer.status_code}'
+
+    def address(self) -> str:
+        """Where it listens, for people; empty if it never did."""
+        if not {*self.ports} <= {*self.state.record['ports']}:
+            return ''
+        return self.location()
+
+    def location(self) -> str:
+        """Its address, once it has its ports."""
+        return settings.url(self.state, self.name)
+
+    def version(self) -> str:
+        """The release that is installed."""
+        return metadata.version(self.name)
+
+    def end_remains(self) -> None:
+        """End what a kill of its process has left running."""
+
+
+class Bootstrapped(Service):
+    """A service with a database that its own program fills once."""
+
+    def bootstrap_command(self) -> list[str]:
+        """The program that makes the schema and what else it starts with."""
+        return self.module('bootstrap')
