@@ -25,15 +25,16 @@ from typing import Any
 import rados
 import rbd
 
-# A cluster that hangs must not hang whoever asks it.
-_OPTIONS = {'client_mount_timeout': '2', 'rados_mon_op_timeout': '5',
-            'rados_osd_op_timeout': '5'}
+# A cluster that hangs must not hang its client. What is tried again until the
+# time is over has less of it each time.
+_OPTIONS = {'client_mount_timeout': '2', 'rados_osd_op_timeout': '5'}
 
 
-def _connect(conf: str, deadline: float):
+def _connect(conf: str, timeout: float, deadline: float):
+    options = {**_OPTIONS, 'rados_mon_op_timeout': str(int(timeout))}
     while True:
         cluster = rados.Rados(conffile=conf, name='client.admin',
-                              conf=_OPTIONS)
+                              conf=options)
         try:
             cluster.connect()
             return cluster
@@ -68,7 +69,7 @@ def _wait_for_pool(cluster, pool: str, deadline: float) -> None:
 def main() -> None:
     task = json.loads(sys.argv[1])
     deadline = time.monotonic() + task['timeout']
-    cluster = _connect(task['conf'], deadline)
+    cluster = _connect(task['conf'], task['timeout'], deadline)
     for words in task['commands']:
         _command(cluster, **words)
     if task['pools'] is not None:

@@ -21,6 +21,7 @@ import pathlib
 import shutil
 import stat
 import tempfile
+import time
 from typing import Any
 import uuid
 
@@ -38,9 +39,11 @@ _LONGEST_PATH = 70
 _MARKER = 'cloud.json'
 _LOCK = 'lock'
 
-#: What a directory for one command or one test begins with.
+#: The prefix of a directory for one command or one test.
 TEMPORARY_PREFIX = 'local-cloud-'
 _OWNER = 'owner'
+# Seconds that a program has to lock the file in its directory.
+_YOUNG = 60
 
 
 def default_directory() -> pathlib.Path:
@@ -53,9 +56,8 @@ def default_directory() -> pathlib.Path:
 class Temporary:
     """A directory for a cloud that must not outlive the program that made it.
 
-    The program holds a lock on a file in it. The kernel drops the lock when
-    the program ends, however it ends, so that whoever looks later knows a
-    directory that nobody else will ever remove.
+    The program holds a lock on a file in it, which the kernel drops when the
+    program ends, however it ends: see :func:`abandoned`.
 
     :param purpose: a word for its name
     :ivar root: the directory
@@ -94,7 +96,7 @@ def temporary_directories() -> list[pathlib.Path]:
 
 
 def owner_of(directory: pathlib.Path) -> pathlib.Path | None:
-    """The temporary directory that a cloud was made in, if it was."""
+    """The temporary directory in which a cloud was made, or None."""
     parent = directory.parent
     if (directory.name == Temporary.CLOUD and
             parent.name.startswith(TEMPORARY_PREFIX)):
@@ -105,14 +107,14 @@ def owner_of(directory: pathlib.Path) -> pathlib.Path | None:
 def abandoned(temporary: pathlib.Path) -> bool:
     """Whether the program that made a temporary directory has ended."""
     try:
-        with open(temporary / _OWNER) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return True
-    except BlockingIOError:
-        return False
+        names = {path.name for path in temporary.iterdir()}
+        age = time.time() - temporary.stat().st_mtime
     except FileNotFoundError:
-        # It was killed before it made one, or somebody removed it all.
-        return not temporary.exists() or not any(temporary.iterdir())
+        return True
+    if is_locked(temporary / _OWNER):
+        return False
+    # Its program makes the lock first, so it may be about to.
+    return age > _YOUNG if names <= {_OWNER} else _OWNER in names
 
 
 def is_locked(path: str | os.PathLike) -> bool:

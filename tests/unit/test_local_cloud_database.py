@@ -13,6 +13,7 @@
 """What the local cloud's Cinder has its database on."""
 
 import os
+import socket
 from unittest import mock
 
 import sqlalchemy
@@ -69,6 +70,14 @@ class DatabaseTest(cloud_cases.StateCase):
         server = database_servers.PostgreSQL('/nowhere', 5, 'p@ss/w:rd%')
         self.assertEqual('p@ss/w:rd%',
                          sqlalchemy.make_url(server.url()).password)
+
+    def test_server_that_hangs(self):
+        """It takes the connection and never answers."""
+        with (socket.create_server(('127.0.0.1', 0)) as listener,
+              mock.patch.object(database_servers, '_ANSWER', 2)):
+            for kind in database_servers.SERVERS.values():
+                server = kind('/nowhere', listener.getsockname()[1], 'x')
+                self.assertIsInstance(server.answers(), str)
 
     def test_package_is_named(self):
         """The server's, its account's, and the extra of its client."""

@@ -550,8 +550,22 @@ class AbandonedTest(LocalCloudTestCase):
     def test_killed_before_it_had_a_lock(self):
         empty = self.temporary / f'{cloud_state.TEMPORARY_PREFIX}run-x'
         empty.mkdir()
+        os.utime(empty, (0, 0))
         self.program('down', '--abandoned')
         self.assertFalse(empty.exists())
+
+    def test_spares_what_is_about_to_be_locked(self):
+        """A program may be between the directory, its file and the lock."""
+        young = self.temporary / f'{cloud_state.TEMPORARY_PREFIX}run-x'
+        young.mkdir()
+        self.program('down', '--abandoned')
+        self.assertTrue(young.exists())
+        (young / 'owner').touch()
+        self.program('down', '--abandoned')
+        self.assertTrue(young.exists())
+        os.utime(young, (0, 0))
+        self.program('down', '--abandoned')
+        self.assertFalse(young.exists())
 
     def test_spares_what_only_has_such_a_name(self):
         other = self.temporary / f'{cloud_state.TEMPORARY_PREFIX}of-mine'
