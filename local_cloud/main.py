@@ -49,10 +49,10 @@ broker, loopback only. Everything of a cloud is in its state directory.
 """
 
 _EPILOG = """\
-exit status: 0 done; 1 status: something is not ready; 3 an error, said in
-one line; 4 up: this kernel or user cannot have such a cloud, but "run" can, in
-a guest; 128 + N ended by signal N, and what was being started is gone; run:
-the command's own. After a kill, "list" finds what is left.
+exit status: 0 done; 1 status: something is not ready; 3 an error, in one
+line; 4 up: this kernel or user cannot have such a cloud, but "run" can, in
+User-Mode Linux; 128 + N ended by signal N, and what was being started is
+gone; run: the command's own. After a kill, "list" finds what is left.
 """
 
 # What a command has to end by itself after a Ctrl-C, which it gets from the
@@ -87,77 +87,74 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--quiet', action='store_true',
                         help='print no progress')
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
-
+    timeout = 300 if uml.inside() else 60
+    parser.set_defaults(timeout=timeout)
     starting = _Parser(add_help=False)
     options.add_to(starting)
     starting.add_argument(
-        '--timeout', type=_seconds, metavar='SECONDS',
-        default=300 if uml.inside() else 60,
+        '--timeout', type=_seconds, metavar='SECONDS', default=timeout,
         help='how long a service may take to be ready (default: %(default)s)')
 
-    verbs.add_parser('up', parents=[starting],
-                     help='start the cloud, or what is not running of it')
-    down = verbs.add_parser(
-        'down', help='stop it and remove its directory, whatever happened')
+    def verb(function, name, help, **arguments):
+        added = verbs.add_parser(name, help=help, **arguments)
+        added.set_defaults(function=function)
+        return added
+
+    verb(_up, 'up', 'start the cloud, or what is not running of it',
+         parents=[starting])
+    down = verb(_down, 'down',
+                'stop it and remove its directory, whatever happened')
     down.add_argument('--keep', action='store_true',
                       help='leave the directory with its logs and data')
     down.add_argument('--abandoned', action='store_true',
                       help='take down the clouds of "run", of tests and of '
                            'certifications that were killed')
-    kill = verbs.add_parser(
-        'kill', help='kill a service as a crash would; "up" starts it again')
-    kill.add_argument('service', help='keystone, glance or cinder, say')
-    pause = verbs.add_parser(
-        'pause', help='let a service hang: it keeps its port and answers '
-                      'nothing, until "resume"')
-    pause.add_argument('service', help='keystone, glance or swift, say')
-    resume = verbs.add_parser(
-        'resume', help='let a service go on that was paused, and wait until '
-                       'it answers')
-    resume.add_argument('service', help='keystone, glance or swift, say')
-    hold = verbs.add_parser(
-        'hold', help='make requests about a backup wait inside Cinder '
-                     'between two steps: arm, then count, then release')
+    for function, name, help in (
+            (_kill, 'kill',
+             'kill a service as a crash would; "up" starts it again'),
+            (_pause, 'pause', 'make a service hang until "resume": it keeps '
+                              'its port and answers nothing'),
+            (_resume, 'resume',
+             'resume a paused service, and wait until it answers')):
+        verb(function, name, help).add_argument(
+            'service', help='keystone, glance, cinder or swift, say')
+    hold = verb(_hold, 'hold', 'make requests about a backup wait inside '
+                               'Cinder between two steps: arm, then count, '
+                               'then release')
     hold.add_argument('action', choices=('arm', 'count', 'release'))
     hold.add_argument('point', choices=faults.POINTS)
     hold.add_argument('backup', type=uuid.UUID, metavar='ID')
-    verbs.add_parser(
-        'lose-database',
-        help="replace Cinder's database by an empty one: it forgets all "
-             "volumes and backups, and their storages keep them")
-    verbs.add_parser(
-        'list', help='the clouds of this user, also what killed programs '
-                     'have left')
-    status = verbs.add_parser(
-        'status', help='what runs, where, with which memory')
-    status.add_argument('--json', action='store_true',
-                        help='print it for a program')
-    logs = verbs.add_parser('logs', help="print a service's log")
+    verb(_lose_database, 'lose-database',
+         "replace Cinder's database by an empty one: it forgets all volumes "
+         "and backups, and their storages keep them")
+    verb(_list, 'list', 'the clouds of this user, also what killed programs '
+                        'have left')
+    status = verb(_status, 'status', 'what runs, where, with which memory')
+    logs = verb(_logs, 'logs', "print a service's log")
     logs.add_argument('service', help='keystone, glance or cinder')
     logs.add_argument('-n', '--lines', type=int, default=0, metavar='N',
                       help='only the last N lines')
-    env = verbs.add_parser(
-        'env', help='print the environment for clients, for eval in a shell')
+    env = verb(_env, 'env',
+               'print the environment for clients, for eval in a shell')
     form = env.add_mutually_exclusive_group()
     form.add_argument('--clouds-yaml', action='store_true',
                       help='print a clouds.yaml instead')
-    form.add_argument('--json', action='store_true',
-                      help='print it for a program')
-    run = verbs.add_parser(
-        'run', parents=[starting],
-        help='start a cloud, run a command in its environment, take it down')
+    for group in (status, form):
+        group.add_argument('--json', action='store_true',
+                           help='print it for a program')
+    run = verb(_run, 'run', 'start a cloud, run a command in its '
+                            'environment, take it down', parents=[starting])
     run.add_argument('--keep-logs', type=pathlib.Path, metavar='DIRECTORY',
                      help='copy the logs there before the cloud goes')
-    run.add_argument('command', nargs=argparse.REMAINDER,
-                     help='-- COMMAND [ARGUMENT ...]')
-    inside = verbs.add_parser(
-        'guest', help='run a command, that starts clouds, in User-Mode Linux')
+    inside = verb(_uml, 'uml', 'run a command, that starts clouds, in '
+                               'User-Mode Linux', aliases=['guest'])
     inside.add_argument('--visible', type=pathlib.Path, metavar='DIRECTORY',
                         action='append', default=[],
                         help='where what it writes stays, beside the current '
                              'directory; may be repeated')
-    inside.add_argument('command', nargs=argparse.REMAINDER,
-                        help='-- COMMAND [ARGUMENT ...]')
+    for command in (run, inside):
+        command.add_argument('command', nargs=argparse.REMAINDER,
+                             help='-- COMMAND [ARGUMENT ...]')
     return parser
 
 
@@ -175,6 +172,57 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     return command
 
 
+def _cloud(arguments: argparse.Namespace,
+           say: console.Console) -> local_cloud.Cloud:
+    return local_cloud.Cloud(cloud_state.State(
+        arguments.state_dir or os.environ.get(cloud_state.ENVIRONMENT) or
+        cloud_state.default_directory()), say, arguments.timeout)
+
+
+def _up(arguments: argparse.Namespace, say: console.Console) -> int:
+    cloud = _cloud(arguments, say)
+    cloud.start(options.of(arguments))
+    say.say(f'the environment for clients: . {clients.openrc(cloud.state)}')
+    return 0
+
+
+def _down(arguments: argparse.Namespace, say: console.Console) -> int:
+    if not arguments.abandoned:
+        _cloud(arguments, say).down(arguments.keep)
+        return 0
+    if arguments.keep or arguments.state_dir:
+        raise exceptions.LocalCloudError(
+            '--abandoned goes with neither --keep nor --state-dir')
+    say.say(f'{running_clouds.remove_abandoned(say)} abandoned')
+    return 0
+
+
+def _kill(arguments: argparse.Namespace, say: console.Console) -> int:
+    _cloud(arguments, say).kill(arguments.service)
+    return 0
+
+
+def _pause(arguments: argparse.Namespace, say: console.Console) -> int:
+    faults.pause(_cloud(arguments, say).state, arguments.service)
+    return 0
+
+
+def _resume(arguments: argparse.Namespace, say: console.Console) -> int:
+    cloud = _cloud(arguments, say)
+    faults.resume(cloud.state, arguments.service, cloud.timeout)
+    return 0
+
+
+def _lose_database(arguments: argparse.Namespace, say: console.Console) -> int:
+    _cloud(arguments, say).lose_database()
+    return 0
+
+
+def _uml(arguments: argparse.Namespace, say: console.Console) -> int:
+    return reexec.run(_command(arguments), say, 'as asked for',
+                      arguments.visible)
+
+
 def _run(arguments: argparse.Namespace, say: console.Console) -> int:
     command = _command(arguments)
     asked = options.of(arguments)
@@ -183,9 +231,9 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         # Nothing can be installed in there.
         release = releases.find(asked.cinder, say)
         return reexec.run([sys.executable, '-m', 'local_cloud',
-                          *arguments.words], say, why,
-                         [arguments.keep_logs] if arguments.keep_logs else [],
-                         release)
+                           *arguments.words], say, why,
+                          [arguments.keep_logs] if arguments.keep_logs else [],
+                          release)
     temporary = None
     if arguments.state_dir is None:
         temporary = cloud_state.Temporary('run')
@@ -237,13 +285,13 @@ def _copy_logs(state: cloud_state.State, target: pathlib.Path) -> None:
 def _wait(process: subprocess.Popen) -> int:
     """Wait for the command, which the end of this program ends too.
 
-    :returns: its exit status, as a shell would give it
+    :returns: its exit status, as in a shell
     """
     try:
         code = process.wait()
     except signals.Ended as ended:
         # The terminal's Ctrl-C reached the command as well, which may want
-        # to say what it has so far; other signals did not.
+        # to report its results so far; other signals did not.
         for grace, end in (
                 (_GRACE if ended.number == signal.SIGINT else 0,
                  process.terminate), (_LAST_GRACE, process.kill)):
@@ -257,19 +305,19 @@ def _wait(process: subprocess.Popen) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _hold(state: cloud_state.State, arguments: argparse.Namespace) -> int:
-    if arguments.action == 'count':
-        print(faults.held(state, arguments.point, arguments.backup))
-    elif arguments.action == 'arm':
-        faults.arm(state, arguments.point, arguments.backup)
-    else:
-        faults.release(state, arguments.point, arguments.backup)
+def _hold(arguments: argparse.Namespace, say: console.Console) -> int:
+    state = _cloud(arguments, say).state
+    function = {'arm': faults.arm, 'count': faults.held,
+                'release': faults.release}[arguments.action]
+    number = function(state, arguments.point, arguments.backup)
+    if number is not None:
+        print(number)
     return 0
 
 
-def _status(cloud: local_cloud.Cloud, as_json: bool) -> int:
-    status = cloud.status()
-    if as_json:
+def _status(arguments: argparse.Namespace, say: console.Console) -> int:
+    status = _cloud(arguments, say).status()
+    if arguments.json:
         print(json.dumps(status, indent=2))
     else:
         print(f'state directory {status["state_directory"]}')
@@ -278,30 +326,32 @@ def _status(cloud: local_cloud.Cloud, as_json: bool) -> int:
                 f', pid {service["pid"]}, '
                 f'{service["memory"] / 1024 ** 2:.0f} MiB'
                 if service['pid'] else ''))
-    ready = all(service['state'] == 'ready'
-                for service in status['services'].values())
-    return 0 if ready else 1
+    return 0 if all(service['state'] == 'ready'
+                    for service in status['services'].values()) else 1
 
 
-def _logs(state: cloud_state.State, service: str, lines: int) -> int:
+def _logs(arguments: argparse.Namespace, say: console.Console) -> int:
+    state = _cloud(arguments, say).state
     state.load()
-    path = state.log(service)
-    if os.sep in service or not path.is_file():
+    path = state.log(arguments.service)
+    if os.sep in arguments.service or not path.is_file():
         names = sorted(p.stem for p in state.logs.glob('*.log'))
         raise exceptions.LocalCloudError(
-            f'There is no log of {service}; there are: {", ".join(names)}.')
+            f'There is no log of {arguments.service}; there are: '
+            f'{", ".join(names)}.')
     text = path.read_text(errors='replace').splitlines(keepends=True)
-    sys.stdout.writelines(text[-lines:] if lines > 0 else text)
+    sys.stdout.writelines(text[-max(arguments.lines, 0):])
     return 0
 
 
-def _env(state: cloud_state.State, clouds_yaml: bool, as_json: bool) -> int:
+def _env(arguments: argparse.Namespace, say: console.Console) -> int:
+    state = _cloud(arguments, say).state
     state.load()
-    if as_json and state.record.get('made'):
+    if arguments.json and state.record.get('made'):
         json.dump({**clients.variables(state),
                    **loopback.without_proxy(os.environ)}, sys.stdout)
         return 0
-    path = (clients.clouds_yaml(state) if clouds_yaml
+    path = (clients.clouds_yaml(state) if arguments.clouds_yaml
             else clients.openrc(state))
     try:
         sys.stdout.write(path.read_text())
@@ -312,7 +362,7 @@ def _env(state: cloud_state.State, clouds_yaml: bool, as_json: bool) -> int:
     return 0
 
 
-def _list() -> int:
+def _list(arguments: argparse.Namespace, say: console.Console) -> int:
     for cloud in running_clouds.clouds():
         words = ['running' if cloud.processes else 'stopped']
         if cloud.temporary:
@@ -320,53 +370,6 @@ def _list() -> int:
                          'in use by the program that made it')
         print(f'{cloud.directory}  {", ".join(words)}')
     return 0
-
-
-def _act(arguments: argparse.Namespace) -> int:
-    say = console.Console(quiet=arguments.quiet)
-    if arguments.verb == 'run':
-        return _run(arguments, say)
-    if arguments.verb == 'guest':
-        return reexec.run(_command(arguments), say, 'as asked for',
-                         arguments.visible)
-    if arguments.verb == 'list':
-        return _list()
-    if arguments.verb == 'down' and arguments.abandoned:
-        if arguments.keep or arguments.state_dir:
-            raise exceptions.LocalCloudError(
-                '--abandoned goes with neither --keep nor --state-dir')
-        say.say(f'{running_clouds.remove_abandoned(say)} abandoned')
-        return 0
-    state = cloud_state.State(
-        arguments.state_dir or os.environ.get(cloud_state.ENVIRONMENT) or
-        cloud_state.default_directory())
-    cloud = local_cloud.Cloud(state, say, getattr(arguments, 'timeout', 60))
-    if arguments.verb == 'up':
-        cloud.start(options.of(arguments))
-        say.say(f'the environment for clients: . {clients.openrc(state)}')
-        return 0
-    if arguments.verb == 'down':
-        cloud.down(arguments.keep)
-        return 0
-    if arguments.verb == 'kill':
-        cloud.kill(arguments.service)
-        return 0
-    if arguments.verb == 'pause':
-        faults.pause(state, arguments.service)
-        return 0
-    if arguments.verb == 'resume':
-        faults.resume(state, arguments.service, cloud.timeout)
-        return 0
-    if arguments.verb == 'hold':
-        return _hold(state, arguments)
-    if arguments.verb == 'lose-database':
-        cloud.lose_database()
-        return 0
-    if arguments.verb == 'status':
-        return _status(cloud, arguments.json)
-    if arguments.verb == 'logs':
-        return _logs(state, arguments.service, arguments.lines)
-    return _env(state, arguments.clouds_yaml, arguments.json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -380,10 +383,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.words = list(sys.argv[1:] if argv is None else argv)
         os.environ.update(loopback.without_proxy(os.environ))
         with signals.heard():
-            return _act(arguments)
-    except exceptions.NeedsUML as elsewhere:
-        # Whoever called may go there next: it is a way, and no error.
-        print(f'not here: {elsewhere}', file=sys.stderr)
+            return arguments.function(
+                arguments, console.Console(quiet=arguments.quiet))
+    except exceptions.NeedsUML as reason:
+        # A way for the caller to go on, and no error.
+        print(f'not here: {reason}', file=sys.stderr)
         return EXIT_NEEDS_UML
     except exceptions.LocalCloudError as error:
         print(f'error: {error}', file=sys.stderr)
@@ -392,7 +396,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'ended: {ended}', file=sys.stderr)
         return ended.status
     except BrokenPipeError:
-        # Whoever read has enough. What is still buffered has no reader.
+        # What is still buffered has no reader.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

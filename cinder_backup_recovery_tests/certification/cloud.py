@@ -24,15 +24,15 @@ from typing import Any
 
 # By this variable the local cloud finds what belongs to a cloud, to stop it.
 _MARK = 'LOCAL_CLOUD_ID'
-# What "up" exits with where a cloud can only run in a guest.
-_NEEDS_GUEST = 4
+# The exit status of "up" where a cloud can only run in User-Mode Linux.
+_NEEDS_UML = 4
 
 
 class CloudError(Exception):
     """The local cloud did not do what it was asked."""
 
 
-class NeedsGuest(Exception):
+class NeedsUML(Exception):
     """The cloud runs only on another kernel, which the local cloud has.
 
     :param command: runs a command there; that follows it
@@ -82,7 +82,7 @@ class LocalCloud:
             those that are None it has defaults of its own
         :returns: the environment for clients and tests
         :raises CloudError: if it does not start
-        :raises NeedsGuest: if it does not start on this kernel
+        :raises NeedsUML: if it does not start on this kernel
         """
         try:
             code = subprocess.call([*self._command, 'up', '--backup', backup,
@@ -93,8 +93,8 @@ class LocalCloud:
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)
-        if code == _NEEDS_GUEST:
-            raise NeedsGuest([*self._program, 'guest'])
+        if code == _NEEDS_UML:
+            raise NeedsUML([*self._program, 'uml'])
         if code != 0:
             raise CloudError(f'the local cloud did not start (exit status '
                              f'{code}), see above')

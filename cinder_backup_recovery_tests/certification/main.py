@@ -311,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if 'function' in arguments:
             return arguments.function(arguments)
         return _certify(arguments)
-    except local_cloud.NeedsGuest as needed:
+    except local_cloud.NeedsUML as needed:
         print('this host cannot run the cloud; restarting inside '
               'User-Mode Linux', flush=True)
         directory = pathlib.Path(_profile(arguments).get('run.report_dir'))

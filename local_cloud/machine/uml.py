@@ -45,13 +45,12 @@ from local_cloud.machine import programs
 from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
 
+#: An address there beside 127.0.0.1, one that no network has. Some servers and
+#: look-ups want one that is not a loopback address.
 ADDRESS = '192.0.2.1'
-"""An address of the guest's own, beside 127.0.0.1: of those that no network
-has. Some servers and look-ups want one that is not a loopback address."""
-
-ENVIRONMENT = 'LOCAL_CLOUD_GUEST'
-"""A variable of commands in a guest. All is slower there, by a factor of five
-where processes are started."""
+#: A variable of commands in User-Mode Linux. All is slower there, by a factor
+#: of five where processes are started.
+ENVIRONMENT = 'LOCAL_CLOUD_UML'
 
 _KERNEL = 'linux.uml'
 SOFTWARE = programs.Software(
@@ -64,8 +63,8 @@ _BOOT_TIMEOUT = 120
 _GRACE = 90
 _TAIL = 8
 
-# A shell's, as process 1 of the guest. What it prints itself is for the error
-# that says why the guest has not started.
+# A shell's, as process 1. What it prints itself is for the error of a start
+# that failed.
 _INIT = """\
 #!/bin/sh
 set -eu
@@ -93,7 +92,7 @@ for directory in {visible}; do
     mkdir -p "$root$directory"
     mount -t hostfs -o "$directory" none "$root$directory"
 done
-# Nobody answers a name look-up here, and it would wait for that.
+# No server answers a name look-up here, and it would wait for that.
 rm -f $root/etc/hosts $root/etc/nsswitch.conf
 echo '127.0.0.1 localhost' > $root/etc/hosts
 for what in passwd group hosts services protocols rpc netgroup; do
@@ -114,6 +113,10 @@ chroot $root setsid /bin/sh {run}/command \\
     < /dev/null > /dev/tty1 2> /dev/tty2 &
 command=$!
 (while read -r number; do
+    # Until then it has no group, or ignores Ctrl-C.
+    until [ -e $root{began} ] || ! kill -0 "$command"; do
+        sleep 0.1
+    done
     kill -"$number" "-$command" || true
 done < /dev/tty3) &
 status=0
@@ -131,25 +134,25 @@ sync
 _COMMAND = """\
 {exports}
 cd {cwd}
-exec env --default-signal=INT,QUIT,TERM,HUP {command}
+exec env --default-signal=INT,QUIT,TERM,HUP \\
+    /bin/sh -c ': > {began}; exec "$@"' sh {command}
 """
 
 # Some of its helpers would outlive a kernel that is killed alone; all of them
-# are in a group that it makes. This shell kills the group when it is asked to
-# end, and the system asks that when the program ends, whatever has ended it.
+# are in a group that it makes. This shell kills the group on SIGTERM, which
+# the system sends when the program ends, however it ends.
 _KEEPER = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c',
-           "trap 'kill -KILL -$! $!' TERM; \"$@\" & wait", 'guest')
+           "trap 'kill -KILL -$! $!' TERM; \"$@\" & wait", 'uml')
 
 Sink = Callable[[bytes], object]
 
 
 def _core() -> int:
-    """The core for one more guest: what the fewest processes of guests have.
+    """The core with the fewest processes of other kernels.
 
-    A guest's kernel and its processes, which it traces, work in turns, never
+    Such a kernel and its processes, which it traces, work in turns, never
     side by side. Each turn on another core wakes that from its sleep. On two
-    cores with nothing else to do the same requests took 2.5 times as long as
-    on one.
+    idle cores the same requests took 2.5 times as long as on one.
     """
     taken: collections.Counter[int] = collections.Counter()
     for process in psutil.process_iter(['name', 'cpu_affinity']):
@@ -159,7 +162,7 @@ def _core() -> int:
 
 
 def inside() -> bool:
-    """Whether this process runs in a guest, for what is dear there."""
+    """Whether this process runs there, where threads and starts are slow."""
     return bool(os.environ.get(ENVIRONMENT))
 
 
@@ -177,14 +180,14 @@ def _passes(sink: IO[bytes]) -> Sink:
 
 
 class _Pumps:
-    """Pipes to a process, and threads that read what comes out of them."""
+    """Pipes to a process, and threads that read from them."""
 
     def __init__(self) -> None:
         self._theirs: list[int] = []
         self._threads: list[threading.Thread] = []
 
     def reader(self, sink: Sink) -> int:
-        """A descriptor to write to, whose data a thread hands on."""
+        """A descriptor to write to; a thread passes the data on."""
         ours, theirs = os.pipe()
         self._theirs.append(theirs)
         thread = threading.Thread(target=self._pump, args=(ours, sink),
@@ -194,7 +197,7 @@ class _Pumps:
         return theirs
 
     def writer(self) -> tuple[int, IO[bytes]]:
-        """A descriptor to read from, and what is written to it."""
+        """A descriptor to read from, and a stream that writes to it."""
         theirs, ours = os.pipe()
         self._theirs.append(theirs)
         return theirs, os.fdopen(ours, 'wb', buffering=0)
@@ -203,7 +206,7 @@ class _Pumps:
     def _pump(number: int, sink: Sink) -> None:
         with os.fdopen(number, 'rb', buffering=0) as stream:
             while data := stream.read(65536):
-                # Whoever read this has enough; the command goes on.
+                # The command goes on without a reader.
                 with contextlib.suppress(BrokenPipeError, ValueError):
                     sink(data)
 
@@ -218,13 +221,13 @@ class _Pumps:
         self._theirs = []
 
     def drain(self) -> None:
-        """Wait for the rest of what the ended process has written."""
+        """Wait for the rest of the output of the ended process."""
         for thread in self._threads:
             thread.join(10)
 
 
 class _Control:
-    """What the guest tells of itself: that it has booted, a status."""
+    """The reports of the first process: it has booted, a status."""
 
     def __init__(self) -> None:
         self.booted = threading.Event()
@@ -247,47 +250,49 @@ def run(command: Sequence[str], *, visible: Sequence[str | os.PathLike] = (),
         environment: Mapping[str, str] | None = None,
         cwd: str | os.PathLike | None = None, memory: int = 2048,
         stdout: Sink | None = None, stderr: Sink | None = None) -> int:
-    """Run a command in a guest and wait for it.
+    """Run a command in User-Mode Linux and wait for it.
 
     :param command: program and arguments, as this machine has them
     :param visible: directories where what is written stays; there must be
         nothing with a lock in them that both sides use
-    :param modules: modules of the guest's kernel that are loaded first
-    :param timeout: seconds after which the guest is ended, boot included
+    :param modules: modules of that kernel that are loaded first
+    :param timeout: seconds after which it is ended, boot included
     :param environment: of the command; that of this process by default, and
-        in any case with a ``TMPDIR`` of the guest's own
+        in any case with a ``TMPDIR`` in memory
     :param cwd: where the command begins, here by default
     :param memory: MiB that it may use, for files too
-    :param stdout: gets what the command prints; this program's by default
+    :param stdout: gets the output of the command; this program's by default
     :param stderr: the same
     :returns: the exit status, as a shell would give it; also when this
         program was asked to end and the command did so
     :raises MissingPackage: naming the packages
-    :raises ServiceFailed: the guest did not boot, broke down, or the time
-        is over
+    :raises ServiceFailed: it did not boot, broke down, or the time is over
     """
     programs.require(missing())
-    temporary = cloud_state.Temporary('guest')
+    temporary = cloud_state.Temporary('uml')
     try:
-        guest = _Guest(temporary.root, memory)
+        kernel = _Kernel(temporary.root, memory)
         variables = dict(os.environ if environment is None else environment)
         if stdout is not None or not sys.stdout.isatty():
-            # The command's is one, whatever becomes of what it prints.
+            # The command's is one, wherever its output goes.
             variables['TERM'] = 'dumb'
-        guest.write(command, visible, modules, variables,
+        kernel.write(command, visible, modules, variables,
                     os.getcwd() if cwd is None else cwd)
-        return guest.run(timeout, stdout or _passes(sys.stdout.buffer),
+        return kernel.run(timeout, stdout or _passes(sys.stdout.buffer),
                          stderr or _passes(sys.stderr.buffer))
     finally:
         with signals.ignored():
             temporary.remove()
 
 
-class _Guest:
+class _Kernel:
+    """One User-Mode Linux."""
 
     #: Where temporary files of the command go; a file system in memory
     #: that can be exported, which an overlay cannot.
     TMP = '/run/tmp'
+    #: Exists as soon as the command can be asked to end.
+    BEGAN = '/run/began'
 
     def __init__(self, directory: pathlib.Path, memory: int):
         self.directory = directory
@@ -298,7 +303,7 @@ class _Guest:
               visible: Sequence[str | os.PathLike], modules: Sequence[str],
               environment: Mapping[str, str],
               cwd: str | os.PathLike) -> None:
-        """Write what the guest's first process is to do."""
+        """Write the programs of the first process and of the command."""
         links = self.directory / 'lib' / 'modules'
         links.mkdir(parents=True)
         for release in _MODULES.iterdir():
@@ -306,18 +311,19 @@ class _Guest:
         init = self.directory / 'init'
         init.write_bytes(os.fsencode(_INIT.format(
             path=programs.SYSTEM_PATH, run=shlex.quote(str(self.directory)),
-            tmp=self.TMP, address=ADDRESS, modules=shlex.join(modules),
+            tmp=self.TMP, address=ADDRESS, began=self.BEGAN,
+            modules=shlex.join(modules),
             visible=shlex.join(os.path.abspath(os.fspath(one))
                                for one in visible))))
         init.chmod(0o700)
         variables = {**environment, 'TMPDIR': self.TMP, ENVIRONMENT: '1'}
+        exports = '\n'.join(
+            f'export {name}={shlex.quote(value)}'
+            for name, value in variables.items()
+            if re.fullmatch('[A-Za-z_][A-Za-z_0-9]*', name))
         (self.directory / 'command').write_bytes(os.fsencode(_COMMAND.format(
-            exports='\n'.join(f'export {name}={shlex.quote(value)}'
-                              for name, value in variables.items()
-                              if re.fullmatch('[A-Za-z_][A-Za-z_0-9]*',
-                                              name)),
-            cwd=shlex.quote(os.path.abspath(os.fspath(cwd))),
-            command=shlex.join(command))))
+            exports=exports, began=self.BEGAN, command=shlex.join(command),
+            cwd=shlex.quote(os.path.abspath(os.fspath(cwd))))))
 
     def run(self, timeout: float | None, stdout: Sink, stderr: Sink) -> int:
         """Boot, and wait for the command.
@@ -348,7 +354,7 @@ class _Guest:
             try:
                 self._wait(process, control, deadline, timeout)
             except (signals.Ended, KeyboardInterrupt) as ended:
-                # The command may want to say what it has so far.
+                # The command may want to report its results so far.
                 number = getattr(ended, 'number', signal.SIGINT)
                 with contextlib.suppress(OSError):
                     ask.write(b'%d\n' % number)
@@ -388,7 +394,7 @@ class _Guest:
                 return
 
     def _memory_directory(self) -> str:
-        """Where the file with the guest's memory goes.
+        """The directory of the file with its memory.
 
         It is made with its full size and filled when used. The shared
         memory of a container is often too small, and a write then kills.
@@ -402,7 +408,7 @@ class _Guest:
 
     @staticmethod
     def _end(process: subprocess.Popen) -> None:
-        """End the guest, through its keeper."""
+        """End it, through its keeper."""
         with signals.ignored():
             process.terminate()
             process.wait()
@@ -424,7 +430,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program.
 
     :param argv: the arguments without the program's name
-    :returns: the exit status of the command, 3 for an error of the guest
+    :returns: the exit status of the command, 3 for an error
     """
     parser = argparse.ArgumentParser(
         prog='python -m local_cloud.machine.uml',

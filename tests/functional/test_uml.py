@@ -31,7 +31,7 @@ from tests import nfs_guest
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
-class GuestCase(testtools.TestCase):
+class UMLCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -50,7 +50,7 @@ class GuestCase(testtools.TestCase):
         return found
 
 
-class GuestTest(GuestCase):
+class UMLTest(UMLCase):
 
     def setUp(self):
         super().setUp()
@@ -58,8 +58,8 @@ class GuestTest(GuestCase):
 
     def run_in_guest(self, script, *arguments, **options):
         return uml.run(['sh', '-c', script, 'test', *arguments],
-                         stdout=self.out.append, stderr=self.err.append,
-                         **options)
+                       stdout=self.out.append, stderr=self.err.append,
+                       **options)
 
     def test_command_has_this_machine_but_its_kernel(self):
         """Streams, status, arguments, environment, directory and files."""
@@ -106,7 +106,7 @@ class GuestTest(GuestCase):
             try:
                 alone.append(cores())
                 uml.run(['echo', 'second'], stdout=second,
-                          stderr=self.err.append, timeout=120)
+                        stderr=self.err.append, timeout=120)
             finally:
                 # Whatever became of the second: the first need not wait.
                 pathlib.Path(seen, 'both').touch()
@@ -127,7 +127,7 @@ class GuestTest(GuestCase):
     def test_status_of_a_command_that_is_killed_or_not_there(self):
         self.assertEqual(137, self.run_in_guest('kill -9 $$'))
         self.assertEqual(127, uml.run(['no-such-command'],
-                                        stderr=self.err.append))
+                                      stderr=self.err.append))
         self.assertIn(b'no-such-command', b''.join(self.err))
 
     def test_time_limit(self):
@@ -151,7 +151,7 @@ class GuestTest(GuestCase):
         self.assertEqual([], self.left())
 
 
-class EndedGuestTest(GuestCase):
+class EndedTest(UMLCase):
     """The program, ended while its command runs."""
 
     def start(self):
@@ -188,5 +188,5 @@ class EndedGuestTest(GuestCase):
         cloud_cases.until(
             lambda: [one for one in self.left() if 'uml_dir' in one] == [],
             'the end of the guest')
-        self.assertEqual(['local-cloud-guest'], [
+        self.assertEqual(['local-cloud-uml'], [
             name.rpartition('-')[0] for name in self.left()])

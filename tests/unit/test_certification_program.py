@@ -665,7 +665,7 @@ class ProgramTest(SuiteTestCase):
         (program, words), _ = execute.call_args
         self.assertEqual(sys.executable, program)
         self.assertEqual([
-            *self.command.split(), 'guest', '--visible', str(self.report),
+            *self.command.split(), 'uml', '--visible', str(self.report),
             '--', sys.executable, '-m', main.__name__, 'local',
             '--report-dir', str(self.report), '--backup', 'nfs',
             '--local-cloud-command', self.command], words)
