@@ -9,8 +9,7 @@ RELEASES_AT_ONCE ?= 2
 COMMA := ,
 SPACE := $() $()
 
-BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
-  benchmark-swift benchmark-nfs
+BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
 
 .PHONY: help certify test releases under-load lint docs wheel $(BENCHMARKS) clean
 
@@ -25,8 +24,8 @@ help:
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make wheel     build the package into dist/, to install on another machine'
 	@echo 'make benchmark time verification against plain reading and restores'
-	@echo '               (benchmark-ceph: on a Ceph cluster; -swift, -nfs: requests to'
-	@echo '               these; -cloud: a thousand records; -start: the start of a cloud)'
+	@echo '               (benchmark-ceph: on a Ceph cluster; -cloud: a thousand records;'
+	@echo '               -start: the start of a cloud)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)

@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Programs that measure. No test depends on what they say of time."""
+"""Programs that measure time. No test depends on their figures."""

@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Many chains of backups, made of one that a cloud has made.
+"""Many chains of backups, copied from a real one.
 
-A backup of a volume takes seconds, also of one without data: a thousand of
-them would be hours of what is not measured. So one chain is real, and the
-others are that one once more, under other ids: its rows in Cinder's database
-and its files on the storage, as Cinder would have made them of other volumes.
-What is the same in all of them, the chunks, are links to one file.
+A backup of a volume takes seconds, also without data: a thousand of them
+would take hours. So one chain is real, and the others have the same contents
+under other ids: rows in Cinder's database and files on the storage, as Cinder
+would have made them of other volumes. The chunks are links to one file.
 """
 
 import contextlib
@@ -31,7 +30,6 @@ import uuid
 from benchmarks import results
 
 _PATIENCE = 600
-_BLOCK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Chain:
 
     @classmethod
     def new(cls) -> 'Chain':
-        """Ids that nobody has."""
+        """Make a chain of new ids."""
         return cls(*(str(uuid.uuid4()) for _ in range(3)))
 
     def renamed(self, text: str, other: 'Chain') -> str:
@@ -66,16 +64,15 @@ def make(session: Any, volumes: pathlib.Path) -> tuple[Chain,
     :returns: the chain, and the seconds that its backups took
     """
     volume = _created(session, 'volume', size=1)
-    file = volumes / f'volume-{volume}'
     made, seconds = [], {}
     for number, kind in enumerate(('full', 'incremental')):
-        with open(file, 'r+b') as stream:
-            stream.seek(number * _BLOCK)
-            stream.write(os.urandom(_BLOCK))
-        begin = time.perf_counter()
+        with open(volumes / f'volume-{volume}', 'r+b') as stream:
+            stream.seek(number * results.MIB)
+            stream.write(os.urandom(results.MIB))
+        started = time.perf_counter()
         made.append(_created(session, 'backup', volume_id=volume,
                              incremental=bool(number)))
-        seconds[kind] = time.perf_counter() - begin
+        seconds[kind] = time.perf_counter() - started
     return Chain(volume, *made), seconds
 
 
@@ -89,8 +86,8 @@ def wait(session: Any, kind: str, resource: str,
          interval: float = 0.05) -> tuple[str, int]:
     """Wait until a resource is available.
 
-    :returns: its id, and how often Cinder was asked
-    :raises Failed: it became something else, or nothing for minutes
+    :returns: its id, and the number of requests
+    :raises Failed: it ended in error, or did not end in ten minutes
     """
     deadline = time.monotonic() + _PATIENCE
     asked = 0
@@ -110,7 +107,6 @@ def wait(session: Any, kind: str, resource: str,
 class Copies:
     """Copies of a chain, and the chain itself.
 
-    :param chain: the chain
     :param database: the file with Cinder's database
     :param storage: the directory with the backups
     :ivar chains: all of them
@@ -126,8 +122,8 @@ class Copies:
     def add(self, count: int) -> None:
         """Make so many copies."""
         new = [Chain.new() for _ in range(count)]
-        for one in new:
-            self._copy_files(one)
+        for copy in new:
+            self._copy_files(copy)
         with self._writing() as database:
             database.row_factory = sqlite3.Row
             rows = [dict(row) for row in database.execute(
@@ -140,9 +136,9 @@ class Copies:
                     # The names are those that Cinder's schema has.
                     f'INSERT INTO backups ({columns}) '  # noqa: S608
                     f'VALUES ({values})',
-                    [[self._chain.renamed(value, one)
+                    [[self._chain.renamed(value, copy)
                       if isinstance(value, str) else value
-                      for value in row.values()] for one in new])
+                      for value in row.values()] for copy in new])
         self.chains += new
 
     def _copy_files(self, other: Chain) -> None:
@@ -160,28 +156,27 @@ class Copies:
                     os.link(source, target)
 
     def lose(self) -> None:
-        """Lose the rows of all of them."""
+        """Delete the rows of all of them."""
+        ids = [(backup,) for chain in self.chains
+               for backup in (chain.incremental, chain.full)]
         with self._writing() as database:
-            for one in self.chains:
-                for backup in (one.incremental, one.full):
-                    database.execute('DELETE FROM backup_metadata WHERE '
-                                     'backup_id = ?', (backup,))
-                    database.execute('DELETE FROM backups WHERE id = ?',
-                                     (backup,))
+            database.executemany(
+                'DELETE FROM backup_metadata WHERE backup_id = ?', ids)
+            database.executemany('DELETE FROM backups WHERE id = ?', ids)
 
     def check(self) -> None:
-        """Look whether all of them are there, with their parents.
+        """Check that all of them are available, with their parents.
 
-        :raises Failed: they are not
+        :raises Failed: one is not
         """
         with contextlib.closing(self._open()) as database:
             found = {row[0]: row[1:] for row in database.execute(
                 'SELECT id, volume_id, parent_id, status FROM backups '
                 'WHERE NOT deleted')}
-        for one in self.chains:
-            for backup, parent in ((one.full, None),
-                                   (one.incremental, one.full)):
-                if found.get(backup) != (one.volume, parent, 'available'):
+        for chain in self.chains:
+            for backup, parent in ((chain.full, None),
+                                   (chain.incremental, chain.full)):
+                if found.get(backup) != (chain.volume, parent, 'available'):
                     raise results.Failed(f'backup {backup} came back as '
                                          f'{found.get(backup)}')
 
@@ -192,13 +187,13 @@ class Copies:
     @contextlib.contextmanager
     def _writing(self) -> Any:
         with contextlib.closing(self._open()) as database:
-            # Cinder writes as well: who begins to read and then writes is
-            # refused.
+            # Cinder writes as well: a transaction that reads first and then
+            # writes is refused.
             database.execute('BEGIN IMMEDIATE')
             yield database
             database.execute('COMMIT')
 
 
 def _container(backup: str) -> str:
-    """Where Cinder's drivers for directories put a backup."""
+    """The directory of a backup, by Cinder's drivers for directories."""
     return f'{backup[:2]}/{backup[2:4]}/{backup}'

@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Import what a service imports, and nothing else.
+"""Import the modules of a service, and nothing else.
 
 A program of its own: its argument is a file with a module's name in each
 line, in the order of the service. It writes a line when all are imported,
-with how many are not, and lives until its standard input ends, so that its
-memory can be looked at.
+with how many could not be, and lives until its standard input ends, so that
+its memory can be measured.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ import importlib
 import re
 import sys
 
-#: Python's own account of an import that has ended, below those that it has
+#: Python's line about an import that has ended, below those that it has
 #: itself made: two spaces for each level.
 _LINE = re.compile(r'import time: +\d+ \| +\d+ \| ((?:  )*)(\S+)$')
 #: Such a module is the service: to import it is to start it.
@@ -33,11 +33,10 @@ _SERVICE = '.wsgi.api'
 def names(log: Iterable[str]) -> list[str]:
     """The modules that a process imported, in an order that works again.
 
-    :param log: what it has written, with PYTHONPROFILEIMPORTTIME=1, and
+    :param log: the output of a process with PYTHONPROFILEIMPORTTIME=1, and
         other lines
     :returns: those first that were not imported by others, in their order;
-        they bring the others, but for what the process itself has imported
-        late
+        they bring the others, but for the late imports of the process itself
     """
     ended: list[tuple[int, str]] = []
     for line in log:
@@ -48,7 +47,7 @@ def names(log: Iterable[str]) -> list[str]:
         if not name.endswith(_SERVICE):
             ended.append((depth, name))
             continue
-        # What it has imported is imported in its place.
+        # Its own imports replace it.
         for number in range(len(ended) - 1, -1, -1):
             if ended[number][0] <= depth:
                 break
@@ -62,7 +61,7 @@ def main() -> None:
     missing = 0
     with open(sys.argv[1], encoding='utf-8') as stream:
         wanted = stream.read().split()
-    # Some look for arguments of their own.
+    # Some modules look for arguments of their own.
     del sys.argv[1:]
     for name in wanted:
         if name in sys.modules:
@@ -70,7 +69,7 @@ def main() -> None:
         try:
             importlib.import_module(name)
         except (Exception, SystemExit):
-            # Some are looked for and are not there, in the service as well.
+            # Optional ones, which the service does not have either.
             missing += 1
     print(missing, flush=True)
     sys.stdin.read()

@@ -12,9 +12,9 @@
 
 """Other backup programs that read all that they have stored.
 
-Each keeps the same volume in a repository of its own, and is compared by what
-it takes for the content alone: the same check of a repository with nothing in
-it, with the start of the program and the derivation of keys, is taken off.
+Each has the same volume in a repository of its own. The same check of an
+empty repository, with the start of the program and the derivation of keys, is
+subtracted from its time.
 """
 
 from collections.abc import Iterable
@@ -29,10 +29,9 @@ ROOM = 1.1
 
 
 class Program:
-    """A program with a repository of the volume, and one of nothing.
+    """A program with a repository of the volume, and an empty one.
 
-    :param directory: where both are; it is empty, and whoever made it
-        removes it
+    :param directory: where both are; it is empty, and the caller removes it
     :param compression: as Cinder names it
     """
 
@@ -40,8 +39,11 @@ class Program:
     package: str
     #: What the program calls a compression of Cinder; it has no others.
     compressions: dict[str, str]
-    #: The check that is timed, as people write it.
-    shown: str
+    #: Arguments that print the version.
+    version: str
+    #: Arguments that make a repository, and those that verify it.
+    initialize: list[str]
+    verify: list[str]
 
     def __init__(self, directory: str, compression: str):
         self.directory = directory
@@ -53,19 +55,18 @@ class Program:
         """Make both repositories.
 
         :param volume: the file that one of them gets
-        :raises Failed: the program has not stored all of it
         """
         for repository in (self.full, self.empty):
-            self.run(repository, *self.initialize())
+            self.run(repository, *self.initialize)
         self.run(self.full, *self.create(volume))
 
     def check(self) -> None:
         """Read everything that is stored, and check it."""
-        self.run(self.full, *self.verify())
+        self.run(self.full, *self.verify)
 
     def check_empty(self) -> None:
-        """The same, where there is nothing."""
-        self.run(self.empty, *self.verify())
+        """Check the empty repository."""
+        self.run(self.empty, *self.verify)
 
     def stored(self) -> int:
         """Bytes in the repository."""
@@ -73,25 +74,20 @@ class Program:
                    for path, _, names in os.walk(self.full)
                    for name in names)
 
-    def initialize(self) -> list[str]:
-        raise NotImplementedError
-
     def create(self, volume: str) -> list[str]:
-        raise NotImplementedError
-
-    def verify(self) -> list[str]:
+        """The arguments that store a file."""
         raise NotImplementedError
 
     def environment(self, repository: str) -> dict[str, str]:
+        """The variables that name a repository."""
         raise NotImplementedError
 
-    def run(self, repository: str, *arguments: str) -> str:
+    def run(self, repository: str, *arguments: str) -> None:
         """Run the program.
 
-        :returns: what it has printed
-        :raises Failed: it has not succeeded; with the end of what it said
+        :raises Failed: with the last line of its messages
         """
-        # Whatever it keeps for later goes where it is removed.
+        # Its caches go where they are removed.
         done = subprocess.run(
             [self.name, *arguments], cwd=self.directory, text=True,
             errors='replace', stdin=subprocess.DEVNULL, capture_output=True,
@@ -99,11 +95,10 @@ class Program:
                  'XDG_CACHE_HOME': self.directory, 'TMPDIR': self.directory,
                  **self.environment(repository)})
         if done.returncode:
-            said = (done.stderr or done.stdout).strip().splitlines()
+            lines = (done.stderr or done.stdout).strip().splitlines()
             raise results.Failed(
                 f'{self.name} {arguments[0]} ended with {done.returncode}: '
-                f'{said[-1] if said else "it said nothing"}')
-        return done.stdout
+                f'{lines[-1] if lines else "no message"}')
 
 
 class Restic(Program):
@@ -111,21 +106,17 @@ class Restic(Program):
 
     name = package = 'restic'
     compressions = {'none': 'off', 'zstd': 'auto'}
-    shown = 'restic check --read-data'
+    version = 'version'
+    initialize = ['init', '--no-cache', '--repository-version', '2']
+    verify = ['check', '--no-cache', '--read-data']
 
     def environment(self, repository: str) -> dict[str, str]:
         return {'RESTIC_REPOSITORY': repository,
                 'RESTIC_PASSWORD': 'benchmark'}
 
-    def initialize(self) -> list[str]:
-        return ['init', '--no-cache', '--repository-version', '2']
-
     def create(self, volume: str) -> list[str]:
         return ['backup', '--no-cache', '--quiet', '--compression',
                 self.compression, volume]
-
-    def verify(self) -> list[str]:
-        return ['check', '--no-cache', '--read-data']
 
 
 class Borg(Program):
@@ -134,41 +125,34 @@ class Borg(Program):
     name = 'borg'
     package = 'borgbackup'
     compressions = {'none': 'none', 'zlib': 'zlib,6', 'zstd': 'zstd,3'}
-    shown = 'borg check --verify-data'
+    version = '--version'
+    initialize = ['init', '--encryption', 'none']
+    verify = ['check', '--verify-data']
 
     def environment(self, repository: str) -> dict[str, str]:
         return {'BORG_REPO': repository, 'BORG_BASE_DIR': self.directory,
                 'BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK': 'yes'}
 
-    def initialize(self) -> list[str]:
-        return ['init', '--encryption', 'none']
-
     def create(self, volume: str) -> list[str]:
         return ['create', '--compression', self.compression, '::volume',
                 volume]
 
-    def verify(self) -> list[str]:
-        return ['check', '--verify-data']
 
-
-ALL: dict[str, type[Program]] = {one.name: one for one in (Restic, Borg)}
+ALL: dict[str, type[Program]] = {
+    program.name: program for program in (Restic, Borg)}
 
 
 def missing(names: Iterable[str]) -> list[str]:
-    """What of these is not installed.
-
-    :returns: for each a sentence with the remedy
-    """
+    """A sentence with the remedy for each program that is not installed."""
     return [f'{name} is not installed: apt-get install {ALL[name].package}'
             for name in names if shutil.which(name) is None]
 
 
 def version(name: str) -> str | None:
-    """The version of an installed program."""
+    """The version of a program, None where it is not installed."""
     if shutil.which(name) is None:
         return None
-    argument = 'version' if name == 'restic' else '--version'
-    done = subprocess.run([name, argument], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([name, ALL[name].version], capture_output=True,
+                          text=True, check=False)
     words = done.stdout.split()
     return words[1] if len(words) > 1 else 'unknown'

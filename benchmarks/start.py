@@ -10,18 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Measure the start of a local cloud against the imports of its processes.
+"""Time the start of a local cloud beside the imports of its processes.
 
-A first start makes the template, and has Python write down what each process
-imports. Then, in turns, a cloud is started from the template, and as many
-processes at the same time that only import the same modules. Prints a table
-and a verdict by goal::
-
-    python -m benchmarks.start --json start.json
-
-Exit codes: 0 measured, also where a goal is missed, since time is no test; 3
-it could not be measured. Everything that was started is stopped again, also
-after an interruption.
+A first start makes the template, and Python writes down the imports of each
+process. Then, in turns, a cloud is started from the template, and as many
+processes at the same time that only import the same modules.
 """
 
 import argparse
@@ -41,53 +34,38 @@ from typing import Any
 
 import psutil
 
-from benchmarks import command
+from benchmarks import costs
 from benchmarks import results
 
-MIB = results.MIB
+PACKAGES = ('cinder', 'keystone', 'glance')
 CLOUD, IMPORTS = 'cloud', 'imports'
-#: What Python is told to write down its imports by.
+#: Tells Python to write down each import.
 _PROFILE = 'PYTHONPROFILEIMPORTTIME'
 _PATIENCE = 180
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
-        prog='python -m benchmarks.start',
-        description='Measure the start of a local cloud against the imports '
-                    'of its processes alone.')
-    made.add_argument('--backup', choices=['default', 'swift'],
-                      default='default',
-                      help='the backup driver, with what it needs '
-                           '(%(default)s)')
-    made.add_argument('--bus', choices=['memory', 'rabbitmq'],
-                      default='memory',
-                      help='with rabbitmq each service of Cinder has a '
-                           'process of its own (%(default)s)')
-    command.add_arguments(made, rounds=5, readers=False)
-    return made
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--backup', choices=['default', 'swift'],
+                        default='default',
+                        help='the backup driver, with the services that it '
+                             'needs (%(default)s)')
+    costs.add_bus(parser)
+    results.add_rounds(parser, 5)
 
 
-def check(arguments: Any) -> None:
-    """Refuse what would fail only after a long run.
-
-    :raises Failed: with the remedy
-    """
-    command.check(arguments, 512 * MIB, '--rounds')
-    from benchmarks import clouds
-
-    clouds.check(arguments.backup, arguments.bus)
+def check(arguments: argparse.Namespace) -> None:
+    results.check_room(512 * results.MIB, '--rounds')
+    costs.check_packages(arguments)
 
 
 @dataclasses.dataclass
 class Start:
     """One start, of a cloud or of processes that only import.
 
-    :ivar ready: seconds until each was there, by the name of the service
+    :ivar ready: seconds until each was ready, by the name of the service
     :ivar cpu: seconds that each had worked by then
     :ivar memory: bytes that each had by then (PSS)
-    :ivar seconds: until all of it was usable
+    :ivar seconds: until all of them were usable
     """
 
     ready: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -95,63 +73,63 @@ class Start:
     memory: dict[str, int] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
 
-    def add(self, costs: dict[str, Any]) -> None:
-        """Write down what its processes have cost."""
-        self.cpu = {name: one.cpu for name, one in costs.items()}
-        self.memory = {name: one.memory for name, one in costs.items()}
+    def add(self, spent: dict[str, costs.Cost]) -> None:
+        """Note the cost of the processes."""
+        self.cpu = {name: cost.cpu for name, cost in spent.items()}
+        self.memory = {name: cost.memory for name, cost in spent.items()}
 
 
 class Console:
-    """Notes when each of a cloud's services is ready."""
+    """Notes when each of a cloud's services is ready, and prints nothing."""
 
     def __init__(self) -> None:
-        self._begin = time.perf_counter()
+        self._started = time.perf_counter()
         self.times: dict[str, float] = {}
 
     def say(self, text: str) -> None:
-        """Nothing: this is for people."""
+        """Print nothing."""
 
     def ready(self, name: str, address: str, seconds: float) -> None:
-        """Take note of a service."""
-        self.times[name] = time.perf_counter() - self._begin
+        """Note the time."""
+        self.times[name] = time.perf_counter() - self._started
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Nothing: this is not a service."""
+        """Print nothing."""
         yield
 
 
 @contextlib.contextmanager
-def cloud(backup: str, bus: str) -> Iterator[tuple[Any, Start]]:
-    """Have a cloud, and how long it took to become usable.
+def cloud(arguments: argparse.Namespace) -> Iterator[tuple[Any, Start]]:
+    """Start a cloud, and take it down at the end, also half-way.
 
-    :returns: its state, and what was measured
-    :raises LocalCloudError: it does not start
+    :returns: its state, and the measurements
     """
-    from benchmarks import clouds
-    from local_cloud import cloud as clouds_of_one
+    from local_cloud import cloud as local
     from local_cloud import options
+    from local_cloud.machine import signals
     from local_cloud.machine import state as cloud_state
 
-    asked = options.Options(backup, bus=bus)
     with tempfile.TemporaryDirectory(prefix='') as room:
         state = cloud_state.State(os.path.join(room, 'c'))
         console: Any = Console()
-        made = clouds_of_one.Cloud(state, console, timeout=_PATIENCE)
-        with clouds.taken_down(made):
-            begin = time.perf_counter()
-            made.start(asked)
+        made = local.Cloud(state, console, timeout=_PATIENCE)
+        try:
+            started = time.perf_counter()
+            made.start(options.Options(arguments.backup, bus=arguments.bus))
             start = Start(console.times,
-                          seconds=time.perf_counter() - begin)
-            start.add(clouds.costs(state))
+                          seconds=time.perf_counter() - started)
+            start.add(costs.of_cloud(state))
             yield state, start
+        finally:
+            with signals.ignored():
+                if made.state.remains:
+                    made.down()
 
 
 def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
-    """What the processes of a cloud have imported.
+    """Find the imports of a cloud's processes in what they have written.
 
-    :param state: of a cloud that was started with the account of Python
-    :param room: a directory for what is found
     :returns: for each service that is Python's, the file with the modules,
         and its environment
     """
@@ -172,7 +150,7 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
         variables = {**daemons.environment(state),
                      **service.environment(),
                      'TMPDIR': str(room), 'XDG_CACHE_HOME': str(room)}
-        # It is not of that cloud, whose "down" would end it.
+        # Without the marks of that cloud, whose "down" would end it.
         for name in (_PROFILE, cloud_state.PROCESS_MARK,
                      cloud_state.ENVIRONMENT):
             variables.pop(name, None)
@@ -182,17 +160,15 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def importing(found: dict[str, Any]) -> Iterator[Start]:
-    """Have processes that import the same, and how long they took.
+    """Start processes that import the same modules.
 
     :param found: of :func:`learn`
-    :raises Failed: one ended, or does not end to import
+    :raises Failed: one ended, or does not end its imports
     """
-    from benchmarks import clouds
-
     start = Start()
     processes: dict[str, subprocess.Popen] = {}
     try:
-        begin = time.perf_counter()
+        started = time.perf_counter()
         for name, (path, variables) in found.items():
             # In a session of its own, as the cloud's: on a busy machine the
             # kernel divides its time among sessions first.
@@ -201,18 +177,22 @@ def importing(found: dict[str, Any]) -> Iterator[Start]:
                 env=variables, stdin=subprocess.PIPE, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 start_new_session=True)
-        waiting = [threading.Thread(
-            target=_await, args=(start, name, process, begin), daemon=True)
-            for name, process in processes.items()]
-        for one in waiting:
-            one.start()
-        for one in waiting:
-            one.join(_PATIENCE)
+
+        def wait(name: str, process: Any) -> None:
+            if process.stdout.readline().strip():
+                start.ready[name] = time.perf_counter() - started
+
+        waiting = [threading.Thread(target=wait, args=item, daemon=True)
+                   for item in processes.items()]
+        for thread in waiting:
+            thread.start()
+        for thread in waiting:
+            thread.join(_PATIENCE)
         for name in processes:
             if name not in start.ready:
                 raise results.Failed(f'the imports of {name} do not end')
         start.seconds = max(start.ready.values())
-        start.add({name: clouds.cost(psutil.Process(process.pid))
+        start.add({name: costs.of_process(psutil.Process(process.pid))
                    for name, process in processes.items()})
         yield start
     finally:
@@ -222,128 +202,82 @@ def importing(found: dict[str, Any]) -> Iterator[Start]:
             process.wait()
 
 
-def _await(start: Start, name: str, process: Any, begin: float) -> None:
-    if process.stdout.readline().strip():
-        start.ready[name] = time.perf_counter() - begin
-
-
-def series(starts: list[Start]) -> results.Series:
-    """What all services together took in each round."""
-    return results.Series([one.seconds for one in starts],
-                          [sum(one.cpu.values()) for one in starts])
-
-
 def verdicts(clouds: list[Start], alone: list[Start]
              ) -> list[results.Verdict]:
-    """Compare what was measured with the goals."""
+    """Compare the measurements with the goals."""
+    def compared(goal: str, cost: Callable[[Start, Start], float]
+                 ) -> results.Verdict:
+        return results.limit(
+            f'{goal}, to those of the imports', 1.2, statistics.median(
+                cost(start, other) / cost(other, other)
+                for start, other in zip(clouds, alone, strict=True)),
+            most=True)
+
     return [
-        results.limit('seconds to ready, to those of the imports', 1.2,
-                      results.ratio(series(clouds), series(alone)),
-                      most=True),
-        results.limit('CPU seconds to ready, to those of the imports', 1.2,
-                      statistics.median(
-                          one / other for one, other in zip(
-                              series(clouds).cpu, series(alone).cpu,
-                              strict=True)), most=True),
-        results.limit('memory when ready, to that of the imports', 1.2,
-                      statistics.median(
-                          sum(one.memory[name] for name in other.memory) /
-                          sum(other.memory.values())
-                          for one, other in zip(clouds, alone, strict=True)),
-                      most=True)]
+        compared('seconds to ready', lambda start, _: start.seconds),
+        compared('CPU seconds to ready',
+                 lambda start, _: sum(start.cpu.values())),
+        # Of the services that are Python's.
+        compared('MiB when ready', lambda start, other: sum(
+            start.memory[name] for name in other.memory))]
 
 
 def starts_table(clouds: list[Start], alone: list[Start]) -> str:
     """Each service, beside its imports."""
-    def row(title: str, cells: list[Callable[[Start], float | None]]
-            ) -> list[str]:
+    def row(title: str, *cells: Callable[[Start], float | None]) -> list[str]:
         shown = [title]
-        for take in cells:
+        for cell in cells:
             for starts in (clouds, alone):
-                found = [take(one) for one in starts]
-                known = [one for one in found if one is not None]
-                shown.append(f'{statistics.median(known):.2f}' if known
+                found = [value for value in map(cell, starts)
+                         if value is not None]
+                shown.append(f'{statistics.median(found):.2f}' if found
                              else '-')
         return shown
 
-    def of(values: str, name: str, unit: float = 1
-           ) -> Callable[[Start], float | None]:
-        def take(one: Start) -> float | None:
-            found = getattr(one, values).get(name)
-            return None if found is None else found / unit
-        return take
+    def of_service(name: str) -> list[str]:
+        return row(
+            name, lambda start: start.ready.get(name),
+            lambda start: start.cpu.get(name),
+            lambda start: (start.memory[name] / results.MIB
+                           if name in start.memory else None))
 
-    rows = [row(name, [of('ready', name), of('cpu', name),
-                       of('memory', name, MIB)]) for name in clouds[0].ready]
-    rows.append(row('all', [
-        lambda one: one.seconds, lambda one: sum(one.cpu.values()),
-        lambda one: sum(one.memory.values()) / MIB]))
     return results.table(
         ['service', 'seconds', 'imports', 'CPU seconds', 'imports', 'MiB',
-         'imports'], rows)
+         'imports'],
+        [*map(of_service, clouds[0].ready),
+         row('all', lambda start: start.seconds,
+             lambda start: sum(start.cpu.values()),
+             lambda start: sum(start.memory.values()) / results.MIB)])
 
 
-def measure(arguments: Any) -> dict[str, Any]:
-    """Measure and print.
-
-    :param arguments: of :func:`parser`
-    :returns: all of it, for JSON
-    :raises Failed: the cloud does not start
-    """
-    from local_cloud import exceptions
-
-    try:
-        return _measure(arguments)
-    except exceptions.LocalCloudError as err:
-        raise results.Failed(str(err)) from err
-
-
-def _measure(arguments: Any) -> dict[str, Any]:
-    where = command.machine('cinder', 'keystone', 'glance')
-    command.say(', '.join(f'{name} {value}' for name, value in where.items()))
+def measure(arguments: argparse.Namespace
+            ) -> tuple[dict[str, Any], list[results.Verdict]]:
     room = pathlib.Path(tempfile.mkdtemp())
-    command.progress('what the processes import')
-    os.environ[_PROFILE] = '1'
-    try:
-        with cloud(arguments.backup, arguments.bus) as (state, _):
-            found = learn(state, room)
-    finally:
-        del os.environ[_PROFILE]
-    starts: dict[str, list[Start]] = {CLOUD: [], IMPORTS: []}
+    clouds: list[Start] = []
+    alone: list[Start] = []
+    with costs.failing():
+        results.progress('a first start, for the imports of the processes')
+        os.environ[_PROFILE] = '1'
+        try:
+            with cloud(arguments) as (state, _):
+                found = learn(state, room)
+        finally:
+            del os.environ[_PROFILE]
 
-    def of_cloud() -> None:
-        with cloud(arguments.backup, arguments.bus) as (_, start):
-            starts[CLOUD].append(start)
+        def of_cloud() -> None:
+            with cloud(arguments) as (_, start):
+                clouds.append(start)
 
-    def of_imports() -> None:
-        with importing(found) as start:
-            starts[IMPORTS].append(start)
+        def of_imports() -> None:
+            with importing(found) as start:
+                alone.append(start)
 
-    command.progress(f'{arguments.rounds} rounds')
-    for number in range(arguments.rounds):
-        steps = [of_cloud, of_imports]
-        for step in steps[number % 2:] + steps[:number % 2]:
-            step()
-    judged = verdicts(starts[CLOUD], starts[IMPORTS])
-    command.say(f'\nbackup {arguments.backup}, bus {arguments.bus}, '
-                f'{arguments.rounds} rounds\n\n'
-                f'{starts_table(starts[CLOUD], starts[IMPORTS])}')
-    command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'machine': where, 'options': command.options(arguments),
-            'starts': {name: [dataclasses.asdict(one) for one in made]
-                       for name, made in starts.items()},
-            'verdicts': [dataclasses.asdict(one) for one in judged]}
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The program.
-
-    :param argv: arguments without the program's name
-    :returns: the exit code
-    """
-    return command.main(parser(), check, measure, argv)
-
-
-if __name__ == '__main__':
-    command.terminate_as_interrupted()
-    sys.exit(main())
+        results.progress(f'{arguments.rounds} rounds')
+        results.in_turns({CLOUD: of_cloud, IMPORTS: of_imports},
+                         arguments.rounds)
+    results.say(f'\nbackup {arguments.backup}, bus {arguments.bus}, '
+                f'{arguments.rounds} rounds\n\n{starts_table(clouds, alone)}')
+    return ({'starts': {name: [dataclasses.asdict(start) for start in starts]
+                        for name, starts in ((CLOUD, clouds),
+                                             (IMPORTS, alone))}},
+            verdicts(clouds, alone))

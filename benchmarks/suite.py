@@ -10,16 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Say where the time of a certification went.
+"""Compare the seconds of a certification with its backups and restores.
 
 Reads the ``results.json`` of a report of ``cinder-backup-certify``, which has
-the seconds of each test and of each step that it tells of, and compares all of
-them with what no suite could do without, its backups and restores::
-
-    python -m benchmarks.suite certify-report --json suite.json
-
-Exit codes: 0 said, also where a goal is missed, since time is no test; 3 there
-is no such report.
+the seconds of each test and of each of its steps. No suite could do without
+its backups and restores.
 """
 
 import argparse
@@ -29,38 +24,29 @@ import dataclasses
 import json
 import math
 import os
-import sys
 from typing import Any
 
-from benchmarks import command
 from benchmarks import results
 from cinder_backup_recovery_tests import facts
+from cinder_backup_recovery_tests.certification import document
 
-_SCHEMA = 2
-_TESTS_MOST = 1000
-#: What cannot be done without.
+#: A report says nothing of this machine.
+PACKAGES = ()
+#: No suite could do without these.
 UNAVOIDABLE = (facts.FULL, facts.INCREMENTAL, facts.RESTORE)
 _REST = 'all else'
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
-        prog='python -m benchmarks.suite',
-        description='Say where the time of a certification went.')
-    made.add_argument('report', help='its directory, or the results.json')
-    made.add_argument('--tests', type=command.whole(0, _TESTS_MOST),
-                      default=10, metavar='N',
-                      help='name so many tests, those with most seconds '
-                           'beside their backups and restores (%(default)s)')
-    made.add_argument('--alone', nargs=3, type=_seconds, default=None,
-                      metavar=('FULL', 'INCREMENTAL', 'RESTORE'),
-                      help='also compare with these seconds, of one that '
-                           'nothing ran beside')
-    made.add_argument('--json', metavar='FILE',
-                      help='also write all that was found there')
-    made.set_defaults(directory=None)
-    return made
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('report', help='its directory, or the results.json')
+    parser.add_argument('--tests', type=results.whole(0, 1000), default=10,
+                        metavar='N',
+                        help='show so many tests, those with most seconds '
+                             'beside their backups and restores (%(default)s)')
+    parser.add_argument('--alone', nargs=3, type=_seconds, default=None,
+                        metavar=('FULL', 'INCREMENTAL', 'RESTORE'),
+                        help='also compare with these seconds, measured '
+                             'without other load')
 
 
 def _seconds(text: str) -> float:
@@ -74,54 +60,34 @@ def _seconds(text: str) -> float:
     return value
 
 
-def check(arguments: Any) -> None:
-    """Refuse what cannot be written.
-
-    :raises Failed: with the remedy
-    """
-    command.check(arguments, 0)
+def check(arguments: argparse.Namespace) -> None:
+    load(arguments.report)
 
 
 def load(path: str) -> dict[str, Any]:
     """Read a report.
 
     :param path: its directory, or its results.json
-    :raises Failed: it is none
+    :raises Failed: it is not a report
     """
     if os.path.isdir(path):
         path = os.path.join(path, 'results.json')
     try:
         with open(path, encoding='utf-8') as stream:
             found = json.load(stream)
-    except OSError as err:
-        raise results.Failed(f'{path} cannot be read: {err.strerror}') from err
-    except ValueError as err:
-        raise results.Failed(f'{path} is not JSON: {err}') from err
-    if not isinstance(found, dict) or found.get('schema') != _SCHEMA:
-        raise results.Failed(f'{path} is not the results.json of a report, '
-                             f'of schema {_SCHEMA}')
-    try:
-        for test in found['tests']:
-            if not (isinstance(test['id'], str) and
-                    all(facts.Step(**step).kind in ('', *facts.KINDS)
-                        for step in test['steps'])):
-                raise TypeError
-            float(test['seconds'])
-        float(found['seconds'])
-    except (KeyError, TypeError, ValueError) as err:
-        raise results.Failed(f'{path} does not have what the schema of a '
-                             'report asks for; see cinder-backup-certify '
-                             'verify-report') from err
+    except (OSError, ValueError) as err:
+        raise results.Failed(f'{path} cannot be read: {err}') from err
+    for problem in document.problems(found):
+        raise results.Failed(f'{path} is not a report: {problem}')
     return found
 
 
 @dataclasses.dataclass
 class Spent:
-    """What a test, or the set-ups of a class, took.
+    """The seconds of a test, or of the set-ups of a class.
 
     :ivar name: of the test, or of the class
-    :ivar seconds: all of it
-    :ivar steps: those that it tells of
+    :ivar seconds: those of the steps, and others
     """
 
     name: str
@@ -131,17 +97,17 @@ class Spent:
     @property
     def unavoidable(self) -> float:
         """Seconds of its backups and restores."""
-        return sum(one.seconds for one in self.steps
-                   if one.kind in UNAVOIDABLE)
+        return sum(step.seconds for step in self.steps
+                   if step.kind in UNAVOIDABLE)
 
     @property
     def beside(self) -> float:
-        """Seconds of all else."""
+        """The other seconds."""
         return self.seconds - self.unavoidable
 
 
 def spent(tests: Sequence[dict[str, Any]]) -> list[Spent]:
-    """What each test took, and each set-up of a class.
+    """The seconds of each test, and of each set-up of a class.
 
     The steps of a test begin with those of its class, whose seconds are not
     the test's. They are the same in all tests of the class, and count once.
@@ -154,11 +120,11 @@ def spent(tests: Sequence[dict[str, Any]]) -> list[Spent]:
     for test in tests:
         name = test['id'].partition('[')[0]
         above = name.rpartition('.')[0]
-        steps = [facts.Step(**step) for step in test['steps']]
+        steps = facts.Facts.of(test).steps
         set_up = [step for step in steps if step.set_up]
-        # What a class did while its tests ran is told by the last of them.
+        # The last test of a class has the steps of it that ran in between.
         classes[above] = max(classes.get(above, []), set_up, key=len)
-        made.append(Spent(name, float(test['seconds']),
+        made.append(Spent(name, test['seconds'],
                           [step for step in steps if not step.set_up]))
     return made + [
         Spent(f'{name}, set-up', sum(step.seconds for step in steps), steps)
@@ -166,36 +132,35 @@ def spent(tests: Sequence[dict[str, Any]]) -> list[Spent]:
 
 
 def kinds(made: Iterable[Spent]) -> dict[str, tuple[int, float]]:
-    """How often there is each kind of step, and its seconds.
+    """The number and the seconds of each kind of step.
 
-    What no step tells of is part of the rest.
+    Seconds outside of any step are part of the rest.
     """
     counts = dict.fromkeys([*facts.KINDS, _REST], 0)
     seconds = dict.fromkeys(counts, 0.0)
-    total = 0.0
-    for one in made:
-        total += one.seconds
-        for part in one.steps:
-            counts[part.kind or _REST] += 1
-            seconds[part.kind or _REST] += part.seconds
-    seconds[_REST] = total - sum(value for kind, value in seconds.items()
-                                 if kind != _REST)
+    for test in made:
+        seconds[_REST] += test.seconds
+        for step in test.steps:
+            counts[step.kind or _REST] += 1
+            if step.kind:
+                seconds[step.kind] += step.seconds
+                seconds[_REST] -= step.seconds
     return {kind: (counts[kind], round(seconds[kind], 1)) for kind in counts}
 
 
 def verdicts(found: dict[str, tuple[int, float]],
              alone: Sequence[float] | None) -> list[results.Verdict]:
-    """Compare what was found with the goal.
+    """Compare the seconds with the goal.
 
     :param found: of :func:`kinds`
     :param alone: seconds of a full backup, of an incremental one and of a
-        restore that nothing ran beside
+        restore without other load
     :raises Failed: there is nothing to compare with
     """
     total = sum(seconds for _, seconds in found.values())
     least = sum(found[kind][1] for kind in UNAVOIDABLE)
     if not least:
-        raise results.Failed('the report tells of no backup and no restore')
+        raise results.Failed('the report has no backup and no restore')
     made = [results.limit('seconds to those of backups and restores', 1.5,
                           total / least, most=True)]
     if alone:
@@ -207,7 +172,7 @@ def verdicts(found: dict[str, tuple[int, float]],
 
 
 def kinds_table(found: dict[str, tuple[int, float]]) -> str:
-    """Where the time went."""
+    """The seconds by kind of step."""
     total = sum(seconds for _, seconds in found.values())
     return results.table(
         ['step', 'times', 'seconds', 'share'],
@@ -217,51 +182,32 @@ def kinds_table(found: dict[str, tuple[int, float]]) -> str:
 
 
 def tests_table(made: Iterable[Spent], count: int) -> str:
-    """Those with the most seconds beside their backups and restores."""
-    most = sorted(made, key=lambda one: -one.beside)[:count]
+    """The tests with the most seconds beside their backups and restores."""
+    most = sorted(made, key=lambda test: -test.beside)[:count]
     return results.table(
         ['test', 'seconds', 'unavoidable', 'beside'],
-        [[one.name.rpartition('.')[2], f'{one.seconds:.1f}',
-          f'{one.unavoidable:.1f}', f'{one.beside:.1f}'] for one in most])
+        [[test.name.rpartition('.')[2], f'{test.seconds:.1f}',
+          f'{test.unavoidable:.1f}', f'{test.beside:.1f}'] for test in most])
 
 
-def measure(arguments: Any) -> dict[str, Any]:
-    """Read the report, and print.
-
-    :param arguments: of :func:`parser`
-    :returns: all of it, for JSON
-    """
+def measure(arguments: argparse.Namespace
+            ) -> tuple[dict[str, Any], list[results.Verdict]]:
     report = load(arguments.report)
     made = spent(report['tests'])
     found = kinds(made)
     judged = verdicts(found, arguments.alone)
-    total = sum(one.seconds for one in made)
-    command.say(
+    total = sum(test.seconds for test in made)
+    results.say(
         f'{report.get("backup")}, {len(report["tests"])} tests, '
         f'{report.get("verdict")}: {total:.1f} s of tests and of set-ups of '
         f'classes in {report["seconds"]:.1f} s of the clock')
-    command.say(f'\n{kinds_table(found)}')
+    results.say(f'\n{kinds_table(found)}')
     if arguments.tests:
-        command.say('\nMost seconds beside backups and restores\n\n'
+        results.say('\nMost seconds beside backups and restores\n\n'
                     f'{tests_table(made, arguments.tests)}')
-    command.say(f'\nGoals\n\n{results.verdicts_table(judged)}')
-    return {'backup': report.get('backup'), 'clock': report['seconds'],
-            'kinds': {kind: {'times': count, 'seconds': seconds}
-                      for kind, (count, seconds) in found.items()},
-            'tests': [{'name': one.name, 'seconds': one.seconds,
-                       'unavoidable': round(one.unavoidable, 1)}
-                      for one in made],
-            'verdicts': [dataclasses.asdict(one) for one in judged]}
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The program.
-
-    :param argv: arguments without the program's name
-    :returns: the exit code
-    """
-    return command.main(parser(), check, measure, argv)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+    return ({'backup': report.get('backup'), 'clock': report['seconds'],
+             'kinds': {kind: {'times': count, 'seconds': seconds}
+                       for kind, (count, seconds) in found.items()},
+             'tests': [{'name': test.name, 'seconds': test.seconds,
+                        'unavoidable': round(test.unavoidable, 1)}
+                       for test in made]}, judged)

@@ -12,7 +12,9 @@
 
 """A cloud for tests, in a temporary directory of its own."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -80,3 +82,22 @@ class LocalCloud(fixtures.Fixture):
         if self.state.remains:
             with signals.ignored():
                 self.cloud.down()
+
+
+@contextlib.contextmanager
+def started(*arguments: Any, **others: Any) -> Iterator[LocalCloud]:
+    """Start a cloud; it is taken down at the end, also half-way.
+
+    :param arguments: of :class:`LocalCloud`, as are the others
+    :raises LocalCloudError: it does not start
+    """
+    local = LocalCloud(*arguments, **others)
+    try:
+        local.setUp()
+    except fixtures.MultipleExceptions as error:
+        # The cause, and then the report of the clean-up.
+        raise error.args[0][1] from None
+    try:
+        yield local
+    finally:
+        local.cleanUp()

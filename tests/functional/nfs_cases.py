@@ -16,6 +16,7 @@ Not found by a runner that looks for tests: they need root and a kernel with
 an NFS client. ``test_nfs`` runs them where both are.
 """
 
+import collections
 import os
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from cinder import exception
 from os_brick import privileged
 import testtools
 
+from benchmarks import chunks
 from local_cloud.servers import nfs_server
 from reference_drivers.contract import base
 from reference_drivers.contract import stores
@@ -82,6 +84,47 @@ class NFSContractTest(Share, trust.TrustContract, testtools.TestCase):
     many = 500
     # What the others do to the bytes does not concern the mount.
     compressions = ('none', 'zstd')
+
+
+class NFSRequestsTest(Share, base.Contract, testtools.TestCase):
+    """How often the server is asked, as the kernel's client counts it."""
+
+    def setUp(self):
+        super().setUp()
+        self.cinder.configure(
+            # By default the client trusts a listing's lengths for three
+            # seconds, which a slow machine needs for the listing alone: it
+            # requests each of them again then.
+            backup_mount_options=f'{self.server.mount_options},actimeo=600')
+
+    def test_requests_do_not_grow_with_the_chunks(self):
+        """But for the pages of the listing and the parts of the metadata."""
+        others = set()
+        for count in (10, 3000):
+            backup = chunks.create_backup(
+                self.cinder, count, str(self.server.path('backups')))
+            self.unmount()
+            driver = self.cinder.driver()
+            before = self.operations()
+            report = driver.verify(backup, 'presence')
+            asked = self.operations() - before
+            self.assertEqual(([], count), (report.problems,
+                                           len(report.chain[0].chunks)))
+            growing = asked.pop('READDIR') + asked.pop('READ')
+            self.assertLess(growing, 4 + count / 1000)
+            others.add(asked.total())
+        self.assertEqual(1, len(others), others)
+        self.assertLess(others.pop(), 20)
+
+    def operations(self):
+        """The number of requests by operation, of this mount."""
+        with open('/proc/self/mountstats') as stream:
+            mounted, = (text for text in stream.read().split('device ')
+                        if f' mounted on {self.root} with ' in text)
+        _, _, lines = mounted.partition('per-op statistics\n')
+        return collections.Counter({
+            name.strip(): int(numbers.split()[0]) for name, numbers in (
+                line.split(':') for line in lines.splitlines() if line)})
 
 
 class NFSDamageTest(Share, base.Contract, testtools.TestCase):

@@ -40,8 +40,11 @@ class NFSTest(nfs_guest.InnerCase):
         self.assertIn(f'{_CASES}.NFSContractTest.test_every_damage', ran)
 
     def test_damage_to_the_share(self):
-        ran = self.run_inner(f'{_CASES}.NFSDamageTest')
+        ran = self.run_inner(f'{_CASES}.NFSDamageTest',
+                             f'{_CASES}.NFSRequestsTest')
         self.assertIn(f'{_CASES}.NFSDamageTest.test_server_that_hangs', ran)
+        self.assertIn(f'{_CASES}.NFSRequestsTest.'
+                      'test_requests_do_not_grow_with_the_chunks', ran)
 
 
 class ServerTest(testtools.TestCase):

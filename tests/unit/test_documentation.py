@@ -42,6 +42,7 @@ _CLOUD = 'tests/functional/test_local_cloud.py'
 _KILL = 'tests/functional/test_local_cloud_kill.py'
 _WHEEL = 'tests/functional/test_wheel.py'
 _MUTANTS = 'tests/functional/test_mutants.py'
+_BENCHMARKS = 'tests/unit/test_benchmarks.py'
 
 #: By how a command begins: the test that runs the same, and what of the
 #: command is in it.
@@ -68,16 +69,11 @@ RUN = {
     'python -m mutants': (_MUTANTS, 'program.main'),
     'python -m testtools.run test_verified_s3':
         ('tests/functional/test_contract_s3.py', 'test_verified_s3'),
-    'make benchmark': ('tests/unit/test_benchmarks.py', 'verification.main'),
-    'make benchmark-ceph': ('tests/unit/test_benchmarks.py', 'ceph.main'),
-    'make benchmark-cloud': ('tests/unit/test_benchmarks.py', '(bulk, ['),
-    'make benchmark-start': ('tests/unit/test_benchmarks.py', '(start, ['),
-    'make benchmark-swift': ('tests/unit/test_benchmarks.py', '(swift, ['),
-    'make benchmark-nfs': ('tests/unit/test_benchmarks.py', '(nfs, ['),
-    'python -m benchmarks.plot': ('tests/unit/test_benchmarks.py',
-                                  'run(plot, '),
-    'python -m benchmarks.suite': ('tests/unit/test_benchmarks.py',
-                                   'run(suite, '),
+    'make benchmark': (_BENCHMARKS, "main(['verification'"),
+    'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
+    'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),
+    'make benchmark-start': (_BENCHMARKS, "(['start'"),
+    'python -m benchmarks suite': (_BENCHMARKS, "run('suite'"),
     "pip install '.[drivers]'": (_WHEEL, "pip install '.[drivers]'"),
     "pip install '.[mysql]'": (_WHEEL, "pip install '.[mysql]'"),
     "pip install '.[local-cloud,swift,postgresql,mysql]'":

@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""List objects in a container that nobody has put there.
+r"""List objects in a container that were not uploaded.
 
 A program of its own, since Swift's code is made for eventlet and Cinder's in
 the same process is not. It writes the rows with the code of Swift's container
 server, as that does after each upload::
 
-    python -m benchmarks.swift_rows DIRECTORY CONTAINER PREFIX COUNT SIZE MD5
+    python -m tests.functional.swift_rows \
+        DIRECTORY CONTAINER PREFIX COUNT SIZE MD5
 """
 
 import pathlib
@@ -32,17 +33,17 @@ def main() -> None:
     directory, container, prefix, count, size, md5 = sys.argv[1:]
     brokers = [backend.ContainerBroker(str(path)) for path in
                pathlib.Path(directory).glob('disk/containers/*/*/*/*.db')]
-    broker, = (one for one in brokers
-               if one.get_info()['container'] == container)
+    broker, = (broker for broker in brokers
+               if broker.get_info()['container'] == container)
     policy = broker.get_info()['storage_policy_index']
     numbers = range(2, int(count) + 1)
-    for begin in range(0, len(numbers), _AT_A_TIME):
+    for first in range(0, len(numbers), _AT_A_TIME):
         broker.merge_items([{
             'name': f'{prefix}-{number:05d}', 'size': int(size),
             'created_at': utils.Timestamp.now().internal, 'etag': md5,
             'content_type': 'application/octet-stream', 'deleted': 0,
             'storage_policy_index': policy}
-            for number in numbers[begin:begin + _AT_A_TIME]])
+            for number in numbers[first:first + _AT_A_TIME]])
 
 
 if __name__ == '__main__':
