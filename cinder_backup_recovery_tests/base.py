@@ -67,11 +67,7 @@ _BOUNDARIES = (32 << 10, 1 << 20, 4 << 20, 50 << 20, 64 << 20)
 
 
 def comparable(name: str, view: Mapping[str, Any]) -> Any:
-    """Take a field of a backup as precisely as a record keeps it.
-
-    :param name: the field
-    :param view: of the API, or the fields of a record
-    """
+    """Take a field of a backup as precisely as a record keeps it."""
     value = view.get(name)
     if name in TIMES and value:
         return timeutils.parse_isotime(value).replace(microsecond=0)
@@ -243,7 +239,6 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                      ) -> contextlib.AbstractContextManager[None]:
         """Check what a defect of Cinder breaks that is known by a name.
 
-        :param name: its name, see :mod:`known_defects`
         :param shows: whether it shows in every cloud that has it
         :param looks: whether a failure is how the defect looks
         """
@@ -256,11 +251,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     @classmethod
     def layout(cls, seed: int, size_bytes: int | None = None
                ) -> content_layout.Layout:
-        """Make a content with data where drivers have made mistakes.
-
-        :param seed: another one makes other data
-        :param size_bytes: of a volume of another size than the others have
-        """
+        """Make a content with data where drivers have made mistakes."""
         return content_layout.Layout.scattered(
             seed, size_bytes or cls.size_bytes, _BOUNDARIES)
 
@@ -270,8 +261,6 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
         Through an attachment it is full. Through an image, which would
         move all of it, every 64 MiB hold one MiB, and the end does.
-
-        :param seed: another one makes other data
         """
         size = cls.size_bytes
         if (CONF.cinder_backup_recovery.content_access ==
@@ -293,11 +282,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                        ) -> None:
         """Compare every byte of a volume with what it must hold (L3).
 
-        :param volume_id: the volume
-        :param expected: what it must hold
         :param what: how a failure calls the volume
         :param history: older contents, by which a failure is named
-        :param content: reads it, where another than the test's must
         :raises ContentMismatch: saying where and what the difference is
         """
         with self.story.step(f'each of the {expected.size_bytes} bytes of '
@@ -317,7 +303,6 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         again then, so that its stored data can be removed.
 
         :param records: exported records, for the way back
-        :param kind: HARD or SOFT
         """
         backup_ids = [record.fields['id'] for record in records]
         for record in records:
@@ -331,11 +316,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             self.assert_lost(backup_ids, kind)
 
     def assert_lost(self, backup_ids: Iterable[str], kind: str) -> None:
-        """Prove that backups are unknown to the database and to the API.
-
-        :param backup_ids: the backups
-        :param kind: HARD or SOFT
-        """
+        """Prove that backups are unknown to the database and to the API."""
         for backup_id, state in self.rows.states(
                 clients.BACKUP, backup_ids).items():
             self.assertEqual(
@@ -364,11 +345,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def assert_recovered(self, before: dict[str, Any],
                          record: backup_record.BackupRecord) -> None:
-        """Prove that a backup is again what it was before the loss.
-
-        :param before: the API's view of it then
-        :param record: its record of then
-        """
+        """Prove that a backup is again what it was before the loss."""
         after = self.cloud.show(clients.BACKUP, record.fields['id'])
         self.assert_same_backup(before, after)
         # That of the host which has imported it, and not that of the record.
@@ -389,11 +366,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def assert_same_backup(self, before: dict[str, Any],
                            after: dict[str, Any]) -> None:
-        """Compare all fields that must not change.
-
-        :param before: the API's view of a backup
-        :param after: its view later
-        """
+        """Compare all fields that must not change."""
         changed = {name: (before.get(name), after.get(name))
                    for name in PRESERVED
                    if comparable(name, before) != comparable(name, after)}
@@ -403,11 +376,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     @classmethod
     def check_driver(cls, record: backup_record.BackupRecord) -> None:
-        """Refuse a backup that another driver made than configured.
-
-        :param record: its exported record
-        :raises InvalidConfiguration: if it is another driver's
-        """
+        """Refuse a backup that another driver made than configured."""
         wanted = CONF.cinder_backup_recovery.backup_driver
         if not record.backup_service.startswith(wanted):
             raise exceptions.InvalidConfiguration(

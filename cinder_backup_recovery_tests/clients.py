@@ -48,9 +48,7 @@ class AttachmentsClient(attachments_client.AttachmentsClient):
                           ) -> Any:
         """Attach a volume to the host that the connector describes.
 
-        :param volume_id: the volume, which becomes attaching
         :param connector: the host's properties; None only reserves
-        :returns: the attachment with its connection_info
         """
         body: dict[str, Any] = {'volume_uuid': volume_id}
         if connector is not None:
@@ -61,20 +59,14 @@ class AttachmentsClient(attachments_client.AttachmentsClient):
         return rest_client.ResponseBody(resp, json.loads(answer))
 
     def complete_attachment(self, attachment_id: str) -> Any:
-        """Say that the host is connected; the volume becomes in-use.
-
-        :param attachment_id: the attachment
-        """
+        """Say that the host is connected; the volume becomes in-use."""
         resp, answer = self.post(f'attachments/{attachment_id}/action',
                                  json.dumps({'os-complete': {}}))
         self.expected_success(204, resp.status)
         return rest_client.ResponseBody(resp, answer)
 
     def list_attachments(self, volume_id: str) -> Any:
-        """List the attachments of a volume, of every project we may see.
-
-        :param volume_id: the volume
-        """
+        """List the attachments of a volume, of every project we may see."""
         resp, answer = self.get(
             f'attachments?all_tenants=1&volume_id={volume_id}')
         self.expected_success(200, resp.status)
@@ -88,7 +80,6 @@ class CloudApi:
                  region: str | None = None) -> None:
         """Take the clients.
 
-        :param manager: Tempest's manager of a user's clients
         :param region: of the Cinder that is asked; the configured one when
             None
         """
@@ -106,14 +97,7 @@ class CloudApi:
             manager.auth_provider, **{**_volume_client_config(), **where})
 
     def show(self, kind: str, resource_id: str) -> dict[str, Any]:
-        """Ask for a resource.
-
-        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE, ATTACHMENT or
-            VOLUME_TYPE
-        :param resource_id: which one
-        :returns: its fields
-        :raises tempest.lib.exceptions.NotFound: if there is none
-        """
+        """Ask for a resource."""
         if kind == VOLUME:
             return self.volumes.show_volume(resource_id)['volume']
         if kind == BACKUP:
@@ -133,13 +117,7 @@ class CloudApi:
         raise ValueError(f'unknown kind of resource: {kind}')
 
     def delete(self, kind: str, resource_id: str) -> None:
-        """Ask for the deletion of a resource, without waiting for it.
-
-        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE, ATTACHMENT or
-            VOLUME_TYPE
-        :param resource_id: which one
-        :raises tempest.lib.exceptions.NotFound: if there is none
-        """
+        """Ask for the deletion of a resource, without waiting for it."""
         if kind == VOLUME:
             self.volumes.delete_volume(resource_id)
         elif kind == BACKUP:
@@ -156,11 +134,7 @@ class CloudApi:
             raise ValueError(f'unknown kind of resource: {kind}')
 
     def reset(self, kind: str, resource_id: str) -> None:
-        """Set the status to error, from which everything can be deleted.
-
-        :param kind: VOLUME, BACKUP or SNAPSHOT
-        :param resource_id: which one
-        """
+        """Set the status to error, from which everything can be deleted."""
         if kind == VOLUME:
             self.volumes.reset_volume_status(resource_id, status='error')
         elif kind == BACKUP:
@@ -171,12 +145,7 @@ class CloudApi:
             raise ValueError(f'the status of a {kind} cannot be reset')
 
     def find(self, kind: str, name: str) -> list[str]:
-        """Look for resources of every project by their exact name.
-
-        :param kind: VOLUME, BACKUP, SNAPSHOT, IMAGE or VOLUME_TYPE
-        :param name: the whole name
-        :returns: their ids
-        """
+        """Look for resources of every project by their exact name."""
         if kind == IMAGE:
             found = self.images.list_images({'name': name})['images']
         elif kind == VOLUME_TYPE:
@@ -188,7 +157,6 @@ class CloudApi:
     def list_ids(self, kind: str) -> list[str]:
         """List the resources of every project.
 
-        :param kind: VOLUME, BACKUP or SNAPSHOT
         :returns: their ids, of the first thousand or so
         """
         return [one['id'] for one in self._list(kind)]
@@ -204,18 +172,13 @@ class CloudApi:
         raise ValueError(f'resources of kind {kind} cannot be listed')
 
     def attachments_of(self, volume_id: str) -> list[str]:
-        """List the attachments of a volume.
-
-        :param volume_id: the volume
-        :returns: ids of attachments
-        """
+        """List the attachments of a volume."""
         return [one['id'] for one in
                 self.attachments.list_attachments(volume_id)['attachments']]
 
     def messages(self, resource_id: str) -> list[str]:
         """Read what Cinder tells its user about a resource.
 
-        :param resource_id: which one
         :returns: the texts, the newest first; what went wrong instead when
             they cannot be read, because this serves a failure's message
         """
@@ -227,32 +190,20 @@ class CloudApi:
                 if one.get('resource_uuid') == resource_id]
 
     def reimage(self, volume_id: str, image_id: str) -> None:
-        """Ask for an image to be written into an existing volume.
-
-        :param volume_id: the volume
-        :param image_id: the image
-        """
+        """Ask for an image to be written into an existing volume."""
         resp, _ = self.volumes.post(
             f'volumes/{volume_id}/action',
             json.dumps({'os-reimage': {'image_id': image_id}}))
         self.volumes.expected_success(202, resp.status)
 
     def export_record(self, backup_id: str) -> backup_record.BackupRecord:
-        """Export the record of a backup.
-
-        :param backup_id: the backup
-        :returns: what the administrator keeps
-        """
+        """Export the record of a backup."""
         return backup_record.BackupRecord.from_api(
             self.backups.export_backup(backup_id))
 
     def import_record(self, record: backup_record.BackupRecord
                       ) -> dict[str, Any]:
-        """Ask for a record to be imported, without waiting for it.
-
-        :param record: what was exported
-        :returns: id, name and links of the backup
-        """
+        """Ask for a record to be imported, without waiting for it."""
         return self.backups.import_backup(**record.to_api())['backup']
 
 

@@ -486,7 +486,6 @@ def _microversion(text: str) -> tuple[float, float]:
 def problems(conf: Any) -> Iterable[str]:
     """Say what in the configuration nothing can be done with.
 
-    :param conf: Tempest's configuration
     :returns: one line for each mistake
     """
     group = conf.cinder_backup_recovery
@@ -573,10 +572,7 @@ def problems(conf: Any) -> Iterable[str]:
 
 
 def declared_defects(conf: Any) -> frozenset[str]:
-    """The names of the known defects that the configuration declares.
-
-    :param conf: Tempest's configuration
-    """
+    """The names of the known defects that the configuration declares."""
     group = conf.cinder_backup_recovery
     return known_defects.declared(group.known_defects, group.cinder_release,
                                   group.backup_driver)
@@ -585,7 +581,6 @@ def declared_defects(conf: Any) -> frozenset[str]:
 def check(conf: Any) -> None:
     """Refuse a configuration with which a run would prove nothing.
 
-    :param conf: Tempest's configuration
     :raises InvalidConfiguration: with one line that names every mistake
     """
     found = list(problems(conf))

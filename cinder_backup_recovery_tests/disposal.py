@@ -55,8 +55,6 @@ def _of_failed_import(view: dict[str, Any]) -> bool:
     """Whether a backup is but the row that a failed import has left.
 
     An import fills in where the data is only when it has succeeded.
-
-    :param view: the API's view of it
     """
     return 'container' in view and view['container'] is None
 
@@ -88,12 +86,6 @@ class Disposal:
 
     def __init__(self, api: Api, ledger: resource_ledger.Ledger,
                  patience: waiters.Patience) -> None:
-        """Take what is needed.
-
-        :param api: requests to the cloud
-        :param ledger: what the suite created
-        :param patience: how often to ask, and for how long
-        """
         self.api = api
         self.ledger = ledger
         self.patience = patience
@@ -105,8 +97,6 @@ class Disposal:
         then its data still lies on the storage, and no request reaches it
         before the record is imported.
 
-        :param kind: kind of the resource
-        :param resource_id: which one
         :returns: what was done, for a person
         :raises NotInLedger: if the suite did not create it
         :raises ResourceFailed: if the cloud could not delete it
@@ -189,7 +179,6 @@ class Disposal:
     def project_of(self, backup_id: str) -> str | None:
         """Find out to which project a backup belongs, or did.
 
-        :param backup_id: the backup
         :returns: the project, None where nothing says it
         """
         try:
@@ -201,11 +190,7 @@ class Disposal:
 
     def remember_record(self, backup_id: str,
                         record: backup_record.BackupRecord) -> None:
-        """Keep the record of a backup until the backup is gone.
-
-        :param backup_id: the backup
-        :param record: what was exported
-        """
+        """Keep the record of a backup until the backup is gone."""
         self.ledger.add(RECORD, backup_id, **record.to_api())
 
     def _record_of(self, kind: str, resource_id: str
@@ -233,11 +218,7 @@ class Disposal:
                 f'{exc}') from None
 
     def _settle(self, kind: str, resource_id: str) -> dict[str, Any]:
-        """Bring a resource into a status from which it can be deleted.
-
-        :returns: its fields before
-        :raises tempest.lib.exceptions.NotFound: if there is none
-        """
+        """Bring a resource into a status from which it can be deleted."""
         before = self.api.show(kind, resource_id)
         if kind not in SETTLED:
             return before

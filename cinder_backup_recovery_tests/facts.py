@@ -37,10 +37,7 @@ KINDS = (FULL, INCREMENTAL, RESTORE, IMPORT, EXPORT, COMPARE, WRITE, CREATE)
 class Step:
     """One step of a recovery.
 
-    :ivar what: what was done, in a few words, with the ids
-    :ivar seconds: how long it took
     :ivar kind: one of KINDS, or empty
-    :ivar failed: whether it ended in an exception
     :ivar set_up: whether it is of the set-up of the test's class, whose
         seconds are not the test's
     """
@@ -60,8 +57,6 @@ class Step:
 class Answer:
     """What one import of a damaged backup came to.
 
-    :ivar victim: the backup that was damaged
-    :ivar damage: how
     :ivar imported: the backup that was imported then
     :ivar error: the reason of the error that it ended in, None where the
         damaged backup was taken for a good one
@@ -77,8 +72,6 @@ class Answer:
 class Defect:
     """A known defect that a test met.
 
-    :ivar name: see :mod:`known_defects`
-    :ivar what: what goes wrong, in a sentence
     :ivar driver: whether it is of the backup driver, and not of Cinder
     :ivar seen: how it looked in this test
     """
@@ -96,8 +89,6 @@ class Defect:
 class Refusal:
     """What the kit refused, or could not do.
 
-    :ivar error: the class of the exception
-    :ivar message: its text
     :ivar configuration: whether it is the same for each test
     """
 
@@ -118,8 +109,6 @@ class Refusal:
 
         A class has no attachments. Python writes the class of an exception
         before its text, with its module, at the beginning of a line.
-
-        :param text: the traceback
         """
         mark = f'{exceptions.__name__}.'
         for line in reversed(text.splitlines()):
@@ -139,11 +128,8 @@ _LISTS: dict[str, Any] = {
 class Facts:
     """All that one test hands over.
 
-    :ivar steps: what it did, the set-up of its class first
     :ivar answers: the damages that it tried, and what came of each
     :ivar lacks: the capability for whose lack it was skipped
-    :ivar defect: the known defect that it met
-    :ivar refusals: what the kit refused in it
     :ivar contradictions: capabilities that the configuration denies, and
         that were seen
     """

@@ -27,11 +27,7 @@ CONF = config.CONF
 
 
 def skip(capability: str, value: str = 'false') -> unittest.SkipTest:
-    """Make the exception of a test that the configuration skips.
-
-    :param capability: an option of [cinder_backup_recovery_feature_enabled]
-    :param value: what it is set to
-    """
+    """Make the exception of a test that the configuration skips."""
     made = unittest.SkipTest(f'[cinder_backup_recovery_feature_enabled] '
                              f'{capability} is {value}')
     # No class of its own: testtools would add a traceback to such a skip.
@@ -40,10 +36,7 @@ def skip(capability: str, value: str = 'false') -> unittest.SkipTest:
 
 
 def lacking(exc: BaseException) -> str | None:
-    """The capability for whose lack a test was skipped, None for others.
-
-    :param exc: what the test has raised
-    """
+    """The capability for whose lack a test was skipped, None for others."""
     return vars(exc).get('capability')
 
 
@@ -51,8 +44,6 @@ def missing(conf: Any, features: Iterable[str],
             rewrites_content: bool = False) -> unittest.SkipTest | None:
     """Find a feature that tests need and that is missing.
 
-    :param conf: Tempest's configuration
-    :param features: options of [cinder_backup_recovery_feature_enabled]
     :param rewrites_content: whether the content of a volume is changed
         after its creation
     :returns: the skip, which names the option to set; None if all is there
@@ -71,10 +62,7 @@ def missing(conf: Any, features: Iterable[str],
 
 def needs(*features: str) -> Callable[[Callable[..., Any]],
                                       Callable[..., Any]]:
-    """Skip a test where a feature is missing.
-
-    :param features: options of [cinder_backup_recovery_feature_enabled]
-    """
+    """Skip a test where a feature is missing."""
     def decorator(test: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(test)
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -46,9 +46,7 @@ MASTER = 'master'
 class Defect:
     """What is wrong in Cinder, for people.
 
-    :ivar what: what goes wrong, in one sentence
     :ivar detail: more of it, in the markup of the manual
-    :ivar releases: those that it was seen in
     :ivar bug: its number on Launchpad, None where none is known
     :ivar drivers: class paths of the backup drivers that have it, or their
         prefixes; empty where it does not depend on the driver
@@ -66,10 +64,7 @@ class Defect:
         return f'LP {self.bug}' if self.bug else 'no number known'
 
     def of(self, driver: str) -> bool:
-        """Whether a backup driver has it.
-
-        :param driver: its class path
-        """
+        """Whether a backup driver has it."""
         return f'{driver}.'.startswith(self.drivers or '')
 
 
@@ -117,12 +112,7 @@ def problems(entries: Iterable[str], release: str) -> Iterator[str]:
 
 def declared(entries: Iterable[str], release: str, driver: str
              ) -> frozenset[str]:
-    """The names of the defects that a configuration declares.
-
-    :param entries: of the option, in which there are no problems
-    :param release: the cloud's
-    :param driver: the class path of its backup driver
-    """
+    """The names of the defects that a configuration declares."""
     if release == MASTER:
         release = RELEASES[-1]
     found: set[str] = set()
@@ -151,9 +141,7 @@ def expected(test: Any, found: facts.Facts, names: Collection[str],
     With the defect declared, the test ends here as an expected failure when
     it shows, and fails when it does not.
 
-    :param test: the test
     :param found: gets the defect when it shows and is declared
-    :param names: those that the configuration declares
     :param name: one of DEFECTS
     :param shows: whether it shows in every cloud that has it; where it is
         False, a check that passes is none that contradicts the option

@@ -106,8 +106,6 @@ class Ledger:
         and clean-up finds the resource by its name; so the name must be
         unique.
 
-        :param kind: free, such as ``volume`` or ``backup``
-        :param name: the name that the resource will have
         :param details: whatever clean-up needs besides, as JSON
         :returns: a token for :meth:`created` or :meth:`abandon`
         """
@@ -120,7 +118,6 @@ class Ledger:
         """Record the id that the create request answered.
 
         :param token: what :meth:`intend` returned, in any process
-        :param resource_id: the id of the resource
         """
         self._append({'event': 'created', 'token': token, 'id': resource_id})
 
@@ -135,10 +132,6 @@ class Ledger:
             **details: Any) -> str:
         """Record a resource whose id is known already.
 
-        :param kind: see :meth:`intend`
-        :param resource_id: the id of the resource
-        :param name: its name, if it has one
-        :param details: whatever clean-up needs besides, as JSON
         :returns: the token of the entry
         """
         token = uuid.uuid4().hex
@@ -151,9 +144,6 @@ class Ledger:
 
         It stays owned, see the module. When the same id comes back, by an
         import say, add it again.
-
-        :param kind: see :meth:`intend`
-        :param resource_id: the id of the resource
         """
         self._append({'event': 'gone', 'kind': kind, 'id': resource_id})
 
@@ -163,24 +153,17 @@ class Ledger:
         :param kind: what sort of setting, such as ``quota``
         :param key: which one, such as project and resource
         :param before: the value to put back, as JSON
-        :param after: the value that it will have, as JSON
         """
         self._append({'event': 'note', 'kind': kind, 'key': key,
                       'before': before, 'after': after})
 
     def restored(self, kind: str, key: str) -> None:
-        """Record that a setting has its old value again.
-
-        :param kind: see :meth:`note`
-        :param key: see :meth:`note`
-        """
+        """Record that a setting has its old value again."""
         self._append({'event': 'restored', 'kind': kind, 'key': key})
 
     def owns(self, kind: str, resource_id: str) -> bool:
         """Say whether the suite created a resource.
 
-        :param kind: see :meth:`intend`
-        :param resource_id: the id to look for
         :returns: whether any process created it; true also when it is gone
         :raises LedgerCorrupt: a line cannot be read
         """
@@ -189,8 +172,6 @@ class Ledger:
     def require(self, kind: str, ids: Iterable[str]) -> None:
         """Refuse what the suite did not create.
 
-        :param kind: see :meth:`intend`
-        :param ids: the ids that are to be changed, damaged or removed
         :raises NotInLedger: naming each id that is not owned
         :raises LedgerCorrupt: a line cannot be read
         """
@@ -205,7 +186,6 @@ class Ledger:
                 include_gone: bool = False) -> list[Entry]:
         """List resources of all processes, in the order of their creation.
 
-        :param kind: only this kind; all when None
         :param include_gone: also what was deleted; what was abandoned never
             was there and is always left out
         :returns: one entry for each resource, also when its id was added
@@ -219,7 +199,6 @@ class Ledger:
     def changes(self, kind: str | None = None) -> list[Change]:
         """List settings that were changed and not put back yet.
 
-        :param kind: only this kind; all when None
         :returns: one for each setting, with the value from before the first
             change and after the last one, in the order of the first changes
         :raises LedgerCorrupt: a line cannot be read

@@ -55,7 +55,6 @@ class InUse(LockError):
 def owner(report: str | os.PathLike[str] | None = None) -> dict[str, Any]:
     """Name this process as a run.
 
-    :param report: its report directory
     :returns: an owner with a new id
     """
     return {'run': uuid.uuid4().hex, 'host': socket.gethostname(),
@@ -81,7 +80,6 @@ class RunLock:
     """An exclusive lock on a file that names its holder.
 
     :param path: the file; its directory must exist
-    :param run: the holder
     :raises InUse: another process holds it
     :raises LockError: the file system has no locks
     :raises OSError: the file cannot be made
@@ -127,7 +125,6 @@ class RunLock:
 def holder(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Find out who holds a lock, and create nothing.
 
-    :param path: the file of a :class:`RunLock`
     :returns: the run, empty where it has not named itself yet; None where
         nobody holds the lock
     :raises LockError: the file system has no locks
@@ -148,7 +145,6 @@ def holder(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 def refuse_held(path: str | os.PathLike[str]) -> None:
     """Refuse to begin where another run has begun.
 
-    :param path: the file of a :class:`RunLock`
     :raises InUse: naming the run
     """
     run = holder(path)
@@ -159,7 +155,6 @@ def refuse_held(path: str | os.PathLike[str]) -> None:
 def alive(run: Owner) -> bool | None:
     """Find out whether a run exists, by the lock of its ledger.
 
-    :param run: the run
     :returns: None where that cannot be told from this host
     """
     ledger = run.get('ledger')
@@ -179,7 +174,6 @@ def alive(run: Owner) -> bool | None:
 class Writer:
     """A process that makes things and writes them into a ledger.
 
-    :param ledger: the directory, which is made
     :raises InvalidConfiguration: the ledger is being cleaned up, cannot be
         written, or is on a file system without locks
     """
@@ -213,7 +207,6 @@ class Writer:
 def cleaning(ledger: str, run: str | None = None) -> Iterator[None]:
     """Keep every other process away from a ledger.
 
-    :param ledger: the directory
     :param run: the id of the run that holds the ledger and has started this
         clean-up; without one nobody may hold it
     :raises InUse: a run or tests of it use the ledger

@@ -31,11 +31,6 @@ class Membership:
     """Makes the administrator a member of projects for a while."""
 
     def __init__(self, admin_role: str, manager: Any) -> None:
-        """Take what is needed.
-
-        :param admin_role: the name of the role that is taken
-        :param manager: the administrator's manager of clients
-        """
         self._admin_role = admin_role
         self._manager = manager
         self._managers: dict[str, Any] = {}
@@ -53,7 +48,6 @@ class Membership:
     def manager(self, project_id: str) -> Any:
         """Make clients whose requests are of a project.
 
-        :param project_id: the project
         :returns: a manager of clients, the same one each time
         :raises tempest.lib.exceptions.TempestException: the administrator
             cannot take part in it

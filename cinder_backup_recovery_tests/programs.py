@@ -28,8 +28,6 @@ _LAST_LINES = 5
 def split(command: str) -> list[str]:
     """Split a command as a shell would.
 
-    :param command: an option's value
-    :returns: its words, one at least
     :raises InvalidConfiguration: it cannot be split, or is empty
     """
     try:
@@ -57,13 +55,10 @@ def run(words: Sequence[str], timeout: float, name: str,
         unknown: str, text: str | None = None) -> str:
     """Run a program to its end.
 
-    :param words: the program and its arguments
     :param timeout: seconds after which it is killed, with all it started
     :param name: how a failure calls it
     :param failure: what to raise when it fails
     :param unknown: what nobody knows when it was killed
-    :param text: what it can read from stdin
-    :returns: what it wrote to stdout
     """
     try:
         process = subprocess.Popen(

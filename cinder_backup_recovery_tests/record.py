@@ -66,8 +66,6 @@ def decode(backup_url: str) -> dict[str, Any]:
     Stricter than Cinder, whose base64 decoder skips what it does not know
     and may so accept a string that was damaged on its way.
 
-    :param backup_url: the string as the API returned it
-    :returns: the fields of the record
     :raises InvalidRecord: not text, not base64 (naming the character), not
         JSON (naming the position), or not an object
     """
@@ -102,7 +100,6 @@ def encode(fields: Mapping[str, Any]) -> str:
 
     :param fields: what :func:`decode` returned, changed or not; the order
         is kept, so that an unchanged record gives the same string
-    :returns: a ``backup_url``
     :raises InvalidRecord: a value cannot be written as JSON
     """
     try:
@@ -125,7 +122,6 @@ class BackupRecord:
         """Take the record out of an answer of the export call.
 
         :param body: the answer, with or without its ``backup-record`` level
-        :returns: the record
         :raises InvalidRecord: one of the two parts is missing
         """
         inner = body.get('backup-record', body)
@@ -137,10 +133,7 @@ class BackupRecord:
         return cls(inner['backup_service'], inner['backup_url'])
 
     def to_api(self) -> dict[str, str]:
-        """The two parts as the import call takes them.
-
-        :returns: ``backup_service`` and ``backup_url``
-        """
+        """The two parts as the import call takes them."""
         return {'backup_service': self.backup_service,
                 'backup_url': self.backup_url}
 
@@ -162,7 +155,6 @@ class BackupRecord:
 
         :param changes: new values of fields by name; ``DROP`` takes one out;
             ``backup_service`` changes that part instead of a field
-        :returns: the changed copy, fields in their old order
         :raises InvalidRecord: see :func:`decode` and :func:`encode`
         """
         service = changes.pop('backup_service', self.backup_service)
@@ -178,7 +170,6 @@ class BackupRecord:
 def check(record: BackupRecord) -> list[str]:
     """Say everything that is wrong with a record (level L0).
 
-    :param record: the record, as exported
     :returns: one line for each thing that is wrong; empty when nothing is
     """
     problems = []

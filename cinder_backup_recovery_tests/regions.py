@@ -25,21 +25,13 @@ _MARK = '@'
 
 
 def named_in(ledger: resource_ledger.Ledger) -> list[str]:
-    """List the regions of which something may be left.
-
-    :param ledger: of a run
-    :returns: their names
-    """
+    """List the regions of which something may be left."""
     return sorted({entry.kind.partition(_MARK)[2]
                    for entry in ledger.entries() if _MARK in entry.kind})
 
 
 class RegionLedger(resource_ledger.Ledger):
-    """What was created in one other region, under the plain kinds.
-
-    :param ledger: of the run
-    :param region: name of the region
-    """
+    """What was created in one other region, under the plain kinds."""
 
     def __init__(self, ledger: resource_ledger.Ledger, region: str) -> None:
         super().__init__(ledger.directory)

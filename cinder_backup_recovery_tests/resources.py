@@ -41,11 +41,7 @@ _numbers = itertools.count(1)
 
 
 def unique_name(prefix: str, what: str) -> str:
-    """Make a name that no other run and no other request uses.
-
-    :param prefix: the configured begin of all names
-    :param what: a word for what is named
-    """
+    """Make a name that no other run and no other request uses."""
     return f'{prefix}-{RUN_ID}-{what}-{next(_numbers)}'
 
 
@@ -59,14 +55,9 @@ class Resources:
                  story: recovery_story.Story | None = None) -> None:
         """Take what is needed.
 
-        :param api: requests to the cloud
-        :param ledger: where everything is recorded
-        :param patience: how often to ask, and for how long
         :param add_cleanup: addCleanup of a test or
             addClassResourceCleanup of a class
-        :param name_prefix: begin of all names
         :param volume_defaults: what each request for a volume says
-        :param story: where the steps of a recovery are told
         """
         self.api = api
         self.ledger = ledger
@@ -78,10 +69,7 @@ class Resources:
         self._volume_defaults = dict(volume_defaults or {})
 
     def name(self, what: str) -> str:
-        """Make a unique name.
-
-        :param what: a word for what is named
-        """
+        """Make a unique name."""
         return unique_name(self.name_prefix, what)
 
     def _register(self, kind: str, name: str,
@@ -89,14 +77,12 @@ class Resources:
                   **details: Any) -> str:
         """Send a request that creates something, recorded on both sides.
 
-        :param kind: kind of the resource
         :param name: its unique name, by which it is found when the answer
             is never seen
         :param request: sends it and returns the id
         :param refusal_is_clean: whether a refusal (4xx) proves that nothing
             was made
         :param details: what else the clean-up should know
-        :returns: the id
         """
         token = self.ledger.intend(kind, name, **details)
         try:
@@ -120,21 +106,13 @@ class Resources:
                 self.disposal.remove_intended(entry)
 
     def remove(self, kind: str, resource_id: str) -> None:
-        """Remove a resource and wait until it is gone; again does nothing.
-
-        :param kind: kind of the resource
-        :param resource_id: which one
-        """
+        """Remove a resource and wait until it is gone; again does nothing."""
         if any(entry.resource_id == resource_id
                for entry in self.ledger.entries(kind)):
             self.disposal.remove(kind, resource_id)
 
     def create_volume(self, **kwargs: Any) -> dict[str, Any]:
-        """Create a volume and wait until it is available.
-
-        :param kwargs: what the request says, size at least
-        :returns: its fields
-        """
+        """Create a volume and wait until it is available."""
         name = kwargs.pop('name', None) or self.name('volume')
         body = {**self._volume_defaults, **kwargs, 'name': name}
         with self.story.step(f'create volume {name}', facts.CREATE):
@@ -147,10 +125,7 @@ class Resources:
                 self.patience)
 
     def create_volume_type(self) -> str:
-        """Create a volume type, as an administrator.
-
-        :returns: its name
-        """
+        """Create a volume type, as an administrator."""
         name = self.name('type')
         with self.story.step(f'create volume type {name}'):
             self._register(
@@ -160,11 +135,7 @@ class Resources:
         return name
 
     def create_snapshot(self, volume_id: str) -> dict[str, Any]:
-        """Create a snapshot and wait until it is available.
-
-        :param volume_id: of which volume
-        :returns: its fields
-        """
+        """Create a snapshot and wait until it is available."""
         name = self.name('snapshot')
         snapshot_id = self._register(
             clients.SNAPSHOT, name,
@@ -176,12 +147,7 @@ class Resources:
 
     def create_backup(self, volume_id: str, **kwargs: Any
                       ) -> dict[str, Any]:
-        """Create a backup and wait until it and its volume are available.
-
-        :param volume_id: of which volume
-        :param kwargs: what else the request says
-        :returns: its fields
-        """
+        """Create a backup and wait until it and its volume are available."""
         name = kwargs.pop('name', None) or self.name('backup')
         kind = facts.INCREMENTAL if kwargs.get('incremental') else facts.FULL
         with self.story.step(f'make {kind} {name} of volume {volume_id}',
@@ -199,11 +165,7 @@ class Resources:
         return self.api.show(clients.BACKUP, backup_id)
 
     def create_image(self, data: BinaryIO) -> dict[str, Any]:
-        """Upload data as a raw image, in small pieces.
-
-        :param data: what is read until its end
-        :returns: the image's fields
-        """
+        """Upload data as a raw image, in small pieces."""
         name = self.name('image')
         image_id = self._register(
             clients.IMAGE, name,
@@ -215,11 +177,7 @@ class Resources:
             self.api, clients.IMAGE, image_id, 'active', self.patience)
 
     def upload_volume(self, volume_id: str) -> dict[str, Any]:
-        """Upload a volume to a raw image and wait until it can be read.
-
-        :param volume_id: the volume
-        :returns: the image's fields
-        """
+        """Upload a volume to a raw image and wait until it can be read."""
         name = self.name('upload')
         image_id = self._register(
             clients.IMAGE, name,
@@ -237,12 +195,7 @@ class Resources:
 
     def attach(self, volume_id: str, connector: Mapping[str, Any]
                ) -> dict[str, Any]:
-        """Attach a volume to the host that the connector describes.
-
-        :param volume_id: the volume
-        :param connector: properties of the host
-        :returns: the attachment with its connection_info
-        """
+        """Attach a volume to the host that the connector describes."""
         name = self.name('attachment')
         attachment_id = self._register(
             clients.ATTACHMENT, name,
@@ -252,10 +205,7 @@ class Resources:
         return self.api.show(clients.ATTACHMENT, attachment_id)
 
     def detach(self, attachment: Mapping[str, Any]) -> None:
-        """Delete an attachment and wait until its volume is available.
-
-        :param attachment: what :meth:`attach` returned
-        """
+        """Delete an attachment and wait until its volume is available."""
         self.remove(clients.ATTACHMENT, attachment['id'])
         waiters.wait_for_status(
             self.api, clients.VOLUME, attachment['volume_id'], 'available',
@@ -264,7 +214,6 @@ class Resources:
     def restore(self, backup_id: str, volume_id: str | None = None) -> str:
         """Restore a backup and wait until the volume is available.
 
-        :param backup_id: the backup
         :param volume_id: an existing volume; None makes a new one
         :returns: id of the restored volume
         """
@@ -282,8 +231,6 @@ class Resources:
     def wait_for_restore(self, backup_id: str, volume_id: str) -> None:
         """Wait until a restored volume and its backup are available.
 
-        :param backup_id: the backup
-        :param volume_id: the volume to which it is restored
         :raises ResourceFailed: if the restore failed
         """
         # A failed restore leaves the backup available and says why there.
@@ -298,7 +245,6 @@ class Resources:
     def begin_restore(self, backup_id: str) -> str:
         """Ask for a restore to a new volume, without waiting for it.
 
-        :param backup_id: the backup
         :returns: id of the new volume
         """
         name = self.name('restored')
@@ -310,11 +256,7 @@ class Resources:
             refusal_is_clean=False)
 
     def export_record(self, backup_id: str) -> backup_record.BackupRecord:
-        """Export the record of a backup, and keep it for the clean-up.
-
-        :param backup_id: the backup
-        :returns: what the administrator keeps
-        """
+        """Export the record of a backup, and keep it for the clean-up."""
         with self.story.step(f'export the record of backup {backup_id}',
                              facts.EXPORT):
             record = self.api.export_record(backup_id)
@@ -326,7 +268,6 @@ class Resources:
         """Import a record and wait until the backup is available.
 
         :param record: what was exported of a backup of this ledger
-        :returns: the backup's fields
         :raises ResourceFailed: if the import brought no usable backup
         """
         backup_id = record.fields['id']
@@ -346,8 +287,6 @@ class Resources:
         """Take over a backup that another site has made, before its import.
 
         From then on it is this site's to remove, with its stored data.
-
-        :param record: what was exported there
         """
         backup_id = record.fields['id']
         self.ledger.add(clients.BACKUP, backup_id)
@@ -355,11 +294,7 @@ class Resources:
         self._add_cleanup(self.remove, clients.BACKUP, backup_id)
 
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:
-        """Wait until a backup is available, after its creation or import.
-
-        :param backup_id: the backup
-        :returns: its fields
-        """
+        """Wait until a backup is available, after its creation or import."""
         return waiters.wait_for_status(
             self.api, clients.BACKUP, backup_id, 'available', self.patience,
             timeout=self.patience.backup)

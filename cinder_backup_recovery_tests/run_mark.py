@@ -41,11 +41,7 @@ class Occupied(exceptions.BackupRecoveryError):
 
 
 class RunMark:
-    """Sets the mark of a run, and finds those of others.
-
-    :param projects: Tempest's client for projects, of an administrator
-    :param ledger: the ledger of the run
-    """
+    """Sets the mark of a run, and finds those of others."""
 
     def __init__(self, projects: Any,
                  ledger: resource_ledger.Ledger) -> None:
@@ -73,7 +69,6 @@ class RunMark:
     def set(self, run: locks.Owner) -> bool:
         """Create the mark of a run.
 
-        :param run: it
         :returns: whether the administrator may create it
         :raises Occupied: naming the run whose mark the cloud has
         """
@@ -104,7 +99,6 @@ class RunMark:
 
         :param entry: of the ledger; where the request's answer was not seen,
             the run in the description says whose mark a project is
-        :returns: what was done, for a person
         """
         project_id = entry.resource_id
         if project_id is None:

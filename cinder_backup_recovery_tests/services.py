@@ -58,10 +58,7 @@ class _Switch:
         self._unknown = unknown
 
     def check(self) -> None:
-        """Prove that both programs are there; they are not run.
-
-        :raises InvalidConfiguration: one is not
-        """
+        """Prove that both programs are there; they are not run."""
         for words in (self._off, self._on):
             programs.require(words)
 
@@ -71,13 +68,7 @@ class _Switch:
 
 
 class BackupService(_Switch):
-    """cinder-backup, by two programs of the operator's.
-
-    :param kill_command: kills it
-    :param start_command: starts it again and waits until it is up
-    :param timeout: seconds after which either program is killed
-    :raises InvalidConfiguration: a command cannot be split, or is empty
-    """
+    """cinder-backup, by two programs of the operator's."""
 
     def __init__(self, kill_command: str, start_command: str,
                  timeout: float = 300) -> None:
@@ -86,38 +77,25 @@ class BackupService(_Switch):
 
     @classmethod
     def from_config(cls, conf: Any) -> 'BackupService':
-        """Take what the configuration says.
-
-        :param conf: Tempest's configuration
-        """
+        """Take what the configuration says."""
         group = conf.cinder_backup_recovery
         return cls(group.service_kill_command, group.service_start_command,
                    group.service_timeout)
 
     def kill(self) -> None:
-        """Kill it.
-
-        :raises ServiceCommandFailed: the program failed or took too long
-        """
+        """Kill it."""
         self._run(self._off)
 
     def start(self) -> None:
-        """Start it, if it does not run, and wait until it is up.
-
-        :raises ServiceCommandFailed: the program failed or took too long
-        """
+        """Start it, if it does not run, and wait until it is up."""
         self._run(self._on)
 
 
 class BackupStorage(_Switch):
     """The storage of the backups, by two programs of the operator's.
 
-    :param stop_command: takes it away, or lets it hang
-    :param start_command: gives it back, with all that it held
     :param ledger: by which a clean-up gives it back after a kill
-    :param timeout: seconds after which either program is killed
     :param state: AWAY or HANGS, which of these it is then
-    :raises InvalidConfiguration: a command cannot be split, or is empty
     """
 
     def __init__(self, stop_command: str, start_command: str,
@@ -131,12 +109,7 @@ class BackupStorage(_Switch):
     @classmethod
     def from_config(cls, conf: Any, ledger: resource_ledger.Ledger,
                     state: str = AWAY) -> 'BackupStorage':
-        """Take what the configuration says.
-
-        :param conf: Tempest's configuration
-        :param ledger: where it is told that the storage is away or hangs
-        :param state: AWAY or HANGS
-        """
+        """Take what the configuration says."""
         group = conf.cinder_backup_recovery
         off, on = ((group.store_stop_command, group.store_start_command)
                    if state == AWAY else
@@ -144,18 +117,12 @@ class BackupStorage(_Switch):
         return cls(off, on, ledger, group.service_timeout, state)
 
     def stop(self) -> None:
-        """Take it away, or let it hang.
-
-        :raises ServiceCommandFailed: the program failed or took too long
-        """
+        """Take it away, or let it hang."""
         self._ledger.note(STORAGE, _WHICH, 'there', self._state)
         self._run(self._off)
 
     def start(self) -> None:
-        """Give it back, if it is not there or hangs.
-
-        :raises ServiceCommandFailed: the program failed or took too long
-        """
+        """Give it back, if it is not there or hangs."""
         self._run(self._on)
         if self._ledger.changes(STORAGE):
             self._ledger.restored(STORAGE, _WHICH)
@@ -163,10 +130,6 @@ class BackupStorage(_Switch):
 
 class HeldRequests:
     """Requests about one backup that wait in Cinder until they are released.
-
-    :param hold: what holds them
-    :param point: where they wait
-    :param backup_id: the backup
     """
 
     def __init__(self, hold: 'RequestHold', point: str, backup_id: str
@@ -176,13 +139,7 @@ class HeldRequests:
         self._backup_id = backup_id
 
     def arrived(self, number: int, timeout: float) -> bool:
-        """Wait until so many requests are held.
-
-        :param number: how many
-        :param timeout: seconds after which fewer are an answer
-        :returns: whether they are
-        :raises ServiceCommandFailed: the program failed or took too long
-        """
+        """Wait until so many requests are held."""
         deadline = time.monotonic() + timeout
         while True:
             if self._hold.count(self._point, self._backup_id) >= number:
@@ -199,8 +156,6 @@ class RequestHold:
     request is held for one backup of the ledger, and no other request is.
 
     :param command: the program, with {action}, {point} and {id}
-    :param ledger: what may be held
-    :param timeout: seconds after which the program is killed
     :raises InvalidConfiguration: the command cannot be split, or is empty
     """
 
@@ -215,8 +170,6 @@ class RequestHold:
                     ) -> 'RequestHold | None':
         """Take the configured program, if there is one.
 
-        :param conf: Tempest's configuration
-        :param ledger: what may be held
         :returns: None where the cloud cannot hold requests
         """
         group = conf.cinder_backup_recovery
@@ -230,11 +183,7 @@ class RequestHold:
     def at(self, point: str, backup_id: str) -> Iterator[HeldRequests]:
         """Hold each request about a backup that comes to a point.
 
-        :param point: EXPORT, IMPORT or IMPORT_REQUEST
-        :param backup_id: the backup
-        :returns: a context at whose end they go on
         :raises NotInLedger: the suite did not make the backup
-        :raises ServiceCommandFailed: the program failed or took too long
         """
         self._ledger.require(clients.BACKUP, [backup_id])
         try:
@@ -246,8 +195,6 @@ class RequestHold:
     def count(self, point: str, backup_id: str) -> int:
         """Count the requests that are held.
 
-        :param point: where
-        :param backup_id: for which backup
         :raises ServiceCommandFailed: the program failed, or did not print a
             number
         """

@@ -45,7 +45,6 @@ class Story:
 
         A step that fails is recorded too: it is the last one of its story.
 
-        :param what: what is done, in a few words, with the ids
         :param kind: one of :data:`facts.KINDS`, where its time is of interest
         """
         start = time.monotonic()

@@ -73,21 +73,14 @@ class Patience:
 
     @classmethod
     def from_config(cls, conf: Any) -> 'Patience':
-        """Take the times of the configuration.
-
-        :param conf: Tempest's configuration
-        """
+        """Take the times of the configuration."""
         group = conf.cinder_backup_recovery
         return cls(interval=group.poll_interval, timeout=group.wait_timeout,
                    backup=group.backup_timeout, restore=group.restore_timeout)
 
 
 def status_of(kind: str, resource: dict[str, Any]) -> str:
-    """Read the status of a resource, whatever the field is called.
-
-    :param kind: kind of the resource
-    :param resource: its fields
-    """
+    """Read the status of a resource, whatever the field is called."""
     if kind == clients.ATTACHMENT:
         return resource.get('status') or resource.get('attach_status') or ''
     return resource['status']
@@ -97,10 +90,6 @@ def reasons(api: Api, kind: str, resource_id: str,
             resource: dict[str, Any] | None = None) -> str:
     """Collect what the cloud says about a failure.
 
-    :param api: where to ask
-    :param kind: kind of the resource
-    :param resource_id: which one
-    :param resource: its fields, when they are known
     :returns: fail_reason and user messages, or that there are none
     """
     said = []
@@ -143,12 +132,8 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
                     ) -> dict[str, Any]:
     """Wait until a resource has a status.
 
-    :param api: where to ask
-    :param kind: kind of the resource
-    :param resource_id: which one
     :param wanted: the status, or several of which one is enough; GONE is
         one of them, for a resource that the API does not find
-    :param patience: how often to ask, and for how long
     :param timeout: seconds, when it is not the patience's
     :param related: other resources that know why it may fail
     :returns: the resource's fields then, only its status where it is GONE
@@ -191,10 +176,6 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
                       ) -> None:
     """Wait until a resource whose deletion was accepted is gone.
 
-    :param api: where to ask
-    :param kind: kind of the resource
-    :param resource_id: which one
-    :param patience: how often to ask, and for how long
     :param timeout: seconds, when it is not the patience's
     :raises ResourceFailed: as soon as the deletion has failed
     :raises WaitTimeout: when the time is over
@@ -233,9 +214,7 @@ def wait_until(met: Callable[[], bool], what: str, patience: Patience,
     Cinder sets a status, or removes a row, before it has done the rest: the
     quota and the parent of a backup are changed after that.
 
-    :param met: whether it is so
     :param what: what a failure says is missing
-    :param patience: how often to ask, and for how long
     :param timeout: seconds, when it is not the patience's
     :raises WaitTimeout: when the time is over
     """

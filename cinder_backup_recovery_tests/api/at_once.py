@@ -93,7 +93,6 @@ class AtOnceTest(lost_backup.LostBackupTest):
     def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
         """Call functions at the same time.
 
-        :param calls: the functions
         :returns: what they returned, in the same order
         """
         barrier = threading.Barrier(len(calls))

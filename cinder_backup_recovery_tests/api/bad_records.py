@@ -108,8 +108,6 @@ class BadRecordTest(lost_backup.LostBackupTest):
 
         The row that it makes is lost again, and the other backup compared.
 
-        :param record: what to import
-        :param defect: a known defect of Cinder that may show
         :param over_quota: whether it may be over the quota, too
         :raises refusals.BrokeCinder: it was answered with a 5xx
         :raises NoEnd: the backup stays in creating
@@ -240,10 +238,7 @@ class BadRecordTest(lost_backup.LostBackupTest):
                        over_quota: bool = False) -> None:
         """Import a bad record, of which no backup must come.
 
-        :param record: what to import
-        :param defect: a known defect of Cinder that may show
         :param shows: whether it shows in every cloud that has it
-        :param over_quota: whether it may be over the quota, too
         """
         self._assert_outcome((REFUSAL, ERROR), record, defect, shows,
                              over_quota)
@@ -251,21 +246,12 @@ class BadRecordTest(lost_backup.LostBackupTest):
     def assert_harmless(self, record: backup_record.BackupRecord,
                         defect: str | None = None, shows: bool = True
                         ) -> None:
-        """Import a record whose fault may be borne: it is true or refused.
-
-        :param record: what to import
-        :param defect: a known defect of Cinder that may show
-        :param shows: whether it shows in every cloud that has it
-        """
+        """Import a record whose fault may be borne: it is true or refused."""
         self._assert_outcome((REFUSAL, ERROR, GOOD), record, defect, shows)
 
     def known_as(self, defect: str, shows: bool = True
                  ) -> contextlib.AbstractContextManager[None]:
-        """Check what a known defect breaks, and excuse nothing else.
-
-        :param defect: its name
-        :param shows: whether it shows in every cloud that has it
-        """
+        """Check what a known defect breaks, and excuse nothing else."""
         look = _LOOKS[defect]
         return self.known_defect(
             defect, shows, lambda exc: isinstance(exc, look))
@@ -274,8 +260,6 @@ class BadRecordTest(lost_backup.LostBackupTest):
                        ) -> None:
         """Compare what came of an import.
 
-        :param allowed: what may come of it
-        :param outcome: what did
         :raises NotAllowed: it is something else
         """
         if outcome.what not in allowed:

@@ -35,7 +35,6 @@ class RecordTest(base.BackupRecoveryTest):
                          **also: object) -> None:
         """Compare a record with what the API shows of its backup.
 
-        :param record: the record
         :param also: what else its fields must be
         """
         self.assertEqual([], backup_record.check(record))

@@ -52,10 +52,7 @@ class LostBackupTest(base.RecordTest):
 
     @classmethod
     def make_backup(cls) -> str:
-        """Back the volume of the class up.
-
-        :returns: id of the backup
-        """
+        """Back the volume of the class up."""
         return cls.class_resources.create_backup(
             cls.volume_id, description='a description to be kept',
             metadata={'kept': 'until the disaster'})['id']
@@ -66,8 +63,6 @@ class LostBackupTest(base.RecordTest):
 
         Not by a request: Cinder would have the driver delete what a wrong
         row says that the backup is.
-
-        :param backup_id: the backup
         """
         cls.rows.lose_if_live(backup_id, cls.project_id)
 
@@ -84,8 +79,5 @@ class LostBackupTest(base.RecordTest):
 
     @staticmethod
     def is_declared(defect: str) -> bool:
-        """Whether the configuration names a defect.
-
-        :param defect: its name
-        """
+        """Whether the configuration names a defect."""
         return defect in recovery_config.declared_defects(CONF)

@@ -38,10 +38,7 @@ _OF_WEB_SERVERS = (400, 413, 502, 503)
 
 
 def text(exc: Exception) -> str:
-    """Quote an error in one line that is not too long.
-
-    :param exc: one of ERRORS
-    """
+    """Quote an error in one line that is not too long."""
     return ' '.join(str(exc).split())[:300]
 
 
@@ -49,8 +46,6 @@ def by_web_server(exc: Exception) -> bool:
     """Check whether a web server answered a request in place of Cinder.
 
     It refused the request, or the connection broke.
-
-    :param exc: one of ERRORS
     """
     if isinstance(exc, urllib3.exceptions.ProtocolError):
         return True
@@ -65,18 +60,13 @@ class BrokeCinder(AssertionError):
 
 
 def broke_cinder(exc: BaseException) -> bool:
-    """Check whether a failure is that of a request which broke Cinder.
-
-    :param exc: the failure
-    """
+    """Check whether a failure is that of a request which broke Cinder."""
     return isinstance(exc, BrokeCinder)
 
 
 def check(exc: Exception, what: str, over_quota: bool = False) -> None:
     """Check that Cinder has refused an import.
 
-    :param exc: one of ERRORS
-    :param what: what was imported, for a message
     :param over_quota: whether 413 is a refusal, too; where nothing is too
         large, it would hide what the import would have done
     :raises BrokeCinder: it was answered with 500

@@ -259,11 +259,7 @@ class BadRecordTest(bad_records.BadRecordTest):
                 self.assert_refused_or_kept(name, value)
 
     def assert_refused_or_kept(self, name: str, value: Any) -> None:
-        """Import a record with a wrong description of a true backup.
-
-        :param name: the field
-        :param value: what it says
-        """
+        """Import a record with a wrong description of a true backup."""
         self.assert_outcome(
             (bad_records.REFUSAL, bad_records.ERROR, bad_records.GOOD),
             self.outcome(self.record.edited(**{name: value}),

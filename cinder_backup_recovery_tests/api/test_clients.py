@@ -41,10 +41,7 @@ class ClientsTest(lost_backup.LostBackupTest):
 
     def assert_same_record(self, exported: backup_record.BackupRecord
                            ) -> None:
-        """Compare what a client has exported with what the API says.
-
-        :param exported: the client's record of the backup
-        """
+        """Compare what a client has exported with what the API says."""
         expected = self.cloud.export_record(self.backup_id)
         self.assertEqual(expected.backup_service, exported.backup_service)
         # Cinder writes the time of an import or an export into the row.
@@ -75,11 +72,7 @@ class ClientsTest(lost_backup.LostBackupTest):
                            if value}}
 
     def run_client(self, command: Sequence[str]) -> str:
-        """Run a command line client.
-
-        :param command: the program and its arguments
-        :returns: what it printed
-        """
+        """Run a command line client."""
         done = subprocess.run(command, env=self.environment(),
                               capture_output=True, text=True,
                               timeout=CONF.cinder_backup_recovery.wait_timeout)

@@ -76,12 +76,7 @@ class QuotaTest(at_once.AtOnceTest):
 
     def more(self, before: dict[str, int], backups: int, gigabytes: int
              ) -> dict[str, int]:
-        """Add to what was used.
-
-        :param before: what :meth:`used` said
-        :param backups: how many more
-        :param gigabytes: how much more
-        """
+        """Add to what was used."""
         return {'backups': before['backups'] + backups,
                 'backup_gigabytes': before['backup_gigabytes'] + gigabytes}
 
@@ -208,8 +203,6 @@ class QuotaTest(at_once.AtOnceTest):
         """Wait for the import of such a record, and see what it became.
 
         A driver that looks at the storage finds nothing there.
-
-        :param record: one of :func:`empty_record.make`
         """
         view = waiters.wait_for_status(
             self.cloud, clients.BACKUP, record.fields['id'],
@@ -281,8 +274,6 @@ class QuotaTest(at_once.AtOnceTest):
                      ) -> list[str]:
         """Look what two imports of one record have left.
 
-        :param answers: what they were answered, in any order
-        :param before: what was used of the quota
         :returns: what is wrong, nothing where one of them has won
         """
         left = self._left()

@@ -69,21 +69,13 @@ class Accounts:
     """The users and projects that Tempest made for the tests."""
 
     def __init__(self, manager: Any) -> None:
-        """Take the clients.
-
-        :param manager: an administrator's manager of clients
-        """
         self._delete = {
             clients.USER: manager.users_v3_client.delete_user,
             clients.PROJECT: manager.projects_client.delete_project,
         }
 
     def delete(self, kind: str, resource_id: str) -> None:
-        """Delete a user or a project.
-
-        :param kind: USER or PROJECT
-        :param resource_id: which one
-        """
+        """Delete a user or a project."""
         self._delete[kind](resource_id)
 
 
@@ -104,13 +96,7 @@ class Cleanup:
                                   disposal.Disposal] | None = None) -> None:
         """Take what is needed.
 
-        :param dispose: removes one resource
-        :param accounts: removes users and projects
         :param set_quota: sets the limit of a project and resource
-        :param say: tells a person
-        :param dry_run: only tell
-        :param others: remove one resource of another region each
-        :param marks: removes the mark of a run
         :param repair: undoes damages and removes copies on the storages of
             the backups
         :param give_rows: gives a volume or snapshot its rows back
@@ -244,10 +230,7 @@ class Cleanup:
 
 
 def one_line(exc: BaseException) -> str:
-    """Say in one line what went wrong.
-
-    :param exc: what was raised
-    """
+    """Say in one line what went wrong."""
     return ' '.join(str(exc).split()) or type(exc).__name__
 
 
@@ -299,7 +282,6 @@ def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
 def anything_left(ledger: resource_ledger.Ledger) -> bool:
     """Find out whether there is anything to remove or put back.
 
-    :param ledger: of a run
     :raises LedgerCorrupt: a line cannot be read
     """
     return bool(ledger.changes()) or any(
@@ -313,8 +295,6 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
 
     :param ledger: of a run that has ended; the caller keeps others from it,
         see :func:`locks.cleaning`
-    :param say: gets a line for each thing that was done
-    :param dry_run: only tell what would be done
     :returns: a line for each thing that could not be removed
     :raises InvalidConfiguration: the administrator cannot log in
     """
@@ -394,11 +374,7 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    :param argv: arguments; default: those of the process
-    :returns: the exit code
-    """
+    """Run the program."""
     said: list[str] = []
     as_json = False
     try:

@@ -44,11 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(work: Callable[[], None]) -> int:
-    """Run a program, whose failures are lines and not stack traces.
-
-    :param work: all that it does
-    :returns: the exit code
-    """
+    """Run a program, whose failures are lines and not stack traces."""
     try:
         work()
     except exceptions.BackupRecoveryError as error:
@@ -62,7 +58,6 @@ def fail(text: str, as_json: bool = False) -> int:
 
     :param text: with its remedy, without the word error
     :param as_json: whether a program reads stdout
-    :returns: the exit code
     """
     text = ' '.join(text.split())
     if as_json:

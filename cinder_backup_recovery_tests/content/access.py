@@ -30,10 +30,6 @@ class VolumeContent(abc.ABC):
     """One way to the bytes of volumes; which one the operator chooses."""
 
     def __init__(self, resources: test_resources.Resources) -> None:
-        """Take what is needed.
-
-        :param resources: makes the volumes, images and attachments
-        """
         self.resources = resources
 
     @abc.abstractmethod
@@ -42,8 +38,6 @@ class VolumeContent(abc.ABC):
         """Create a volume that holds a layout and else zeros.
 
         :param layout: its content; its size must be whole GiB
-        :param kwargs: what else the request for the volume says
-        :returns: id of the volume
         """
 
     @abc.abstractmethod
@@ -52,7 +46,6 @@ class VolumeContent(abc.ABC):
         """Change the content of a volume to a newer generation.
 
         :param volume_id: the volume, which holds generation ``since``
-        :param layout: what it is to hold
         :param since: what need not be written again
         """
 
@@ -60,18 +53,12 @@ class VolumeContent(abc.ABC):
     def read(self, volume_id: str
              ) -> contextlib.AbstractContextManager[
                  BinaryIO | Iterable[bytes]]:
-        """Read the whole volume from its begin.
-
-        :param volume_id: the volume
-        :returns: a context in which the content is a stream
-        """
+        """Read the whole volume from its begin."""
 
 
 def gigabytes(layout: content_layout.Layout) -> int:
     """Say how large a volume is that a layout fills.
 
-    :param layout: the content
-    :returns: whole GiB
     :raises ValueError: if no volume has that size
     """
     size, rest = divmod(layout.size_bytes, GIB)
@@ -84,7 +71,6 @@ def gigabytes(layout: content_layout.Layout) -> int:
 def written_end(layout: content_layout.Layout) -> int:
     """Say where a layout ends that any of its generations has written.
 
-    :param layout: the content
     :returns: offset behind the last byte of data or zeros
     """
     return max((extent.offset + extent.length for extent in layout.extents),
@@ -94,8 +80,6 @@ def written_end(layout: content_layout.Layout) -> int:
 def make(conf: Any, resources: test_resources.Resources) -> VolumeContent:
     """Make what the configuration chooses.
 
-    :param conf: Tempest's configuration
-    :param resources: makes the volumes, images and attachments
     :raises InvalidConfiguration: if this machine lacks what it needs
     """
     # Each way is imported only where it is used: os-brick is an extra.

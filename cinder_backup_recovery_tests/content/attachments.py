@@ -67,7 +67,6 @@ class Host:
     def from_config(cls, conf: Any) -> 'Host':
         """Take what the configuration says.
 
-        :param conf: Tempest's configuration
         :raises InvalidConfiguration: if os-brick is missing
         """
         _os_brick()
@@ -99,8 +98,6 @@ class Host:
     def complete(self, connection_info: dict[str, Any]) -> dict[str, Any]:
         """Add what this machine knows of a connection and the cloud does not.
 
-        :param connection_info: what the cloud says of an attachment
-        :returns: what os-brick is given
         :raises InvalidConfiguration: if this machine lacks what it needs
         """
         if connection_info['driver_volume_type'] == rbd.TYPE:
@@ -108,10 +105,7 @@ class Host:
         return connection_info
 
     def connector(self, connection_info: dict[str, Any]) -> Any:
-        """Make what connects one kind of volume.
-
-        :param connection_info: what the cloud says of an attachment
-        """
+        """Make what connects one kind of volume."""
         connector = _os_brick()
         return connector.InitiatorConnector.factory(
             connection_info['driver_volume_type'], self.root_helper,
@@ -123,22 +117,12 @@ class AttachmentContent(access.VolumeContent):
 
     def __init__(self, resources: test_resources.Resources,
                  host: Host) -> None:
-        """Take what is needed.
-
-        :param resources: makes the volumes and attachments
-        :param host: this machine
-        """
         super().__init__(resources)
         self.host = host
 
     def create_volume(self, layout: content_layout.Layout,
                       **kwargs: Any) -> str:
-        """Create an empty volume and write a layout into it.
-
-        :param layout: its content
-        :param kwargs: what else the request for the volume says
-        :returns: id of the volume
-        """
+        """Create an empty volume and write a layout into it."""
         volume = self.resources.create_volume(
             size=access.gigabytes(layout), **kwargs)
         self.rewrite(volume['id'], layout)
@@ -148,9 +132,6 @@ class AttachmentContent(access.VolumeContent):
                 since: int = 0) -> None:
         """Write what is new in a layout into a volume.
 
-        :param volume_id: the volume, which holds generation ``since``
-        :param layout: what it is to hold
-        :param since: what need not be written again
         :raises ContentMismatch: if the size of the volume is not the
             layout's before or after it
         """
@@ -167,11 +148,7 @@ class AttachmentContent(access.VolumeContent):
 
     @contextlib.contextmanager
     def read(self, volume_id: str) -> Iterator[BinaryIO]:
-        """Connect a volume and read it.
-
-        :param volume_id: the volume
-        :returns: a context in which the content is a stream
-        """
+        """Connect a volume and read it."""
         with self._device(volume_id, write=False) as device:
             device.seek(0)
             yield device

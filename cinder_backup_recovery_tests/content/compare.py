@@ -104,7 +104,6 @@ class Comparison:
     def raise_if_different(self, what: str) -> None:
         """Fail when anything is different.
 
-        :param what: what was compared, for the message
         :raises ContentMismatch: naming ``what``, and up to ten differences
         """
         if not self.ok:
@@ -118,13 +117,11 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
             block_size: int = _BLOCK, keep: int = 100) -> Comparison:
     """Compare a whole stream with what a volume must hold.
 
-    :param expected: what it must hold
     :param stream: a binary file, or its content in pieces of any size
     :param history: what the volume held before, so that zeros where data is
         expected are told apart when an older generation had zeros there
     :param block_size: bytes to compare at once, a multiple of 512
     :param keep: how many differences to keep; all are counted
-    :returns: the outcome
     :raises ValueError: the block size is not a multiple of 512
     """
     if block_size <= 0 or block_size % _SECTOR:
@@ -174,9 +171,6 @@ def compare_two(first: layouts.Layout, whole: layouts.Layout,
 
     :param first: what it must begin with, a multiple of the block size
     :param whole: what it must hold from there to its end
-    :param stream: a binary file, or its content in pieces of any size
-    :param block_size: bytes to compare at once, a multiple of 512
-    :returns: the outcome
     :raises ValueError: the size of ``first`` is no multiple of the block size
     """
     count, rest = divmod(first.size_bytes, block_size)
@@ -252,13 +246,9 @@ class _Judge:
               block: bytes, position: int) -> _Verdict:
         """Judge the sector at ``block[position:]``.
 
-        :param offset: its offset in the volume
         :param got: its bytes; less than 512 where the stream ended
-        :param want: the bytes expected
         :param before: the sector before the block, for what is shifted by
             part of a sector
-        :param block: the block that it is in
-        :param position: where in the block
         """
         expectation = self._expectation(offset)
         if got == _ZEROS[:len(got)]:

@@ -36,11 +36,6 @@ class Head(io.RawIOBase):
     """The first bytes of a file, as a file to upload."""
 
     def __init__(self, data: io.RawIOBase, length: int) -> None:
-        """Take the file.
-
-        :param data: where the bytes come from
-        :param length: how many of them
-        """
         super().__init__()
         self._data = data
         self._left = length
@@ -50,11 +45,7 @@ class Head(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read as much as there is room for.
-
-        :param buffer: where to put it
-        :returns: how many bytes
-        """
+        """Read as much as there is room for."""
         piece = self._data.read(min(len(buffer), self._left)) or b''
         buffer[:len(piece)] = piece
         self._left -= len(piece)
@@ -66,12 +57,7 @@ class ImageContent(access.VolumeContent):
 
     def create_volume(self, layout: content_layout.Layout,
                       **kwargs: Any) -> str:
-        """Create a volume from an image of a layout.
-
-        :param layout: its content
-        :param kwargs: what else the request for the volume says
-        :returns: id of the volume
-        """
+        """Create a volume from an image of a layout."""
         with self._image(layout) as image_id:
             volume = self.resources.create_volume(
                 size=access.gigabytes(layout), imageRef=image_id, **kwargs)
@@ -81,8 +67,6 @@ class ImageContent(access.VolumeContent):
                 since: int = 0) -> None:
         """Write an image of a layout into an existing volume.
 
-        :param volume_id: the volume
-        :param layout: what it is to hold
         :param since: not used: an image is always the whole content
         """
         resources = self.resources
@@ -99,11 +83,7 @@ class ImageContent(access.VolumeContent):
 
     @contextlib.contextmanager
     def read(self, volume_id: str) -> Iterator[Iterator[bytes]]:
-        """Upload a volume to an image and read that, piece by piece.
-
-        :param volume_id: the volume
-        :returns: a context in which the content is a stream
-        """
+        """Upload a volume to an image and read that, piece by piece."""
         resources = self.resources
         image = resources.upload_volume(volume_id)
         response = resources.api.images.show_image_file(

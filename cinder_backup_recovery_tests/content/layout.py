@@ -115,13 +115,9 @@ class Layout:
         either side, and a run in the middle that begins and ends off any
         boundary. What does not fit into a small volume is left out.
 
-        :param seed: see the class
-        :param size_bytes: see the class
         :param boundaries: sizes of blocks in bytes that a driver cuts the
             volume into: chunks, blocks of hashes, objects
         :param middle: bytes of the run in the middle
-        :param fill: see the class
-        :returns: the layout
         """
         wanted = [(0, 3 * SECTOR), (size_bytes - 5 * SECTOR, 5 * SECTOR)]
         for boundary in boundaries:
@@ -151,7 +147,6 @@ class Layout:
 
         :param offset: in bytes, a multiple of 512
         :param length: in bytes, a multiple of 512
-        :returns: the new layout
         :raises ValueError: the range is not within the volume
         """
         return self._next([(offset, length)], DATA)
@@ -160,8 +155,6 @@ class Layout:
         """Make the next generation, with new data in several places.
 
         :param ranges: offset and length of each, see :meth:`overwrite`
-        :returns: the new layout
-        :raises ValueError: a range is not within the volume
         """
         return self._next(ranges, DATA)
 
@@ -170,7 +163,6 @@ class Layout:
 
         :param offset: in bytes, a multiple of 512
         :param length: in bytes, a multiple of 512
-        :returns: the new layout
         :raises ValueError: the range is not within the volume
         """
         return self._next([(offset, length)], ZEROS)
@@ -178,8 +170,6 @@ class Layout:
     def resized(self, size_bytes: int) -> 'Layout':
         """Take the same data in a larger volume, zeros behind the old end.
 
-        :param size_bytes: the new size
-        :returns: the new layout
         :raises ValueError: data would be cut off
         """
         return dataclasses.replace(self, size_bytes=size_bytes)
@@ -187,7 +177,6 @@ class Layout:
     def extent_at(self, offset: int) -> Extent | None:
         """Find what was written at an offset.
 
-        :param offset: in bytes
         :returns: the extent; None where nothing was ever written
         """
         index = bisect.bisect_right(self._starts, offset) - 1
@@ -196,12 +185,7 @@ class Layout:
         return None
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read a range; short at the end of the volume, like a file.
-
-        :param offset: in bytes, any
-        :param length: in bytes, any
-        :returns: the bytes
-        """
+        """Read a range; short at the end of the volume, like a file."""
         end = min(offset + length, self.size_bytes)
         if offset >= end:
             return b''
@@ -225,8 +209,6 @@ class Layout:
     def is_hole(self, offset: int, length: int) -> bool:
         """Say whether a range reads as zeros, without reading it.
 
-        :param offset: in bytes
-        :param length: in bytes
         :returns: whether there is no data in it
         """
         return all(extent.kind == ZEROS
@@ -247,20 +229,14 @@ class Layout:
                 yield zeros if length == block_size else zeros[:length]
 
     def sha256(self) -> str:
-        """Hash the whole content, holes as zeros.
-
-        :returns: the hexadecimal digest
-        """
+        """Hash the whole content, holes as zeros."""
         digest = hashlib.sha256()
         for block in self.blocks():
             digest.update(block)
         return digest.hexdigest()
 
     def open(self) -> 'LayoutReader':
-        """Open the content as a file, to upload it.
-
-        :returns: a file-like object
-        """
+        """Open the content as a file, to upload it."""
         return LayoutReader(self)
 
     def write_to(self, target: str | os.PathLike[str] | BinaryIO,
@@ -312,8 +288,6 @@ class Layout:
     def from_dict(cls, data: dict[str, Any]) -> 'Layout':
         """Make a layout from what :meth:`to_dict` returned.
 
-        :param data: the numbers
-        :returns: the layout
         :raises ValueError: the numbers are not those of a layout
         """
         if data.get('version') != 1:
@@ -351,10 +325,7 @@ class Layout:
 
 
 class LayoutReader(io.RawIOBase):
-    """A layout as a file: read, seek and tell.
-
-    :param layout: whose content is read
-    """
+    """A layout as a file: read, seek and tell."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()

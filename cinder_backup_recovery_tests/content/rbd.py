@@ -25,10 +25,8 @@ TYPE = 'rbd'
 def with_key(connection_info: dict[str, Any], path: str) -> dict[str, Any]:
     """Add the key that the cloud does not give away.
 
-    :param connection_info: what the cloud says of an attachment
     :param path: a keyring of the user that it names, empty to let os-brick
         look for it
-    :returns: what os-brick is given
     :raises InvalidConfiguration: if there is no such file, or there are no
         bindings for Ceph
     """
@@ -67,11 +65,6 @@ class Device(io.RawIOBase):
     """
 
     def __init__(self, image: Any, write: bool) -> None:
-        """Take an image that is open; whoever opened it closes it.
-
-        :param image: librbd's
-        :param write: whether it may be written to
-        """
         super().__init__()
         self._image = image
         self._write = write
@@ -91,12 +84,7 @@ class Device(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position.
-
-        :param offset: how far from there
-        :param whence: begin, position or end
-        :returns: the position
-        """
+        """Go to a position."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position,
                  os.SEEK_END: self._size}[whence]
         if start + offset < 0:
@@ -109,11 +97,7 @@ class Device(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Read as much as there is room for.
-
-        :param buffer: where to put it
-        :returns: how many bytes
-        """
+        """Read as much as there is room for."""
         length = max(min(len(buffer), self._size - self._position), 0)
         if length:
             buffer[:length] = self._image.read(self._position, length)
@@ -123,8 +107,6 @@ class Device(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Write at the position.
 
-        :param data: the bytes
-        :returns: how many, which is all
         :raises OSError: it may not be written to, or they do not fit
         """
         if not self._write:
@@ -138,11 +120,7 @@ class Device(io.RawIOBase):
         return len(piece)
 
     def truncate(self, size: int | None = None) -> int:
-        """Keep the size, as a device does.
-
-        :param size: not used
-        :returns: the size
-        """
+        """Keep the size, as a device does."""
         return self._size
 
     def flush(self) -> None:

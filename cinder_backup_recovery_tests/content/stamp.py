@@ -56,7 +56,6 @@ def sectors(seed: int, generation: int, first: int, count: int,
     :param seed: of the layout, 64 bits
     :param generation: of the extent, 32 bits
     :param first: number of the first sector of the volume to make
-    :param count: how many
     :param fill: RANDOM, which no compression makes smaller, or TEXT
     :returns: ``count`` * 512 bytes, always the same for the same arguments
     """
@@ -76,8 +75,6 @@ def find(data: bytes, position: int = 0, end: int | None = None
          ) -> tuple[int, Stamp] | None:
     """Find the first valid stamp, at any offset.
 
-    :param data: where to look
-    :param position: offset to begin at
     :param end: offset that the stamp must begin before; None for anywhere
     :returns: offset and stamp; None when there is none with a good CRC
     """
@@ -97,8 +94,6 @@ def find(data: bytes, position: int = 0, end: int | None = None
 def read(data: bytes, position: int = 0) -> Stamp | None:
     """Read a stamp.
 
-    :param data: where it is
-    :param position: offset that it begins at
     :returns: the stamp; None when there is none or its CRC is wrong
     """
     stamp = data[position:position + _STAMP_LENGTH]

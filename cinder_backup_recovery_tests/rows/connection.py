@@ -24,7 +24,6 @@ import urllib.parse
 import sqlalchemy as sa
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests.rows import base
 
 NAME = 'row_loss_name'
 """Execution option of a connection: its URL without the password."""
@@ -100,7 +99,6 @@ class Database:
         :param work: called with the connection; called again when the
             database rolled back for a conflict with another transaction
         :param commit: False rolls all back in the end
-        :returns: what ``work`` returned
         :raises DatabaseUnreachable: the connection cannot be opened or fails
         """
         with self._reported():
@@ -172,34 +170,6 @@ class Database:
             if secret:
                 text = text.replace(secret, '***')
         return text
-
-
-class OwnRows:
-    """Base of what changes rows of a database, and only the suite's own.
-
-    By SQLAlchemy: SQLite, MariaDB or MySQL, PostgreSQL.
-
-    :param url: as in ``[database] connection`` of cinder.conf
-    :param ledger: says what may be touched
-    :raises InvalidConfiguration: the URL cannot be used
-    """
-
-    def __init__(self, url: str, ledger: base.Owner) -> None:
-        self._database = Database(url)
-        self._ledger = ledger
-
-    def check(self) -> None:
-        """Prove that it is Cinder's database and may be written.
-
-        :raises DatabaseUnreachable: it does not answer, refuses the
-            credentials, or may not be written
-        :raises NotCinderDatabase: naming the tables or columns that lack
-        """
-        self._database.write(self._try_to_write, commit=False)
-
-    def _try_to_write(self, connection: sa.Connection) -> None:
-        """Write to each table that may be changed, and change nothing."""
-        raise NotImplementedError
 
 
 def _with_driver(url: sa.URL) -> sa.URL:

@@ -27,7 +27,6 @@ class WholeDatabase:
 
     :param command: the operator's program; split like in a shell, but no
         shell is used
-    :param api: an administrator's requests
     :param timeout: seconds after which the program is killed
     :raises InvalidConfiguration: the command cannot be split, or is empty
     """

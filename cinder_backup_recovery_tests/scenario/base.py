@@ -59,23 +59,13 @@ class RecoveryScenario(base.BackupRecoveryTest):
 
     @classmethod
     def make_backup(cls, volume_id: str, **kwargs: Any) -> str:
-        """Back a volume up for all tests of the class.
-
-        :param volume_id: the volume
-        :param kwargs: what else the request says
-        :returns: id of the backup
-        """
+        """Back a volume up for all tests of the class."""
         return cls.class_resources.create_backup(volume_id, **kwargs)['id']
 
     @classmethod
     def link(cls, what: str, layout: content_layout.Layout,
              backup_id: str) -> Link:
-        """Export the record of a backup that is finished.
-
-        :param what: how a failure calls it
-        :param layout: what its volume held
-        :param backup_id: the backup
-        """
+        """Export the record of a backup that is finished."""
         record = cls.class_resources.export_record(backup_id)
         cls.check_driver(record)
         return Link(what, layout,
@@ -84,12 +74,7 @@ class RecoveryScenario(base.BackupRecoveryTest):
     @classmethod
     def make_full(cls, layout: content_layout.Layout,
                   what: str = 'full backup') -> Link:
-        """Back up a new volume for all tests of the class, and remove it.
-
-        :param layout: what the volume holds
-        :param what: how a failure calls the backup
-        :returns: the backup with its record
-        """
+        """Back up a new volume for all tests of the class, and remove it."""
         volume_id = cls.class_content.create_volume(layout)
         link = cls.link(what, layout, cls.make_backup(volume_id))
         cls.class_resources.remove(clients.VOLUME, volume_id)
@@ -139,8 +124,6 @@ class RecoveryScenario(base.BackupRecoveryTest):
 
         The child is available before that, and a record of the parent would
         describe one without children.
-
-        :param parent_id: the backup that an incremental one was made on
         """
         waiters.wait_until(
             lambda: cls.cloud.show(clients.BACKUP, parent_id)[
@@ -164,7 +147,6 @@ class RecoveryScenario(base.BackupRecoveryTest):
                             ) -> None:
         """Restore a backup and compare every byte with the original.
 
-        :param link: the backup
         :param onto: an existing volume; None makes a new one
         :param history: other contents by which a difference is named
         """
@@ -183,10 +165,6 @@ class RecoveryScenario(base.BackupRecoveryTest):
 
         Old drivers leave them out on a new volume: a known defect. It looks
         like nothing else, so that it excuses no other wrong byte.
-
-        :param link: the backup
-        :param onto: the existing volume to which it was restored, if one was
-        :returns: a context for the comparison
         """
         if onto is not None or not link.clears:
             return contextlib.nullcontext()

@@ -36,7 +36,6 @@ class Guest:
 
     With nothing but what the smallest of images for tests have.
 
-    :param remote: runs commands in it
     :param interval: seconds between two looks at its disks
     :param timeout: seconds after which a disk is missed that was attached
     """
@@ -56,8 +55,6 @@ class Guest:
 
         It may have another name than the one that was asked for.
 
-        :param before: the disks that there were
-        :returns: its name
         :raises WaitTimeout: no disk came
         """
         deadline = time.monotonic() + self._timeout
@@ -78,11 +75,7 @@ class Guest:
 
     @contextlib.contextmanager
     def mounted(self, disk: str) -> Iterator[None]:
-        """Mount a disk, and unmount it in the end.
-
-        :param disk: its name
-        :returns: a context in which the files can be reached
-        """
+        """Mount a disk, and unmount it in the end."""
         self._remote.exec_command(
             f'sudo mkdir -p {_MOUNT} && sudo mount -t ext4 /dev/{disk} '
             f'{_MOUNT}')
@@ -92,10 +85,7 @@ class Guest:
             self._remote.exec_command(f'sudo umount {_MOUNT}')
 
     def write(self, name: str) -> None:
-        """Write files of random data, up to the disk itself.
-
-        :param name: begin of their names
-        """
+        """Write files of random data, up to the disk itself."""
         for number in range(_FILES):
             # Of sizes that are no multiple of a block.
             self._remote.exec_command(

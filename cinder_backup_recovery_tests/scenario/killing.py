@@ -83,11 +83,8 @@ class KillingScenario(base.RecoveryScenario):
                 ) -> dict[str, Any]:
         """Wait until what was interrupted is so no more.
 
-        :param kind: of the resource
-        :param resource_id: which one
         :param statuses: those that it may end in
         :param timeout: seconds, when it is not that of a restore
-        :returns: its fields
         """
         return waiters.wait_for_status(
             self.cloud, kind, resource_id, statuses, self.patience,
@@ -101,8 +98,6 @@ class KillingScenario(base.RecoveryScenario):
         Where requests can be held, it is killed when the request has begun.
         Elsewhere requests are repeated, so that the kill may meet one.
 
-        :param point: where the request is held
-        :param once: sends it
         :param again: send it again and again at the same time, until they
             are told that the service was killed
         :returns: whether one was under way: it was held, or got no answer or
@@ -148,7 +143,6 @@ class KillingScenario(base.RecoveryScenario):
                           ) -> None:
         """Kill the service again until it was in the middle of its work.
 
-        :param what: the work
         :param attempt: kills it, checks what is left, and returns whether
             the work was interrupted
         :raises MomentMissed: it never was

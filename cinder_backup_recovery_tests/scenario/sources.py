@@ -39,13 +39,7 @@ class SourceLossScenario(base.RecoveryScenario):
     @contextlib.contextmanager
     def lost_sources(self, kind: str, volume_id: str,
                      snapshot_id: str | None = None) -> Iterator[None]:
-        """Lose the rows of a source, and give them back in the end.
-
-        :param kind: HARD or SOFT
-        :param volume_id: the volume
-        :param snapshot_id: a snapshot of it
-        :returns: a context in which nobody knows of them
-        """
+        """Lose the rows of a source, and give them back in the end."""
         lost = [(clients.SNAPSHOT, snapshot_id)] if snapshot_id else []
         lost.append((clients.VOLUME, volume_id))
         before = [self.cloud.show(what, one) for what, one in lost]

@@ -62,10 +62,7 @@ class AttachedVolumeTest(base.RecoveryScenario, manager.ScenarioTest):
     @classmethod
     def get_tenant_network(cls, credentials_type: str = 'project_admin'
                            ) -> dict[str, Any]:
-        """Give the network of the project that has the volumes.
-
-        :param credentials_type: whose network
-        """
+        """Give the network of the project that has the volumes."""
         return super().get_tenant_network(credentials_type)
 
     @decorators.attr(type=['slow', 'nova'])

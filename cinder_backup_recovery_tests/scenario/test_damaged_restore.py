@@ -44,12 +44,9 @@ class DamagedRestoreScenario(damages.DamageScenario):
 
         All of them are tried, also after one has led to wrong bytes.
 
-        :param families: what the damages are to a user
-        :param victim: the damaged backup
         :param link: the restored backup, which is imported
         :param defect: the known defect by which a driver restores wrong
             bytes
-        :param history: other backups, by whose content a difference is named
         """
         chosen = [
             damage for damage in self.store.damages(

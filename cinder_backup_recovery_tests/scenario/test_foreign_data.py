@@ -54,7 +54,6 @@ class ForeignDataTest(base.RecoveryScenario):
     def import_edited(self, way: str, other: base.Link) -> bool:
         """Lose the row of our backup, and import it with another place.
 
-        :param way: DIRECT or PATH
         :param other: whose place the record names
         :returns: whether there is a row, available or in an error
         """

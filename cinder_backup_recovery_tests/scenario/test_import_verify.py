@@ -52,8 +52,6 @@ class VerifyScenario(damages.DamageScenario):
                 of_parent: bool = False) -> list[stores_base.Damage]:
         """Choose the damages that the cloud's driver must find.
 
-        :param families: what they are to a user
-        :param victim: what is to be damaged
         :param of_parent: only such as hit the backups that build on it
         """
         wanted = [
@@ -72,10 +70,7 @@ class VerifyScenario(damages.DamageScenario):
         return found
 
     def lose(self, *links: base.Link) -> None:
-        """Lose the rows of backups, those of failed imports too.
-
-        :param links: the backups
-        """
+        """Lose the rows of backups, those of failed imports too."""
         self.rows.lose(clients.BACKUP, [link.backup_id for link in links],
                        project_id=self.project_id)
 
@@ -101,7 +96,6 @@ class VerifyScenario(damages.DamageScenario):
     def ends(self, link: base.Link) -> dict[str, Any]:
         """Import a record and wait for what comes of it.
 
-        :param link: the backup
         :returns: the backup then, available or in an error
         """
         self.cloud.import_record(link.record)
@@ -115,11 +109,9 @@ class VerifyScenario(damages.DamageScenario):
                       ) -> str | None:
         """Import what is damaged.
 
-        :param link: the backup
         :param names: what of it is damaged, of which the reason must name
             one, if there are any
         :param victim: the backup that is damaged, it or its parent
-        :param damage: how
         :returns: what is wrong with what came of it, None if nothing is
         """
         with self.story.step(f'import {link.what} {link.backup_id}',
@@ -149,8 +141,6 @@ class VerifyScenario(damages.DamageScenario):
         All of them are tried, also after one was not found. Each is undone,
         and seen to be, before the next one.
 
-        :param families: what the damages are to a user
-        :param victim: what is damaged
         :param imported: what is imported each time, a parent before its
             children
         """

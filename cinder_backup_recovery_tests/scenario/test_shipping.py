@@ -86,7 +86,6 @@ class ShippingScenario(base.RecoveryScenario):
              without: tuple[stores_base.Part, ...] = ()) -> None:
         """Copy a backup to the other site's own storage.
 
-        :param link: the backup
         :param without: parts of it that are not copied
         """
         assert self.copier is not None  # noqa: S101 only where it is
@@ -133,7 +132,6 @@ class ShippingScenario(base.RecoveryScenario):
     def refused_there(self, link: base.Link) -> str | None:
         """Import a record of what the other site cannot restore.
 
-        :param link: the backup
         :returns: the reason of the failed import, None if it did not fail
         """
         self.resources_there.adopt(link.record)
@@ -167,7 +165,6 @@ class ShippingScenario(base.RecoveryScenario):
                       onto: str | None = None) -> None:
         """Restore at the other site and compare with the original.
 
-        :param link: the backup
         :param history: other contents by which a difference is named
         :param onto: an existing volume there; None makes a new one
         """
