@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the tests share: clients, resources, loss and comparison."""
+"""Base of all tests: clients, resources, row loss and comparison."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -67,7 +67,7 @@ _BOUNDARIES = (32 << 10, 1 << 20, 4 << 20, 50 << 20, 64 << 20)
 
 
 def comparable(name: str, view: Mapping[str, Any]) -> Any:
-    """Take a field of a backup as precisely as a record keeps it."""
+    """Return a field of a backup as precisely as a record keeps it."""
     value = view.get(name)
     if name in TIMES and value:
         return timeutils.parse_isotime(value).replace(microsecond=0)
@@ -98,7 +98,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        """Set the class up; what goes wrong is raised by each of its tests.
+        """Set the class up; each of its tests raises a failure of that.
 
         A test can hand over facts about it, which a class cannot.
         """
@@ -118,7 +118,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     @classmethod
     def skip_checks(cls) -> None:
-        """Refuse a wrong configuration, skip what the cloud cannot do."""
+        """Refuse a wrong configuration, skip tests of missing capabilities."""
         super().skip_checks()
         recovery_config.check(CONF)
         if not credentials_factory.is_admin_available(
@@ -202,7 +202,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         cls.class_content = access.make(CONF, cls.class_resources)
 
     def setUp(self) -> None:
-        """Make what registers the clean-up of this test."""
+        """Create the helpers that register clean-ups of this test."""
         self.story = recovery_story.Story(self.class_story)
         for name, detail in self.story.details().items():
             self.addDetail(name, detail)
@@ -214,7 +214,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         self.content = access.make(CONF, self.resources)
 
     def _record_exception(self, exc_info: Any) -> None:
-        """Record as data what an exception says beside its text."""
+        """Record an exception as data, in addition to its text."""
         found = self.story.facts
         refusal = facts.Refusal.of(exc_info[1])
         if refusal:
@@ -237,10 +237,10 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     def known_defect(self, name: str, shows: bool = True,
                      looks: Callable[[BaseException], bool] | None = None
                      ) -> contextlib.AbstractContextManager[None]:
-        """Check what a defect of Cinder breaks that is known by a name.
+        """Check a behavior that a known defect of Cinder breaks.
 
         :param shows: whether it shows in every cloud that has it
-        :param looks: whether a failure is how the defect looks
+        :param looks: whether a failure is a symptom of the defect
         """
         return known_defects.expected(
             self, self.story.facts, recovery_config.declared_defects(CONF),
@@ -251,13 +251,13 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     @classmethod
     def layout(cls, seed: int, size_bytes: int | None = None
                ) -> content_layout.Layout:
-        """Make a content with data where drivers have made mistakes."""
+        """Create a layout with data where drivers have made mistakes."""
         return content_layout.Layout.scattered(
             seed, size_bytes or cls.size_bytes, _BOUNDARIES)
 
     @classmethod
     def foreign_layout(cls, seed: int) -> content_layout.Layout:
-        """Make the content of a volume that is to be overwritten.
+        """Create the layout of a volume that is to be overwritten.
 
         Through an attachment it is full. Through an image, which would
         move all of it, every 64 MiB hold one MiB, and the end does.
@@ -297,7 +297,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def lose_rows(self, records: Sequence[backup_record.BackupRecord],
                   kind: str = rows_base.HARD) -> None:
-        """Lose the rows of backups, and prove that they are lost.
+        """Delete the rows of backups, and prove that they are gone.
 
         A backup whose row is still lost when the test ends is imported
         again then, so that its stored data can be removed.
@@ -345,7 +345,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def assert_recovered(self, before: dict[str, Any],
                          record: backup_record.BackupRecord) -> None:
-        """Prove that a backup is again what it was before the loss."""
+        """Prove that a backup is the same as before the loss."""
         after = self.cloud.show(clients.BACKUP, record.fields['id'])
         self.assert_same_backup(before, after)
         # That of the host which has imported it, and not that of the record.

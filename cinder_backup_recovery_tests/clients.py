@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the tests ask of a cloud, the same for each kind of resource.
+"""Requests to a cloud, by one interface for each kind of resource.
 
 The waiters, the creation of resources and the clean-up all work through
 this narrow interface, so that each is tested without a cloud.
@@ -59,7 +59,7 @@ class AttachmentsClient(attachments_client.AttachmentsClient):
         return rest_client.ResponseBody(resp, json.loads(answer))
 
     def complete_attachment(self, attachment_id: str) -> Any:
-        """Say that the host is connected; the volume becomes in-use."""
+        """Report the host as connected; the volume becomes in-use."""
         resp, answer = self.post(f'attachments/{attachment_id}/action',
                                  json.dumps({'os-complete': {}}))
         self.expected_success(204, resp.status)
@@ -78,10 +78,9 @@ class CloudApi:
 
     def __init__(self, manager: clients.Manager,
                  region: str | None = None) -> None:
-        """Take the clients.
+        """Create the clients.
 
-        :param region: of the Cinder that is asked; the configured one when
-            None
+        :param region: of the Cinder; the configured one when None
         """
         where = {'region': region} if region else {}
         self.region = region
@@ -97,7 +96,7 @@ class CloudApi:
             manager.auth_provider, **{**_volume_client_config(), **where})
 
     def show(self, kind: str, resource_id: str) -> dict[str, Any]:
-        """Ask for a resource."""
+        """Request a resource."""
         if kind == VOLUME:
             return self.volumes.show_volume(resource_id)['volume']
         if kind == BACKUP:
@@ -117,7 +116,7 @@ class CloudApi:
         raise ValueError(f'unknown kind of resource: {kind}')
 
     def delete(self, kind: str, resource_id: str) -> None:
-        """Ask for the deletion of a resource, without waiting for it."""
+        """Request the deletion of a resource, without waiting for it."""
         if kind == VOLUME:
             self.volumes.delete_volume(resource_id)
         elif kind == BACKUP:
@@ -145,7 +144,7 @@ class CloudApi:
             raise ValueError(f'the status of a {kind} cannot be reset')
 
     def find(self, kind: str, name: str) -> list[str]:
-        """Look for resources of every project by their exact name."""
+        """Find resources of every project by their exact name."""
         if kind == IMAGE:
             found = self.images.list_images({'name': name})['images']
         elif kind == VOLUME_TYPE:
@@ -177,10 +176,10 @@ class CloudApi:
                 self.attachments.list_attachments(volume_id)['attachments']]
 
     def messages(self, resource_id: str) -> list[str]:
-        """Read what Cinder tells its user about a resource.
+        """Read Cinder's user messages about a resource.
 
-        :returns: the texts, the newest first; what went wrong instead when
-            they cannot be read, because this serves a failure's message
+        :returns: the texts, the newest first, or the error of reading them,
+            because this is used in a failure's message
         """
         try:
             found = self.user_messages.list_messages()['messages']
@@ -190,7 +189,7 @@ class CloudApi:
                 if one.get('resource_uuid') == resource_id]
 
     def reimage(self, volume_id: str, image_id: str) -> None:
-        """Ask for an image to be written into an existing volume."""
+        """Request that an image is written into an existing volume."""
         resp, _ = self.volumes.post(
             f'volumes/{volume_id}/action',
             json.dumps({'os-reimage': {'image_id': image_id}}))
@@ -203,10 +202,10 @@ class CloudApi:
 
     def import_record(self, record: backup_record.BackupRecord
                       ) -> dict[str, Any]:
-        """Ask for a record to be imported, without waiting for it."""
+        """Request the import of a record, without waiting for it."""
         return self.backups.import_backup(**record.to_api())['backup']
 
 
 def _volume_client_config() -> dict[str, Any]:
-    """Say how the volume service is reached, in words of its clients."""
+    """Return how its clients reach the volume service."""
     return config.service_client_config('volume')

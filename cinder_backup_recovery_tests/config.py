@@ -11,11 +11,11 @@
 # under the License.
 
 
-"""Options of the plugin, and what they must be for a run to make sense.
+"""Options of the plugin, and the check of their values.
 
-Two groups, never mixed: how to connect and what to use, and what the cloud
-can do. A test is skipped only for the second group; a mistake in the first
-one ends the run.
+Two groups, never mixed: how to connect, and the capabilities of the cloud.
+A test is skipped only for the second group; a mistake in the first one ends
+the run.
 """
 
 from collections.abc import Iterable
@@ -278,8 +278,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'name_prefix',
         default='backup-recovery',
         regex='^[A-Za-z0-9._-]{1,40}$',
-        help="Begin of the name of everything that the tests create; what "
-             "follows is unique for each run."),
+        help="Prefix of the name of every resource that the tests create; "
+             "the rest is unique for each run."),
     cfg.StrOpt(
         'connector_ip',
         default='127.0.0.1',
@@ -326,7 +326,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "doc/source/reference/known-defects.rst says which there are. A "
              "test that meets one of them ends as an expected failure, and is "
              "shown as one; otherwise it fails. A test fails also when a "
-             "defect of this list does not show any more. NAME@RELEASE "
+             "defect of this list no longer occurs. NAME@RELEASE "
              "declares one where cinder_release is that release, and all the "
              "defects that cinder_release and backup_driver are known to "
              "have."),
@@ -444,7 +444,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         'restore_keeps_excess',
         default=True,
         help="A restore onto a larger volume leaves what the volume holds "
-             "behind the end of the backup. Otherwise the tests ask that "
+             "past the end of the backup. Otherwise the tests ask that "
              "there are zeros after it, as Cinder's own driver for Ceph "
              "writes them with restore_discard_excess_bytes, its default."),
     cfg.BoolOpt(
@@ -484,7 +484,7 @@ def _microversion(text: str) -> tuple[float, float]:
 
 
 def problems(conf: Any) -> Iterable[str]:
-    """Say what in the configuration nothing can be done with.
+    """Find mistakes in the configuration.
 
     :returns: one line for each mistake
     """
@@ -579,7 +579,7 @@ def declared_defects(conf: Any) -> frozenset[str]:
 
 
 def check(conf: Any) -> None:
-    """Refuse a configuration with which a run would prove nothing.
+    """Refuse a configuration with mistakes.
 
     :raises InvalidConfiguration: with one line that names every mistake
     """

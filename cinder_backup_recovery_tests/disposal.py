@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Remove what the suite created, also what Cinder knows no more.
+"""Remove resources of the suite, also those without a row in Cinder.
 
 The clean-up after a test and the one after a killed run are this one code.
 """
@@ -52,33 +52,33 @@ SETTLED = {
 
 
 def _of_failed_import(view: dict[str, Any]) -> bool:
-    """Whether a backup is but the row that a failed import has left.
+    """Whether a backup is only the row that a failed import has left.
 
-    An import fills in where the data is only when it has succeeded.
+    An import writes the place of the data only when it has succeeded.
     """
     return 'container' in view and view['container'] is None
 
 
 class Api(waiters.Api, Protocol):
-    """What is needed to remove; :class:`clients.CloudApi` is one."""
+    """Requests of a removal; :class:`clients.CloudApi` has them."""
 
     region: str | None
 
     def delete(self, kind: str, resource_id: str) -> None:
-        """Ask for the deletion of a resource."""
+        """Request the deletion of a resource."""
 
     def reset(self, kind: str, resource_id: str) -> None:
         """Set the status of a resource to error."""
 
     def find(self, kind: str, name: str) -> list[str]:
-        """Look for resources by their exact name."""
+        """Find resources by their exact name."""
 
     def attachments_of(self, volume_id: str) -> list[str]:
         """List the attachments of a volume."""
 
     def import_record(self, record: backup_record.BackupRecord
                       ) -> dict[str, Any]:
-        """Ask for a record to be imported."""
+        """Request the import of a record."""
 
 
 class Disposal:
@@ -97,7 +97,7 @@ class Disposal:
         then its data still lies on the storage, and no request reaches it
         before the record is imported.
 
-        :returns: what was done, for a person
+        :returns: a description of what was done
         :raises NotInLedger: if the suite did not create it
         :raises ResourceFailed: if the cloud could not delete it
         :raises WaitTimeout: if the cloud did not delete it in time
@@ -137,8 +137,8 @@ class Disposal:
         """Wait until a parent knows that its children are gone.
 
         Cinder removes the row of a child before it counts the child out, and
-        refuses to delete the parent in between. Where children are left, that
-        refusal says so.
+        refuses to delete the parent in between. That refusal also names
+        children that are left.
         """
         def none_left() -> bool:
             try:
@@ -153,7 +153,7 @@ class Disposal:
                 self.patience, min(_CHILDREN, self.patience.timeout))
 
     def remove_intended(self, entry: resource_ledger.Entry) -> str:
-        """Remove what a request made whose answer was never seen.
+        """Remove what a request without a received answer has created.
 
         :param entry: an intent of the ledger, without an id
         :returns: what was done, for a person
@@ -177,9 +177,9 @@ class Disposal:
         return done
 
     def project_of(self, backup_id: str) -> str | None:
-        """Find out to which project a backup belongs, or did.
+        """Find the project to which a backup belongs or belonged.
 
-        :returns: the project, None where nothing says it
+        :returns: the project, None where it is unknown
         """
         try:
             view = self.api.show(clients.BACKUP, backup_id)

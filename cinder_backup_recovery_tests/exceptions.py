@@ -9,10 +9,10 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What can go wrong, one class for each cause that a caller tells apart.
+"""Exceptions, one class for each cause that a caller distinguishes.
 
-The message of each is one line for a person, without a stack trace to be
-read and without secrets; the program that catches one prints it as it is.
+The message of each is one line without secrets; the program that catches one
+prints it unchanged.
 """
 
 
@@ -23,11 +23,11 @@ class BackupRecoveryError(Exception):
 class KitError(BackupRecoveryError):
     """The kit or its set-up is wrong, or refuses to do something.
 
-    Nothing is shown of the driver: a certification that meets one is an
-    error, and no failure of the driver.
+    It proves nothing about the driver: the test counts as an error, not as a
+    failure of the driver.
 
-    :cvar configuration: whether it is the same for each test, since what is
-        wrong is the configuration or what it leads to
+    :cvar configuration: whether it is the same for each test, because its
+        cause is the configuration
     """
 
     configuration = False
@@ -38,11 +38,11 @@ class InvalidRecord(BackupRecoveryError):
 
 
 class NotInLedger(KitError):
-    """Something was to be changed that this suite did not create."""
+    """A change of a resource that this suite did not create."""
 
 
 class InvalidConfiguration(KitError):
-    """An option has a value that nothing can be done with."""
+    """An option has an invalid value."""
 
     configuration = True
 
@@ -60,7 +60,7 @@ class NotCinderDatabase(KitError):
 
 
 class RowsMismatch(BackupRecoveryError):
-    """The rows are not what they must be; the database was not changed."""
+    """The rows are not as expected; the database was not changed."""
 
 
 class ForeignBackup(BackupRecoveryError):
@@ -109,8 +109,8 @@ class LedgerCorrupt(KitError):
 
 
 class StoreFailed(KitError):
-    """The storage of the backups does not do what a test asks of it."""
+    """The storage of the backups failed."""
 
 
 class StoreRefused(KitError):
-    """A record names what is not surely its backup's: nothing is touched."""
+    """A record names objects that may be another backup's; none is touched."""

@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""What a test hands over as data, for programs that judge a run.
+"""Facts about a test, as data for programs that judge a run.
 
 It is attached to the test's result as JSON, under the name :data:`DETAIL`.
-Text for people is made from it; nobody reads that text again.
+Text for people is made from it and never parsed.
 """
 
 from collections.abc import Mapping
@@ -55,11 +55,11 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What one import of a damaged backup came to.
+    """The result of one import of a damaged backup.
 
     :ivar imported: the backup that was imported then
-    :ivar error: the reason of the error that it ended in, None where the
-        damaged backup was taken for a good one
+    :ivar error: the reason of the error that it ended in, None where it
+        was accepted
     """
 
     victim: str
@@ -87,7 +87,7 @@ class Defect:
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """What the kit refused, or could not do.
+    """An action that the kit refused, or failed at.
 
     :ivar configuration: whether it is the same for each test
     """
@@ -147,7 +147,7 @@ class Facts:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> 'Facts':
-        """Read what :meth:`as_document` gave; what is missing is empty.
+        """Read the result of :meth:`as_document`; missing facts are empty.
 
         :param document: other keys may be in it
         :raises TypeError: if a field has another form

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Skip what the cloud cannot do, by configuration only."""
+"""Skip tests of missing capabilities, by configuration only."""
 
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -42,11 +42,11 @@ def lacking(exc: BaseException) -> str | None:
 
 def missing(conf: Any, features: Iterable[str],
             rewrites_content: bool = False) -> unittest.SkipTest | None:
-    """Find a feature that tests need and that is missing.
+    """Find a capability that tests need and that is missing.
 
     :param rewrites_content: whether the content of a volume is changed
         after its creation
-    :returns: the skip, which names the option to set; None if all is there
+    :returns: the skip, which names the option to set; None if none is missing
     """
     needed = list(features)
     if rewrites_content and (conf.cinder_backup_recovery.content_access ==

@@ -15,7 +15,7 @@
 Nothing here excuses a cloud. A test that meets one of them fails, unless the
 cloud's operator has declared the name in the option ``known_defects``; then
 the test ends as an expected failure, which a report shows. One that was
-declared and does not show any more fails the test too, or the option would
+declared and no longer occurs fails the test too, or the option would
 hide its return.
 """
 
@@ -44,7 +44,7 @@ MASTER = 'master'
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """What is wrong in Cinder, for people.
+    """A defect of Cinder, described for people.
 
     :ivar detail: more of it, in the markup of the manual
     :ivar bug: its number on Launchpad, None where none is known
@@ -84,7 +84,7 @@ RELEASES = tuple(sorted({release for defect in DEFECTS.values()
 
 
 def problems(entries: Iterable[str], release: str) -> Iterator[str]:
-    """Find what is wrong with a declaration.
+    """Find mistakes of a declaration.
 
     :param entries: of the option: NAME, NAME@RELEASE, ``all`` or
         ``all@RELEASE``
@@ -136,7 +136,7 @@ def expected(test: Any, found: facts.Facts, names: Collection[str],
              shows: bool = True,
              looks: Callable[[BaseException], bool] | None = None
              ) -> Iterator[None]:
-    """Check what a known defect breaks.
+    """Check a behavior that a known defect breaks.
 
     With the defect declared, the test ends here as an expected failure when
     it shows, and fails when it does not.
@@ -144,9 +144,9 @@ def expected(test: Any, found: facts.Facts, names: Collection[str],
     :param found: gets the defect when it shows and is declared
     :param name: one of DEFECTS
     :param shows: whether it shows in every cloud that has it; where it is
-        False, a check that passes is none that contradicts the option
-    :param looks: whether a failure is how the defect looks, where not every
-        failure is
+        False, a check that passes does not contradict the option
+    :param looks: whether a failure is a symptom of the defect, where not
+        every failure is
     :raises AssertionError: the defect shows and is not declared, or the
         other way round
     """

@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""What the suite created and changed, on disk before anything can be lost.
+"""A record of created resources and changed settings, on disk.
 
 A ledger is a directory. Every process appends to a file of its own in it, one
 line of JSON for each event, synced to the disk before the call returns; all
@@ -60,7 +60,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 class Entry:
     """A resource of the ledger.
 
-    ``state`` is ``intended`` (asked for, no answer recorded: find it by its
+    ``state`` is ``intended`` (requested, no answer recorded: find it by its
     name), ``created`` or ``gone``; ``resource_id`` is None while intended;
     ``created_at`` is in seconds since the epoch.
     """
@@ -76,7 +76,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A setting that was changed and is to be put back to ``before``."""
+    """A changed setting, which is to be restored to ``before``."""
 
     kind: str
     key: str
@@ -122,7 +122,7 @@ class Ledger:
         self._append({'event': 'created', 'token': token, 'id': resource_id})
 
     def abandon(self, token: str) -> None:
-        """Record that the create request was refused: there is nothing.
+        """Record that the create request was refused: nothing was created.
 
         :param token: what :meth:`intend` returned, in any process
         """
@@ -140,7 +140,7 @@ class Ledger:
         return token
 
     def gone(self, kind: str, resource_id: str) -> None:
-        """Record that a resource was deleted and seen to be gone.
+        """Record that a resource was deleted and is gone.
 
         It stays owned, see the module. When the same id comes back, by an
         import say, add it again.
@@ -148,11 +148,11 @@ class Ledger:
         self._append({'event': 'gone', 'kind': kind, 'id': resource_id})
 
     def note(self, kind: str, key: str, before: Any, after: Any) -> None:
-        """Record a setting, before it is changed, so that it is put back.
+        """Record a setting before it is changed, so that it can be restored.
 
         :param kind: what sort of setting, such as ``quota``
         :param key: which one, such as project and resource
-        :param before: the value to put back, as JSON
+        :param before: the value to restore, as JSON
         """
         self._append({'event': 'note', 'kind': kind, 'key': key,
                       'before': before, 'after': after})
@@ -162,7 +162,7 @@ class Ledger:
         self._append({'event': 'restored', 'kind': kind, 'key': key})
 
     def owns(self, kind: str, resource_id: str) -> bool:
-        """Say whether the suite created a resource.
+        """Check whether the suite created a resource.
 
         :returns: whether any process created it; true also when it is gone
         :raises LedgerCorrupt: a line cannot be read
@@ -170,7 +170,7 @@ class Ledger:
         return (kind, resource_id) in _View(self._events()).owned
 
     def require(self, kind: str, ids: Iterable[str]) -> None:
-        """Refuse what the suite did not create.
+        """Refuse resources that the suite did not create.
 
         :raises NotInLedger: naming each id that is not owned
         :raises LedgerCorrupt: a line cannot be read
@@ -186,8 +186,8 @@ class Ledger:
                 include_gone: bool = False) -> list[Entry]:
         """List resources of all processes, in the order of their creation.
 
-        :param include_gone: also what was deleted; what was abandoned never
-            was there and is always left out
+        :param include_gone: also deleted ones; abandoned ones never existed
+            and are always left out
         :returns: one entry for each resource, also when its id was added
             more than once
         :raises LedgerCorrupt: a line cannot be read
@@ -197,7 +197,7 @@ class Ledger:
                 if entry.state in states and kind in (None, entry.kind)]
 
     def changes(self, kind: str | None = None) -> list[Change]:
-        """List settings that were changed and not put back yet.
+        """List changed settings that are not restored yet.
 
         :returns: one for each setting, with the value from before the first
             change and after the last one, in the order of the first changes
@@ -289,7 +289,7 @@ class Ledger:
 
 
 class _View:
-    """The events of all files put together."""
+    """The events of all files."""
 
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.owned: set[tuple[str, str]] = set()

@@ -123,10 +123,10 @@ class RunLock:
 
 
 def holder(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Find out who holds a lock, and create nothing.
+    """Find the holder of a lock, and create nothing.
 
     :returns: the run, empty where it has not named itself yet; None where
-        nobody holds the lock
+        the lock is free
     :raises LockError: the file system has no locks
     :raises OSError: the file cannot be read
     """
@@ -143,7 +143,7 @@ def holder(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def refuse_held(path: str | os.PathLike[str]) -> None:
-    """Refuse to begin where another run has begun.
+    """Refuse to start where another run has started.
 
     :raises InUse: naming the run
     """
@@ -153,9 +153,9 @@ def refuse_held(path: str | os.PathLike[str]) -> None:
 
 
 def alive(run: Owner) -> bool | None:
-    """Find out whether a run exists, by the lock of its ledger.
+    """Check whether a run exists, by the lock of its ledger.
 
-    :returns: None where that cannot be told from this host
+    :returns: None where this host cannot know it
     """
     ledger = run.get('ledger')
     if not ledger:
@@ -208,7 +208,7 @@ def cleaning(ledger: str, run: str | None = None) -> Iterator[None]:
     """Keep every other process away from a ledger.
 
     :param run: the id of the run that holds the ledger and has started this
-        clean-up; without one nobody may hold it
+        clean-up; without one the ledger must be free
     :raises InUse: a run or tests of it use the ledger
     :raises LockError: the file system has no locks
     """

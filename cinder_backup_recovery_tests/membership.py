@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Take part in the projects of a run whose own users nobody can be any more.
+"""Membership of an administrator in the projects of a run that has ended.
 
 The password of a user that Tempest has made dies with the run. What lies in
 an account of the project's, as backups in Swift can, is reached only by a
@@ -37,7 +37,7 @@ class Membership:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> 'Membership':
-        """Begin; :meth:`manager` may be used until the end."""
+        """Start; :meth:`manager` may be used until the exit."""
         return self
 
     def __exit__(self, *args: Any) -> None:

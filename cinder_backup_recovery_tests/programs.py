@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Programs of the operator's, run without a shell and within a time."""
+"""An operator's programs, run without a shell and with a timeout."""
 
 from collections.abc import Sequence
 import contextlib
@@ -56,9 +56,9 @@ def run(words: Sequence[str], timeout: float, name: str,
     """Run a program to its end.
 
     :param timeout: seconds after which it is killed, with all it started
-    :param name: how a failure calls it
+    :param name: its name in a failure
     :param failure: what to raise when it fails
-    :param unknown: what nobody knows when it was killed
+    :param unknown: what is unknown after it was killed, as a clause
     """
     try:
         process = subprocess.Popen(

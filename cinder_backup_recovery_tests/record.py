@@ -112,14 +112,14 @@ def encode(fields: Mapping[str, Any]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class BackupRecord:
-    """What ``export_record`` returns and ``import_record`` takes."""
+    """The result of ``export_record``, which ``import_record`` takes."""
 
     backup_service: str
     backup_url: str
 
     @classmethod
     def from_api(cls, body: Mapping[str, Any]) -> 'BackupRecord':
-        """Take the record out of an answer of the export call.
+        """Read the record from an answer of the export call.
 
         :param body: the answer, with or without its ``backup-record`` level
         :raises InvalidRecord: one of the two parts is missing
@@ -168,9 +168,9 @@ class BackupRecord:
 
 
 def check(record: BackupRecord) -> list[str]:
-    """Say everything that is wrong with a record (level L0).
+    """Find all mistakes of a record (level L0).
 
-    :returns: one line for each thing that is wrong; empty when nothing is
+    :returns: one line for each mistake
     """
     problems = []
     if not isinstance(record.backup_service, str):
@@ -238,7 +238,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _check_identity(fields: Mapping[str, Any]) -> list[str]:
-    """What every record must have a value for, not only a type."""
+    """Check the fields that need a value, not only a type."""
     problems = []
     if 'id' in fields:
         problems.extend(_check_uuid('id', fields['id']))

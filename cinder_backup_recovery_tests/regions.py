@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The ledger of another region, in which ids may be those of the first.
+"""The ledger of another region, whose ids may be those of the first.
 
-A backup that is shipped has one id at both sites. So that a clean-up knows
-which Cinder to ask, a resource of another region is recorded under its kind
-and the region, ``backup@RegionTwo``, in the one ledger of the run.
+A backup that is shipped has one id at both sites. A
+clean-up must know which Cinder has it: a resource of another region is
+recorded under its kind and the region, ``backup@RegionTwo``.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def named_in(ledger: resource_ledger.Ledger) -> list[str]:
 
 
 class RegionLedger(resource_ledger.Ledger):
-    """What was created in one other region, under the plain kinds."""
+    """The resources of one other region, under the plain kinds."""
 
     def __init__(self, ledger: resource_ledger.Ledger, region: str) -> None:
         super().__init__(ledger.directory)

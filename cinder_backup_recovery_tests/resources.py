@@ -11,11 +11,10 @@
 # under the License.
 
 
-"""Create what the tests need, and never lose sight of it.
+"""Create the resources of tests, recorded in the ledger.
 
-Each request is written to the ledger before it is sent, and its answer as
-soon as it is there; the clean-up is registered before anything is waited
-for.
+Each request is written to the ledger before it is sent, and its answer when
+it arrives; the clean-up is registered before any wait.
 """
 
 from collections.abc import Callable
@@ -53,11 +52,11 @@ class Resources:
                  add_cleanup: Callable[..., Any], name_prefix: str,
                  volume_defaults: Mapping[str, Any] | None = None,
                  story: recovery_story.Story | None = None) -> None:
-        """Take what is needed.
+        """Store the clients and defaults.
 
         :param add_cleanup: addCleanup of a test or
             addClassResourceCleanup of a class
-        :param volume_defaults: what each request for a volume says
+        :param volume_defaults: fields of each request for a volume
         """
         self.api = api
         self.ledger = ledger
@@ -78,11 +77,11 @@ class Resources:
         """Send a request that creates something, recorded on both sides.
 
         :param name: its unique name, by which it is found when the answer
-            is never seen
+            is lost
         :param request: sends it and returns the id
         :param refusal_is_clean: whether a refusal (4xx) proves that nothing
             was made
-        :param details: what else the clean-up should know
+        :param details: more that the clean-up needs
         """
         token = self.ledger.intend(kind, name, **details)
         try:
@@ -243,7 +242,7 @@ class Resources:
             self.patience, timeout=self.patience.restore)
 
     def begin_restore(self, backup_id: str) -> str:
-        """Ask for a restore to a new volume, without waiting for it.
+        """Request a restore to a new volume, without waiting for it.
 
         :returns: id of the new volume
         """
@@ -267,7 +266,7 @@ class Resources:
                       ) -> dict[str, Any]:
         """Import a record and wait until the backup is available.
 
-        :param record: what was exported of a backup of this ledger
+        :param record: of a backup of this ledger
         :raises ResourceFailed: if the import brought no usable backup
         """
         backup_id = record.fields['id']

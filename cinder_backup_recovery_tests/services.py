@@ -24,12 +24,12 @@ from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import programs
 
 STORAGE = 'storage'
-"""The kind of the ledger's change that says that the storage is away."""
+"""The kind of the ledger's change while the storage is away or hangs."""
 _WHICH = 'of the backups'
-# Seconds between two questions.
+# Seconds between two polls.
 _PAUSE = 0.05
 
-# What the storage may be made to do, as the ledger has it.
+# States of a stopped storage, in the ledger.
 AWAY = 'away'
 HANGS = 'hangs'
 
@@ -40,13 +40,12 @@ IMPORT_REQUEST = 'import-request'
 
 
 class _Switch:
-    """Something that two programs of the operator's take away and give back.
+    """Two programs of the operator that stop and start something.
 
-    :param off: takes it away; split like in a shell, but no shell is used
-    :param on: gives it back and waits until it is there, also where it is
-        there already
+    :param off: stops it; split like in a shell, but no shell is used
+    :param on: starts it and waits until it works, also where it runs
     :param timeout: seconds after which either program is killed
-    :param unknown: what nobody knows when one was killed
+    :param unknown: what is unknown after one was killed, as a clause
     :raises InvalidConfiguration: a command cannot be split, or is empty
     """
 
@@ -58,7 +57,7 @@ class _Switch:
         self._unknown = unknown
 
     def check(self) -> None:
-        """Prove that both programs are there; they are not run."""
+        """Refuse programs that are not installed; none is run."""
         for words in (self._off, self._on):
             programs.require(words)
 
@@ -68,7 +67,7 @@ class _Switch:
 
 
 class BackupService(_Switch):
-    """cinder-backup, by two programs of the operator's."""
+    """cinder-backup, by two programs of the operator."""
 
     def __init__(self, kill_command: str, start_command: str,
                  timeout: float = 300) -> None:
@@ -92,10 +91,10 @@ class BackupService(_Switch):
 
 
 class BackupStorage(_Switch):
-    """The storage of the backups, by two programs of the operator's.
+    """The storage of the backups, by two programs of the operator.
 
-    :param ledger: by which a clean-up gives it back after a kill
-    :param state: AWAY or HANGS, which of these it is then
+    :param ledger: by which a clean-up starts it again after a kill
+    :param state: AWAY or HANGS, its state while stopped
     """
 
     def __init__(self, stop_command: str, start_command: str,
@@ -117,12 +116,12 @@ class BackupStorage(_Switch):
         return cls(off, on, ledger, group.service_timeout, state)
 
     def stop(self) -> None:
-        """Take it away, or let it hang."""
+        """Stop it, or make it hang."""
         self._ledger.note(STORAGE, _WHICH, 'there', self._state)
         self._run(self._off)
 
     def start(self) -> None:
-        """Give it back, if it is not there or hangs."""
+        """Start or resume it, if it is stopped or hangs."""
         self._run(self._on)
         if self._ledger.changes(STORAGE):
             self._ledger.restored(STORAGE, _WHICH)
@@ -139,7 +138,7 @@ class HeldRequests:
         self._backup_id = backup_id
 
     def arrived(self, number: int, timeout: float) -> bool:
-        """Wait until so many requests are held."""
+        """Wait until so many requests are held, for some seconds at most."""
         deadline = time.monotonic() + timeout
         while True:
             if self._hold.count(self._point, self._backup_id) >= number:
@@ -152,8 +151,8 @@ class HeldRequests:
 class RequestHold:
     """A program that makes requests wait inside Cinder, between two steps.
 
-    So a test makes two events meet that meet by chance only otherwise. A
-    request is held for one backup of the ledger, and no other request is.
+    With it a test makes two events meet that otherwise meet by chance. Only
+    requests about one backup of the ledger are held.
 
     :param command: the program, with {action}, {point} and {id}
     :raises InvalidConfiguration: the command cannot be split, or is empty
@@ -168,7 +167,7 @@ class RequestHold:
     @classmethod
     def from_config(cls, conf: Any, ledger: resource_ledger.Ledger
                     ) -> 'RequestHold | None':
-        """Take the configured program, if there is one.
+        """Create it for the configured program, if one is.
 
         :returns: None where the cloud cannot hold requests
         """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a recovery did, step by step, for the report and for a failure."""
+"""The steps of a recovery, for the report and for a failure."""
 
 from collections.abc import Iterator
 import contextlib
@@ -30,7 +30,7 @@ DETAIL = 'story'
 class Story:
     """The steps of one test, or of the set-up of a class.
 
-    :ivar facts: what is found on the way, beside the steps
+    :ivar facts: the facts found on the way, next to the steps
     :param before: the story so far, which this one continues: that of the
         class, whose resources the test uses
     """

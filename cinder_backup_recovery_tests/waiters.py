@@ -11,10 +11,10 @@
 # under the License.
 
 
-"""Wait for a resource, and say what happened when it does not come.
+"""Wait for a status of a resource, and explain why it is not reached.
 
-A wait ends at once when the resource is in an error status, and quotes what
-Cinder says about it. The waiters of Tempest say only which status came.
+A wait ends at once when the resource is in an error status, and quotes
+Cinder's reasons. The waiters of Tempest name only the status.
 """
 
 from collections.abc import Callable
@@ -40,18 +40,18 @@ GONE = 'gone'
 
 
 class Api(Protocol):
-    """What the waiters ask; :class:`clients.CloudApi` is one."""
+    """Requests of the waiters; :class:`clients.CloudApi` has them."""
 
     def show(self, kind: str, resource_id: str) -> dict[str, Any]:
-        """Ask for a resource."""
+        """Request a resource."""
 
     def messages(self, resource_id: str) -> list[str]:
-        """Read what Cinder tells its user about a resource."""
+        """Read Cinder's user messages about a resource."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """How often to ask, and for how long."""
+    """Intervals and timeouts of polling."""
 
     interval: float = 1.0
     timeout: float = 300
@@ -59,14 +59,13 @@ class Patience:
     restore: float = 600
 
     def pause(self, waited: float, limit: float) -> float:
-        """How long not to ask again.
+        """Return the seconds until the next poll.
 
-        A tenth of the time that it takes already, within bounds: what ends
-        soon is noticed soon, and what takes long is not slowed down by
-        questions.
+        A tenth of the time waited so far, within bounds: a short operation
+        is noticed soon, and a long one is not slowed down by polls.
 
-        :param waited: seconds since the first question
-        :param limit: seconds after which the last one is asked
+        :param waited: seconds since the first poll
+        :param limit: seconds after which the last one is made
         """
         longer = min(waited / 10, 10 * self.interval)
         return min(max(self.interval, longer), max(limit - waited, 0.01))
@@ -88,7 +87,7 @@ def status_of(kind: str, resource: dict[str, Any]) -> str:
 
 def reasons(api: Api, kind: str, resource_id: str,
             resource: dict[str, Any] | None = None) -> str:
-    """Collect what the cloud says about a failure.
+    """Collect the cloud's reasons of a failure.
 
     :returns: fail_reason and user messages, or that there are none
     """
@@ -209,12 +208,12 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
 
 def wait_until(met: Callable[[], bool], what: str, patience: Patience,
                timeout: float | None = None) -> None:
-    """Wait for what no status shows.
+    """Wait for a condition that no status shows.
 
     Cinder sets a status, or removes a row, before it has done the rest: the
     quota and the parent of a backup are changed after that.
 
-    :param what: what a failure says is missing
+    :param what: the missing condition, for a failure
     :param timeout: seconds, when it is not the patience's
     :raises WaitTimeout: when the time is over
     """

@@ -41,7 +41,7 @@ class AtOnceTest(lost_backup.LostBackupTest):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Look for the program that holds requests."""
+        """Check the program that holds requests."""
         super().setup_clients()
         cls.hold = services.RequestHold.from_config(CONF, cls.ledger)
 

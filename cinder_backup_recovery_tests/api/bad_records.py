@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Base of the tests that import what must not be imported.
+"""Base of the tests that import bad records.
 
 Two backups are made: the row of one is lost, and bad records are imported in
 its place; the other one stands beside it and must not be touched.
@@ -53,7 +53,7 @@ class NoEnd(AssertionError):
 
 
 class NotAllowed(AssertionError):
-    """A bad record was imported, or something was made of it."""
+    """A bad record was imported, or created something."""
 
 
 # How known defects look: nothing else may be excused with them.
@@ -68,7 +68,7 @@ _LOOKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of an import."""
+    """The result of an import."""
 
     what: str
     said: str
@@ -104,9 +104,9 @@ class BadRecordTest(lost_backup.LostBackupTest):
     def outcome(self, record: backup_record.BackupRecord,
                 defect: str | None = None, over_quota: bool = False
                 ) -> Outcome:
-        """Import a bad record, and see what comes of it.
+        """Import a bad record, and return the result.
 
-        The row that it makes is lost again, and the other backup compared.
+        The row that it makes is deleted again, and the other backup compared.
 
         :param over_quota: whether it may be over the quota, too
         :raises refusals.BrokeCinder: it was answered with a 5xx
@@ -189,14 +189,14 @@ class BadRecordTest(lost_backup.LostBackupTest):
         return Outcome(GOOD, '')
 
     def assert_neighbour(self) -> None:
-        """Prove that the other backup is as it was."""
+        """Prove that the other backup is unchanged."""
         now = self.cloud.show(clients.BACKUP, self.neighbour['id'])
         self.assertEqual(
             self.neighbour, now,
             'the import of a bad record has changed another backup')
 
     def _own_backups(self) -> list[str]:
-        """Ask for the project's backups; no other test has it meanwhile."""
+        """List the project's backups; no other test uses it meanwhile."""
         return sorted(one['id'] for one in
                       self.cloud.backups.list_backups()['backups'])
 
@@ -208,7 +208,7 @@ class BadRecordTest(lost_backup.LostBackupTest):
 
     def assert_malformed(self, urls: Iterable[tuple[str, str]],
                          large: bool = False) -> None:
-        """Import what is no record at all: each must be refused at once.
+        """Import strings that are not records; each must be refused at once.
 
         :param urls: what they are called, and what the import is given
         :param large: whether they are larger than what a web server has to
@@ -251,14 +251,14 @@ class BadRecordTest(lost_backup.LostBackupTest):
 
     def known_as(self, defect: str, shows: bool = True
                  ) -> contextlib.AbstractContextManager[None]:
-        """Check what a known defect breaks, and excuse nothing else."""
+        """Check a behavior that a known defect breaks; excuse nothing else."""
         look = _LOOKS[defect]
         return self.known_defect(
             defect, shows, lambda exc: isinstance(exc, look))
 
     def assert_outcome(self, allowed: tuple[str, ...], outcome: Outcome
                        ) -> None:
-        """Compare what came of an import.
+        """Compare the result of an import with those allowed.
 
         :raises NotAllowed: it is something else
         """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the tests of the two calls share."""
+"""Base of the tests of the export and import calls."""
 
 from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
@@ -33,9 +33,9 @@ class RecordTest(base.BackupRecoveryTest):
 
     def assert_described(self, record: backup_record.BackupRecord,
                          **also: object) -> None:
-        """Compare a record with what the API shows of its backup.
+        """Compare a record with the API's view of its backup.
 
-        :param also: what else its fields must be
+        :param also: more expected fields
         """
         self.assertEqual([], backup_record.check(record))
         fields = record.fields

@@ -59,10 +59,10 @@ class LostBackupTest(base.RecordTest):
 
     @classmethod
     def lose(cls, backup_id: str) -> None:
-        """Lose a row that an import has made.
+        """Delete a row that an import has made.
 
-        Not by a request: Cinder would have the driver delete what a wrong
-        row says that the backup is.
+        Not by a request: the driver would delete the data that a wrong row
+        names.
         """
         cls.rows.lose_if_live(backup_id, cls.project_id)
 
@@ -74,7 +74,7 @@ class LostBackupTest(base.RecordTest):
 
     @property
     def verifies(self) -> bool:
-        """Whether the driver looks at the storage on import."""
+        """Whether the driver reads the storage on import."""
         return CONF.cinder_backup_recovery_feature_enabled.import_verify
 
     @staticmethod

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which answers to an import are refusals, and who gave them.
+"""Answers to an import that are refusals, by Cinder or a web server.
 
 In most clouds a web server stands between Cinder and its users. Of a large
 request it may make its own answer: nginx has a limit for the body and answers

@@ -41,7 +41,7 @@ class ClientsTest(lost_backup.LostBackupTest):
 
     def assert_same_record(self, exported: backup_record.BackupRecord
                            ) -> None:
-        """Compare what a client has exported with what the API says."""
+        """Compare a client's exported record with the API's."""
         expected = self.cloud.export_record(self.backup_id)
         self.assertEqual(expected.backup_service, exported.backup_service)
         # Cinder writes the time of an import or an export into the row.
@@ -147,7 +147,7 @@ class ClientsTest(lost_backup.LostBackupTest):
             self.assert_recovered(self.view, self.record)
 
     def newest(self) -> str:
-        """Ask the cloud for its newest microversion."""
+        """Request the newest microversion of the cloud."""
         client = self.os_project_admin.volume_versions_client_latest
         return max((one['version'] for one in
                     client.list_versions()['versions'] if one['version']),

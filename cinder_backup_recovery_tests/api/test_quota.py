@@ -57,7 +57,7 @@ class QuotaTest(at_once.AtOnceTest):
         cls.limit(**UNLIMITED)
 
     def used(self) -> dict[str, int]:
-        """Ask what the project has used of its quota."""
+        """Read the quota usage of the project."""
         shown = self.quotas.show_quota_set(
             self.project_id, params={'usage': True})['quota_set']
         self.assertEqual(
@@ -76,7 +76,7 @@ class QuotaTest(at_once.AtOnceTest):
 
     def more(self, before: dict[str, int], backups: int, gigabytes: int
              ) -> dict[str, int]:
-        """Add to what was used."""
+        """Add backups and gigabytes to a usage."""
         return {'backups': before['backups'] + backups,
                 'backup_gigabytes': before['backup_gigabytes'] + gigabytes}
 
@@ -200,9 +200,9 @@ class QuotaTest(at_once.AtOnceTest):
             self.assert_as_it_says(record)
 
     def assert_as_it_says(self, record: backup_record.BackupRecord) -> None:
-        """Wait for the import of such a record, and see what it became.
+        """Wait for the import of such a record, and check its result.
 
-        A driver that looks at the storage finds nothing there.
+        A driver that reads the storage finds nothing there.
         """
         view = waiters.wait_for_status(
             self.cloud, clients.BACKUP, record.fields['id'],
@@ -272,7 +272,7 @@ class QuotaTest(at_once.AtOnceTest):
 
     def _wrong_after(self, answers: list[str], before: dict[str, int]
                      ) -> list[str]:
-        """Look what two imports of one record have left.
+        """Check the results of two imports of one record.
 
         :returns: what is wrong, nothing where one of them has won
         """

@@ -94,13 +94,13 @@ class Cleanup:
                                         None] | None = None,
                  within: Callable[[disposal.Disposal, str],
                                   disposal.Disposal] | None = None) -> None:
-        """Take what is needed.
+        """Store what removes each kind of resource.
 
         :param set_quota: sets the limit of a project and resource
         :param repair: undoes damages and removes copies on the storages of
             the backups
-        :param give_rows: gives a volume or snapshot its rows back
-        :param give_storage: gives the storage of the backups back
+        :param give_rows: restores the rows of a volume or snapshot
+        :param give_storage: starts the storage of the backups
         :param within: makes a disposal whose requests are of a project
         """
         self.dispose = dispose
@@ -117,9 +117,9 @@ class Cleanup:
         self.others = others
 
     def run(self) -> list[str]:
-        """Remove everything, what hangs on something else first.
+        """Remove everything, dependent resources first.
 
-        :returns: a line for each that could not be removed or put back
+        :returns: a line for each that could not be removed or restored
         """
         self._left: list[str] = []
         for change in reversed(self.ledger.changes()):
@@ -221,8 +221,8 @@ class Cleanup:
             return 'undone'
         if change.kind != 'quota':
             raise exceptions.BackupRecoveryError(
-                f'nobody knows how to set a {change.kind}: set it to '
-                f'{change.before} by hand')
+                f'no automatic way to reset a {change.kind}; set it to '
+                f'{change.before} manually')
         project_id, _, resource = change.key.partition('/')
         self.set_quota(project_id, resource, change.before)
         self.ledger.restored(change.kind, change.key)
@@ -230,7 +230,7 @@ class Cleanup:
 
 
 def one_line(exc: BaseException) -> str:
-    """Say in one line what went wrong."""
+    """Return the message of an exception in one line."""
     return ' '.join(str(exc).split()) or type(exc).__name__
 
 
@@ -280,7 +280,7 @@ def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
 
 
 def anything_left(ledger: resource_ledger.Ledger) -> bool:
-    """Find out whether there is anything to remove or put back.
+    """Check whether there is anything to remove or restore.
 
     :raises LedgerCorrupt: a line cannot be read
     """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the programs share: how their errors are printed, and exit codes.
+"""Errors and exit codes of all programs.
 
 An error is one line on stderr, for people. A program that another one runs
 reports it on stdout too, as the JSON object ``{"error": "..."}``: programs

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""How a test writes and reads the content of a volume."""
+"""Interface to write and read the content of a volume."""
 
 import abc
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ GIB = 1024 ** 3
 
 
 class VolumeContent(abc.ABC):
-    """One way to the bytes of volumes; which one the operator chooses."""
+    """Access to the bytes of volumes, in the way that is configured."""
 
     def __init__(self, resources: test_resources.Resources) -> None:
         self.resources = resources
@@ -46,33 +46,30 @@ class VolumeContent(abc.ABC):
         """Change the content of a volume to a newer generation.
 
         :param volume_id: the volume, which holds generation ``since``
-        :param since: what need not be written again
+        :param since: the generation above which extents are written
         """
 
     @abc.abstractmethod
     def read(self, volume_id: str
              ) -> contextlib.AbstractContextManager[
                  BinaryIO | Iterable[bytes]]:
-        """Read the whole volume from its begin."""
+        """Read the whole volume from its start, as a stream."""
 
 
 def gigabytes(layout: content_layout.Layout) -> int:
-    """Say how large a volume is that a layout fills.
+    """Return the size in GiB of a volume that a layout fills.
 
     :raises ValueError: if no volume has that size
     """
     size, rest = divmod(layout.size_bytes, GIB)
     if rest or not size:
-        raise ValueError(f'a volume of {layout.size_bytes} bytes is not '
-                         f'possible, only whole GiB are')
+        raise ValueError(f'volume size {layout.size_bytes} is not a whole '
+                         f'number of GiB')
     return size
 
 
 def written_end(layout: content_layout.Layout) -> int:
-    """Say where a layout ends that any of its generations has written.
-
-    :returns: offset behind the last byte of data or zeros
-    """
+    """Return the offset past the last byte that was written, zeros too."""
     return max((extent.offset + extent.length for extent in layout.extents),
                default=0)
 

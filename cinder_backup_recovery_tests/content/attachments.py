@@ -96,7 +96,7 @@ class Host:
                 f'{self.root_helper}: {exc}') from None
 
     def complete(self, connection_info: dict[str, Any]) -> dict[str, Any]:
-        """Add what this machine knows of a connection and the cloud does not.
+        """Add parameters of a connection that only this machine knows.
 
         :raises InvalidConfiguration: if this machine lacks what it needs
         """
@@ -130,7 +130,7 @@ class AttachmentContent(access.VolumeContent):
 
     def rewrite(self, volume_id: str, layout: content_layout.Layout,
                 since: int = 0) -> None:
-        """Write what is new in a layout into a volume.
+        """Write the newer extents of a layout into a volume.
 
         :raises ContentMismatch: if the size of the volume is not the
             layout's before or after it
@@ -197,7 +197,7 @@ def _sync(device: BinaryIO) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Any, write: bool) -> Iterator[BinaryIO]:
-    """Open what a connector returned: a path, or a file already."""
+    """Open the result of a connector: a path, or an open file."""
     if hasattr(path, 'rbd_image'):
         yield cast(BinaryIO, rbd.Device(path.rbd_image, write))
         return

@@ -9,11 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Compare a stream with a layout and say what is different, and why.
+"""Compare a stream with a layout, and name each difference and its cause.
 
 The stream is read once, in bounded memory. Blocks that are equal cost one
-comparison; only in a block that differs every sector is looked at, and its
-stamp says what went wrong:
+comparison; in a block that differs every sector is examined, and its
+stamp gives the cause:
 
 - *stale*: this sector of this layout, of another generation
 - *shifted*: another sector of this layout; also by part of a sector
@@ -85,7 +85,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether every byte is as expected and none is missing."""
+        """Whether every byte is as expected, and none is missing."""
         return not self.counts
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
     """Compare a whole stream with what a volume must hold.
 
     :param stream: a binary file, or its content in pieces of any size
-    :param history: what the volume held before, so that zeros where data is
+    :param history: older contents of the volume, so that zeros where data is
         expected are told apart when an older generation had zeros there
     :param block_size: bytes to compare at once, a multiple of 512
     :param keep: how many differences to keep; all are counted
@@ -165,13 +165,13 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
 def compare_two(first: layouts.Layout, whole: layouts.Layout,
                 stream: BinaryIO | Iterable[bytes],
                 block_size: int = _BLOCK) -> Comparison:
-    """Compare a stream that begins with one layout and goes on with another.
+    """Compare a stream that starts with one layout and goes on with another.
 
     As a volume does onto which the backup of a smaller one was restored.
 
-    :param first: what it must begin with, a multiple of the block size
-    :param whole: what it must hold from there to its end
-    :raises ValueError: the size of ``first`` is no multiple of the block size
+    :param first: its start, a multiple of the block size
+    :param whole: the layout from there to its end
+    :raises ValueError: the size of ``first`` is not such a multiple
     """
     count, rest = divmod(first.size_bytes, block_size)
     if rest:
@@ -232,7 +232,7 @@ class _Findings:
 
 
 class _Judge:
-    """Says of one sector that differs what it holds instead."""
+    """Finds the cause of a sector that differs."""
 
     def __init__(self, expected: layouts.Layout,
                  history: tuple[layouts.Layout, ...]) -> None:

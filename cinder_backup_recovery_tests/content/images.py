@@ -41,7 +41,7 @@ class Head(io.RawIOBase):
         self._left = length
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -99,7 +99,7 @@ class ImageContent(access.VolumeContent):
 
     @contextlib.contextmanager
     def _image(self, layout: content_layout.Layout) -> Iterator[str]:
-        """Make an image that ends behind what was ever written."""
+        """Create an image that ends past the last written byte."""
         end = max(access.written_end(layout), 1)
         length = min(-(-end // ROUND) * ROUND, layout.size_bytes)
         with layout.open() as whole:

@@ -59,7 +59,7 @@ class Extent:
 
     @property
     def end(self) -> int:
-        """Offset behind the last byte."""
+        """Offset past the last byte."""
         return self.offset + self.length
 
 
@@ -108,11 +108,11 @@ class Layout:
                   boundaries: Iterable[int] = (32 * 1024, 1024 * 1024),
                   middle: int = 4 * 1024 * 1024,
                   fill: str = RANDOM) -> 'Layout':
-        """Put data where drivers get it wrong, as generation 1.
+        """Create data where drivers make mistakes, as generation 1.
 
-        At the begin, at the end up to the very last sector, over the first
+        At the start, at the end up to the very last sector, over the first
         and over another boundary of each given block size by one sector on
-        either side, and a run in the middle that begins and ends off any
+        either side, and a run in the middle that starts and ends off any
         boundary. What does not fit into a small volume is left out.
 
         :param boundaries: sizes of blocks in bytes that a driver cuts the
@@ -138,7 +138,7 @@ class Layout:
 
     @property
     def data_end(self) -> int:
-        """Offset in bytes behind the last byte of data."""
+        """Offset past the last byte of data."""
         return max((extent.end for extent in self.extents
                     if extent.kind == DATA), default=0)
 
@@ -168,14 +168,14 @@ class Layout:
         return self._next([(offset, length)], ZEROS)
 
     def resized(self, size_bytes: int) -> 'Layout':
-        """Take the same data in a larger volume, zeros behind the old end.
+        """Copy the data to a larger volume, with zeros past the old end.
 
         :raises ValueError: data would be cut off
         """
         return dataclasses.replace(self, size_bytes=size_bytes)
 
     def extent_at(self, offset: int) -> Extent | None:
-        """Find what was written at an offset.
+        """Find the extent at an offset.
 
         :returns: the extent; None where nothing was ever written
         """
@@ -207,10 +207,7 @@ class Layout:
         return b''.join(parts) if len(parts) > 1 else parts[0]
 
     def is_hole(self, offset: int, length: int) -> bool:
-        """Say whether a range reads as zeros, without reading it.
-
-        :returns: whether there is no data in it
-        """
+        """Check whether a range has no data, without reading it."""
         return all(extent.kind == ZEROS
                    for extent in self._within(offset, offset + length))
 
@@ -243,8 +240,8 @@ class Layout:
                  since: int = 0) -> int:
         """Write the extents into a file or device, sparse.
 
-        What was never written is skipped over, so a new file stays sparse
-        and an old one keeps what it had there; extents of zeros are written.
+        Unwritten ranges are skipped, so a new file stays sparse and an old
+        one keeps its content there; extents of zeros are written.
         A file gets the size of the volume, a device keeps its own.
 
         :param target: a path, made when missing, or an open binary file
@@ -275,10 +272,7 @@ class Layout:
         return written
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the numbers, for JSON.
-
-        :returns: what :meth:`from_dict` takes
-        """
+        """Return the numbers as JSON, for :meth:`from_dict`."""
         return {'version': 1, 'seed': self.seed,
                 'size_bytes': self.size_bytes, 'fill': self.fill,
                 'extents': [dataclasses.asdict(extent)
@@ -286,7 +280,7 @@ class Layout:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> 'Layout':
-        """Make a layout from what :meth:`to_dict` returned.
+        """Create a layout from the result of :meth:`to_dict`.
 
         :raises ValueError: the numbers are not those of a layout
         """
@@ -333,7 +327,7 @@ class LayoutReader(io.RawIOBase):
         self._position = 0
 
     def __len__(self) -> int:
-        """Size in bytes, which HTTP clients ask for in this way."""
+        """Size in bytes; HTTP clients read it in this way."""
         return self._layout.size_bytes
 
     def __bool__(self) -> bool:

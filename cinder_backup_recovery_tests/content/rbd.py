@@ -23,7 +23,7 @@ TYPE = 'rbd'
 
 
 def with_key(connection_info: dict[str, Any], path: str) -> dict[str, Any]:
-    """Add the key that the cloud does not give away.
+    """Add the key, which the cloud does not publish.
 
     :param path: a keyring of the user that it names, empty to let os-brick
         look for it
@@ -60,8 +60,8 @@ def with_key(connection_info: dict[str, Any], path: str) -> dict[str, Any]:
 class Device(io.RawIOBase):
     """An image as a device: a size that stays, and content.
 
-    os-brick has such a class too; its ``write`` does not say how much it
-    has written, and it can always be written to.
+    os-brick has such a class too; its ``write`` does not return the
+    number of bytes, and it is always writable.
     """
 
     def __init__(self, image: Any, write: bool) -> None:
@@ -72,15 +72,15 @@ class Device(io.RawIOBase):
         self._size: int = image.size()
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True."""
         return True
 
     def writable(self) -> bool:
-        """Say whether it can be written to."""
+        """Check whether it can be written to."""
         return self._write
 
     def seekable(self) -> bool:
-        """Say that every position can be reached."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -88,12 +88,12 @@ class Device(io.RawIOBase):
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position,
                  os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError(f'position {start + offset} is before the begin')
+            raise ValueError(f'negative position {start + offset}')
         self._position = start + offset
         return self._position
 
     def tell(self) -> int:
-        """Say where it is."""
+        """Return the position."""
         return self._position
 
     def readinto(self, buffer: Any) -> int:
@@ -113,8 +113,8 @@ class Device(io.RawIOBase):
             raise io.UnsupportedOperation('not opened for writing')
         piece = bytes(data)
         if self._position + len(piece) > self._size:
-            raise OSError(f'{len(piece)} bytes at {self._position} are '
-                          f'behind the end of an image of {self._size}')
+            raise OSError(f'write of {len(piece)} bytes at {self._position} '
+                          f'is past the end of the image ({self._size})')
         self._image.write(piece, self._position)
         self._position += len(piece)
         return len(piece)
@@ -124,6 +124,6 @@ class Device(io.RawIOBase):
         return self._size
 
     def flush(self) -> None:
-        """Bring what was written to the storage."""
+        """Flush written data to the storage."""
         if self._write and not self.closed:
             self._image.flush()

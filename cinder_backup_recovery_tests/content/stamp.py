@@ -11,9 +11,9 @@
 # under the License.
 """The stamp and the bytes of one 512-byte sector of a layout.
 
-Every sector with data begins with a stamp: a magic that also names the fill,
+Every sector with data starts with a stamp: a magic that also names the fill,
 the layout's seed, the generation, the sector's own number and a CRC of these.
-So a sector that turns up where it should not says where it belongs.
+So a misplaced sector tells where it belongs.
 """
 
 import functools
@@ -41,7 +41,7 @@ _TEXT_CHUNK = (_LINE * (_CHUNK_BYTES // len(_LINE) + 1))[:_CHUNK_BYTES]
 
 
 class Stamp(NamedTuple):
-    """What a sector says of itself."""
+    """The stamp of a sector."""
 
     seed: int
     generation: int
@@ -75,7 +75,7 @@ def find(data: bytes, position: int = 0, end: int | None = None
          ) -> tuple[int, Stamp] | None:
     """Find the first valid stamp, at any offset.
 
-    :param end: offset that the stamp must begin before; None for anywhere
+    :param end: offset before which the stamp must start; None for anywhere
     :returns: offset and stamp; None when there is none with a good CRC
     """
     if end is None:

@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What the recoveries share: a backup, or a chain of them, with records."""
+"""Base of the recoveries: a backup, or a chain of them, with records."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ FOREIGN = 2
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """One backup, with all that is known of it before its row is lost."""
+    """One backup, with its record and view before its row is lost."""
 
     what: str
     layout: content_layout.Layout
@@ -161,7 +161,7 @@ class RecoveryScenario(base.BackupRecoveryTest):
 
     def zeros_restored(self, link: Link, onto: str | None = None
                        ) -> contextlib.AbstractContextManager[None]:
-        """Check what a restore has made of the zeros of a chain.
+        """Check the zeros of a restored chain.
 
         Old drivers leave them out on a new volume: a known defect. It looks
         like nothing else, so that it excuses no other wrong byte.

@@ -25,18 +25,18 @@ _KIB = 4096
 
 
 class Remote(Protocol):
-    """What runs commands in a server; Tempest's client for ssh is one."""
+    """Runs commands in a server; Tempest's client for ssh is one."""
 
     def exec_command(self, cmd: str) -> str:
         """Run a command line in the server's shell, and give its output."""
 
 
 class Guest:
-    """What a test asks the user of a server to do.
+    """Actions of a server's user.
 
-    With nothing but what the smallest of images for tests have.
+    With programs that the smallest of images for tests have.
 
-    :param interval: seconds between two looks at its disks
+    :param interval: seconds between two lists of its disks
     :param timeout: seconds after which a disk is missed that was attached
     """
 
@@ -53,7 +53,7 @@ class Guest:
     def new_disk(self, before: set[str]) -> str:
         """Wait for the disk of a volume that is being attached.
 
-        It may have another name than the one that was asked for.
+        It may have another name than the requested one.
 
         :raises WaitTimeout: no disk came
         """

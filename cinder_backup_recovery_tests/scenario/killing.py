@@ -54,7 +54,7 @@ class KillingScenario(base.RecoveryScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Look for the programs before anything is created."""
+        """Check the programs before anything is created."""
         super().setup_clients()
         cls.service = services.BackupService.from_config(CONF)
         cls.service.check()
@@ -81,7 +81,7 @@ class KillingScenario(base.RecoveryScenario):
     def settled(self, kind: str, resource_id: str,
                 statuses: tuple[str, ...], timeout: float | None = None
                 ) -> dict[str, Any]:
-        """Wait until what was interrupted is so no more.
+        """Wait for the final status of an interrupted resource.
 
         :param statuses: those that it may end in
         :param timeout: seconds, when it is not that of a restore
@@ -95,7 +95,7 @@ class KillingScenario(base.RecoveryScenario):
                      ) -> bool:
         """Kill the service during a request about the backup; start it again.
 
-        Where requests can be held, it is killed when the request has begun.
+        Where requests can be held, it is killed when the request has started.
         Elsewhere requests are repeated, so that the kill may meet one.
 
         :param again: send it again and again at the same time, until they
@@ -143,7 +143,7 @@ class KillingScenario(base.RecoveryScenario):
                           ) -> None:
         """Kill the service again until it was in the middle of its work.
 
-        :param attempt: kills it, checks what is left, and returns whether
+        :param attempt: kills it, checks the result, and returns whether
             the work was interrupted
         :raises MomentMissed: it never was
         """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a backup was made of loses its rows for a while, too."""
+"""Recoveries while the source of the backup has no rows."""
 
 from collections.abc import Iterator
 import contextlib
@@ -31,7 +31,7 @@ class SourceLossScenario(base.RecoveryScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Prove that the rows can be reached, before anything is made."""
+        """Check the access to rows before anything is created."""
         super().setup_clients()
         if CONF.cinder_backup_recovery_feature_enabled.source_row_loss:
             cls.rows.check(clients.VOLUME, clients.SNAPSHOT)
@@ -39,7 +39,7 @@ class SourceLossScenario(base.RecoveryScenario):
     @contextlib.contextmanager
     def lost_sources(self, kind: str, volume_id: str,
                      snapshot_id: str | None = None) -> Iterator[None]:
-        """Lose the rows of a source, and give them back in the end."""
+        """Delete the rows of a source, and restore them in the end."""
         lost = [(clients.SNAPSHOT, snapshot_id)] if snapshot_id else []
         lost.append((clients.VOLUME, volume_id))
         before = [self.cloud.show(what, one) for what, one in lost]

@@ -32,7 +32,7 @@ class DatabaseLossTest(base.RecoveryScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Look for the program before anything is created."""
+        """Check the program before anything is created."""
         super().setup_clients()
         group = CONF.cinder_backup_recovery
         cls.database = whole.WholeDatabase(
@@ -52,7 +52,7 @@ class DatabaseLossTest(base.RecoveryScenario):
             cls.backups = [cls.link('full backup', layout,
                                     cls.make_backup(volume_id))]
         cls.history = tuple(link.layout for link in cls.backups)
-        # Nobody could remove a volume that Cinder has forgotten.
+        # Without its row a volume could not be removed.
         cls.class_resources.remove(clients.VOLUME, volume_id)
 
     @decorators.attr(type=['serial'])

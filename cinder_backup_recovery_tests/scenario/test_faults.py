@@ -63,7 +63,7 @@ class KilledServiceTest(killing.KillingScenario):
         self.restore_and_compare(self.full)
 
     def _restore_interrupted(self) -> bool:
-        """Kill the service during a restore, and check what it has left.
+        """Kill the service during a restore, and check the result.
 
         :returns: whether the restore was under way
         """
@@ -108,7 +108,7 @@ class KilledServiceTest(killing.KillingScenario):
                 raise problem
 
     def _import_interrupted(self) -> bool:
-        """Kill the service during an import, and wait for what is left.
+        """Kill the service during an import, and wait for the result.
 
         :returns: whether an import was under way; nothing is left else
         :raises WaitTimeout: one was, and the backup stays in creating
@@ -189,7 +189,7 @@ class StorageAwayTest(base.RecoveryScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Look for the programs before anything is created."""
+        """Check the programs before anything is created."""
         super().setup_clients()
         cls.storage = services.BackupStorage.from_config(CONF, cls.ledger)
         cls.storage.check()
@@ -235,7 +235,7 @@ class StorageAwayTest(base.RecoveryScenario):
         self.restore_and_compare(self.full)
 
     def _imported(self) -> str:
-        """Import the record, and say what has come of it.
+        """Import the record, and return the result.
 
         :returns: the status, 'refused' where the request was
         """
@@ -257,8 +257,8 @@ class StorageAwayTest(base.RecoveryScenario):
                                  f'{view["fail_reason"]}'):
                 pass
         elif verifies:
-            self.fail('the import says that the backup is available, and its '
-                      'storage is away')
+            self.fail('the import reported "available" although the storage '
+                      'is unreachable')
         return view['status']
 
 
@@ -271,7 +271,7 @@ class StorageHangsTest(base.RecoveryScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Look for the programs before anything is created."""
+        """Check the programs before anything is created."""
         super().setup_clients()
         cls.storage = services.BackupStorage.from_config(
             CONF, cls.ledger, services.HANGS)
@@ -305,8 +305,7 @@ class StorageHangsTest(base.RecoveryScenario):
                 timeout=CONF.cinder_backup_recovery.store_hang_timeout)
         self.assertEqual(
             'error', view['status'],
-            'the import says that the backup is available, and its storage '
-            'hangs')
+            'the import reported another status although the storage hangs')
         self.assertTrue(view['fail_reason'],
                         'a failed import gives no reason')
         with self.story.step(f'it ends in an error: {view["fail_reason"]}'):

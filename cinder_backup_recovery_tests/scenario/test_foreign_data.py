@@ -12,9 +12,9 @@
 
 """Records that name the data of another backup.
 
-Whoever edits a record, or mixes two of them up, has a backup under one id with
-the place of another. Whether an import refuses it is up to the driver; what a
-restore and a deletion of it do to the user's data is not.
+An edited record can have the id of one backup and the place of another.
+A driver may import it or refuse it, but a restore or a deletion of it must not
+harm the user's data.
 """
 
 import ddt
@@ -52,7 +52,7 @@ class ForeignDataTest(base.RecoveryScenario):
         cls.ours = cls.make_full(cls.layout(base.OURS))
 
     def import_edited(self, way: str, other: base.Link) -> bool:
-        """Lose the row of our backup, and import it with another place.
+        """Delete the row of our backup, and import it with another place.
 
         :param other: whose place the record names
         :returns: whether there is a row, available or in an error

@@ -94,7 +94,7 @@ class VerifyScenario(damages.DamageScenario):
             self.resources.import_record(link.record)
 
     def ends(self, link: base.Link) -> dict[str, Any]:
-        """Import a record and wait for what comes of it.
+        """Import a record and wait for the result.
 
         :returns: the backup then, available or in an error
         """
@@ -107,12 +107,12 @@ class VerifyScenario(damages.DamageScenario):
     def check_refused(self, link: base.Link, names: Iterable[str],
                       victim: base.Link, damage: stores_base.Damage
                       ) -> str | None:
-        """Import what is damaged.
+        """Import a damaged backup.
 
         :param names: what of it is damaged, of which the reason must name
             one, if there are any
         :param victim: the backup that is damaged, it or its parent
-        :returns: what is wrong with what came of it, None if nothing is
+        :returns: the mistake in the result, None if there is none
         """
         with self.story.step(f'import {link.what} {link.backup_id}',
                              facts.IMPORT):
@@ -252,7 +252,7 @@ class DamagedBackupTest(VerifyScenario):
 
 
 class DamagedParentTest(VerifyScenario):
-    """What an incremental backup builds on is damaged."""
+    """The parent of an incremental backup is damaged."""
 
     needed_features = (*VerifyScenario.needed_features, 'incremental')
     rewrites_content = True

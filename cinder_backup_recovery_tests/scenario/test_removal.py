@@ -40,7 +40,7 @@ class RemovalTest(stores.StoreScenario):
         _, cls.chain = cls.make_chain(remove_volume=True)
 
     def remains(self, link: base.Link) -> list[str]:
-        """Look what of a backup is on the storage."""
+        """List the objects of a backup on the storage."""
         found = self.store.remains(
             stores_base.Backup.from_record(link.record))
         if found is None:

@@ -76,7 +76,7 @@ class ShippingScenario(base.RecoveryScenario):
                                       receiver)
 
     def setUp(self) -> None:
-        """Make what registers the clean-up at the other site."""
+        """Create the helpers that register clean-ups at the other site."""
         super().setUp()
         self.resources_there = self._make_resources(
             self.addCleanup, self.story, self.there, self.ledger_there)
@@ -130,7 +130,7 @@ class ShippingScenario(base.RecoveryScenario):
                 self.ledger.gone(kind, link.backup_id)
 
     def refused_there(self, link: base.Link) -> str | None:
-        """Import a record of what the other site cannot restore.
+        """Import a record that the other site cannot restore.
 
         :returns: the reason of the failed import, None if it did not fail
         """
