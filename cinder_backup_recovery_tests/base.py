@@ -30,6 +30,7 @@ import urllib3
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import content
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
@@ -199,7 +200,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                           access.GIB)
         cls.class_resources = cls._make_resources(
             cls.addClassResourceCleanup, cls.class_story)
-        cls.class_content = access.make(CONF, cls.class_resources)
+        cls.class_content = content.make(CONF, cls.class_resources)
 
     def setUp(self) -> None:
         """Create the helpers that register clean-ups of this test."""
@@ -211,7 +212,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             raise self.class_problem.with_traceback(self.class_traceback)
         super().setUp()
         self.resources = self._make_resources(self.addCleanup, self.story)
-        self.content = access.make(CONF, self.resources)
+        self.content = content.make(CONF, self.resources)
 
     def _record_exception(self, exc_info: Any) -> None:
         """Record an exception as data, in addition to its text."""

@@ -19,7 +19,6 @@ import contextlib
 from typing import Any
 from typing import BinaryIO
 
-from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import resources as test_resources
 from cinder_backup_recovery_tests.content import layout as content_layout
 
@@ -72,17 +71,3 @@ def written_end(layout: content_layout.Layout) -> int:
     """Return the offset past the last byte that was written, zeros too."""
     return max((extent.offset + extent.length for extent in layout.extents),
                default=0)
-
-
-def make(conf: Any, resources: test_resources.Resources) -> VolumeContent:
-    """Make what the configuration chooses.
-
-    :raises InvalidConfiguration: if this machine lacks what it needs
-    """
-    # Each way is imported only where it is used: os-brick is an extra.
-    if conf.cinder_backup_recovery.content_access == config.ATTACHMENT:
-        from cinder_backup_recovery_tests.content import attachments
-        return attachments.AttachmentContent(
-            resources, attachments.Host.from_config(conf))
-    from cinder_backup_recovery_tests.content import images
-    return images.ImageContent(resources)

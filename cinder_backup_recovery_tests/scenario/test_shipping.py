@@ -18,13 +18,13 @@ from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import content
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests import waiters
-from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.stores import base as stores_base
 from cinder_backup_recovery_tests.stores import copying
@@ -80,7 +80,7 @@ class ShippingScenario(base.RecoveryScenario):
         super().setUp()
         self.resources_there = self._make_resources(
             self.addCleanup, self.story, self.there, self.ledger_there)
-        self.content_there = access.make(CONF, self.resources_there)
+        self.content_there = content.make(CONF, self.resources_there)
 
     def copy(self, link: base.Link,
              without: tuple[stores_base.Part, ...] = ()) -> None:
