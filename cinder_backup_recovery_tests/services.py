@@ -147,6 +147,17 @@ class HeldRequests:
                 return False
             time.sleep(_PAUSE)
 
+    def require(self, timeout: float) -> None:
+        """Wait until a request is held, for some seconds at most.
+
+        :raises MomentMissed: none is
+        """
+        if not self.arrived(1, timeout):
+            raise exceptions.MomentMissed(
+                f'the {self._point} of backup {self._backup_id} did not '
+                f'arrive within {timeout:g} s, or [cinder_backup_recovery] '
+                f'request_hold_command does not hold it')
+
 
 class RequestHold:
     """A program that makes requests wait inside Cinder, between two steps.

@@ -56,6 +56,11 @@ class Story:
             self.facts.steps.append(facts.Step(
                 what, round(time.monotonic() - start, 2), kind, failed))
 
+    def note(self, what: str) -> None:
+        """Record an event that took no time."""
+        with self.step(what):
+            pass
+
     def all_facts(self) -> facts.Facts:
         """The facts so far, with those of the set-up of the class."""
         if self._before is None:

@@ -124,6 +124,27 @@ def _failed_status(status: str) -> bool:
     return status.startswith('error') or status in ('killed', 'deleted')
 
 
+class _Poll:
+    """Pauses between polls, until the time is over."""
+
+    def __init__(self, patience: Patience, timeout: float | None) -> None:
+        self._patience = patience
+        self._limit = patience.timeout if timeout is None else timeout
+        self._started = time.monotonic()
+
+    def pause(self) -> bool:
+        """Sleep until the next poll; False when the time is over."""
+        self._waited = time.monotonic() - self._started
+        if self._waited >= self._limit:
+            return False
+        time.sleep(self._patience.pause(self._waited, self._limit))
+        return True
+
+    def timeout(self, goal: str) -> exceptions.WaitTimeout:
+        return exceptions.WaitTimeout(
+            f'{_caller()} waited {self._waited:.0f} s{goal}')
+
+
 def wait_for_status(api: Api, kind: str, resource_id: str,
                     wanted: str | Collection[str], patience: Patience,
                     timeout: float | None = None,
@@ -141,9 +162,8 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
     :raises WaitTimeout: when the time is over
     """
     statuses = [wanted] if isinstance(wanted, str) else list(wanted)
-    limit = patience.timeout if timeout is None else timeout
-    goal = ' or '.join(statuses)
-    started = time.monotonic()
+    goal = f'for {kind} {resource_id} to be {" or ".join(statuses)}, but it'
+    poll = _Poll(patience, timeout)
     while True:
         try:
             resource = api.show(kind, resource_id)
@@ -151,23 +171,19 @@ def wait_for_status(api: Api, kind: str, resource_id: str,
             if GONE in statuses:
                 return {'status': GONE}
             raise exceptions.ResourceFailed(
-                f'{_caller()} waits for {kind} {resource_id} to be {goal}, '
-                f'but it is gone: {reasons(api, kind, resource_id)}') from None
+                f'{_caller()} waits {goal} is gone: '
+                f'{reasons(api, kind, resource_id)}') from None
         status = status_of(kind, resource)
         if status in statuses:
             return resource
         if _failed_status(status):
             raise exceptions.ResourceFailed(
-                f'{_caller()} waits for {kind} {resource_id} to be {goal}, '
-                f'but it is {status}: '
+                f'{_caller()} waits {goal} is {status}: '
                 f'{_quote(api, kind, resource_id, resource, related)}')
-        waited = time.monotonic() - started
-        if waited >= limit:
-            raise exceptions.WaitTimeout(
-                f'{_caller()} waited {waited:.0f} s for {kind} '
-                f'{resource_id} to be {goal}, but it is still {status}: '
+        if not poll.pause():
+            raise poll.timeout(
+                f' {goal} is still {status}: '
                 f'{_quote(api, kind, resource_id, resource, related)}')
-        time.sleep(patience.pause(waited, limit))
 
 
 def wait_for_deletion(api: Api, kind: str, resource_id: str,
@@ -179,8 +195,8 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
     :raises ResourceFailed: as soon as the deletion has failed
     :raises WaitTimeout: when the time is over
     """
-    limit = patience.timeout if timeout is None else timeout
-    started = time.monotonic()
+    goal = f'for {kind} {resource_id} to be deleted, but it'
+    poll = _Poll(patience, timeout)
     while True:
         try:
             resource = api.show(kind, resource_id)
@@ -194,16 +210,11 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
         if _failed_status(status) or (
                 status == 'available' and kind != clients.ATTACHMENT):
             raise exceptions.ResourceFailed(
-                f'{_caller()} waits for {kind} {resource_id} to be deleted, '
-                f'but it is {status}: '
+                f'{_caller()} waits {goal} is {status}: '
                 f'{reasons(api, kind, resource_id, resource)}')
-        waited = time.monotonic() - started
-        if waited >= limit:
-            raise exceptions.WaitTimeout(
-                f'{_caller()} waited {waited:.0f} s for {kind} '
-                f'{resource_id} to be deleted, but it is still {status}: '
-                f'{reasons(api, kind, resource_id, resource)}')
-        time.sleep(patience.pause(waited, limit))
+        if not poll.pause():
+            raise poll.timeout(f' {goal} is still {status}: '
+                            f'{reasons(api, kind, resource_id, resource)}')
 
 
 def wait_until(met: Callable[[], bool], what: str, patience: Patience,
@@ -217,11 +228,7 @@ def wait_until(met: Callable[[], bool], what: str, patience: Patience,
     :param timeout: seconds, when it is not the patience's
     :raises WaitTimeout: when the time is over
     """
-    limit = patience.timeout if timeout is None else timeout
-    started = time.monotonic()
+    poll = _Poll(patience, timeout)
     while not met():
-        waited = time.monotonic() - started
-        if waited >= limit:
-            raise exceptions.WaitTimeout(
-                f'{_caller()} waited {waited:.0f} s, but {what}')
-        time.sleep(patience.pause(waited, limit))
+        if not poll.pause():
+            raise poll.timeout(f', but {what}')

@@ -16,6 +16,7 @@
 import contextlib
 import dataclasses
 from typing import Any
+from typing import ClassVar
 
 from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import clients
@@ -24,12 +25,17 @@ from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.rows import base as rows_base
 
 MIB = 1024 * 1024
 
 # Seeds: what is backed up, and what else lies where a restore writes.
 OURS = 1
 FOREIGN = 2
+
+# Backups that the set-up of a class makes.
+FULL = 'full'
+CHAIN = 'chain'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +62,22 @@ class Link:
 
 class RecoveryScenario(base.BackupRecoveryTest):
     """Base of the recoveries."""
+
+    #: What the class backs up: FULL, as ``full``, or CHAIN, as ``chain``.
+    #: Their volumes are removed.
+    makes = ''
+
+    full: ClassVar[Link]
+    chain: ClassVar[list[Link]]
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make the backups of the class, and export their records."""
+        super().resource_setup()
+        if cls.makes == FULL:
+            cls.full = cls.make_full(cls.layout(OURS))
+        elif cls.makes == CHAIN:
+            _, cls.chain = cls.make_chain(remove_volume=True)
 
     @classmethod
     def make_backup(cls, volume_id: str, **kwargs: Any) -> str:
@@ -140,6 +162,15 @@ class RecoveryScenario(base.BackupRecoveryTest):
             self.resources.import_record(link.record)
         for link in links:
             self.assert_recovered(link.view, link.record)
+
+    def lose_and_import(self, links: list[Link],
+                        kind: str = rows_base.HARD) -> None:
+        """Delete the rows of backups, and import their records.
+
+        :param links: the backups, a parent before its children
+        """
+        self.lose_rows([link.record for link in links], kind)
+        self.import_all(links)
 
     def restore_and_compare(self, link: Link,
                             onto: str | None = None,

@@ -47,10 +47,10 @@ class KillingScenario(base.RecoveryScenario):
     """
 
     needed_features: tuple[str, ...] = ('service_kill',)
+    makes = base.FULL
 
     service: ClassVar[services.BackupService]
     hold: ClassVar[services.RequestHold | None]
-    full: ClassVar[base.Link]
 
     @classmethod
     def setup_clients(cls) -> None:
@@ -59,12 +59,6 @@ class KillingScenario(base.RecoveryScenario):
         cls.service = services.BackupService.from_config(CONF)
         cls.service.check()
         cls.hold = services.RequestHold.from_config(CONF, cls.ledger)
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a volume, back it up and export the record."""
-        super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
 
     def kill(self) -> None:
         """Kill the service."""
@@ -132,12 +126,7 @@ class KillingScenario(base.RecoveryScenario):
 
     def _wait(self, held: services.HeldRequests, what: str) -> None:
         with self.story.step(f'cinder-backup has begun the {what}'):
-            if not held.arrived(1, self.patience.backup):
-                raise exceptions.MomentMissed(
-                    f'the {what} of backup {self.full.backup_id} did not '
-                    f'arrive at cinder-backup within '
-                    f'{self.patience.backup:g} s, or [cinder_backup_recovery] '
-                    f'request_hold_command does not hold it')
+            held.require(self.patience.backup)
 
     def until_interrupted(self, what: str, attempt: Callable[[], bool]
                           ) -> None:
@@ -150,8 +139,7 @@ class KillingScenario(base.RecoveryScenario):
         for _ in range(TRIES):
             if attempt():
                 return
-            with self.story.step(f'the kill has not met the {what}'):
-                pass
+            self.story.note(f'the kill has not met the {what}')
         raise exceptions.MomentMissed(
             f'cinder-backup was killed {TRIES} times and never during the '
             f'{what}: set [cinder_backup_recovery] request_hold_command, or '

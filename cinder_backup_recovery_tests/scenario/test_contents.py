@@ -55,8 +55,7 @@ class TextVolumeTest(base.RecoveryScenario):
         larger = foreign.resized(self.size_bytes + access.GIB).overwrite(
             self.size_bytes, base.MIB)
         target_id = self.content.create_volume(larger)
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.resources.restore(self.full.backup_id, target_id)
         with self.story.step(f'each of the {larger.size_bytes} bytes of '
                              f'volume {target_id} is the right one',
@@ -79,8 +78,7 @@ class TextVolumeTest(base.RecoveryScenario):
         If it fails, users who create volumes from backups, as Horizon and
         orchestration do, cannot use what was recovered.
         """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         volume_id = self.resources.create_volume(
             size=self.size_bytes // access.GIB,
             backup_id=self.full.backup_id)['id']
@@ -116,8 +114,7 @@ class LargerVolumeTest(base.RecoveryScenario):
         """
         self.assertEqual(self.size_bytes // access.GIB + 1,
                          self.full.view['size'])
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.restore_and_compare(self.full)
 
 
@@ -142,8 +139,7 @@ class EmptyVolumeTest(base.RecoveryScenario):
         """
         foreign = self.foreign_layout(base.FOREIGN)
         target_id = self.content.create_volume(foreign)
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.restore_and_compare(self.full, onto=target_id,
                                  history=(foreign,))
 
@@ -190,6 +186,5 @@ class SnapshotBackupTest(sources.SourceLossScenario):
         self._recover()
 
     def _recover(self) -> None:
-        self.lose_rows([self.backup.record])
-        self.import_all([self.backup])
+        self.lose_and_import([self.backup])
         self.restore_and_compare(self.backup, history=(self.later,))

@@ -116,11 +116,12 @@ def _all_of(wrong: dict[str, exceptions.ContentMismatch]
 class DamagedBackupRestoreTest(DamagedRestoreScenario):
     """A full backup is damaged on its storage, and restored."""
 
+    makes = base.FULL
+
     @classmethod
     def resource_setup(cls) -> None:
         """Make two backups of different contents."""
         super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
         cls.make_other()
 
     @decorators.idempotent_id('91ed46e6-126e-4233-ae00-a517882c7753')
@@ -130,8 +131,7 @@ class DamagedBackupRestoreTest(DamagedRestoreScenario):
         If it fails, a user is given a volume that is not the one that was
         backed up, or has data of another user in it, and works on with it.
         """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.check_restores(_CHANGED, self.full, self.full,
                             'restore-takes-changed-data')
         self.restore_and_compare(self.full, history=(self.other.layout,))
@@ -144,8 +144,7 @@ class DamagedBackupRestoreTest(DamagedRestoreScenario):
         fails, a user is given a volume with a hole, which reads as zeros, and
         works on with it.
         """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.check_restores(_MISSING, self.full, self.full,
                             'restore-takes-missing-data')
         self.restore_and_compare(self.full, history=(self.other.layout,))
@@ -172,8 +171,7 @@ class DamagedParentRestoreTest(DamagedRestoreScenario):
         wrong: most of it, where little changes from day to day.
         """
         full, child = self.chain
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
+        self.lose_and_import(self.chain)
         self.check_restores(_CHANGED, full, child,
                             'restore-takes-changed-data', (full,))
         self.restore_and_compare(child, history=(full.layout,))

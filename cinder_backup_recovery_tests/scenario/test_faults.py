@@ -180,25 +180,44 @@ class KilledServiceTest(killing.KillingScenario):
             self.cloud.export_record(self.full.backup_id)
 
 
-# Alone: what other tests are doing would fail, too.
-@decorators.serial
-class StorageAwayTest(base.RecoveryScenario):
-    """The storage of the backups does not answer, and then does again."""
+class _StorageScenario(base.RecoveryScenario):
+    """The storage of the backups is stopped, and started again."""
 
-    needed_features = ('store_stop', 'row_loss_hard')
+    makes = base.FULL
+    state = services.AWAY
 
     @classmethod
     def setup_clients(cls) -> None:
         """Check the programs before anything is created."""
         super().setup_clients()
-        cls.storage = services.BackupStorage.from_config(CONF, cls.ledger)
+        cls.storage = services.BackupStorage.from_config(
+            CONF, cls.ledger, cls.state)
         cls.storage.check()
 
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a volume, back it up and export the record."""
-        super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
+    def stop_storage(self, step: str) -> None:
+        """Stop the storage, and start it in the end at the latest."""
+        self.addCleanup(self.storage.start)
+        with self.story.step(step):
+            self.storage.stop()
+
+    def end_of_import(self, timeout: float) -> str:
+        """Wait for the end of the import; returns the status."""
+        view = waiters.wait_for_status(
+            self.cloud, clients.BACKUP, self.full.backup_id,
+            ('available', 'error'), self.patience, timeout=timeout)
+        if view['status'] == 'error':
+            self.assertTrue(view['fail_reason'],
+                            'a failed import gives no reason')
+            self.story.note(f'it ends in an error: {view["fail_reason"]}')
+        return view['status']
+
+
+# Alone: what other tests are doing would fail, too.
+@decorators.serial
+class StorageAwayTest(_StorageScenario):
+    """The storage of the backups does not answer, and then does again."""
+
+    needed_features = ('store_stop', 'row_loss_hard')
 
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('e2d7c1ab-0f43-4a25-93c4-5b8f0d6c7e92')
@@ -210,10 +229,7 @@ class StorageAwayTest(base.RecoveryScenario):
         is well, is kept waiting for ever, or has lost the second try.
         """
         self.lose_rows([self.full.record])
-        # Whatever comes of it, what follows finds the storage there.
-        self.addCleanup(self.storage.start)
-        with self.story.step('the storage of the backups is taken away'):
-            self.storage.stop()
+        self.stop_storage('the storage of the backups is taken away')
         status = self._imported()
         if status == 'available':
             # By a driver that looks at nothing before a restore.
@@ -246,42 +262,20 @@ class StorageAwayTest(base.RecoveryScenario):
             except lib_exc.RestClientException as exc:
                 self.assertNotIsInstance(exc, lib_exc.NotFound)
                 return 'refused'
-            view = waiters.wait_for_status(
-                self.cloud, clients.BACKUP, self.full.backup_id,
-                ('available', 'error'), self.patience,
-                timeout=self.patience.backup)
-        if view['status'] == 'error':
-            self.assertTrue(view['fail_reason'],
-                            'a failed import gives no reason')
-            with self.story.step(f'it ends in an error: '
-                                 f'{view["fail_reason"]}'):
-                pass
-        elif verifies:
+            status = self.end_of_import(self.patience.backup)
+        if status == 'available' and verifies:
             self.fail('the import reported "available" although the storage '
                       'is unreachable')
-        return view['status']
+        return status
 
 
 @decorators.serial
-class StorageHangsTest(base.RecoveryScenario):
+class StorageHangsTest(_StorageScenario):
     """The storage of the backups takes requests, and answers none."""
 
     # By a driver that looks at nothing an import never gets there.
     needed_features = ('import_verify', 'store_pause', 'row_loss_hard')
-
-    @classmethod
-    def setup_clients(cls) -> None:
-        """Check the programs before anything is created."""
-        super().setup_clients()
-        cls.storage = services.BackupStorage.from_config(
-            CONF, cls.ledger, services.HANGS)
-        cls.storage.check()
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a volume, back it up and export the record."""
-        super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
+    state = services.HANGS
 
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('0c9f7c0b-5d8e-4f3a-9a53-6d1f2b7e8c40')
@@ -293,23 +287,14 @@ class StorageHangsTest(base.RecoveryScenario):
         and those of other storages wait behind them.
         """
         self.lose_rows([self.full.record])
-        # Whatever comes of it, what follows finds a storage that answers.
-        self.addCleanup(self.storage.start)
-        with self.story.step('the storage of the backups hangs'):
-            self.storage.stop()
+        self.stop_storage('the storage of the backups hangs')
         with self.story.step('import it'):
             self.cloud.import_record(self.full.record)
-            view = waiters.wait_for_status(
-                self.cloud, clients.BACKUP, self.full.backup_id,
-                ('available', 'error'), self.patience,
-                timeout=CONF.cinder_backup_recovery.store_hang_timeout)
+            status = self.end_of_import(
+                CONF.cinder_backup_recovery.store_hang_timeout)
         self.assertEqual(
-            'error', view['status'],
-            'the import reported another status although the storage hangs')
-        self.assertTrue(view['fail_reason'],
-                        'a failed import gives no reason')
-        with self.story.step(f'it ends in an error: {view["fail_reason"]}'):
-            pass
+            'error', status,
+            'the import reported "available" although the storage hangs')
         with self.story.step('the storage answers again'):
             self.storage.start()
         self.rows.lose(clients.BACKUP, [self.full.backup_id],

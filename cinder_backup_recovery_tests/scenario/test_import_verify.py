@@ -124,8 +124,7 @@ class VerifyScenario(damages.DamageScenario):
             victim.what, damage.name, link.what, reason if refused else None))
         if not refused:
             return f'the import of {link.what} says that it is available'
-        with self.story.step(f'it ends in an error: {reason}'):
-            pass
+        self.story.note(f'it ends in an error: {reason}')
         names = list(names)
         # Cinder cuts a long reason off.
         whole = len(view['fail_reason'] or '') < _CUT_OFF
@@ -169,11 +168,12 @@ class VerifyScenario(damages.DamageScenario):
 class DamagedBackupTest(VerifyScenario):
     """A full backup is damaged on its storage, and imported."""
 
+    makes = base.FULL
+
     @classmethod
     def resource_setup(cls) -> None:
         """Make two backups of different contents."""
         super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
         cls.make_other()
 
     @decorators.idempotent_id('113f9649-bfd0-4516-b9f7-36e15d5fe29a')
@@ -183,8 +183,7 @@ class DamagedBackupTest(VerifyScenario):
         If it fails, the driver refuses what it could restore, and after a
         disaster an administrator takes good backups for lost ones.
         """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
 
     @decorators.idempotent_id('180169b0-d9a7-43b4-b8cd-b0f1b676a22a')
     def test_description_missing(self) -> None:

@@ -32,12 +32,7 @@ class RemovalTest(stores.StoreScenario):
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a chain of three backups and delete the source volume."""
-        super().resource_setup()
-        _, cls.chain = cls.make_chain(remove_volume=True)
+    makes = base.CHAIN
 
     def remains(self, link: base.Link) -> list[str]:
         """List the objects of a backup on the storage."""
@@ -59,8 +54,7 @@ class RemovalTest(stores.StoreScenario):
         """
         for link in self.chain:
             self.assertNotEqual([], self.remains(link))
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
+        self.lose_and_import(self.chain)
         for number in reversed(range(len(self.chain))):
             link = self.chain[number]
             for parent in self.chain[:number]:

@@ -49,8 +49,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         If it fails, an administrator who lost the database has exported
         records that do not bring the users' volumes back.
         """
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.restore_and_compare(self.full)
 
     @decorators.idempotent_id('1ca49073-730f-4a0f-a66b-d83f0be119c2')
@@ -64,8 +63,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         """
         foreign = self.foreign_layout(base.FOREIGN)
         target_id = self.content.create_volume(foreign)
-        self.lose_rows([self.full.record])
-        self.import_all([self.full])
+        self.lose_and_import([self.full])
         self.restore_and_compare(self.full, onto=target_id,
                                  history=(foreign,))
 
@@ -77,8 +75,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         If it fails, a backup that was removed from the database by
         mistake, while its data stayed on the storage, is lost for its user.
         """
-        self.lose_rows([self.full.record], rows_base.SOFT)
-        self.import_all([self.full])
+        self.lose_and_import([self.full], rows_base.SOFT)
         self.restore_and_compare(self.full)
 
     @decorators.idempotent_id('6c0b6b53-0f0e-4b6e-8d1c-0f3f5d4f2b1a')
@@ -90,8 +87,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         backups has records that cannot be imported or restored.
         """
         with self.lost_sources(rows_base.HARD, self.volume_id):
-            self.lose_rows([self.full.record])
-            self.import_all([self.full])
+            self.lose_and_import([self.full])
             self.restore_and_compare(self.full)
 
     @decorators.idempotent_id('c7d9b0a4-5a5f-4a55-9f3e-6b4c1c9a7d24')
@@ -103,8 +99,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         of all that it had, does not come back from its records.
         """
         with self.lost_sources(rows_base.SOFT, self.volume_id):
-            self.lose_rows([self.full.record], rows_base.SOFT)
-            self.import_all([self.full])
+            self.lose_and_import([self.full], rows_base.SOFT)
             self.restore_and_compare(self.full)
 
 
@@ -128,8 +123,7 @@ class ChainRowLossTest(base.RecoveryScenario):
         If it fails, users get a volume that mixes the states of several
         days: blocks that were changed or cleared since are stale.
         """
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
+        self.lose_and_import(self.chain)
         for link in self.chain:
             self.restore_and_compare(link, history=self.history)
 
@@ -143,8 +137,7 @@ class ChainRowLossTest(base.RecoveryScenario):
         """
         foreign = self.foreign_layout(base.FOREIGN)
         target_id = self.content.create_volume(foreign)
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
+        self.lose_and_import(self.chain)
         self.restore_and_compare(self.chain[-1], onto=target_id,
                                  history=(*self.history, foreign))
 
@@ -163,14 +156,12 @@ class ChainRowLossTest(base.RecoveryScenario):
         for lost in subsets:
             orders = [lost[::-1], lost] if len(lost) > 1 else [lost]
             for order in orders:
-                self.lose_rows([link.record for link in lost])
-                self.import_all(order)
+                self.lose_and_import(order)
                 for link in self.chain:
                     self.assert_same_backup(link.view, self.cloud.show(
                         clients.BACKUP, link.backup_id))
         # All of it was imported, from the newest to the oldest.
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain[::-1])
+        self.lose_and_import(self.chain[::-1])
         self.restore_and_compare(self.chain[-1], history=self.history)
 
     @decorators.idempotent_id('6227a996-d647-49bc-ab4f-f00ffa7b6b77')
@@ -191,8 +182,7 @@ class ChainRowLossTest(base.RecoveryScenario):
             volume_id = self.resources.restore(newest.backup_id)
         except (exceptions.ResourceFailed,
                 lib_exc.RestClientException) as refused:
-            with self.story.step(f'it is refused: {refused}'):
-                pass
+            self.story.note(f'it is refused: {refused}')
         else:
             self.assert_content(volume_id, newest.layout,
                                 f'{newest.what}, restored alone',
@@ -211,8 +201,7 @@ class ChainRowLossTest(base.RecoveryScenario):
         If it fails, nightly backups after a recovery fail, or save the
         changes against something else than the volume's last backup.
         """
-        self.lose_rows([link.record for link in self.chain])
-        self.import_all(self.chain)
+        self.lose_and_import(self.chain)
         newest = self.chain[-1].layout
         layout = newest.overwrite(17 * base.MIB, base.MIB // 4).zero(
             16 * base.MIB, 4096)
@@ -234,12 +223,12 @@ class ProjectLossTest(base.RecoveryScenario):
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
+    makes = base.CHAIN
 
     @classmethod
     def resource_setup(cls) -> None:
         """Make a chain and a backup of another volume, delete both volumes."""
         super().resource_setup()
-        _, cls.chain = cls.make_chain(remove_volume=True)
         cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
 
     @decorators.idempotent_id('c39f9f3d-2c83-44eb-bc75-d5e4f214b6c8')

@@ -145,8 +145,7 @@ class ShippingScenario(base.RecoveryScenario):
             return None
         reason = waiters.reasons(self.there, clients.BACKUP, link.backup_id,
                                  view)
-        with self.story.step(f'it ends in an error: {reason}'):
-            pass
+        self.story.note(f'it ends in an error: {reason}')
         return reason
 
     def _assert_shipped(self, link: base.Link) -> None:
@@ -183,12 +182,12 @@ class ShippedChainTest(ShippingScenario):
 
     needed_features = (*ShippingScenario.needed_features, 'incremental')
     rewrites_content = True
+    makes = base.CHAIN
 
     @classmethod
     def resource_setup(cls) -> None:
-        """Make a chain of three backups and delete the source volume."""
+        """Keep the contents of the chain."""
         super().resource_setup()
-        _, cls.chain = cls.make_chain(remove_volume=True)
         cls.history = tuple(link.layout for link in cls.chain)
 
     @decorators.idempotent_id('493f5841-3a05-4734-ad7a-8dd65042f8ff')
@@ -212,11 +211,7 @@ class ShippedChainTest(ShippingScenario):
 class ShippedBackupTest(ShippingScenario):
     """A backup of which the first site keeps what it has."""
 
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a volume, back it up, export the record, delete it."""
-        super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
+    makes = base.FULL
 
     @decorators.idempotent_id('46350b93-38ee-4fa2-9e52-2fdd3b1492e5')
     @features.needs('import_verify')
@@ -308,12 +303,7 @@ class ShippedToOtherProjectTest(ShippingScenario):
 
     credentials = ['project_admin', 'project_alt_admin']
     receiver = 'project_alt_admin'
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a volume, back it up, export the record, delete it."""
-        super().resource_setup()
-        cls.full = cls.make_full(cls.layout(base.OURS))
+    makes = base.FULL
 
     @decorators.idempotent_id('ea4cc971-e621-4eb0-9c7e-3d94b6f76c78')
     def test_another_project_at_the_other_site(self) -> None:

@@ -58,8 +58,7 @@ class TwoDriversTest(base.RecoveryScenario):
         cannot recover those.
         """
         backups = [self.first, self.second]
-        self.lose_rows([link.record for link in backups])
-        self.import_all(backups)
+        self.lose_and_import(backups)
         for link in backups:
             found = self.resources.export_record(link.backup_id)
             for name in ('host', 'availability_zone'):

@@ -51,12 +51,12 @@ class HoldStub:
     @contextlib.contextmanager
     def at(self, point, backup_id):
         self.events.append(f'arm {point} {backup_id}')
-        yield self
+        yield services.HeldRequests(self, point, backup_id)
         self.events.append('release')
 
-    def arrived(self, number, timeout):
+    def count(self, point, backup_id):
         self.events.append('arrived')
-        return self._arrived
+        return int(self._arrived)
 
 
 class CrashDuringTest(testtools.TestCase):
@@ -101,6 +101,7 @@ class CrashDuringTest(testtools.TestCase):
 
     def test_nothing_is_held(self):
         killer = make_killer(HoldStub([], arrived=False))
+        killer.patience = waiters.Patience(backup=0.1)
         self.assertRaises(exceptions.MomentMissed, self.crash, killer, None,
                           lambda: None)
         killer.service.kill.assert_not_called()
