@@ -49,11 +49,18 @@ BackupStoreOptions: list[cfg.Opt] = [
         default='',
         help="Adapter that reaches the storage of the backups without "
              "Cinder and damages backups that the tests have made: "
-             "filesystem, swift or rbd, or one that a vendor adds by an "
-             "entry point in cinder_backup_recovery_tests.backup_stores. "
+             "filesystem, swift or rbd, the class of a vendor as "
+             "module.Class, or an entry point in "
+             "cinder_backup_recovery_tests.backup_stores. "
              "With the empty default every test of damage is skipped, and "
              "nothing shows that an import refuses a backup that cannot be "
              "restored."),
+    cfg.DictOpt(
+        'backup_store_options',
+        default={},
+        help="Arguments for the class of a vendor in backup_store, as "
+             "name:value pairs with commas between them. Secrets do not "
+             "belong here: the class reads them from the environment."),
     cfg.StrOpt(
         'backup_store_path',
         default='',

@@ -19,17 +19,17 @@ import threading
 from typing import Any
 from unittest import mock
 
-from reference_drivers.contract import stores
+from backup_stores import filesystem
 
-#: What the driver asks a directory by.
+#: The functions that the driver uses on a directory.
 _CALLS = ('listdir', 'open', 'scandir', 'stat')
 
 
-class HangingDirectory(stores.PosixStore):
+class HangingDirectory(filesystem.FilesystemStore):
     """The directory of the default driver."""
 
     @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self, conf: Any) -> Iterator[None]:
         answered = threading.Event()
 
         def hanging(call: Callable[..., Any]) -> Callable[..., Any]:

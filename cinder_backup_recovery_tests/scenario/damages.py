@@ -16,9 +16,9 @@ from typing import Any
 
 from tempest import config
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
-from cinder_backup_recovery_tests.stores import base as stores_base
 from cinder_backup_recovery_tests.stores import damaging
 
 CONF = config.CONF
@@ -68,5 +68,5 @@ class DamageScenario(stores.StoreScenario):
         :returns: a context in which it is damaged
         """
         return self.damager.damaged(
-            damage, stores_base.Backup.from_record(victim.record),
-            stores_base.Backup.from_record(self.other.record))
+            damage, stores_base.Backup.from_fields(victim.record.fields),
+            stores_base.Backup.from_fields(self.other.record.fields))

@@ -16,9 +16,9 @@ from typing import ClassVar
 
 from tempest import config
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests.scenario import base
-from cinder_backup_recovery_tests.stores import base as stores_base
 
 CONF = config.CONF
 
@@ -26,7 +26,7 @@ CONF = config.CONF
 class StoreScenario(base.RecoveryScenario):
     """Base of the tests that reach the storage without Cinder."""
 
-    store: ClassVar[stores_base.BackupStore]
+    store: ClassVar[stores_base.Store]
 
     @classmethod
     def skip_checks(cls) -> None:

@@ -20,13 +20,13 @@ from collections.abc import Collection
 
 from tempest.lib import decorators
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
-from cinder_backup_recovery_tests.stores import base as stores_base
 
 _MISSING = (stores_base.DESCRIPTION_MISSING, stores_base.DATA_MISSING,
             stores_base.EXTRA)
@@ -50,7 +50,7 @@ class DamagedRestoreScenario(damages.DamageScenario):
         """
         chosen = [
             damage for damage in self.store.damages(
-                stores_base.Backup.from_record(victim.record))
+                stores_base.Backup.from_fields(victim.record.fields))
             if damage.family in families and
             (link is victim or damage.hits_children)]
         if not chosen:

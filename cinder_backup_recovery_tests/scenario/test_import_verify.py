@@ -26,6 +26,7 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import facts
@@ -33,7 +34,6 @@ from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
-from cinder_backup_recovery_tests.stores import base as stores_base
 
 CONF = config.CONF
 
@@ -56,7 +56,7 @@ class VerifyScenario(damages.DamageScenario):
         """
         wanted = [
             one for one in self.store.damages(
-                stores_base.Backup.from_record(victim.record))
+                stores_base.Backup.from_fields(victim.record.fields))
             if one.family in families and (one.hits_children or
                                            not of_parent)]
         levels = recovery_config.LEVELS

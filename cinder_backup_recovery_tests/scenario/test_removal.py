@@ -17,10 +17,10 @@ import time
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
-from cinder_backup_recovery_tests.stores import base as stores_base
 
 # Seconds after which a list of objects must agree with their deletion: that
 # of Swift may be late.
@@ -37,7 +37,7 @@ class RemovalTest(stores.StoreScenario):
     def remains(self, link: base.Link) -> list[str]:
         """List the objects of a backup on the storage."""
         found = self.store.remains(
-            stores_base.Backup.from_record(link.record))
+            stores_base.Backup.from_fields(link.record.fields))
         if found is None:
             raise self.skipException(
                 'the adapter of [cinder_backup_recovery] backup_store does '

@@ -16,6 +16,7 @@ from typing import Any
 from tempest import config
 from tempest.lib import decorators
 
+from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import content
@@ -26,7 +27,6 @@ from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.scenario import base
-from cinder_backup_recovery_tests.stores import base as stores_base
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 
@@ -89,7 +89,7 @@ class ShippingScenario(base.RecoveryScenario):
         :param without: parts of it that are not copied
         """
         assert self.copier is not None  # noqa: S101 only where it is
-        backup = stores_base.Backup.from_record(link.record)
+        backup = stores_base.Backup.from_fields(link.record.fields)
         left_out = ''.join(f' without {part.title}' for part in without)
         self.addCleanup(self.copier.remove, backup)
         with self.story.step(f'copy {link.what} {link.backup_id} to the '
@@ -108,7 +108,7 @@ class ShippingScenario(base.RecoveryScenario):
         if self.copier:
             with self.story.step('the first site loses what it has stored'):
                 self.copier.destroy([
-                    stores_base.Backup.from_record(link.record)
+                    stores_base.Backup.from_fields(link.record.fields)
                     for link in links])
         for link in links:
             self.import_there(link)
@@ -205,7 +205,7 @@ class ShippedChainTest(ShippingScenario):
             self.resources_there.remove(clients.BACKUP, link.backup_id)
             if self.copier:
                 self.assertEqual([], self.copier.left(
-                    stores_base.Backup.from_record(link.record)))
+                    stores_base.Backup.from_fields(link.record.fields)))
 
 
 class ShippedBackupTest(ShippingScenario):
@@ -224,7 +224,7 @@ class ShippedBackupTest(ShippingScenario):
         if self.copier is None:
             self._missing_on_the_shared_storage()
             return
-        backup = stores_base.Backup.from_record(self.full.record)
+        backup = stores_base.Backup.from_fields(self.full.record.fields)
         parts = [part for part in self.copier.parts(backup)
                  if not part.is_container]
         # One of the middle, and those that are made first and last. Each
@@ -243,7 +243,7 @@ class ShippedBackupTest(ShippingScenario):
             raise self.skipException(
                 '[cinder_backup_recovery] backup_store is not set')
         store = stores.make(CONF, name, lambda: self.os_project_admin)
-        backup = stores_base.Backup.from_record(self.full.record)
+        backup = stores_base.Backup.from_fields(self.full.record.fields)
         damage = next((one for one in store.damages(backup)
                        if one.family == stores_base.DESCRIPTION_MISSING), None)
         if damage is None:

@@ -10,71 +10,125 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Damage and copy backups on their storage, by an adapter for each kind."""
+"""The stores of :mod:`backup_stores`, configured by Tempest's options."""
 
 from collections.abc import Callable
+import functools
 import importlib.metadata
 from typing import Any
 
-from stevedore import driver
-from stevedore import exception
+from oslo_utils import importutils
 
+from backup_stores import base
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests.stores import base
 
 NAMESPACE = 'cinder_backup_recovery_tests.backup_stores'
-"""The group of entry points that adapters are found by."""
+"""The group of entry points that stores are found by."""
 
 
-def make(conf: Any, name: str, manager: Callable[[], Any]
-         ) -> base.BackupStore:
-    """Make an adapter.
+def make(conf: Any, name: str, manager: Callable[[], Any]) -> base.Store:
+    """Make the store of the backups.
 
     :param conf: Tempest's configuration
-    :param name: of its entry point
+    :param name: of its entry point, or of its class with its module
     :param manager: makes Tempest's clients of a user of the project that
-        owns the backups, where the storage wants one
-    :raises InvalidConfiguration: there is no such adapter, it cannot be
-        imported, or an option of it is missing
+        owns the backups, where the store wants one
+    :raises InvalidConfiguration: the store is unknown, it cannot be imported,
+        or an option is missing
     """
-    return _adapter(name).from_config(conf, manager)
+    return _made(conf, name, 'from_config', manager)
 
 
 def make_second(conf: Any, name: str, manager: Callable[[], Any]
-                ) -> base.BackupStore:
-    """Make the adapter of the second region's own storage.
+                ) -> base.Store:
+    """Make the second region's own store.
 
-    :param conf: Tempest's configuration
-    :param name: of its entry point
-    :param manager: makes Tempest's clients of a user of the project that
-        is to own the copies, where the storage wants one
+    :param manager: as in :func:`make`, of the project that is to own the
+        copies
     :raises InvalidConfiguration: as :func:`make`
     """
-    return _adapter(name).second_from_config(conf, manager)
+    return _made(conf, name, 'second_from_config', manager)
 
 
 def can_copy(name: str) -> bool:
-    """Say whether an adapter can copy backups to another storage.
+    """Return whether a store can copy backups to a second one.
 
-    :param name: of its entry point
-    :raises InvalidConfiguration: there is no such adapter, or it cannot be
-        imported
+    :raises InvalidConfiguration: as :func:`make`
     """
-    # One that is not derived from ours may not say it.
-    return getattr(_adapter(name), 'can_copy', False)
+    found = _class(name)
+    return getattr(found, 'can_copy', False) and hasattr(
+        found, 'second_from_config')
 
 
-def _adapter(name: str) -> Any:
-    def failed(_: Any, entry_point: Any, error: BaseException) -> None:
-        raise exceptions.InvalidConfiguration(
-            f'[cinder_backup_recovery] backup_store = {name}: '
-            f'{entry_point.value} cannot be imported: {error}')
-
+def _class(name: str) -> Any:
+    points = importlib.metadata.entry_points(group=NAMESPACE)
+    where = f'[cinder_backup_recovery] backup_store = {name}'
     try:
-        return driver.DriverManager(
-            NAMESPACE, name, on_load_failure_callback=failed).driver
-    except exception.NoMatches:
-        known = importlib.metadata.entry_points(group=NAMESPACE).names
+        if name in points.names:
+            return points[name].load()
+        if '.' in name:
+            return importutils.import_class(name)
+    except Exception as exc:
+        # An import runs whatever the module does.
         raise exceptions.InvalidConfiguration(
-            f'[cinder_backup_recovery] backup_store = {name} is none of '
-            f'{", ".join(sorted(known))}') from None
+            f'{where} cannot be imported: {_line(exc)}') from None
+    raise exceptions.InvalidConfiguration(
+        f'{where}: unknown backup_store; known: '
+        f'{", ".join(sorted(points.names))}, and classes as module.Class')
+
+
+def _made(conf: Any, name: str, method: str, manager: Callable[[], Any]
+          ) -> Any:
+    found = _class(name)
+    options = ('second_' if method.startswith('second') else '') + (
+        'backup_store_*')
+    where = (f'[cinder_backup_recovery] backup_store = {name}, check the '
+             f'options {options}')
+    try:
+        if hasattr(found, method):
+            store = getattr(found, method)(conf, manager)
+        else:
+            store = found(**conf.cinder_backup_recovery.backup_store_options)
+    except exceptions.BackupRecoveryError:
+        raise
+    except Exception as exc:
+        raise exceptions.InvalidConfiguration(
+            f'{where}: {_line(exc)}') from None
+    return KitStore(store, where)
+
+
+class KitStore:
+    """A store whose errors are those of this kit, and not of the driver.
+
+    :param store: of :mod:`backup_stores`, or a vendor's
+    :param where: the options that have led to it
+    """
+
+    def __init__(self, store: Any, where: str = '') -> None:
+        self.store = store
+        self._where = where
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if not callable(found):
+            return found
+
+        @functools.wraps(found)
+        def call(*args: Any) -> Any:
+            try:
+                return found(*args)
+            except exceptions.BackupRecoveryError:
+                raise
+            except base.StoreRefused as exc:
+                raise exceptions.StoreRefused(_line(exc)) from None
+            except Exception as exc:
+                if name == 'check':
+                    raise exceptions.InvalidConfiguration(
+                        f'{self._where}: {_line(exc)}') from None
+                raise exceptions.StoreFailed(_line(exc)) from exc
+
+        return call
+
+
+def _line(exc: Exception) -> str:
+    return ' '.join(str(exc).split()) or type(exc).__name__

@@ -20,12 +20,12 @@ from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
+from backup_stores import base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import stores
-from cinder_backup_recovery_tests.stores import base
 
 KIND = 'stored-backup'
 """The kind of the ledger's entries that :func:`remove` removes: the parts of
@@ -33,20 +33,18 @@ a backup on one of the storages, which no Cinder has to know."""
 
 
 class Copier:
-    """Copies backups of the suite, and no others, and removes the copies."""
+    """Copies backups of the suite, and no others, and removes the copies.
 
-    def __init__(self, here: base.BackupStore, there: base.BackupStore,
+    :param here: the store of the backups
+    :param there: the store of the copies
+    :param store_name: by which a clean-up makes the same stores
+    :param project_id: the project that owns the backups
+    :param receiver_id: the project that is to own the copies
+    """
+
+    def __init__(self, here: base.Store, there: base.Store,
                  store_name: str, ledger: resource_ledger.Ledger,
                  project_id: str, receiver_id: str) -> None:
-        """Take what is needed.
-
-        :param here: where the backups are
-        :param there: where the copies go
-        :param store_name: how a clean-up finds the same adapters
-        :param ledger: what may be copied and removed
-        :param project_id: the project that owns the backups
-        :param receiver_id: the project that is to own the copies
-        """
         self.here = here
         self.there = there
         self.ledger = ledger
@@ -55,16 +53,15 @@ class Copier:
 
     def copy(self, backup: base.Backup,
              without: Collection[base.Part] = ()) -> None:
-        """Copy a backup, or what an earlier call has left out.
+        """Copy a backup, or the parts that an earlier call has left out.
 
         Each part is read back and compared.
 
-        :param backup: what belongs to this one
-        :param without: parts that are not copied; of an earlier call's, they
-            are removed
+        :param without: parts that are not copied; if an earlier call has
+            copied them, they are removed
         :raises NotInLedger: the suite has not made the backup
-        :raises StoreRefused: there is something in its place that is no copy
-            of this suite's
+        :raises StoreRefused: there is something in its place that is not a
+            copy of this suite's
         :raises StoreFailed: a part could not be copied
         """
         self.ledger.require(clients.BACKUP, [backup.id])
@@ -81,14 +78,13 @@ class Copier:
             if (self.there.state(part.kind, part.where) !=
                     self.here.state(part.kind, part.where)):
                 raise exceptions.StoreFailed(
-                    f'{part.title} does not read at the other site as it '
-                    f'was copied there')
+                    f'{part.title}: the copy at the second site differs from '
+                    f'what was written')
 
     def parts(self, backup: base.Backup) -> list[base.Part]:
-        """Name what a backup consists of at the first site.
+        """Name the parts of a backup at the first site.
 
-        :param backup: the backup
-        :raises StoreFailed: it is not there
+        :raises StoreFailed: it is missing
         """
         found = list(self.here.parts(backup))
         if not found:
@@ -98,10 +94,7 @@ class Copier:
         return found
 
     def left(self, backup: base.Backup) -> list[str]:
-        """Name what is left of a copy, but for what it was in.
-
-        :param backup: the backup
-        """
+        """Name the parts that are left of a copy, but no containers."""
         return [part.title for part in self.there.parts(backup)
                 if not part.is_container]
 
@@ -112,7 +105,8 @@ class Copier:
             more to do with them there; with all that build on them
         :raises NotInLedger: the suite has not made one of them
         """
-        self.ledger.require(clients.BACKUP, [one.id for one in backups])
+        self.ledger.require(clients.BACKUP,
+                            [backup.id for backup in backups])
         # All of them, before any is destroyed: a child whose parent is gone
         # cannot be imported any more, to be removed by Cinder.
         for backup in backups:
@@ -129,10 +123,7 @@ class Copier:
                     f'storage')
 
     def remove(self, backup: base.Backup) -> None:
-        """Remove what is left of a copy; again does nothing.
-
-        :param backup: the backup
-        """
+        """Remove the rest of a copy, if there is any."""
         self._remove(backup.id, second=True)
 
     def _announce(self, backup: base.Backup, parts: list[base.Part]) -> None:
@@ -149,7 +140,7 @@ class Copier:
         self._record(backup.id, True, new)
 
     @staticmethod
-    def _is_there(store: base.BackupStore, part: base.Part) -> bool:
+    def _is_there(store: base.Store, part: base.Part) -> bool:
         return store.state(part.kind, part.where) is not None
 
     def _record(self, backup_id: str, second: bool,
@@ -173,12 +164,10 @@ class Copier:
             remove(self.ledger, store, entry)
 
 
-def remove(ledger: resource_ledger.Ledger, store: base.BackupStore,
+def remove(ledger: resource_ledger.Ledger, store: base.Store,
            entry: resource_ledger.Entry) -> None:
-    """Remove the parts of a backup that are still there.
+    """Remove the parts of a backup that still exist.
 
-    :param ledger: what lists them
-    :param store: where they are
     :param entry: one of the ledger's, of :data:`KIND`
     :raises StoreRefused: an entry names what no backup has
     :raises StoreFailed: one of them could not be removed
@@ -193,8 +182,6 @@ def make(conf: Any, ledger: resource_ledger.Ledger, sender: Any,
          receiver: Any) -> Copier:
     """Make what copies the backups of one project to another's.
 
-    :param conf: Tempest's configuration
-    :param ledger: what may be copied and removed
     :param sender: Tempest's clients of a user of the project that owns the
         backups
     :param receiver: the same of the project that is to own the copies

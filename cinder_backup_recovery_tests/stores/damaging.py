@@ -13,8 +13,8 @@
 
 """Do a damage, and undo it whatever happens in between.
 
-What was there is kept in files beside the ledger, and the ledger says how it
-is put back, before anything is changed.
+Before anything is changed, the originals are written to files beside the
+ledger, and how the damage is undone to the ledger.
 """
 
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ import uuid
 
 from oslo_log import log as logging
 
+from backup_stores import base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests.stores import base
 
 LOG = logging.getLogger(__name__)
 
@@ -41,17 +41,14 @@ _KEPT = 'kept'
 
 
 class Damager:
-    """Damages backups of the suite, and no others."""
+    """Damages backups of the suite, and no others.
 
-    def __init__(self, store: base.BackupStore, store_name: str,
+    :param store_name: by which a clean-up makes the same store
+    :param project_id: the project that owns the backups
+    """
+
+    def __init__(self, store: base.Store, store_name: str,
                  ledger: resource_ledger.Ledger, project_id: str) -> None:
-        """Take what is needed.
-
-        :param store: where the backups are
-        :param store_name: how a clean-up finds the same adapter
-        :param ledger: what may be touched
-        :param project_id: the project that owns the backups
-        """
         self.store = store
         self.ledger = ledger
         self._store_name = store_name
@@ -62,17 +59,14 @@ class Damager:
                 other: base.Backup) -> Iterator[base.Plan]:
         """Damage a backup for a while.
 
-        :param damage: what is done to it
-        :param backup: the backup
         :param other: another backup, of another content
-        :returns: a context in which it is damaged
         :raises NotInLedger: the suite has not made both backups
         :raises StoreRefused: the record names what may not be its backup's
         """
         self.ledger.require(clients.BACKUP, [backup.id, other.id])
         plan = self.store.plan(damage, backup, other)
         key = f'{backup.id} {damage.name} {uuid.uuid4().hex[:8]}'
-        steps = [self._keep(one) for one in plan.changes]
+        steps = [self._keep(step) for step in plan.changes]
         self.ledger.note(
             KIND, key,
             {'store': self._store_name, 'project_id': self._project_id,
@@ -83,16 +77,16 @@ class Damager:
                 self.store.change(step.kind, step.where, step.state)
             yield plan
         finally:
-            for one in self.ledger.changes(KIND):
-                if one.key == key:
-                    put_back(self.ledger, self.store, one)
+            for change in self.ledger.changes(KIND):
+                if change.key == key:
+                    put_back(self.ledger, self.store, change)
 
     def _keep(self, change: base.Change) -> dict[str, Any]:
         state = self.store.state(change.kind, change.where)
         if state == change.state:
             raise exceptions.StoreFailed(
-                f'nothing would be damaged: {change.kind} '
-                f'{"/".join(change.where)} is so already')
+                f'no-op damage: {change.kind} {"/".join(change.where)} is '
+                f'already in that state')
         step: dict[str, Any] = {'kind': change.kind,
                                 'where': list(change.where)}
         if isinstance(state, bytes):
@@ -113,20 +107,18 @@ class Damager:
         return name
 
 
-def put_back(ledger: resource_ledger.Ledger, store: base.BackupStore,
+def put_back(ledger: resource_ledger.Ledger, store: base.Store,
              change: resource_ledger.Change) -> None:
     """Undo a damage, also one that was done only in part.
 
-    :param ledger: what says how
-    :param store: where the backup is
     :param change: one of the ledger's, of :data:`KIND`
-    :raises StoreFailed: what was kept cannot be read, or not be written
+    :raises StoreFailed: an original cannot be read, or not be written
     """
     files = []
     for step in reversed(change.before['steps']):
         state = step.get('state')
         if 'file' in step:
-            # Only what this wrote, whatever the ledger's file says.
+            # Only a file of this directory, whatever the ledger names.
             path = os.path.join(ledger.directory, _KEPT,
                                 os.path.basename(step['file']))
             state = _load(path, step['sha256'])
@@ -134,15 +126,15 @@ def put_back(ledger: resource_ledger.Ledger, store: base.BackupStore,
         store.change(step['kind'], step['where'], state)
         if store.state(step['kind'], step['where']) != state:
             raise exceptions.StoreFailed(
-                f'{step["kind"]} {"/".join(step["where"])} could not be put '
-                f'back: it does not read as it was written')
+                f'{step["kind"]} {"/".join(step["where"])} was not restored: '
+                f'it differs from what was written')
     ledger.restored(change.kind, change.key)
     for path in files:
         os.remove(path)
 
 
 def forget(ledger: resource_ledger.Ledger) -> None:
-    """Remove what was kept for damages that a kill has prevented.
+    """Remove the originals for damages that a kill has prevented.
 
     :param ledger: of a run that has ended
     """
@@ -157,9 +149,10 @@ def _load(path: str, checksum: str) -> bytes:
             data = stream.read()
     except OSError as exc:
         raise exceptions.StoreFailed(
-            f'what was kept for putting a damage back cannot be read: '
+            f'the saved original cannot be read; cannot undo the damage: '
             f'{path}: {exc.strerror}') from None
     if hashlib.sha256(data).hexdigest() != checksum:
         raise exceptions.StoreFailed(
-            f'what was kept for putting a damage back was changed: {path}')
+            f'the saved original has been modified; cannot undo the damage: '
+            f'{path}')
     return data

@@ -11,30 +11,24 @@
 # under the License.
 
 
-"""Undo on the storages what a killed run has left, by its ledger."""
+"""Undo the damages and remove the copies that a killed run has left."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from backup_stores import base
 from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import stores
-from cinder_backup_recovery_tests.stores import base
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 
 
 class Repair:
-    """Puts damages back and removes copies, as an administrator."""
+    """Undoes damages and removes copies, as an administrator."""
 
     def __init__(self, conf: Any, members: membership.Membership,
                  ledger: resource_ledger.Ledger) -> None:
-        """Take what is needed.
-
-        :param conf: Tempest's configuration
-        :param members: makes clients of a project
-        :param ledger: what says how a damage is undone
-        """
         self._conf = conf
         self._members = members
         self._ledger = ledger
@@ -50,7 +44,7 @@ class Repair:
         damaging.put_back(self._ledger, self._store(change.before), change)
 
     def remove(self, entry: resource_ledger.Entry) -> None:
-        """Remove what is left of a stored backup.
+        """Remove the rest of a stored backup.
 
         :param entry: one of the ledger's, of copying.KIND
         :raises BackupRecoveryError: it could not be removed
@@ -59,8 +53,8 @@ class Repair:
         """
         copying.remove(self._ledger, self._store(entry.details), entry)
 
-    def _store(self, said: Mapping[str, Any]) -> base.BackupStore:
-        project_id = said['project_id']
-        make = stores.make_second if said.get('second') else stores.make
-        return make(self._conf, said['store'],
+    def _store(self, noted: Mapping[str, Any]) -> base.Store:
+        project_id = noted['project_id']
+        make = stores.make_second if noted.get('second') else stores.make
+        return make(self._conf, noted['store'],
                     lambda: self._members.manager(project_id))

@@ -19,8 +19,8 @@ import unittest
 
 from testtools import content as details
 
+from backup_stores import base as stores_base
 from reference_drivers.contract import environment
-from reference_drivers.contract import stores
 
 
 def noise(length: int, seed: int = 1) -> bytes:
@@ -62,7 +62,7 @@ class Contract:
         super().setUp()  # type: ignore[misc]
         self.cinder: Any = self.make_environment()
         self.useFixture(self.cinder)  # type: ignore[attr-defined]
-        self.objects = self.make_objects()
+        self.objects: Any = self.make_objects()
 
     def lacks(self, capability: str, reason: str) -> NoReturn:
         """Skip the test, for the driver cannot do what it asks.
@@ -85,8 +85,8 @@ class Contract:
             self.chunk_option: self.chunk, self.block_option: self.block,
             **self.options})
 
-    def make_objects(self) -> stores.ObjectStore:
-        """The store, to damage it."""
+    def make_objects(self) -> stores_base.Store:
+        """The store, to look into it and damage it."""
         raise NotImplementedError
 
     # Content
@@ -145,7 +145,7 @@ class Contract:
         self.assertEqual(  # type: ignore[attr-defined]
             content == restored, True, 'the old volume has another content')
 
-    def snapshot(self, *backups: Any) -> dict[tuple[str, str], Any]:
+    def snapshot(self, *backups: Any) -> dict[Any, Any]:
         """All objects in the containers of some backups."""
         return {(container, name): content
                 for container in {self.objects.locate(one)[0]

@@ -28,6 +28,8 @@ import unittest
 from oslo_utils import importutils
 import testtools
 
+from backup_stores import filesystem
+from backup_stores import objects
 from reference_drivers import import_verify
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
@@ -35,7 +37,6 @@ from reference_drivers.contract import files
 from reference_drivers.contract import recovery
 from reference_drivers.contract import silence
 from reference_drivers.contract import stopping
-from reference_drivers.contract import stores
 from reference_drivers.contract import trust
 
 #: Names of the options for the size of a chunk, for that of a block, and for
@@ -61,14 +62,15 @@ _POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 _ROOM = 64 << 20
 
 #: Why a test of what an import proves is skipped.
-LACKS_VERIFY = ('it is none with '
+LACKS_VERIFY = ('it does not derive from '
                 'reference_drivers.import_verify.ImportVerifyMixin')
 #: The classes of the tests; a driver that is not chunked has others of the
 #: same names.
 _CLASSES = (recovery.RecoveryContract, silence.SilenceContract,
             trust.TrustContract)
-NAMES = tuple(name for cls in _CLASSES for name in vars(cls)
-              if name.startswith('test_'))
+NAMES = tuple(dict.fromkeys(
+    name for cls in _CLASSES for parent in reversed(cls.__mro__)
+    for name in vars(parent) if name.startswith('test_')))
 
 
 class BindingError(Exception):
@@ -88,23 +90,24 @@ def _text(error: BaseException) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
 
-class _NoStore(stores.ObjectStore):
-    """Where nobody has said how to look into the store."""
+class _NoStore(objects.ObjectStore):
+    """In place of a store that the vendor has not named."""
 
     def _skip(self, *args: Any) -> Any:
         raise unittest.SkipTest('no store adapter was given (--store)')
 
-    list = read = write = delete = contents = _skip  # type: ignore[assignment]
+    list = read = write = delete = locate = _skip  # type: ignore[assignment]
 
 
 @dataclasses.dataclass
 class Binding:
-    """What a vendor says of a driver.
+    """The driver under test, and how a vendor describes it.
 
     :ivar driver: its class
     :ivar config_files: cinder.conf with its options
-    :ivar store: a callable that gets the configuration and returns a
-        :class:`stores.ObjectStore`
+    :ivar store: a class of :mod:`backup_stores` with ``from_cinder``, or
+        anything else that is called with Cinder's configuration and returns
+        an :class:`.objects.ObjectStore`
     :ivar chunk_option: sets the size of its chunks
     :ivar block_option: sets the size of the blocks that it makes sums of
     :ivar denied: the capabilities that its profile denies
@@ -126,7 +129,7 @@ class Binding:
                    for one in getattr(found, '__mro__', ())}
         if not hasattr(found, 'backup') or not hasattr(found, 'restore'):
             raise BindingError(f'{self.driver} is not a backup driver')
-        self._chunked = _CHUNKED in parents
+        self.chunked = _CHUNKED in parents
         #: Whether its records can be trusted.
         self.verifies = issubclass(found, import_verify.ImportVerifyMixin)
         #: What it plainly has, and what it plainly has not.
@@ -136,7 +139,7 @@ class Binding:
                 f'{one.__module__}.{one.__qualname__}' == _CHUNKED
                 for one in found.__mro__ if 'backup' in vars(one))}
         #: What no driver of its kind is tested for, with the reason.
-        self.inapplicable = {} if self._chunked else {
+        self.inapplicable = {} if self.chunked else {
             'chunks': 'it stores no chunks as Cinder does'}
         self._options: dict[str, Any] = {}
         for name, (chunk, block, timer) in _OPTIONS.items():
@@ -144,28 +147,30 @@ class Binding:
                 self.chunk_option = self.chunk_option or chunk
                 self.block_option = self.block_option or block
                 self._options[timer] = False
-        if self._chunked and not (self.chunk_option and self.block_option):
+        if self.chunked and not (self.chunk_option and self.block_option):
             raise BindingError(
                 f'{self.driver} cuts volumes into chunks: name its options '
                 f'for their sizes with --chunk-option and --block-option')
-        self._make_store = stores.posix if _POSIX in parents else None
+        self._make_store: Any = (
+            filesystem.FilesystemStore if _POSIX in parents else None)
         if self.store:
             self._make_store = _import(self.store, 'the store adapter')
 
     def make_environment(self) -> environment.Environment:
         """Cinder with this driver."""
         options = dict(self._options)
-        if self._chunked:
+        if self.chunked:
             options[str(self.chunk_option)] = base.Contract.chunk
             options[str(self.block_option)] = base.Contract.block
         return environment.Environment(self.driver, options,
                                        self.config_files)
 
-    def make_objects(self) -> stores.ObjectStore:
-        """The vendor's adapter, in an environment that is set up."""
-        if self._make_store is None:
+    def make_objects(self) -> objects.ObjectStore:
+        """The vendor's store, in an environment that is set up."""
+        make = self._make_store
+        if make is None:
             return _NoStore()
-        return self._make_store(environment.CONF)
+        return getattr(make, 'from_cinder', make)(environment.CONF)
 
     def tests(self) -> unittest.TestSuite:
         """All that there is for a driver.
@@ -175,7 +180,7 @@ class Binding:
         """
         members: dict[str, Any] = {'binding': self}
         contract: type = trust.TrustContract
-        if not self._chunked:
+        if not self.chunked:
             contract = files.FilesContract
             members['compressions'] = ()
             members |= {name: _of_chunks for name in NAMES
@@ -208,12 +213,12 @@ class Binding:
             with _saying(f'{self.driver} cannot be set up'):
                 driver = cinder.driver()
                 driver.check_for_setup_error()
-            if self._chunked:
+            if self.chunked:
                 self._check_sizes(driver)
             with _saying(f'the store adapter {self.store} cannot be set up'):
-                objects = self.make_objects()
-            if look and not isinstance(objects, _NoStore):
-                self._check_store(cinder, objects)
+                store = self.make_objects()
+            if look and not isinstance(store, _NoStore):
+                self._check_store(cinder, store)
         finally:
             with stopping.held():
                 tidy(cinder)
@@ -232,7 +237,7 @@ class Binding:
                     f'--block-option')
 
     def _check_store(self, cinder: environment.Environment,
-                     objects: stores.ObjectStore) -> None:
+                     store: objects.ObjectStore) -> None:
         try:
             backup = cinder.create_backup(
                 cinder.create_volume(base.text(base.Contract.chunk)))
@@ -240,15 +245,14 @@ class Binding:
             # What a driver cannot do is for the tests to say.
             return
         with _saying(f'the store adapter {self.store} does not work'):
-            container, prefix = objects.locate(backup)
-            seen = objects.list(container, prefix)
+            container, prefix = store.locate(backup)
+            seen = store.list(container, prefix)
         if not seen:
             raise BindingError(
-                f'the store adapter {self.store or stores.posix.__name__} '
-                f'sees no object in {container!r} whose name begins with '
-                f'{prefix!r}, where the backup must be that {self.driver} '
-                f'has just made; configure it for the same storage, or give '
-                f'it a method locate')
+                f'the store adapter {type(store).__name__} sees none of the '
+                f'objects that {self.driver} has just written: no name in '
+                f'{container!r} begins with {prefix!r}; configure it for the '
+                f'same location, or give it a method locate')
 
 
 def _reason(error: Exception) -> str:
@@ -312,6 +316,8 @@ class _Bound:
         setattr(self, self._testMethodName, _heard(method))
         self.denied = frozenset(self.binding.denied)
         self.levels = self.levels[:self.levels.index(self.binding.level) + 1]
+        if self.binding.chunked:
+            self.levels = base.Contract.levels
         if not hasattr(recovery.RecoveryContract, self._testMethodName):
             self.needs('import_verify')
             if not self.binding.verifies:
@@ -322,10 +328,10 @@ class _Bound:
     def make_environment(self) -> environment.Environment:
         return self.binding.make_environment()
 
-    def make_objects(self) -> stores.ObjectStore:
+    def make_objects(self) -> objects.ObjectStore:
         return self.binding.make_objects()
 
     def id(self: Any) -> str:
         name = self._testMethodName
-        cls = next(cls for cls in _CLASSES if name in vars(cls))
+        cls = next(cls for cls in _CLASSES if hasattr(cls, name))
         return f'{cls.__module__}.{cls.__qualname__}.{name}'

@@ -18,90 +18,59 @@ It needs a cluster of its own that can be stopped, and volumes as
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
+import functools
+import hashlib
 import json
 from typing import Any
 import uuid
 
+from backup_stores import rbd
 from reference_drivers import options
-from reference_drivers.contract import base
 from reference_drivers.contract import images
 from reference_drivers.contract import records
 
-Context = contextlib.AbstractContextManager[None]
+_META = 'backup.{id}.meta'
+#: Of which the reason must have the first one, and after an import the
+#: second; the others are of the content.
+_REASONS = {
+    rbd.IMAGE_MISSING: ('{image} is missing',),
+    rbd.METADATA_MISSING: (f'{_META} is missing',),
+    rbd.METADATA_CHANGED: (f'{_META} is not what',),
+    rbd.METADATA_CUT_OFF: (f'{_META} is not what',),
+    rbd.METADATA_OF_ANOTHER: (f'{_META} is not what',),
+    rbd.IMAGE_LONGER: ('and not image_size', 'more than volume'),
+    rbd.SNAPSHOT_MISSING: ('no snapshot backup.{id}',),
+    rbd.SNAPSHOT_TWICE: ('has 2 snapshots',),
+    rbd.SNAPSHOTS_OF_ANOTHER: ('no snapshot backup.{id}',),
+}
 
 
-class Damages:
-    """What can be done to a backup in Ceph; each is undone afterwards.
+class Backups:
+    """Backups in Ceph, and what can be done to them.
 
-    A test case gives ``cinder``, an :class:`images.Environment`, and
-    ``cluster``, which can ``stop(keep=True)``, ``start()``, ``pause()`` and
-    ``resume()``.
+    A test case gives ``cinder``, an :class:`images.Environment`, ``objects``
+    by :meth:`make_objects`, and ``cluster``, which can ``stop(keep=True)``,
+    ``start()``, ``pause()`` and ``resume()``.
     """
+
+    def make_objects(self: Any) -> rbd.RbdStore:
+        return rbd.RbdStore(self.cinder.pools[1], lambda:
+                            contextlib.nullcontext(self.cinder.backups))
+
+    damaged = records.RecordContract.damaged
 
     def place(self: Any, backup: Any) -> tuple[str, str | None]:
         """Name of image and snapshot, found without the driver."""
-        kept = json.loads(backup.service_metadata or '{}')
-        image = kept.get('base') or (
-            f'volume-{backup.volume_id}.backup.' +
-            ('base' if backup.snapshot_id else backup.id))
-        # Read only: anything else leaves a trace on the image.
-        with images.rbd.Image(self.cinder.backups, image,
-                              read_only=True) as opened:
-            found = [one['name'] for one in opened.list_snaps()
-                     if backup.id in one['name']]
-        return image, found[0] if found else None
+        return (self.objects.image_of(backup),
+                self.objects.snapshot_of(backup))
 
     def open(self: Any, name: str) -> Any:
         return images.rbd.Image(self.cinder.backups, name)
 
     @contextlib.contextmanager
-    def image_missing(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        image, _ = self.place(backup)
-        images.rbd.RBD().rename(self.cinder.backups, image, 'elsewhere')
-        try:
-            yield
-        finally:
-            images.rbd.RBD().rename(self.cinder.backups, 'elsewhere', image)
-
-    @contextlib.contextmanager
-    def image_resized(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        image, _ = self.place(backup)
-        with self.open(image) as opened:
-            opened.resize(images.GIB + images.BLOCK)
-        try:
-            yield
-        finally:
-            with self.open(image) as opened:
-                opened.resize(images.GIB)
-
-    @contextlib.contextmanager
-    def snapshot_missing(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        image, snapshot = self.place(backup)
-        with self.open(image) as opened:
-            opened.rename_snap(snapshot, 'elsewhere')
-        try:
-            yield
-        finally:
-            with self.open(image) as opened:
-                opened.rename_snap('elsewhere', snapshot)
-
-    def parent_missing(self: Any, backup: Any, parent: Any) -> Context:
-        return self.snapshot_missing(parent, backup)
-
-    @contextlib.contextmanager
-    def snapshot_twice(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        image, snapshot = self.place(backup)
-        with self.open(image) as opened:
-            opened.create_snap(snapshot + '1')
-        try:
-            yield
-        finally:
-            with self.open(image) as opened:
-                opened.remove_snap(snapshot + '1')
-
-    @contextlib.contextmanager
-    def pool_missing(self: Any, backup: Any, _: Any) -> Iterator[None]:
+    def pool_missing(self: Any) -> Iterator[None]:
         def rename(old: str, new: str) -> None:
             code, _, text = self.cinder.client.mon_command(json.dumps({
                 'prefix': 'osd pool rename', 'srcpool': old,
@@ -117,43 +86,7 @@ class Damages:
             rename('elsewhere', pool)
 
     @contextlib.contextmanager
-    def _object(self: Any, name: str, change: Callable[[bytes], Any]
-                ) -> Iterator[None]:
-        ioctx = self.cinder.backups
-        size, _ = ioctx.stat(name)
-        data = ioctx.read(name, size)
-        new = change(data)
-        if new is None:
-            ioctx.remove_object(name)
-        else:
-            ioctx.write_full(name, new)
-        try:
-            yield
-        finally:
-            ioctx.write_full(name, data)
-
-    def _data(self: Any, backup: Any, number: int = 0) -> str:
-        image, _ = self.place(backup)
-        with self.open(image) as opened:
-            prefix = opened.stat()['block_name_prefix']
-        return f'{prefix}.{number:016x}'
-
-    def data_missing(self: Any, backup: Any, _: Any) -> Context:
-        return self._object(self._data(backup), lambda data: None)
-
-    def byte_changed(self: Any, backup: Any, _: Any) -> Context:
-        return self._object(self._data(backup), lambda data: data[:1000] +
-                            bytes([data[1000] ^ 1]) + data[1001:])
-
-    def meta_missing(self: Any, backup: Any, _: Any) -> Context:
-        return self._object(f'backup.{backup.id}.meta', lambda data: None)
-
-    def meta_changed(self: Any, backup: Any, _: Any) -> Context:
-        return self._object(f'backup.{backup.id}.meta',
-                            lambda data: data.replace(b'1', b'2'))
-
-    @contextlib.contextmanager
-    def cluster_stopped(self: Any, backup: Any, _: Any) -> Iterator[None]:
+    def cluster_stopped(self: Any) -> Iterator[None]:
         self.cluster.stop(keep=True)
         try:
             yield
@@ -161,42 +94,21 @@ class Damages:
             self.cluster.start()
 
     @contextlib.contextmanager
-    def cluster_hanging(self: Any, backup: Any, _: Any) -> Iterator[None]:
+    def cluster_hanging(self: Any) -> Iterator[None]:
         self.cluster.pause()
         try:
             yield
         finally:
             self.cluster.resume()
 
-    @contextlib.contextmanager
-    def blocks_swapped(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        names = [self._data(backup, number) for number in (0, 1)]
-        ioctx = self.cinder.backups
-        first, second = (ioctx.read(one, images.BLOCK) for one in names)
-        with (self._object(names[0], lambda data: second),
-              self._object(names[1], lambda data: first)):
-            yield
 
-    @contextlib.contextmanager
-    def image_of_another(self: Any, backup: Any, _: Any) -> Iterator[None]:
-        other, = self.chain(base.noise(images.BLOCK, 77))
-        image, _ = self.place(backup)
-        theirs, _ = self.place(other)
-        with self.image_missing(backup, None):
-            images.rbd.RBD().rename(self.cinder.backups, theirs, image)
-            try:
-                yield
-            finally:
-                images.rbd.RBD().rename(self.cinder.backups, image, theirs)
-
-
-class CephContract(Damages, records.RecordContract):
+class CephContract(Backups, records.RecordContract):
     """What must hold for backups in Ceph.
 
-    A vendor gives ``cluster``, and says whether volumes are images.
+    A vendor gives ``cluster``, and whether volumes are images.
     """
 
-    #: With ``conf``, ``user`` and what :class:`Damages` needs.
+    #: With ``conf``, ``user`` and the methods that :class:`Backups` needs.
     cluster: Any
     #: False: volumes are sparse files, and every backup is a full copy.
     as_images = True
@@ -205,38 +117,54 @@ class CephContract(Damages, records.RecordContract):
     block = images.BLOCK // 8
     #: The driver compresses nothing.
     compressions = ()
-    silent = ('cluster_stopped', 'cluster_hanging')
 
-    damages = {
-        'image_missing': ('presence', '{image} is missing'),
-        'pool_missing': ('presence', 'pool backups is missing'),
-        'meta_missing': ('presence', 'backup.{id}.meta is missing'),
-        'meta_changed': ('presence', 'backup.{id}.meta is not what'),
-        'image_resized': ('presence', 'and not image_size'),
-        'data_missing': ('content', 'content of rbd:backups/{image}'),
-        'byte_changed': ('content', 'content of rbd:backups/{image}'),
-        'blocks_swapped': ('content', 'content of rbd:backups/{image}'),
-        'cluster_stopped': ('presence', 'did not answer within 1 s'),
-        'cluster_hanging': ('presence', 'did not answer within 1 s'),
-    }
-    after_import = {'image_resized': 'more than volume'}
-    harmless = ('parent_missing',)
+    def events(self: Any, backups: list[Any], other: list[Any]
+               ) -> Iterator[records.Event]:
+        parent, top = backups[0], backups[-1]
 
-    def setUp(self: Any) -> None:
-        of_snapshots = {
-            'snapshot_missing': ('presence', 'no snapshot backup.{id}'),
-            'snapshot_twice': ('presence', 'has 2 snapshots'),
-            'parent_missing': ('presence', 'parent {parent}'),
-            'image_of_another': ('presence', 'no snapshot backup.{id}'),
-        }
+        def texts(of: Sequence[str]) -> list[str]:
+            return [one.format(id=top.id, image=self.place(top)[0])
+                    for one in of]
+
+        for damage in self.objects.damages(top):
+            first, *after = texts(_REASONS.get(
+                damage, ('content of rbd:backups/{image}',)))
+            yield records.Event(
+                damage.name, damage.level, functools.partial(
+                    self._happens, [first], functools.partial(
+                        self.damaged, damage, top, other[-1])),
+                after_import=after or [first])
         if self.as_images:
-            # The image is larger, its snapshot is not.
-            self.damages = {**self.damages, **of_snapshots}
-            del self.damages['image_resized']
-        else:
-            self.damages = {**self.damages, 'image_of_another': (
-                'content', 'content of rbd:backups/{image}')}
-        super().setUp()
+            yield records.Event(
+                'parent: snapshot missing', 'presence', functools.partial(
+                    self._happens, [f'parent {parent.id}'], functools.partial(
+                        self.damaged, rbd.SNAPSHOT_MISSING, parent)),
+                restore_succeeds=True)
+        yield records.Event(
+            'pool missing', 'presence', functools.partial(
+                self._happens, ['pool backups is missing'],
+                self.pool_missing))
+        for name, happens in (('cluster stopped', self.cluster_stopped),
+                              ('cluster hanging', self.cluster_hanging)):
+            yield records.Event(
+                name, 'presence', functools.partial(
+                    self._happens, ['did not answer within 1 s'], happens, 1),
+                silent=True)
+
+    @contextlib.contextmanager
+    def _happens(self: Any, parts: list[str], happens: Callable[
+            [], contextlib.AbstractContextManager[Any]], timeout: int = 10
+            ) -> Iterator[list[str]]:
+        as_images = self.cinder.as_images
+        self.cinder.configure(**{f'{options.GROUP}__timeout': timeout})
+        with happens():
+            if timeout == 1:
+                # No volume in Ceph can be made or opened meanwhile.
+                self.cinder.as_images = False
+            try:
+                yield parts
+            finally:
+                self.cinder.as_images = as_images
 
     def make_environment(self: Any) -> images.Environment:
         return images.Environment(
@@ -245,9 +173,6 @@ class CephContract(Damages, records.RecordContract):
                           'backup_ceph_chunk_size': images.BLOCK,
                           **self.options},
             str(self.cluster.conf), self.cluster.user, self.as_images)
-
-    def make_objects(self: Any) -> images.RadosStore:
-        return images.RadosStore(self.cinder.client)
 
     def chain(self: Any, *contents: bytes, **values: Any) -> list[Any]:
         if self.as_images and 'snapshot_id' not in values:
@@ -270,44 +195,37 @@ class CephContract(Damages, records.RecordContract):
             return json.loads(value)['base']
         return value
 
-    def named(self: Any, backup: Any) -> str:
-        return self.place(backup)[0]
+    def snapshot(self: Any, *backups: Any) -> dict[Any, Any]:
+        """The backups' own objects; the pool has others that change.
 
-    def snapshot(self: Any, *backups: Any) -> dict[tuple[str, str], Any]:
-        """The backups' own objects; the pool has others that change."""
-        pool = self.cinder.pools[1]
+        Time of the last change and sum of the data, of each.
+        """
+        ioctx = self.cinder.backups
+        numbers = set()
         # All of a chain have one image.
-        names = {name for image in {self.named(one) for one in backups}
-                 for name in self.objects.of_image(pool, image)}
-        names |= {f'backup.{one.id}.meta' for one in backups}
-        return {(pool, name): content for name, content in
-                self.objects.contents(pool, names).items()}
+        for image in {self.objects.image_of(one) for one in backups}:
+            if image in images.rbd.RBD().list(ioctx):
+                with images.rbd.Image(ioctx, image, read_only=True) as opened:
+                    numbers.add(opened.id())
+        names = {one.key for one in ioctx.list_objects()
+                 if one.key.split('.')[1:2] in [[one] for one in numbers]}
+        found = {}
+        for name in names | {f'backup.{one.id}.meta' for one in backups}:
+            # Of some only a snapshot's clone is left.
+            with contextlib.suppress(images.rados.ObjectNotFound):
+                size, when = ioctx.stat(name)
+                found[name] = (when, hashlib.sha256(
+                    ioctx.read(name, size)).hexdigest())
+        return found
 
     def remains(self: Any, backup: Any) -> list[str]:
-        pool = self.cinder.pools[1]
-        return [one for one in self.objects.list(pool) if backup.id in one]
-
-    def damaged(self: Any, name: str, backup: Any, parent: Any) -> Context:
-        if name in self.silent:
-            self.cinder.configure(**{f'{options.GROUP}__timeout': 1})
-        else:
-            self.cinder.configure(**{f'{options.GROUP}__timeout': 10})
-        return getattr(self, name)(backup, parent)
-
-    def restore_damaged(self: Any, name: str, backup: Any, part: str,
-                        content: bytes) -> None:
-        as_images = self.cinder.as_images
-        # No volume in Ceph can be made or opened while it does not answer.
-        self.cinder.as_images = as_images and name not in self.silent
-        try:
-            super().restore_damaged(name, backup, part, content)
-        finally:
-            self.cinder.as_images = as_images
+        return [one.key for one in self.cinder.backups.list_objects()
+                if backup.id in one.key]
 
     def hostile(self: Any, backup: Any, other: Any
                 ) -> list[tuple[str, dict[str, Any]]]:
         def base_of(one: Any) -> str:
-            return json.dumps({'base': self.named(one)})
+            return json.dumps({'base': self.objects.image_of(one)})
 
         unknown = str(uuid.uuid4())
         own = json.loads(backup.service_metadata)
@@ -337,15 +255,14 @@ class CephContract(Damages, records.RecordContract):
                             ) -> None:
         # Only where it must not find anything but its metadata.
         if not {'container', 'volume_id'} & set(values) and (
-                f'"{self.named(backup)}"' in
+                f'"{self.objects.image_of(backup)}"' in
                 values.get('service_metadata', backup.service_metadata)):
             return
-        meta = f'backup.{backup.id}.meta'
-        pool = self.cinder.pools[1]
-        data = self.objects.read(pool, meta)
+        meta = (f'backup.{backup.id}.meta',)
+        data = self.objects.state(rbd.OBJECT, meta)
         before = self.snapshot(backup)
         self.cinder.delete(backup.id)
-        self.objects.write(pool, meta, data)
+        self.objects.change(rbd.OBJECT, meta, data)
         self.assertEqual(
             {name: one[1] for name, one in before.items()},
             {name: one[1] for name, one in self.snapshot(backup).items()})

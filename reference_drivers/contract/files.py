@@ -10,97 +10,41 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a record must prove, for a driver whose objects have any form.
+"""What the records of a driver must prove whose objects have any form.
 
-Nothing is known of them but what the store adapter says: which objects a
-backup has, and that none of their bytes is superfluous.
+Nothing is known of them but what the store tells: which objects a backup
+has, and that none of their bytes is superfluous.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import functools
 from typing import Any
 
+from backup_stores import base as stores_base
+from backup_stores import objects
 from reference_drivers.contract import records
 from reference_drivers.contract import silence
-
-
-def _flipped(where: float) -> Callable[[bytes], bytes]:
-    def change(data: bytes) -> bytes:
-        at = min(int(where * len(data)), len(data) - 1)
-        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
-
-    return change
-
-
-#: The lowest level that must find it, and what becomes of an object.
-DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes | None]]] = {
-    'object missing': ('presence', lambda data: None),
-    'object cut off': ('presence', lambda data: data[:-1]),
-    'object longer': ('presence', lambda data: data + b'\0'),
-    'object empty': ('presence', lambda data: b''),
-    'first byte changed': ('content', _flipped(0)),
-    'byte changed': ('content', _flipped(0.5)),
-    'last byte changed': ('content', _flipped(1)),
-}
-#: The same object of another backup is in its place.
-OF_ANOTHER = 'object of another'
 
 
 class FilesContract(silence.SilenceContract, records.RecordContract):
     """Records that can be trusted, with one object a backup or with some."""
 
-    damages = {name: (lowest, '{image}')
-               for name, (lowest, _) in DAMAGES.items()} | {
-                   OF_ANOTHER: ('content', '{image}')}
     early = True
     # Only Cinder's chunked drivers have one that is known to end a restore.
     errors_of_restore = (Exception,)
-    #: Which of the objects of a backup is damaged.
-    number = 0
 
-    def test_every_damage(self: Any) -> None:
-        """Found at its level and named; undone, it imports again."""
-        backup, _ = self.chain(*self._contents())
-        # More objects than these are more of the same.
-        for number in range(min(3, len(self._own(backup)))):
-            self.number = number
-            super().test_every_damage()
-
-    def _own(self: Any, backup: Any) -> list[str]:
-        """The backup's objects; the first, the last, and the others."""
-        names = self.objects.list(*self.objects.locate(backup))
-        return names[:1] + names[:0:-1]
-
-    def named(self: Any, backup: Any) -> str:
-        return self._own(backup)[self.number]
-
-    @contextlib.contextmanager
-    def damaged(self: Any, name: str, backup: Any, parent: Any
-                ) -> Iterator[None]:
-        container, _ = self.objects.locate(backup)
-        target = self.named(backup)
-        data = self.objects.read(container, target)
-        new = (self.objects.read(self.objects.locate(parent)[0],
-                                 self.named(parent))
-               if name == OF_ANOTHER else DAMAGES[name][1](data))
-        if new is None:
-            self.objects.delete(container, target)
-        else:
-            self.objects.write(container, target, new)
-        try:
-            if new is None:
-                # No record may claim what no restore can keep.
-                self.rejected(f'{name}: the export', self.cinder.export,
-                              backup)
-            yield
-        finally:
-            self.objects.write(container, target, data)
-
-    def restore_damaged(self: Any, name: str, backup: Any, part: str,
-                        content: bytes) -> None:
-        for volume in (None, self.cinder.create_volume(b'old')):
-            self.not_restored(name, backup.id, volume)
+    def events(self: Any, backups: list[Any], other: list[Any]
+               ) -> Iterator[records.Event]:
+        # Whatever the store knows of other backups in it.
+        for damage in objects.ObjectStore.damages(self.objects, backups[-1]):
+            yield records.Event(
+                damage.name, damage.level,
+                functools.partial(self.damaged, damage, backups[-1],
+                                  other[-1]),
+                # A driver may name what it likes.
+                after_import=(),
+                export_fails=damage.family == stores_base.DATA_MISSING)
 
     def hostile(self: Any, backup: Any, other: Any
                 ) -> list[tuple[str, dict[str, Any]]]:

@@ -16,9 +16,7 @@ For drivers that are not chunked, and for such that take a volume in Ceph
 another way than a file. It needs the modules ``rados`` and ``rbd``.
 """
 
-from collections.abc import Iterable
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -28,7 +26,6 @@ from os_brick.initiator import linuxrbd
 from oslo_utils import importutils
 
 from reference_drivers.contract import environment
-from reference_drivers.contract import stores
 
 rados: Any = importutils.try_import('rados')
 rbd: Any = importutils.try_import('rbd')
@@ -115,7 +112,8 @@ class Environment(environment.Environment):
                 one['addr'] for one in image.watchers_list()
                 if one['addr'].rpartition('/')[2] != own]:
             if time.monotonic() > deadline:
-                raise AssertionError(f'{others} do not let go of an image')
+                raise AssertionError(
+                    f'{others} still hold a watch on an image')
             for address in others:
                 code, _, text = self.client.mon_command(json.dumps({
                     'prefix': 'osd blocklist', 'blocklistop': 'add',
@@ -222,56 +220,3 @@ class Environment(environment.Environment):
         if not self.as_images:
             return self.path(volume_id)
         return self.device(volume_id)
-
-
-class RadosStore(stores.ObjectStore):
-    """The objects of a pool; a container is a pool.
-
-    :param client: a connected client of rados
-    """
-
-    def __init__(self, client: Any):
-        self.client = client
-
-    def of_image(self, container: str, image: str) -> list[str]:
-        """Names of an image's own objects."""
-        with self.client.open_ioctx(container) as ioctx:
-            if image not in rbd.RBD().list(ioctx):
-                return []
-            with rbd.Image(ioctx, image, read_only=True) as opened:
-                number = opened.id()
-        return [name for name in self.list(container)
-                if name.split('.')[1:2] == [number]]
-
-    def list(self, container: str, prefix: str = '') -> list[str]:
-        with self.client.open_ioctx(container) as ioctx:
-            return sorted(one.key for one in ioctx.list_objects()
-                          if one.key.startswith(prefix))
-
-    def read(self, container: str, name: str) -> bytes:
-        with self.client.open_ioctx(container) as ioctx:
-            return ioctx.read(name, ioctx.stat(name)[0])
-
-    def write(self, container: str, name: str, data: bytes) -> None:
-        with self.client.open_ioctx(container) as ioctx:
-            ioctx.write_full(name, data)
-
-    def delete(self, container: str, name: str) -> None:
-        with self.client.open_ioctx(container) as ioctx:
-            ioctx.remove_object(name)
-
-    def contents(self, container: str, names: Iterable[str] | None = None
-                 ) -> dict[str, Any]:
-        """Time of the last change and sum of the data, of each object.
-
-        :param names: of these objects, as far as they are there
-        """
-        found = {}
-        with self.client.open_ioctx(container) as ioctx:
-            for name in self.list(container) if names is None else names:
-                # Of some only a snapshot's clone is left.
-                with contextlib.suppress(rados.ObjectNotFound):
-                    size, when = ioctx.stat(name)
-                    found[name] = (when, hashlib.sha256(
-                        ioctx.read(name, size)).hexdigest())
-        return found

@@ -10,16 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a record must prove, for a driver that is not chunked.
+"""What a record must prove, on any kind of store.
 
-A vendor says what is a damage of the store, and what is a wrong record;
-:class:`reference_drivers.contract.trust.TrustContract` knows that of every
-chunked driver.
+Damage is done to the real store, and undone: the same record must import
+then, and restore bit for bit.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
+import dataclasses
 import time
 from typing import Any
 import uuid
@@ -28,14 +29,44 @@ from cinder import exception
 from oslo_serialization import base64
 from oslo_serialization import jsonutils
 
+from backup_stores import base as stores_base
 from reference_drivers import options
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
 from reference_drivers.contract import recovery
 
+_INVERTED = bytes(255 - byte for byte in range(256))
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that happens to a backup on its store for a while.
+
+    :ivar name: for people
+    :ivar level: the lowest level that must find it
+    :ivar happens: makes a context in which it has happened; its value are
+        the texts of which the reason of a failed import must have one, any
+        text when there are none
+    :ivar after_import: the same for a failed restore; None if they are the
+        same texts
+    :ivar export_fails: whether an export must end in an error, too
+    :ivar restore_may_succeed: whether a restore may be right all the same
+    :ivar restore_succeeds: whether it must be
+    :ivar silent: whether the store does not answer
+    """
+
+    name: str
+    level: str
+    happens: Callable[[], contextlib.AbstractContextManager[Sequence[str]]]
+    after_import: Sequence[str] | None = None
+    export_fails: bool = False
+    restore_may_succeed: bool = False
+    restore_succeeds: bool = False
+    silent: bool = False
+
 
 class Records:
-    """What a test of records does again and again."""
+    """Steps of the tests of records."""
 
     #: What a restore may raise that must not succeed.
     errors_of_restore: tuple[type[Exception], ...] = (
@@ -44,12 +75,19 @@ class Records:
     def level(self: Any, level: str) -> None:
         self.cinder.configure(**{f'{options.GROUP}__level': level})
 
+    def assert_names(self: Any, parts: Sequence[str], reason: str,
+                     name: Any = '') -> None:
+        """The reason has one of some texts, if there are any."""
+        self.assertTrue(not parts or any(part in reason for part in parts),
+                        f'{name}: none of {parts} is in: {reason}')
+
     def refused(self: Any, record: dict[str, str], backup: Any,
-                part: str = '', name: Any = '') -> None:
+                parts: str | Sequence[str] = (), name: Any = '') -> None:
         """The import ends in an error whose reason names the damage.
 
-        :param part: what the reason must name
-        :param name: the damage, or what else is wrong
+        :param parts: the text that the reason must have, or some of which it
+            must have one
+        :param name: the damage, or another fault
         """
         err = self.rejected(
             f'{name or "a wrong record"}, at level '
@@ -57,7 +95,8 @@ class Records:
             self.cinder.import_record, record)
         row = self.cinder.backup(backup.id)
         self.assertEqual('error', row.status, name)
-        self.assertIn(part, row.fail_reason, name)
+        self.assert_names([parts] if isinstance(parts, str) else parts,
+                          row.fail_reason, name)
         self.assertLessEqual(len(row.fail_reason), 255)
         self.assertIn(row.fail_reason, str(err))
         self.cinder.lose_row(backup.id)
@@ -65,11 +104,10 @@ class Records:
     def rejected(self: Any, what: str, function: Callable[..., Any],
                  *args: Any, errors: Any = exception.InvalidBackup
                  ) -> Exception:
-        """What is called ends in an error.
+        """An import, an export or a restore ends in an error.
 
-        :param what: what is wrong, and what is done in spite of it
-        :param function: an import, an export or a restore
-        :param errors: the classes of errors that are one
+        :param what: the fault, and what is done in spite of it
+        :param errors: the classes of the errors that are expected
         :returns: the error
         """
         try:
@@ -77,12 +115,12 @@ class Records:
         except errors as err:
             return err
         if isinstance(answer, bytes):
-            said = f'restored {len(answer)} bytes'
+            done = f'restored {len(answer)} bytes'
         else:
             status = getattr(answer, 'status', None)
-            said = f'made the backup {status}' if status else 'succeeded'
+            done = f'made the backup {status}' if status else 'succeeded'
         raise self.failureException(
-            f'{what} had to end in an error, and {said}')
+            f'{what} had to end in an error, and {done}')
 
     def not_restored(self: Any, what: str, backup_id: str,
                      volume: Any = None) -> Exception:
@@ -114,20 +152,10 @@ class Records:
 
 
 class RecordContract(Records, recovery.RecoveryContract):
-    """Recovery, and records that can be trusted, on any kind of store."""
+    """Recovery, and records that can be trusted."""
 
-    #: What :meth:`damaged` can do to the newest backup of a chain: the
-    #: lowest level that must find it, and what the reason must name, with
-    #: ``{id}`` and ``{parent}`` for the ids and ``{image}`` for what
-    #: :meth:`named` says.
-    damages: dict[str, tuple[str, str]] = {}
-    #: Another name in the reason when the damage is done after the import.
-    after_import: dict[str, str] = {}
-    #: Damages after which a restore is right all the same.
-    harmless: tuple[str, ...] = ()
-    #: Damages that keep a store from answering, and within how many seconds
-    #: an import or a restore must end then.
-    silent: tuple[str, ...] = ()
+    #: Seconds within which an import or a restore must end while the store
+    #: does not answer.
     in_time = 10.0
     #: Whether level presence may find what only level content has to.
     early = False
@@ -135,13 +163,13 @@ class RecordContract(Records, recovery.RecoveryContract):
     not_compared: tuple[str, ...] = ('location', 'driver', 'snapshot_id',
                                      'parent_id', 'parents')
 
-    def damaged(self: Any, name: str, backup: Any, parent: Any
-                ) -> contextlib.AbstractContextManager[None]:
-        """Damage a backup, and put it back."""
-        raise NotImplementedError
+    def events(self: Any, backups: list[Any], other: list[Any]
+               ) -> Iterator[Event]:
+        """What can happen to the newest backup of a chain.
 
-    def named(self: Any, backup: Any) -> str:
-        """The name by which a reason must call the backup."""
+        :param backups: the chain, the full backup first
+        :param other: another chain like it
+        """
         raise NotImplementedError
 
     def hostile(self: Any, backup: Any, other: Any
@@ -150,95 +178,142 @@ class RecordContract(Records, recovery.RecoveryContract):
         raise NotImplementedError
 
     @contextlib.contextmanager
-    def _in_time(self: Any, name: str) -> Iterator[None]:
+    def damaged(self: Any, damage: stores_base.Damage, backup: Any,
+                other: Any = None) -> Iterator[Sequence[str]]:
+        """Damage a backup for a while.
+
+        :param other: another backup, of another content
+        :returns: what a reason must name
+        """
+        plan = self.objects.plan(damage, backup, other)
+        with self.objects.damaged(plan):
+            yield plan.names
+
+    @contextlib.contextmanager
+    def _in_time(self: Any, event: Event) -> Iterator[None]:
         start = time.monotonic()
         yield
-        if name in self.silent:
-            self.assertLess(time.monotonic() - start, self.in_time, name)
+        if event.silent:
+            self.assertLess(time.monotonic() - start, self.in_time,
+                            event.name)
 
-    def _contents(self: Any) -> list[bytes]:
+    def contents(self: Any) -> list[bytes]:
+        """What a volume has at each backup of a chain."""
         first = base.text(3 * self.chunk)
         return [first, self.changed(first, 1, 6)]
 
-    def test_every_damage(self: Any) -> None:
-        """Before the import and after it; undone, all is good again."""
-        contents = self._contents()
-        parent, backup = self.chain(*contents)
-        record = self.cinder.export(backup)
-        for name, (lowest, text) in self.damages.items():
-            self.cinder.lose_row(backup.id)
-            part, after = (one.format(id=backup.id, parent=parent.id,
-                                      image=self.named(backup))
-                           for one in (text, self.after_import.get(
-                               name, text)))
-            with self.damaged(name, backup, parent):
-                for level in self.levels:
-                    self.level(level)
-                    with self._in_time(name):
-                        if self.early and (level, lowest) == (
-                                'presence', 'content'):
-                            with contextlib.suppress(exception.InvalidBackup):
-                                self.cinder.import_record(record)
-                            self.cinder.lose_row(backup.id)
-                        elif level == 'record' or (level, lowest) == (
-                                'presence', 'content'):
-                            self.imports(record, name)
-                            self.cinder.lose_row(backup.id)
-                        else:
-                            self.refused(record, backup, part, name)
-                self.level('record')
-                self.imports(record, name)
-                with self._in_time(name):
-                    self.restore_damaged(name, backup, after, contents[1])
-                self.cinder.lose_row(backup.id)
-            self.imports(record, name)
-        self.assert_restores(backup, contents[1])
+    def backups(self: Any) -> tuple[list[Any], list[bytes], list[Any]]:
+        """A chain, its contents, and a chain of another volume like it."""
+        contents = self.contents()
+        # Like it, so that its plain chunks have the same lengths.
+        other = self.chain(*(one.translate(_INVERTED) for one in contents))
+        return self.chain(*contents), contents, other
 
-    def restore_damaged(self: Any, name: str, backup: Any, part: str,
-                        content: bytes) -> None:
-        """A restore ends in an error, or it is harmless and right."""
-        if name in self.harmless:
+    def test_every_damage(self: Any) -> None:
+        """Found at its level and named; undone, it imports again."""
+        self.each_event()
+
+    def each_event(self: Any) -> None:
+        backups, contents, other = self.backups()
+        top = backups[-1]
+        record = self.cinder.export(top)
+        for event in self.events(backups, other):
+            with event.happens() as parts:
+                if event.export_fails:
+                    # No record may claim what no restore can keep.
+                    self.rejected(f'{event.name}: the export',
+                                  self.cinder.export, top)
+                self.cinder.lose_row(top.id)
+                for level in (*self.levels[1:], 'record'):
+                    self.level(level)
+                    self._import(event, level, record, top, parts)
+                self.restore_damaged(
+                    event, top, parts if event.after_import is None
+                    else event.after_import, contents[-1])
+                self.cinder.lose_row(top.id)
+            self.level(self.levels[-1])
+            self.imports(record, event.name)
+        self.assert_restores(top, contents[-1])
+
+    def _import(self: Any, event: Event, level: str, record: dict[str, str],
+                backup: Any, parts: Sequence[str]) -> None:
+        with self._in_time(event):
+            if level == 'record':
+                self.imports(record, event.name)
+            elif (level, event.level) != ('presence', 'content'):
+                self.refused(record, backup, parts, event.name)
+            elif self.early:
+                # May be found so early, and need not be.
+                with contextlib.suppress(exception.InvalidBackup):
+                    self.cinder.import_record(record)
+                self.cinder.lose_row(backup.id)
+            else:
+                self.imports(record, event.name)
+                self.cinder.lose_row(backup.id)
+
+    def restore_damaged(self: Any, event: Event, backup: Any,
+                        parts: Sequence[str], content: bytes) -> None:
+        """Damaged after its import, or imported without a look."""
+        if event.restore_succeeds:
             self.assert_restores(backup, content)
             return
-        err = self.not_restored(name, backup.id)
-        self.assertIn(part, str(err), name)
+        for volume in (None, self.cinder.create_volume(b'old')):
+            with self._in_time(event):
+                try:
+                    err = self.not_restored(event.name, backup.id, volume)
+                except self.failureException:
+                    if not event.restore_may_succeed:
+                        raise
+                else:
+                    self.assert_names(parts, str(err), event.name)
 
     def test_no_false_alarm_at_any_level(self: Any) -> None:
         """Undamaged backups import, whatever they look like."""
-        backups = [
-            *self.chain(*self.generations()),
-            *self.chain(base.text(3), base.text(3), b'abc'),
-            *self.chain(bytes(self.chunk + 512)),
-            *self.chain(base.text(self.block),
-                        snapshot_id=str(uuid.uuid4()))]
+        backups = []
+        for algorithm in self.compressions or (None,):
+            if algorithm is not None:
+                self.cinder.configure(
+                    backup_compression_algorithm=algorithm)
+            backups += self.chain(*self.generations())
+            backups += self.chain(base.text(3), base.text(3), b'abc')
+            backups += self.chain(bytes(self.chunk + 512))
+            backups += self.chain(base.text(self.block),
+                                  snapshot_id=str(uuid.uuid4()))
         records = [self.cinder.export(one) for one in backups]
         for level in self.levels:
             self.level(level)
             for one in backups:
                 self.cinder.lose_row(one.id)
+            # Children first: their parents have no rows then.
             for record in reversed(records):
                 self.imports(record)
 
     def test_records_that_contradict_the_storage(self: Any) -> None:
-        """Refused at every level."""
-        contents = self._contents()
-        (full, _), (other, _) = (self.chain(*contents),
-                                 self.chain(*reversed(contents)))
+        """Whether the field of the row or driver_info was edited."""
+        backups, contents, other = self.backups()
+        full = backups[0]
         record = self.cinder.export(full)
         self.cinder.lose_row(full.id)
-        for part, values in self.hostile(full, other):
-            for level in self.levels:
-                self.level(level)
+        for level in self.levels:
+            self.level(level)
+            for part, values in self.hostile(full, other[0]):
                 self.refused(self.edited(record, **values), full, part,
                              f'a record with {values}')
+                for edited, name in self.contradictions(level, full, record,
+                                                        values):
+                    self.refused(edited, full, name=name)
         self.imports(record)
         self.assert_restores(full, contents[0])
 
+    def contradictions(self: Any, level: str, backup: Any,
+                       record: dict[str, str], values: dict[str, Any]
+                       ) -> Iterator[tuple[dict[str, str], str]]:
+        """More records with hostile values, in driver_info, and names."""
+        return iter(())
+
     def test_rows_that_name_what_is_not_theirs(self: Any) -> None:
         """Forced into the database, neither restore nor delete obey."""
-        contents = self._contents()
-        (full, _), (other, _) = (self.chain(*contents),
-                                 self.chain(*reversed(contents)))
+        (full, *_), contents, (other, *_) = self.backups()
         record = self.cinder.export(full)
         for _, values in self.hostile(full, other):
             before = self.snapshot(other)
@@ -256,13 +331,13 @@ class RecordContract(Records, recovery.RecoveryContract):
             self.assertEqual(before, self.snapshot(other), values)
             self.imports(record)
         self.assert_restores(full, contents[0])
-        self.assert_restores(other, contents[1])
+        self.assert_restores(other, contents[0].translate(_INVERTED))
 
     def delete_and_put_back(self: Any, backup: Any, values: dict[str, Any]
                             ) -> None:
-        """Delete a backup by its forced row, and make it whole again.
+        """Delete a backup by its forced row, and restore its objects.
 
-        :param values: what was forced into the row
+        :param values: the fields that were forced into the row
         """
         raise NotImplementedError
 
@@ -279,24 +354,36 @@ class RecordContract(Records, recovery.RecoveryContract):
         self.cinder.lose_row(backup.id)
         self.refused(self.edited(record, {'version': 99}), backup, 'version',
                      'a driver_info of version 99')
-        for field in info:
-            if field in self.not_compared:
-                continue
-            wrong: Any
-            for wrong in (1.5, True, ['x'], {}, -1, 'x'):
-                if (type(wrong), wrong) == (type(info[field]), info[field]):
-                    continue
-                self.refused(self.edited(record, {field: wrong}), backup, '',
-                             f'a driver_info with {field} {wrong!r}')
+        for field, value in info.items():
+            for part, wrong in self.wrong_values(field, value):
+                self.refused(self.edited(record, {field: wrong}), backup,
+                             part, f'a driver_info with {field} {wrong!r}')
         self.imports(record)
 
+    def wrong_values(self: Any, field: str, value: Any
+                     ) -> Iterator[tuple[str, Any]]:
+        """Wrong values of a field, each after what the reason must name."""
+        if field in self.not_compared:
+            return
+        wrong: Any
+        for wrong in (1.5, True, ['x'], {}, -1, 'x'):
+            if (type(wrong), wrong) != (type(value), value):
+                yield '', wrong
+
     def test_record_without_driver_info(self: Any) -> None:
-        """By one option: refused, or looked for by its fields."""
-        _, backup = self.chain(*self._contents())
-        record = self.edited(self.cinder.export(backup), None)
-        self.cinder.lose_row(backup.id)
-        self.refused(record, backup, 'without_driver_info',
+        """By one option: refused, or found by its id and verified."""
+        backups, _, other = self.backups()
+        child = backups[-1]
+        record = self.edited(self.cinder.export(child), None)
+        self.cinder.lose_row(child.id)
+        self.refused(record, child, 'without_driver_info',
                      'a record without driver_info')
         self.cinder.configure(
             **{f'{options.GROUP}__without_driver_info': 'accept'})
         self.imports(record)
+        self.cinder.lose_row(child.id)
+        self.without_driver_info(record, backups, other)
+
+    def without_driver_info(self: Any, record: dict[str, str],
+                            backups: list[Any], other: list[Any]) -> None:
+        """What is accepted is verified; its row is lost now."""

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an import must say of a store that does not answer."""
+"""How an import and a restore must end while a store does not answer."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -18,10 +18,11 @@ import contextlib
 import threading
 from typing import Any
 
+from backup_stores import base as stores_base
 from reference_drivers import options
 from reference_drivers.contract import base
+from reference_drivers.contract import environment
 from reference_drivers.contract import records
-from reference_drivers.contract import stores
 
 
 class SilenceContract(records.Records, base.Contract):
@@ -33,21 +34,23 @@ class SilenceContract(records.Records, base.Contract):
     patience = 60.0
 
     def test_a_store_that_is_stopped(self: Any) -> None:
-        """Connections are refused, or the directory is not there."""
+        """Connections are refused, or the directory does not exist."""
         self._no_answer('store_stop', 'a store that is stopped', 'stopped')
 
     def test_a_store_that_hangs(self: Any) -> None:
-        """Requests are taken, and none is answered."""
+        """Requests are accepted, and none is answered."""
         self._no_answer('store_pause', 'a store that hangs', 'paused')
 
     def _no_answer(self: Any, capability: str, name: str, method: str
                    ) -> None:
         self.needs(capability)
-        make = getattr(self.objects, method)
+
+        def make() -> Any:
+            return getattr(self.objects, method)(environment.CONF)
+
         if make() is None:
-            self.lacks(capability, f'its store adapter has no method '
-                                   f'{method}; give it one, see '
-                                   f'reference_drivers.contract.stores')
+            self.lacks(capability, f'its store has no method {method}; see '
+                                   f'backup_stores.objects.ObjectStore')
         content = base.text(2 * self.chunk)
         *_, backup = self.chain(content, self.changed(content, 3))
         record = self.cinder.export(backup)
@@ -65,7 +68,7 @@ class SilenceContract(records.Records, base.Contract):
         self.assert_restores(backup, self.changed(content, 3))
 
     @contextlib.contextmanager
-    def _away(self: Any, make: Callable[[], stores.Away], what: str
+    def _away(self: Any, make: Callable[[], stores_base.Away], what: str
               ) -> Iterator[None]:
         """Keep the store from answering, but no longer than a while."""
         back, lock, late = contextlib.ExitStack(), threading.Lock(), []
@@ -86,7 +89,7 @@ class SilenceContract(records.Records, base.Contract):
         try:
             yield
         except AssertionError:
-            # What it answered when the store was back says nothing.
+            # An answer when the store was back proves nothing.
             if not late:
                 raise
         finally:

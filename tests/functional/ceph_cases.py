@@ -39,6 +39,7 @@ if not _MISSING:
 from cinder.backup.drivers import ceph as cinder_ceph  # noqa: E402
 from os_brick.initiator import linuxrbd  # noqa: E402
 
+from backup_stores import rbd as rbd_store  # noqa: E402
 from reference_drivers.contract import images  # noqa: E402
 
 
@@ -49,7 +50,7 @@ def need_ceph():
             raise AssertionError(_MISSING)
         raise testtools.TestCase.skipException(_MISSING)
     # Another test may have imported these before there were bindings.
-    for module in (linuxrbd, cinder_ceph, images):
+    for module in (linuxrbd, cinder_ceph, images, rbd_store):
         module.rados, module.rbd = rados, rbd
 
 

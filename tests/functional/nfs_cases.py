@@ -28,10 +28,10 @@ from cinder import exception
 from os_brick import privileged
 import testtools
 
+from backup_stores import filesystem
 from benchmarks import chunks
 from local_cloud.servers import nfs_server
 from reference_drivers.contract import base
-from reference_drivers.contract import stores
 from reference_drivers.contract import trust
 from reference_drivers.verification import errors
 from reference_drivers.verification import running
@@ -65,7 +65,7 @@ class Share:
         self.addCleanup(self.unmount)
         with open('/proc/self/mountinfo') as stream:
             self.assertIn(f'{self.root} rw', stream.read())
-        return stores.DirectoryStore(self.root)
+        return filesystem.Directory(self.root)
 
     def unmount(self):
         """Unmount what the driver has mounted, whatever uses it.

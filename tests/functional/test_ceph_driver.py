@@ -31,6 +31,7 @@ import fixtures
 from oslo_serialization import base64
 import testtools
 
+from backup_stores import rbd as rbd_store
 from local_cloud import exceptions as cloud_exceptions
 from local_cloud.servers import ceph_cluster
 from local_cloud.servers import ceph_packages
@@ -61,7 +62,7 @@ class Environment(images.Environment):
         self.manager.service = cinder_ceph.CephBackupDriver
 
 
-class CephCase(ceph_contract.Damages, records.Records,
+class CephCase(ceph_contract.Backups, records.Records,
                ceph_cases.ClusterCase):
     as_images = False
 
@@ -75,6 +76,7 @@ class CephCase(ceph_contract.Damages, records.Records,
                 f'{options.GROUP}__timeout': 2},
             str(self.cluster.conf), self.cluster.user, self.as_images)
         self.useFixture(self.cinder)
+        self.objects = self.make_objects()
 
     # Backups
 
@@ -267,7 +269,7 @@ class FilesTest(CephCase):
         self.imports(record)
         self.assert_restores(backup, content)
         self.cinder.lose_row(backup.id)
-        with self.meta_missing(backup, None):
+        with self.damaged(rbd_store.METADATA_MISSING, backup):
             self.refused(record, backup, f'backup.{backup.id}.meta')
         self.imports(record)
         self.cinder.delete(backup.id)
@@ -292,10 +294,12 @@ class FilesTest(CephCase):
         """A copy that is sparser is not damaged."""
         backup, = self.chain([{0: b'x', 3 * BLOCK: b'y'}])
         record = self.cinder.export(backup)
-        zeros = self._data(backup, 1)
+        image, _ = self.place(backup)
+        with self.open(image) as opened:
+            prefix = opened.stat()['block_name_prefix']
+        zeros = f'{prefix}.{1:016x}'
         # They were written.
         self.assertEqual(BLOCK, self.cinder.backups.stat(zeros)[0])
-        image, _ = self.place(backup)
         with self.open(image) as opened:
             opened.discard(BLOCK, BLOCK)
         self.assertRaises(images.rados.ObjectNotFound,
@@ -329,7 +333,7 @@ class DigestTest(CephCase):
         self.assertEqual(json.loads(backup.service_metadata)['digest'],
                          self.info(record)['digest'])
         self.assert_restores(backup, content)
-        with self.byte_changed(backup, None):
+        with self.damaged(rbd_store.DATA_CHANGED, backup):
             record = self.cinder.export(backup)
             self.restore_refused(backup, 'content of rbd:')
             self.cinder.lose_row(backup.id)
@@ -384,8 +388,8 @@ class DigestTest(CephCase):
         record = self.cinder.export(backup)
         self.cinder.lose_row(backup.id)
         self.imports(record)
-        with self.byte_changed(backup, None), \
-                self.meta_missing(backup, None):
+        with self.damaged(rbd_store.DATA_CHANGED, backup), \
+                self.damaged(rbd_store.METADATA_MISSING, backup):
             self.cinder.configure(
                 **{f'{options.GROUP}__verify_on_restore': False})
             self.assertEqual(3, len(self.cinder.restore(backup.id)))
@@ -403,7 +407,7 @@ class DigestTest(CephCase):
             found = 0
             for part in range(1, parts + 1):
                 self.cinder.configure(**{f'{options.GROUP}__part': part})
-                with self.byte_changed(backup, None):
+                with self.damaged(rbd_store.DATA_CHANGED, backup):
                     try:
                         self.imports(record)
                     except exception.InvalidBackup:
@@ -480,7 +484,7 @@ class VerifyTest(CephCase):
         self.assertEqual((True, 16 * BLOCK, [good.id]),
                          (report['ok'], report['bytes_read'],
                           report['chain']))
-        with self.byte_changed(bad, None):
+        with self.damaged(rbd_store.DATA_CHANGED, bad):
             self.assertEqual(0, self.run_command('--all')[0])
             self.assertEqual(1, self.run_command('--all', '--level',
                                                  'content')[0])
@@ -500,7 +504,7 @@ class VerifyTest(CephCase):
                          '--json', good.id)
         self.assertEqual(4 * BLOCK,
                          json.loads(self.out.getvalue())['bytes_read'])
-        with self.image_missing(bad, None):
+        with self.damaged(rbd_store.IMAGE_MISSING, bad):
             self.assertEqual(1, self.run_command('--all')[0])
             self.assertIn('missing: image', self.out.getvalue())
         row = self.cinder.backup(bad.id)
@@ -511,7 +515,7 @@ class VerifyTest(CephCase):
                                              bad.id)[0])
         self.assertIn('no digest: its row has no digest',
                       self.out.getvalue())
-        with self.cluster_stopped(bad, None):
+        with self.cluster_stopped():
             self.assertEqual(3, self.run_command('--all')[0])
             self.assertIn('did not answer', self.out.getvalue())
 

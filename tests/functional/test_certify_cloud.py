@@ -147,7 +147,7 @@ run:
                 ('was not found', 'connect.cloud=moon'),
                 ('connect.tempest_conf: /nonexistent cannot be read',
                  'connect.tempest_conf=/nonexistent'),
-                ('backup_store = tape is none of',
+                ('backup_store = tape: unknown backup_store',
                  'connect.backup_store=tape')):
             self.assertIn(said, self.mistake('--set', setting, '--check'))
         # The same where it is not asked for.

@@ -30,7 +30,6 @@ import testtools
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification import tiers
 from cinder_backup_recovery_tests.certification import ways
-from reference_drivers.contract import stores
 from tests.functional import test_contract_program as contract
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
@@ -38,14 +37,14 @@ SNAPSHOT = contract.SNAPSHOT
 
 
 def never_away(conf):
-    """A store adapter that cannot stop its store."""
+    """A store that cannot be stopped."""
     sys.path.append(str(EXAMPLES))
     import sqlite_objects
 
     class NeverAway(sqlite_objects.SqliteObjects):
-        stopped = stores.ObjectStore.stopped
+        path_option = ''
 
-    return NeverAway(conf)
+    return NeverAway.from_cinder(conf)
 
 
 class CertifyDriverTest(testtools.TestCase):

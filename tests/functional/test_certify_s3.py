@@ -43,7 +43,7 @@ class S3ProfileTest(contract.OnSwift, contract.example.S3, base.Contract,
              'of_a_snapshot|removes_a_backup',
              '--report-dir', str(conf.with_name('report')),
              f'--set=driver.config_files=[{conf}]',
-             '--set=driver.store=test_verified_s3.S3Objects'],
+             '--set=driver.store=s3_store.S3Store'],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
             capture_output=True, text=True, timeout=200)
         self.assertEqual((2, ''), (done.returncode, done.stderr), done)

@@ -16,8 +16,8 @@ import os
 
 import testtools
 
+from backup_stores import filesystem
 from reference_drivers.contract import recovery
-from reference_drivers.contract import stores
 from reference_drivers.contract import trust
 from tests import open_files
 from tests.functional import zeros_cases
@@ -30,7 +30,8 @@ class Directory:
     def make_objects(self):
         root = os.path.join(self.cinder.directory, 'backup')
         self.addCleanup(self.assert_all_closed, root)
-        return stores.posix(self.cinder.config.conf)
+        return filesystem.FilesystemStore.from_cinder(
+            self.cinder.config.conf)
 
     def assert_all_closed(self, root):
         self.assertEqual([], open_files.below(root))

@@ -159,7 +159,7 @@ class FilesTest(testtools.TestCase):
                  'object cut off, at level presence: the import had to end '
                  'in an error, and made the backup available'),
                 (AnyContentDriver, 'every_damage',
-                 'first byte changed, at level content: the import had to '),
+                 'object changed at its start, at level content: the import '),
                 (BelievesRecordDriver, 'records_that_contradict_the_storage',
                  'the import had to end in an error'),
                 (BelievesInfoDriver, 'driver_info_that_is_damaged',

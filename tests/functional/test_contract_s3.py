@@ -17,11 +17,14 @@ import pathlib
 import sys
 
 import fixtures
+from oslo_config import cfg
 import testtools
 
+from backup_stores import base as stores_base
+from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import record
-from cinder_backup_recovery_tests.stores import base as stores_base
+from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests.stores import damaging
 from local_cloud import fixture
 from local_cloud import identity
@@ -34,7 +37,6 @@ _EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
 # Where the driver is found by its name, as in a vendor's virtualenv.
 sys.path.append(str(_EXAMPLES))
 
-import s3_store  # noqa: E402
 import test_verified_s3 as example  # noqa: E402
 
 
@@ -69,20 +71,27 @@ class OnSwift:
 class VerifiedS3Test(OnSwift, example.VerifiedS3Test):
     many = 200
 
-    def test_store_adapter_damages_and_undoes(self):
-        """The example of an adapter, on backups of a real driver."""
-        (_, _, top), _, (_, _, other) = self._backups()
-        store = s3_store.S3Store(
-            endpoint_url=os.environ['S3_ENDPOINT_URL'],
-            aws_access_key_id=os.environ['S3_ACCESS_KEY'],
-            aws_secret_access_key=os.environ['S3_SECRET_KEY'])
+    def test_the_same_store_for_a_cloud(self):
+        """It damages backups of a real driver, and undoes it."""
+        (_, _, top), _, (_, _, other) = self.backups()
+        for name, ours in (('AWS_ACCESS_KEY_ID', 'S3_ACCESS_KEY'),
+                           ('AWS_SECRET_ACCESS_KEY', 'S3_SECRET_KEY')):
+            self.useFixture(fixtures.EnvironmentVariable(
+                name, os.environ[ours]))
+        conf = cfg.ConfigOpts()
+        conf.register_opts(config.BackupStoreOptions,
+                           'cinder_backup_recovery')
+        conf([])
+        conf.set_override('backup_store_options', {
+            'url': os.environ['S3_ENDPOINT_URL']}, 'cinder_backup_recovery')
+        store = stores.make(conf, 's3_store.S3Store', self.fail)
         store.check()
         own = ledger.Ledger(self.useFixture(fixtures.TempDir()).path)
         self.addCleanup(own.close)
         damager = damaging.Damager(store, 's3', own, 'project')
         backup, its_other = (
-            stores_base.Backup.from_record(record.BackupRecord.from_api(
-                self.cinder.export(one))) for one in (top, other))
+            stores_base.Backup.from_fields(record.BackupRecord.from_api(
+                self.cinder.export(one)).fields) for one in (top, other))
         for one in (backup, its_other):
             own.add('backup', one.id)
         before = self.objects.contents(top.container)

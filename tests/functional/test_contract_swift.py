@@ -27,6 +27,7 @@ import requests
 import swiftclient
 import testtools
 
+from backup_stores import swift as swift_store
 from benchmarks import chunks
 from local_cloud import fixture
 from local_cloud import identity
@@ -37,53 +38,9 @@ from local_cloud.services import swift as local_swift
 from reference_drivers import options
 from reference_drivers import verify
 from reference_drivers.contract import base
-from reference_drivers.contract import stores
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
 from tests.functional import swift_rows
-
-
-class SwiftStore(stores.ObjectStore):
-    """The containers of the administrator's project."""
-
-    def __init__(self, connection, conf):
-        self.connection = connection
-        self.conf = conf
-
-    def _listing(self, container, prefix=''):
-        try:
-            return self.connection.get_container(
-                container, prefix=prefix, full_listing=True)[1]
-        except swiftclient.ClientException as err:
-            if err.http_status != 404:
-                raise
-            return []
-
-    def list(self, container, prefix=''):
-        return sorted(one['name'] for one in self._listing(container,
-                                                           prefix))
-
-    def contents(self, container):
-        return {one['name']: (one['bytes'], one['hash'])
-                for one in self._listing(container)}
-
-    def read(self, container, name):
-        return self.connection.get_object(container, name)[1]
-
-    def write(self, container, name, data):
-        self.connection.put_object(container, name, data)
-
-    def delete(self, container, name):
-        self.connection.delete_object(container, name)
-
-    # Who asks Swift has to ask Keystone first.
-
-    def stopped(self):
-        return stores.redirected(self.conf, 'backup_swift_auth_url')
-
-    def paused(self):
-        return stores.redirected(self.conf, 'backup_swift_auth_url',
-                                 hanging=True)
 
 
 class Swift:
@@ -123,15 +80,23 @@ class Swift:
         super().setUp()
 
     def make_objects(self):
-        connection = swiftclient.Connection(
+        url, token = swiftclient.get_auth(
             self.options['backup_swift_auth_url'],
             self.options['backup_swift_user'],
             self.options['backup_swift_key'], auth_version='3',
             os_options={'project_name': settings.ADMIN_PROJECT,
                         'user_domain_name': 'Default',
                         'project_domain_name': 'Default'})
-        self.addCleanup(connection.close)
-        return SwiftStore(connection, self.cinder.config.conf)
+        session = requests.Session()
+        self.addCleanup(session.close)
+
+        def request(method, path, headers, body):
+            answer = session.request(
+                method, f'{url}/{path}', data=body, timeout=60,
+                headers={**headers, 'X-Auth-Token': token})
+            return answer.status_code, answer.headers, answer.content
+
+        return swift_store.SwiftStore(request)
 
 
 class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):

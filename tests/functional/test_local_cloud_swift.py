@@ -23,8 +23,9 @@ from tempest.lib import auth
 from tempest.lib.services import object_storage
 import testtools
 
-from cinder_backup_recovery_tests.stores import base as stores_base
-from cinder_backup_recovery_tests.stores import swift as swift_store
+from backup_stores import base as stores_base
+from backup_stores import swift as swift_store
+from cinder_backup_recovery_tests.stores import configured
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
@@ -93,11 +94,9 @@ class SwiftProfileTest(testtools.TestCase):
             project_name=settings.ADMIN_PROJECT, user_domain_name='Default',
             project_domain_name='Default'),
             settings.endpoint(state, 'keystone'))
-        store = swift_store.SwiftStore(*(
-            client(provider, 'object-store', site.region)
-            for client in (object_storage.ContainerClient,
-                           object_storage.ObjectClient,
-                           object_storage.AccountClient)))
+        store = swift_store.SwiftStore(configured.requests_of(
+            object_storage.ObjectClient(provider, 'object-store',
+                                        site.region)))
         store.check()
         return store
 
@@ -128,8 +127,7 @@ class SwiftProfileTest(testtools.TestCase):
                              there.state(part.kind, part.where))
         self.assertEqual(parts, there.parts(backup))
         self.assertIsNone(there.read(container, 'another'))
-        head, _ = there._object_client.list_object_metadata(
-            *swift_store._quoted(container, f'{prefix}-00001'))
+        _, head, _ = there._send('GET', container, f'{prefix}-00001')
         self.assertEqual({key.lower(): value for key, value in said.items()},
                          {key.lower(): head.get(key.lower()) for key in said})
         # It is no place in which the first site's objects show as well.

@@ -33,7 +33,8 @@ _SERVICES = ('cinder', 'glance', 'keystone', 'os_brick', 'oslo_messaging')
 
 
 #: What is installed of the project, and nothing else of it.
-_ROOMS = ('cinder_backup_recovery_tests', 'local_cloud', 'reference_drivers')
+_ROOMS = ('backup_stores', 'cinder_backup_recovery_tests', 'local_cloud',
+          'reference_drivers')
 
 #: Of the plugin alone, and of the extra without which volumes are not read.
 _REQUIREMENT = re.compile(r'Requires-Dist: ([\w.-]+)>=([\w.]+)'

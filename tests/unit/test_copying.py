@@ -18,6 +18,8 @@ from unittest import mock
 import fixtures
 import testtools
 
+from backup_stores import base
+from backup_stores import filesystem
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
@@ -25,9 +27,7 @@ from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests.cmd import cleanup
-from cinder_backup_recovery_tests.stores import base
 from cinder_backup_recovery_tests.stores import copying
-from cinder_backup_recovery_tests.stores import filesystem
 from cinder_backup_recovery_tests.stores import repair
 from tests.unit import fake_cloud
 from tests.unit import test_stores
@@ -43,7 +43,8 @@ class CopyingCase(test_stores.DirectoryCase):
     def setUp(self):
         super().setUp()
         self.second = self.useFixture(fixtures.TempDir()).path
-        self.there = filesystem.FilesystemStore(self.second)
+        self.there = stores.KitStore(
+            filesystem.FilesystemStore(self.second))
         self.copier = self.make_copier()
 
     def make_copier(self, here=None):
@@ -173,9 +174,11 @@ class CopyTest(CopyingCase):
                     to.write(container, name, b'')
 
         error = self.assertRaises(
-            exceptions.StoreFailed, self.make_copier(Bad(self.root)).copy,
+            exceptions.StoreFailed,
+            self.make_copier(stores.KitStore(Bad(self.root))).copy,
             self.backup)
-        self.assertIn('-00002 does not read at the other site', str(error))
+        self.assertIn('-00002: the copy at the second site differs from '
+                      'what was written', str(error))
 
     def test_hostile_record(self):
         for container, prefix in (
@@ -360,8 +363,8 @@ class MakeTest(testtools.TestCase):
             {name: stores.can_copy(name)
              for name in ('filesystem', 'swift', 'rbd')})
 
-    def test_adapter_of_a_vendor_that_does_not_say(self):
-        with mock.patch.object(stores, '_adapter', return_value=object):
+    def test_class_of_a_vendor_that_does_not_say(self):
+        with mock.patch.object(stores, '_class', return_value=object):
             self.assertIs(False, stores.can_copy('tape'))
 
     def test_no_directory(self):
@@ -372,5 +375,5 @@ class MakeTest(testtools.TestCase):
             second_backup_store_path='/no/such/directory')
         error = self.assertRaises(exceptions.InvalidConfiguration,
                                   copying.make, conf, None, manager, manager)
-        self.assertIn('] second_backup_store_path = /no/such/directory',
-                      str(error))
+        self.assertIn('/no/such/directory is not a directory', str(error))
+        self.assertIn('check the options second_backup_store_*', str(error))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The adapters that damage backups, and how a damage is undone."""
+"""The stores that damage backups, and how a damage is undone."""
 
 import json
 import os
@@ -20,16 +20,17 @@ import uuid
 import fixtures
 import testtools
 
+from backup_stores import base
+from backup_stores import filesystem
+from backup_stores import objects
+from backup_stores import rbd
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import stores
 from cinder_backup_recovery_tests.cmd import cleanup
-from cinder_backup_recovery_tests.stores import base
 from cinder_backup_recovery_tests.stores import damaging
-from cinder_backup_recovery_tests.stores import filesystem
-from cinder_backup_recovery_tests.stores import rbd
 from cinder_backup_recovery_tests.stores import repair
 from tests.unit import fake_cloud
 
@@ -49,13 +50,44 @@ class MakeTest(testtools.TestCase):
         store = stores.make(_Conf(backup_store_path=path), 'filesystem',
                             self.fail)
         store.check()
-        self.assertIsInstance(store, filesystem.FilesystemStore)
+        self.assertIsInstance(store.store, filesystem.FilesystemStore)
 
     def test_unknown(self):
         error = self.assertRaises(exceptions.InvalidConfiguration,
                                   stores.make, _Conf(), 'tape', self.fail)
-        self.assertEqual('[cinder_backup_recovery] backup_store = tape is '
-                         'none of filesystem, rbd, swift', str(error))
+        self.assertEqual(
+            '[cinder_backup_recovery] backup_store = tape: unknown '
+            'backup_store; known: filesystem, rbd, swift, and classes as '
+            'module.Class', str(error))
+
+    def make_vendors(self, name, **options):
+        return stores.make(_Conf(backup_store_options=options),
+                           f'{__name__}.{name}', self.fail)
+
+    def test_class_of_a_vendor(self):
+        """It needs no entry point and no options of its own."""
+        store = self.make_vendors('VendorStore', url='memory')
+        self.assertEqual('memory', store.url)
+        store.write('c', 'n', b'x')
+        self.assertEqual((True, b'x'), (
+            store.has_containers, store.read('c', 'n')))
+        self.assertIs(False, stores.can_copy(f'{__name__}.VendorStore'))
+
+    def test_errors_of_a_vendor(self):
+        """They are the kit's, and no failure of the driver."""
+        for name, options, error in (
+                ('NoStore', {}, 'NoStore cannot be imported: '),
+                ('VendorStore', {'uri': ''}, 'check the options backup_')):
+            self.assertIn(error, str(self.assertRaises(
+                exceptions.InvalidConfiguration, self.make_vendors, name,
+                **options)))
+        store = self.make_vendors('VendorStore', url='broken')
+        error = self.assertRaises(exceptions.InvalidConfiguration,
+                                  store.check)
+        self.assertIn('check the options backup_store_*: ', str(error))
+        self.assertRaises(exceptions.StoreFailed, store.read, 'c', 'n')
+        self.assertRaises(exceptions.StoreRefused, store.state, 'object',
+                          ['..', 'x'])
 
     def test_path_missing(self):
         error = self.assertRaises(
@@ -64,10 +96,35 @@ class MakeTest(testtools.TestCase):
         self.assertIn('backup_store_path is not set', str(error))
 
     def test_no_directory(self):
-        store = filesystem.FilesystemStore('/no/such/directory')
+        store = stores.make(_Conf(backup_store_path='/no/such/directory'),
+                            'filesystem', self.fail)
         error = self.assertRaises(exceptions.InvalidConfiguration,
                                   store.check)
-        self.assertIn('/no/such/directory is no directory', str(error))
+        self.assertIn('/no/such/directory is not a directory', str(error))
+
+
+class VendorStore(objects.ObjectStore):
+    """A dictionary."""
+
+    def __init__(self, url):
+        self.url = url
+        self.objects = {}
+
+    def list(self, container, prefix=''):
+        if self.url == 'broken':
+            raise KeyError('broken\n store')
+        return [name for place, name in self.objects
+                if place == container and name.startswith(prefix)]
+
+    def read(self, container, name):
+        self.list(container)
+        return self.objects.get((container, name))
+
+    def write(self, container, name, data):
+        self.objects[container, name] = data
+
+    def delete(self, container, name):
+        self.objects.pop((container, name), None)
 
 
 class DirectoryCase(testtools.TestCase):
@@ -76,7 +133,7 @@ class DirectoryCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.root = self.useFixture(fixtures.TempDir()).path
-        self.store = filesystem.FilesystemStore(self.root)
+        self.store = stores.KitStore(filesystem.FilesystemStore(self.root))
         self.ledger = ledger.Ledger(self.useFixture(fixtures.TempDir()).path)
         self.addCleanup(self.ledger.close)
         self.damager = damaging.Damager(self.store, 'filesystem',
@@ -91,8 +148,10 @@ class DirectoryCase(testtools.TestCase):
         os.makedirs(os.path.join(self.root, container))
         parts = {f'-{number:05d}': data
                  for number, data in enumerate(chunks, 1)}
-        parts['_metadata'] = json.dumps({'id': backup_id}).encode()
-        parts['_sha256file'] = json.dumps({'sha256': backup_id}).encode()
+        parts['_metadata'] = json.dumps({
+            'id': backup_id, 'objects': [{f'{prefix}-00001': {
+                'md5': backup_id}}]}).encode()
+        parts['_sha256file'] = json.dumps({'sha256s': [backup_id]}).encode()
         for end, data in parts.items():
             with open(os.path.join(self.root, container, prefix + end),
                       'wb') as stream:
@@ -137,6 +196,13 @@ class DamagingTest(DirectoryCase):
             'metadata changed': {},
             'checksums changed': {},
             'chunk changed': {'-00003': b'tvo'},
+            'checksum in metadata edited': {'_metadata': before[
+                '_metadata'].replace(f'"md5": "{self.backup.id}"'.encode(),
+                                     b'"md5": "' + b'0' * 32 + b'"')},
+            'checksum of a block edited': {
+                '_sha256file': b'{"sha256s": ["' + b'0' * 64 + b'"]}'},
+            'first chunk changed at its start': {'-00001': b'nne'},
+            'last chunk changed at its end': {'-00004': b'\0' * 8 + b'\x80'},
             'chunks swapped': {'-00003': before['-00004'],
                                '-00004': before['-00003']},
         }
@@ -154,7 +220,8 @@ class DamagingTest(DirectoryCase):
                         {name: data for name, data in wanted.items()
                          if data is not None}, now, damage.name)
                 self.assertEqual(1, len(self.ledger.changes(damaging.KIND)))
-            if damage.name != 'everything missing':
+            if damage.name not in ('everything missing',
+                                   'checksum of a block edited'):
                 changed = {name for name in {*before, *now}
                            if before.get(name) != now.get(name)}
                 self.assertEqual(changed, set(plan.names), damage.name)
@@ -197,14 +264,14 @@ class DamagingTest(DirectoryCase):
             self.assertEqual('project', change.before['project_id'])
             self.assertIn(self.backup.id, change.key)
             damaging.put_back(
-                found, filesystem.FilesystemStore(self.root), change)
+                found, self.store, change)
             self.assertEqual(before, self.snapshot(self.backup), name)
             self.assertEqual([], found.changes())
             self.assertEqual([], self.kept())
 
     def test_kept_data_that_was_changed_is_not_written(self):
         with testtools.ExpectedException(exceptions.StoreFailed,
-                                         '.*was changed.*'):
+                                         '.*has been modified.*'):
             with self.damager.damaged(self.damage('chunk missing'),
                                       self.backup, self.other):
                 name, = self.kept()
@@ -254,11 +321,21 @@ class DamagingTest(DirectoryCase):
         os.rmdir(directory)
         self.assertEqual([], self.store.remains(self.backup))
 
-    def test_remains_where_nobody_can_say(self):
+    def test_store_that_cannot_tell_what_remains(self):
         class Store(filesystem.FilesystemStore):
-            parts = base.BackupStore.parts
+            remains = base.Store.remains
 
         self.assertIsNone(Store(self.root).remains(self.backup))
+
+    def test_kept_in_memory_for_the_contract(self):
+        before = self.snapshot(self.backup)
+        for damage in self.store.damages(self.backup):
+            plan = self.store.plan(damage, self.backup, self.other)
+            with testtools.ExpectedException(ZeroDivisionError):
+                with self.store.damaged(plan):
+                    self.assertNotEqual(before, self.snapshot(self.backup))
+                    raise ZeroDivisionError
+            self.assertEqual(before, self.snapshot(self.backup), damage)
 
 
 class CleanupTest(DirectoryCase):
@@ -320,6 +397,44 @@ class CleanupTest(DirectoryCase):
         context.__exit__(None, None, None)
 
 
+class AnyFormTest(testtools.TestCase):
+    """Objects of which nothing is known, in one place."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = VendorStore('')
+        self.store.has_containers = False
+        self.backup, self.other = (base.Backup(
+            str(uuid.uuid4()), '', None, None) for _ in range(2))
+        for backup in (self.backup, self.other):
+            for end in 'abcd':
+                self.store.write('', f'{backup.id}_{end}',
+                                 f'{end} of {backup.id}'.encode())
+
+    def test_each_damage_of_three_objects(self):
+        before = dict(self.store.objects)
+        damages = self.store.damages(self.backup)
+        self.assertEqual(24, len({one.name for one in damages}))
+        changed = []
+        for damage in damages:
+            plan = self.store.plan(damage, self.backup, self.other)
+            with self.store.damaged(plan):
+                (_, name), = (key for key in before if before[key] !=
+                              self.store.objects.get(key))
+                self.assertEqual([name], plan.names)
+            changed.append(name[-1])
+            self.assertEqual(before, self.store.objects)
+        self.assertEqual('a' * 8 + 'd' * 8 + 'c' * 8, ''.join(changed))
+
+    def test_places_that_are_none(self):
+        for where in (['x', 'y'], ['', '../y'], ['', ''], ['y']):
+            self.assertRaises(base.StoreRefused, self.store.change,
+                              'object', where, None)
+        self.assertRaises(
+            base.StoreRefused, self.store.locate,
+            base.Backup(self.backup.id, '', None, self.other.id))
+
+
 class HostileRecordTest(DirectoryCase):
 
     def test_names_that_lead_elsewhere(self):
@@ -360,13 +475,12 @@ class RbdNamesTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.store = rbd.RbdStore('/etc/ceph/ceph.conf', 'user', '',
-                                  'backups')
+        self.store = rbd.RbdStore('backups', self.fail)
         self.ids = [str(uuid.uuid4()) for _ in range(3)]
 
     def image(self, **fields):
         backup_id, volume_id, _ = self.ids
-        return self.store._image(base.Backup(**{
+        return self.store.image_of(base.Backup(**{
             'id': backup_id, 'volume_id': volume_id, 'container': 'backups',
             'service_metadata': None, 'parent_id': None, 'driver_info': {},
             **fields}))
@@ -390,7 +504,7 @@ class RbdNamesTest(testtools.TestCase):
                   for name in (None, 7, '', f'volume-{volume_id}',
                                f'volume-{other_id}.backup.{backup_id}',
                                f'volume-{volume_id}.backup.base@x'))):
-            self.assertRaises(exceptions.StoreRefused, self.image, **fields)
+            self.assertRaises(base.StoreRefused, self.image, **fields)
 
     def test_ledger_that_leads_elsewhere(self):
         backup_id, volume_id, _ = self.ids
@@ -401,5 +515,5 @@ class RbdNamesTest(testtools.TestCase):
                 (rbd.IMAGE, [image]), (rbd.IMAGE, [image, 'volume-x']),
                 (rbd.SNAPSHOT, [image, 'snapshot', 'other']),
                 (rbd.SIZE, [image, '0', '-1']), ('pool', ['backups'])):
-            self.assertRaises(exceptions.StoreRefused, self.store.change,
+            self.assertRaises(base.StoreRefused, self.store.change,
                               kind, where, None)

@@ -13,22 +13,18 @@
 
 """How the tests look into the directory of files, without the driver."""
 
-from reference_drivers.contract import stores
+from backup_stores import filesystem
 
 
-class FileObjects(stores.DirectoryStore):
-    """The directory of all backups.
+class FileObjects(filesystem.Directory):
+    """The directory of all backups."""
 
-    :param conf: Cinder's configuration
-    """
+    has_containers = False
+    path_option = 'backup_vault'
 
-    def __init__(self, conf):
-        super().__init__(conf.backup_vault)
-        self.conf = conf
+    @classmethod
+    def from_cinder(cls, conf):
+        return cls(conf.backup_vault)
 
     def locate(self, backup):
         return '', f'{backup.id}.image'
-
-    def stopped(self):
-        return stores.replaced(self.conf, 'backup_vault',
-                               f'{self.root}.not-mounted')

@@ -10,33 +10,33 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Backups in S3, damaged by the tests on a cloud."""
+"""Backups in S3, for the tests of a driver and for those of a cloud."""
 
 import boto3
 
-from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests.stores import chunked
+from backup_stores import chunked
 
 
 class S3Store(chunked.ChunkedStore):
     """The buckets that one key may write to."""
 
-    def __init__(self, **connection):
-        self.s3 = boto3.client('s3', **connection)
+    address_option = 'backup_s3_endpoint_url'
+
+    def __init__(self, url, key=None, secret=None):
+        # Without a key, boto3 looks into the environment.
+        self.s3 = boto3.client('s3', endpoint_url=url, aws_access_key_id=key,
+                               aws_secret_access_key=secret)
 
     @classmethod
-    def from_config(cls, conf, manager):
-        # The keys are where boto3 looks for them.
-        return cls(endpoint_url=conf.our_tests.s3_endpoint_url)
+    def from_cinder(cls, conf):
+        return cls(conf.backup_s3_endpoint_url,
+                   conf.backup_s3_store_access_key,
+                   conf.backup_s3_store_secret_key)
 
     def check(self):
-        try:
-            self.s3.list_buckets()
-        except Exception as error:
-            raise exceptions.InvalidConfiguration(
-                f'[our_tests] s3_endpoint_url: {error}') from None
+        self.s3.list_buckets()
 
-    def names(self, container, prefix):
+    def list(self, container, prefix=''):
         pages = self.s3.get_paginator('list_objects_v2')
         return [found['Key']
                 for page in pages.paginate(Bucket=container, Prefix=prefix)

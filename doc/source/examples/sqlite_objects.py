@@ -16,35 +16,36 @@
 import contextlib
 import sqlite3
 
-from reference_drivers.contract import stores
+from backup_stores import chunked
 
 
-class SqliteObjects(stores.ObjectStore):
-    """The table of all objects.
+class SqliteObjects(chunked.ChunkedStore):
+    """The table of all objects."""
 
-    :param conf: Cinder's configuration
-    """
+    path_option = 'backup_sqlite_file'
 
-    def __init__(self, conf):
-        self.conf = conf
-        self.path = conf.backup_sqlite_file
+    def __init__(self, path):
+        self.path = path
+
+    @classmethod
+    def from_cinder(cls, conf):
+        return cls(conf.backup_sqlite_file)
 
     def _execute(self, statement, *values):
-        with sqlite3.connect(self.path, timeout=60) as database:
-            rows = database.execute(statement, values).fetchall()
-        database.close()
-        return rows
+        with contextlib.closing(sqlite3.connect(
+                self.path, timeout=60)) as database, database:
+            return database.execute(statement, values).fetchall()
 
     def list(self, container, prefix=''):
         return [name for name, in self._execute(
-            'SELECT name FROM objects WHERE container = ? ORDER BY name',
-            container) if name.startswith(prefix)]
+            'SELECT name FROM objects WHERE container = ?', container)
+            if name.startswith(prefix)]
 
     def read(self, container, name):
-        (data,), = self._execute(
-            'SELECT data FROM objects WHERE container = ? AND name = ?',
-            container, name)
-        return data
+        for data, in self._execute(
+                'SELECT data FROM objects WHERE container = ? AND name = ?',
+                container, name):
+            return data
 
     def write(self, container, name, data):
         self._execute('INSERT OR REPLACE INTO objects VALUES (?, ?, ?)',
@@ -54,13 +55,9 @@ class SqliteObjects(stores.ObjectStore):
         self._execute('DELETE FROM objects WHERE container = ? AND name = ?',
                       container, name)
 
-    def stopped(self):
-        return stores.replaced(self.conf, 'backup_sqlite_file',
-                               f'{self.path}.not-mounted/file')
-
     @contextlib.contextmanager
-    def paused(self):
-        # Everybody else waits for this lock.
+    def paused(self, conf):
+        # All others wait for this lock.
         with contextlib.closing(sqlite3.connect(
                 self.path, timeout=60, isolation_level=None,
                 check_same_thread=False)) as database:

@@ -15,50 +15,10 @@
 import os
 import uuid
 
-import boto3
+import s3_store
 import testtools
 
-from reference_drivers.contract import stores
 from reference_drivers.contract import trust
-
-
-class S3Objects(stores.ObjectStore):
-    """How the tests look into the store, and damage it.
-
-    For the program it is ``driver.store`` of a profile.
-
-    :param conf: Cinder's configuration
-    """
-
-    def __init__(self, conf):
-        self.conf = conf
-        self.s3 = boto3.client(
-            's3', endpoint_url=conf.backup_s3_endpoint_url,
-            aws_access_key_id=conf.backup_s3_store_access_key,
-            aws_secret_access_key=conf.backup_s3_store_secret_key)
-
-    def list(self, container, prefix=''):
-        pages = self.s3.get_paginator('list_objects_v2')
-        return [found['Key']
-                for page in pages.paginate(Bucket=container, Prefix=prefix)
-                for found in page.get('Contents', ())]
-
-    def read(self, container, name):
-        answer = self.s3.get_object(Bucket=container, Key=name)
-        return answer['Body'].read()
-
-    def write(self, container, name, data):
-        self.s3.put_object(Bucket=container, Key=name, Body=data)
-
-    def delete(self, container, name):
-        self.s3.delete_object(Bucket=container, Key=name)
-
-    def stopped(self):
-        return stores.redirected(self.conf, 'backup_s3_endpoint_url')
-
-    def paused(self):
-        return stores.redirected(self.conf, 'backup_s3_endpoint_url',
-                                 hanging=True)
 
 
 class S3:
@@ -79,7 +39,7 @@ class S3:
         super().setUp()
 
     def make_objects(self):
-        return S3Objects(self.cinder.config.conf)
+        return s3_store.S3Store.from_cinder(self.cinder.config.conf)
 
 
 class VerifiedS3Test(S3, trust.TrustContract, testtools.TestCase):

@@ -1,0 +1,19 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Damage and copy backups on their storage, with a class for each store.
+
+A vendor derives from :class:`chunked.ChunkedStore`, or from
+:class:`objects.ObjectStore` for backups that are not stored in chunks, and
+implements ``list``, ``read``, ``write`` and ``delete``. Options are handed in
+as plain values. Nothing here imports Tempest or Cinder.
+"""

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Keep a store from answering one driver, by the driver's own options."""
+
+from collections.abc import Iterator
+import contextlib
+import socket
+from typing import Any
+import urllib.parse
+
+
+@contextlib.contextmanager
+def replaced(conf: Any, option: str, value: Any, group: str | None = None
+             ) -> Iterator[None]:
+    """Give an option of the driver's configuration another value for a while.
+
+    The driver must read it for each request, as Cinder makes a driver for
+    each.
+
+    :param conf: a configuration of oslo.config
+    :param option: its name, of [DEFAULT] unless a group is named
+    """
+    before = getattr(conf[group] if group else conf, option)
+    conf.set_override(option, value, group)
+    try:
+        yield
+    finally:
+        conf.set_override(option, before, group)
+
+
+@contextlib.contextmanager
+def deaf(hanging: bool = False) -> Iterator[int]:
+    """Yield a port of loopback that never answers.
+
+    :param hanging: whether it accepts connections; they are refused
+        otherwise
+    """
+    with socket.socket() as one:
+        # A socket that does not listen keeps the port, and refuses.
+        one.bind(('127.0.0.1', 0))
+        if hanging:
+            one.listen()
+        yield one.getsockname()[1]
+
+
+@contextlib.contextmanager
+def redirected(conf: Any, option: str, hanging: bool = False,
+               group: str | None = None) -> Iterator[None]:
+    """Point the driver to a port that never answers, and back again.
+
+    :param option: the driver's option that has the address of the store, as
+        a URL or as host:port
+    :param hanging: see :func:`deaf`
+    """
+    value = str(getattr(conf[group] if group else conf, option))
+    with deaf(hanging) as port:
+        address = f'127.0.0.1:{port}'
+        if '://' in value:
+            address = urllib.parse.urlsplit(value)._replace(
+                netloc=address).geturl()
+        with replaced(conf, option, address, group):
+            yield
