@@ -20,53 +20,41 @@ import urllib.parse
 
 
 @contextlib.contextmanager
-def replaced(conf: Any, option: str, value: Any, group: str | None = None
-             ) -> Iterator[None]:
-    """Give an option of the driver's configuration another value for a while.
+def replaced(conf: Any, option: str, value: Any) -> Iterator[None]:
+    """Give an option of a driver another value for a while.
 
     The driver must read it for each request, as Cinder makes a driver for
     each.
 
     :param conf: a configuration of oslo.config
-    :param option: its name, of [DEFAULT] unless a group is named
+    :param option: its name in [DEFAULT]
     """
-    before = getattr(conf[group] if group else conf, option)
-    conf.set_override(option, value, group)
+    before = getattr(conf, option)
+    conf.set_override(option, value)
     try:
         yield
     finally:
-        conf.set_override(option, before, group)
+        conf.set_override(option, before)
 
 
 @contextlib.contextmanager
-def deaf(hanging: bool = False) -> Iterator[int]:
-    """Yield a port of loopback that never answers.
+def redirected(conf: Any, option: str, hanging: bool = False
+               ) -> Iterator[None]:
+    """Point a driver to a port that never answers, for a while.
 
-    :param hanging: whether it accepts connections; they are refused
+    :param option: has the address of the store, as a URL or as host:port
+    :param hanging: whether the port accepts connections; they are refused
         otherwise
     """
+    value = str(getattr(conf, option))
     with socket.socket() as one:
         # A socket that does not listen keeps the port, and refuses.
         one.bind(('127.0.0.1', 0))
         if hanging:
             one.listen()
-        yield one.getsockname()[1]
-
-
-@contextlib.contextmanager
-def redirected(conf: Any, option: str, hanging: bool = False,
-               group: str | None = None) -> Iterator[None]:
-    """Point the driver to a port that never answers, and back again.
-
-    :param option: the driver's option that has the address of the store, as
-        a URL or as host:port
-    :param hanging: see :func:`deaf`
-    """
-    value = str(getattr(conf[group] if group else conf, option))
-    with deaf(hanging) as port:
-        address = f'127.0.0.1:{port}'
+        address = f'127.0.0.1:{one.getsockname()[1]}'
         if '://' in value:
             address = urllib.parse.urlsplit(value)._replace(
                 netloc=address).geturl()
-        with replaced(conf, option, address, group):
+        with replaced(conf, option, address):
             yield

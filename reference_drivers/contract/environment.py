@@ -19,10 +19,8 @@ a regular file, and no message leaves the process.
 """
 
 from collections.abc import Sequence
-import contextlib
 import os
 import sqlite3
-import tempfile
 from typing import Any
 from unittest import mock
 import uuid
@@ -337,9 +335,3 @@ class Environment(fixtures.Fixture):
         backup.status = fields.BackupStatus.DELETING
         backup.save()
         self.manager.delete_backup(self.context, backup)
-
-    @contextlib.contextmanager
-    def temporary_file(self) -> Any:
-        """A file of this environment that is gone afterwards."""
-        with tempfile.NamedTemporaryFile(dir=self.directory) as stream:
-            yield stream
