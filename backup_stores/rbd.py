@@ -306,13 +306,24 @@ def _data(store: RbdStore, ioctx: Any, backup: Any) -> Sequence[str]:
     return store._data(ioctx, backup)
 
 
+def _first(store: RbdStore, ioctx: Any, find: Find, backup: Any
+           ) -> tuple[str, bytes, Sequence[str]]:
+    """The first object whose loss changes a restore, and the ones after."""
+    names = find(store, ioctx, backup)
+    for number, name in enumerate(names):
+        data = _need(ioctx, name)
+        # A full copy has all the zeros of its volume.
+        if data.count(0) != len(data):
+            return name, data, names[number + 1:]
+    raise base.StoreFailed(f'{names[0]} and all others are zeros')
+
+
 def _of_object(find: Find, edit: Callable[[bytes], bytes | None]) -> Any:
     """A plan that changes the first object that is found."""
     def how(store: RbdStore, backup: Any, other: Any) -> base.Plan:
         with store._connected() as ioctx:
-            name = find(store, ioctx, backup)[0]
-            return _plan(store, find, backup,
-                         {name: edit(_need(ioctx, name))})
+            name, data, _ = _first(store, ioctx, find, backup)
+            return _plan(store, find, backup, {name: edit(data)})
 
     return how
 
@@ -321,9 +332,8 @@ def _of_another(find: Find) -> Any:
     """A plan that puts another backup's object in the place of one."""
     def how(store: RbdStore, backup: Any, other: Any) -> base.Plan:
         with store._connected() as ioctx:
-            name = find(store, ioctx, backup)[0]
-            theirs = _different(ioctx, find(store, ioctx, other),
-                                _need(ioctx, name))
+            name, data, _ = _first(store, ioctx, find, backup)
+            theirs = _different(ioctx, find(store, ioctx, other), data)
             return _plan(store, find, backup, {name: _need(ioctx, theirs)})
 
     return how
@@ -331,8 +341,7 @@ def _of_another(find: Find) -> Any:
 
 def _data_swapped(store: RbdStore, backup: Any, other: Any) -> base.Plan:
     with store._connected() as ioctx:
-        name, *more = _data(store, ioctx, backup)
-        data = _need(ioctx, name)
+        name, data, more = _first(store, ioctx, _data, backup)
         found = _different(ioctx, more, data)
         return _plan(store, _data, backup,
                      {name: _need(ioctx, found), found: data})

@@ -26,20 +26,22 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: Each room, and what it may import of the project besides itself. The rooms
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
-    _PLUGIN: set(),
+    'backup_stores': set(),
+    _PLUGIN: {'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
-    f'{_PLUGIN}.scenario': {_PLUGIN},
+    f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_stores'},
     f'{_PLUGIN}.certification': {_PLUGIN},
-    'reference_drivers': set(),
+    'reference_drivers': {'backup_stores'},
     'local_cloud': set(),
     'benchmarks': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
                    'reference_drivers'},
     'mutants': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
-                'reference_drivers'},
+                'reference_drivers', 'backup_stores'},
 }
 
 #: Of other projects: what a room must run without.
 WITHOUT = {
+    'backup_stores': {'cinder', 'tempest'},
     _PLUGIN: {'cinder'},
     f'{_PLUGIN}.api': {'cinder'},
     f'{_PLUGIN}.scenario': {'cinder'},
