@@ -356,7 +356,8 @@ def _plan(store: RbdStore, find: Find, backup: Any,
 
 
 def _half(data: bytes) -> bytes:
-    return data[:len(data) // 2]
+    # What is cut off reads as zeros.
+    return data[:len(data.rstrip(b'\0')) // 2]
 
 
 def _gone(data: bytes) -> None:
