@@ -198,7 +198,7 @@ class Store(abc.ABC):
 
     @contextlib.contextmanager
     def damaged(self, plan: Plan) -> Iterator[None]:
-        """Change what a plan says for a while.
+        """Apply a plan for a while.
 
         The originals are in memory only: it is for tests whose backups no
         user needs.
@@ -212,7 +212,7 @@ class Store(abc.ABC):
             yield
 
     def remains(self, backup: Any) -> Sequence[str] | None:
-        """Name what is left on the store of a backup that may be deleted.
+        """Name the rest of a backup that may be deleted.
 
         :returns: a name for each part of it alone, whole or not; None if
             this store cannot tell
@@ -239,7 +239,7 @@ class Store(abc.ABC):
     def stopped(self, conf: Any) -> Away | None:
         """Stop the store for the driver under test: no connection to it.
 
-        What others have on the store must not be harmed.
+        Other users of the store must not be disturbed.
 
         :param conf: Cinder's configuration, with the driver's options
         :returns: a context manager; None where it cannot be done

@@ -70,7 +70,7 @@ class ObjectStore(base.Store):
     def delete(self, container: str, name: str) -> None:
         """Remove an object, if it exists."""
 
-    # What a vendor may implement
+    # A vendor may implement these
 
     def check(self) -> None:
         """Raise an error if the store cannot be reached."""
@@ -138,7 +138,7 @@ class ObjectStore(base.Store):
             return None
         return away.redirected(conf, self.address_option, hanging=True)
 
-    # What is derived
+    # Derived from the above
 
     def damages(self, backup: Any) -> Sequence[base.Damage]:
         """Return the damages of the first object and of the last two."""
@@ -195,7 +195,7 @@ class ObjectStore(base.Store):
     def _container(self, where: Sequence[str]) -> str:
         if len(where) != 1:
             raise base.StoreRefused(f'{where} does not name a container')
-        # As if it were in itself: a name alone is checked as two are.
+        # Checked as an object of the same name in it.
         return self._checked((*where, *where))[0]
 
     def _object(self, kind: str, where: Sequence[str]) -> tuple[str, str]:

@@ -356,7 +356,7 @@ def _plan(store: RbdStore, find: Find, backup: Any,
 
 
 def _half(data: bytes) -> bytes:
-    # What is cut off reads as zeros.
+    # The end of an object that is shorter reads as zeros.
     return data[:len(data.rstrip(b'\0')) // 2]
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the tests share that damage a backup on its storage."""
+"""The base of the scenarios that damage a backup on its storage."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class DamageScenario(stores.StoreScenario):
 
     @classmethod
     def setup_clients(cls) -> None:
-        """Make what damages the storage."""
+        """Make the damager of the storage."""
         super().setup_clients()
         cls.damager = damaging.Damager(
             cls.store, CONF.cinder_backup_recovery.backup_store, cls.ledger,
@@ -46,7 +46,7 @@ class DamageScenario(stores.StoreScenario):
 
     @classmethod
     def make_pair(cls) -> list[base.Link]:
-        """Back up a volume, and again after a change of some of it.
+        """Back up a volume, and again after a change of a part.
 
         :returns: the full backup, and the incremental one
         """
@@ -61,12 +61,7 @@ class DamageScenario(stores.StoreScenario):
             cls.link('incremental backup', second, child_id)]
 
     def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
-        """Damage a backup for a while.
-
-        :param damage: one of its store's
-        :param victim: the backup
-        :returns: a context in which it is damaged
-        """
+        """Return a context in which a backup is damaged."""
         return self.damager.damaged(
             damage, stores_base.Backup.from_fields(victim.record.fields),
             stores_base.Backup.from_fields(self.other.record.fields))

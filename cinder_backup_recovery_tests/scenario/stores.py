@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the scenarios share that look at the storage of the backups."""
+"""The base of the scenarios that reach the storage of the backups."""
 
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ class StoreScenario(base.RecoveryScenario):
 
     @classmethod
     def skip_checks(cls) -> None:
-        """Skip where nothing is said of how the storage is reached."""
+        """Skip where no store is configured."""
         super().skip_checks()
         if not CONF.cinder_backup_recovery.backup_store:
             raise cls.skipException(

@@ -114,9 +114,9 @@ class KitStore:
             return found
 
         @functools.wraps(found)
-        def call(*args: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return found(*args)
+                return found(*args, **kwargs)
             except exceptions.BackupRecoveryError:
                 raise
             except base.StoreRefused as exc:

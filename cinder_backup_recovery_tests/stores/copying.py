@@ -12,8 +12,8 @@
 
 """Copy backups to the storage of another site, as its operator would.
 
-The ledger says what is written before it is, and what is destroyed before
-that, so that a clean-up can remove the rest of either after a kill.
+Each part is in the ledger before it is written or destroyed, so that a
+clean-up can remove the rest after a kill.
 """
 
 from collections.abc import Collection

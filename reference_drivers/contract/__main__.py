@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""Bind the contract to a driver, and say what it satisfies.
+"""Run the contract of a driver.
 
 For example, in Cinder's virtualenv::
 
@@ -20,10 +20,10 @@ For example, in Cinder's virtualenv::
         > acme.subunit
 
 The results are a subunit stream, version 2, on stdout. Exit codes: 0 all
-tests have run, whatever they said; 2 it was told to stop, and has removed
-what it had made; 3 the driver or its configuration is none: the stream has
-the reason in an attachment ``error`` of no test. Nothing of cinder.conf is
-used but the options of the driver.
+tests have run, whatever their results; 2 it was stopped by a signal, and has
+removed its backups; 3 the driver or its configuration is wrong: the stream
+has the reason in an attachment ``error`` of no test. Nothing of cinder.conf
+is used but the options of the driver.
 """
 
 import argparse
@@ -65,16 +65,17 @@ def parser() -> argparse.ArgumentParser:
                       metavar='FILE',
                       help="Cinder's configuration, for the driver's options")
     made.add_argument('--store', metavar='CALLABLE',
-                      help="gets Cinder's configuration and returns an "
-                           "ObjectStore by which the tests look into the "
-                           "store; without one, what needs it is skipped")
+                      help="a class of backup_stores, made by from_cinder "
+                           "with Cinder's configuration, or a callable that "
+                           "gets it and returns a store; without one, the "
+                           "tests that look into the store are skipped")
     made.add_argument('--chunk-option', metavar='OPTION',
                       help="the driver's option for the size of a chunk")
     made.add_argument('--block-option', metavar='OPTION',
                       help="the driver's option for the size of a block")
     made.add_argument('--lacks', action='append', default=[],
                       metavar='CAPABILITY',
-                      help='skip what asks for this capability, which the '
+                      help='skip the tests of this capability, which the '
                            'driver does not have; may be repeated')
     made.add_argument('--verify-level', choices=base.Contract.levels[1:],
                       default=base.Contract.levels[-1],
@@ -83,15 +84,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--only', action='append', default=[], metavar='TEST',
                       help='run only this test; may be repeated')
     made.add_argument('--describe', action='store_true',
-                      help='print which tests there are and what the driver '
-                           'has, as JSON, and run none')
+                      help='print the tests and the capabilities of the '
+                           'driver as JSON, and run no test')
     made.add_argument('--check', action='store_true',
                       help='set the driver up, and create nothing')
     return made
 
 
 class _Output(subunit.StreamResultToBytes):
-    """Says nothing of a test that was told to stop."""
+    """Leaves out a test that was stopped by a signal."""
 
     def status(self, *args: Any, **kwargs: Any) -> None:
         if not stopping.told():
@@ -104,17 +105,14 @@ def _selected(tests: unittest.TestSuite, only: list[str]
     unknown = set(only) - {one.id() for one in cases}
     if unknown:
         raise binding.BindingError(
-            f'there is no test {", ".join(sorted(unknown))}')
+            f'unknown test {", ".join(sorted(unknown))}; --describe lists '
+            f'all')
     return unittest.TestSuite(
         one for one in cases if not only or one.id() in only)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program.
-
-    :param argv: arguments without the program's name
-    :returns: the exit code
-    """
+    """Run the program and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     # A driver that prints must not break the stream.
     stdout = os.dup(1)
@@ -163,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return STOPPED
     except BrokenPipeError:
-        # Nobody reads on.
+        # The reader has ended.
         return WRONG
     finally:
         stream.close()
@@ -173,6 +171,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    # A test that is under way is tidied up.
+    # The backups of the test that is running are removed.
     stopping.listen()
     sys.exit(main())

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What all parts of the contract share."""
+"""The base of all parts of the contract."""
 
 import random
 from typing import Any
@@ -36,9 +36,9 @@ def text(length: int, seed: int = 1) -> bytes:
 class Contract:
     """Mixed into a test case, with ``testtools.TestCase`` behind it.
 
-    A vendor sets what is here; :meth:`make_objects` gives the store that is
-    damaged. One test makes an environment, backups of some 100 KiB and
-    nothing that outlives it but what the driver leaves on the store.
+    A vendor sets the attributes; :meth:`make_objects` returns the store that
+    is damaged. One test makes an environment and backups of some 100 KiB.
+    Only objects that the driver leaves on the store outlive it.
     """
 
     #: ``backup_driver`` of cinder.conf.
@@ -65,7 +65,7 @@ class Contract:
         self.objects: Any = self.make_objects()
 
     def lacks(self, capability: str, reason: str) -> NoReturn:
-        """Skip the test, for the driver cannot do what it asks.
+        """Skip the test, for the driver lacks a capability.
 
         :param capability: its name; programs read it from the detail "facts"
         :param reason: for people
@@ -110,7 +110,7 @@ class Contract:
             bytes(self.chunk) + self.changed(first, 13)[self.chunk:],
             # Nothing.
             bytes(self.chunk) + self.changed(first, 13)[self.chunk:],
-            # Back to what it was at first.
+            # The first content again.
             first,
         ]
 

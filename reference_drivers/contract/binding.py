@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""The contract, bound to a driver that is named and not written down."""
+"""The contract, bound to a driver by its name."""
 
 from collections.abc import Callable
 from collections.abc import Collection
@@ -58,7 +58,7 @@ _OPTIONS = {
 _CHUNKED = 'cinder.backup.chunkeddriver.ChunkedBackupDriver'
 _POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
-# For volumes and what becomes of them; a test removes its own.
+# Bytes for the volumes of a test and their restores.
 _ROOM = 64 << 20
 
 #: Why a test of what an import proves is skipped.
@@ -112,7 +112,7 @@ class Binding:
     :ivar block_option: sets the size of the blocks that it makes sums of
     :ivar denied: the capabilities that its profile denies
     :ivar level: the highest level at which an import verifies
-    :raises BindingError: something of it is missing or wrong
+    :raises BindingError: one of these is missing or wrong
     """
 
     driver: str
@@ -132,13 +132,14 @@ class Binding:
         self.chunked = _CHUNKED in parents
         #: Whether its records can be trusted.
         self.verifies = issubclass(found, import_verify.ImportVerifyMixin)
-        #: What it plainly has, and what it plainly has not.
+        #: The capabilities that are known from its class.
         self.capabilities = {
             'import_verify': self.verifies,
             'incremental': next(
                 f'{one.__module__}.{one.__qualname__}' == _CHUNKED
                 for one in found.__mro__ if 'backup' in vars(one))}
-        #: What no driver of its kind is tested for, with the reason.
+        #: Capabilities that drivers of its kind are not tested for, with
+        #: the reason.
         self.inapplicable = {} if self.chunked else {
             'chunks': 'it stores no chunks as Cinder does'}
         self._options: dict[str, Any] = {}
@@ -189,16 +190,15 @@ class Binding:
         return unittest.defaultTestLoader.loadTestsFromTestCase(case)
 
     def check(self, look: bool = True) -> None:
-        """Prove that what is tested is this driver, on its storage.
+        """Prove that the driver under test works on its storage.
 
-        :param look: also make a backup, and look whether the store adapter
-            sees it
-        :raises BindingError: with one line that says what is wrong
+        :param look: also make a backup, and check whether the store sees it
+        :raises BindingError: with the fault in one line
         """
         directory = tempfile.gettempdir()
         free = shutil.disk_usage(directory).free
         if free < _ROOM:
-            # The tests would say of the driver that it cannot write.
+            # The tests would report that the driver cannot write.
             raise BindingError(
                 f'{directory} has {free >> 20} MiB left, and the volumes of '
                 f'the tests want {_ROOM >> 20}: make room, or set TMPDIR to '
@@ -242,7 +242,7 @@ class Binding:
             backup = cinder.create_backup(
                 cinder.create_volume(base.text(base.Contract.chunk)))
         except Exception:
-            # What a driver cannot do is for the tests to say.
+            # The tests report what a driver cannot do.
             return
         with _saying(f'the store adapter {self.store} does not work'):
             container, prefix = store.locate(backup)
@@ -256,7 +256,7 @@ class Binding:
 
 
 def _reason(error: Exception) -> str:
-    # A fixture that fails raises what it has gathered.
+    # A fixture that fails raises a group of errors.
     inner = error.args[0] if error.args else error
     if isinstance(inner, tuple) and len(inner) == 3:
         return _text(inner[1])
@@ -272,10 +272,10 @@ def _saying(what: str) -> Iterator[None]:
 
 
 def tidy(cinder: environment.Environment) -> None:
-    """Remove what an environment's backups have left on the storage.
+    """Remove an environment's backups from the storage.
 
-    Through the driver, by the rows as they were when it made them: those
-    that a test lost or forged say nothing.
+    Through the driver, by the original rows: a test may have deleted or
+    forged them.
 
     :param cinder: the environment, before it is cleaned up
     """
@@ -307,7 +307,7 @@ class _Bound:
     many = 200
 
     def run(self: Any, result: Any = None) -> Any:
-        # Between two tests, where nothing is to be tidied up.
+        # Between two tests there are no backups to remove.
         stopping.check()
         return super().run(result)  # type: ignore[misc]
 

@@ -12,7 +12,7 @@
 
 """Cinder without a cloud: its database, objects and backup manager.
 
-What a backup driver meets in cinder-backup is real here: the rows in SQLite
+A backup driver meets real parts of cinder-backup here: the rows in SQLite
 with the schema that Cinder's migration makes, ``objects.Backup``, and
 ``BackupManager`` for export, import, restore and delete. Only the volume is
 a regular file, and no message leaves the process.
@@ -76,8 +76,8 @@ class Environment(fixtures.Fixture):
     :param driver: class path, as ``backup_driver`` in cinder.conf
     :param options: more options, by name, those of a group as
         ``group__option``
-    :param config_files: of Cinder, for what they say of the driver; nothing
-        that they name beside its storage is used
+    :param config_files: of Cinder, for the driver's options; no database, no
+        bus and no lock that they name is used
     """
 
     def __init__(self, driver: str, options: dict[str, Any] | None = None,
@@ -94,9 +94,8 @@ class Environment(fixtures.Fixture):
         self.config = self.useFixture(config_fixture.Config(CONF))
         CONF([], project='cinder', default_config_files=self.config_files,
              default_config_dirs=[])
-        # Set over whatever a file says: no real database, no real bus and
-        # no lock of a real service may have a part in this. Nothing has to
-        # survive the process.
+        # These override the files: no real database, no real bus and no lock
+        # of a real service may be used. Nothing has to survive the process.
         self.config.config(connection='sqlite://', slave_connection=None,
                            sqlite_synchronous=False, group='database')
         lockutils.set_defaults(self.directory)
@@ -172,17 +171,17 @@ class Environment(fixtures.Fixture):
             device.close()
 
     def attached(self, volume_id: str) -> Any:
-        """What a connector gives the manager for a volume.
+        """Return the path of a volume, or a device that is open already.
 
-        :returns: a path, or a device that is open already
+        As a connector returns it to the manager.
         """
         path = self.path(volume_id)
-        # The manager cuts a file to nothing when it opens it. A device keeps
-        # what nobody overwrites, and so does a volume that has content here.
+        # The manager truncates a file when it opens it. A device keeps data
+        # that is not overwritten, and so does a volume with content here.
         return open(path, 'r+b') if os.path.getsize(path) else path
 
     def device(self, volume_id: str) -> Any:
-        """What a driver reads when it backs a volume up."""
+        """Open a volume for a driver that backs it up."""
         return open(self.path(volume_id), 'rb')
 
     def create_volume(self, content: bytes = b'', size: int = 1,
@@ -268,7 +267,7 @@ class Environment(fixtures.Fixture):
         return objects.Backup.get_by_id(self.context, backup_id)
 
     def row(self, backup_id: str) -> dict[str, Any]:
-        """All that a backup's row has."""
+        """Return all columns of a backup's row."""
         with db.get_engine().connect() as connection:
             found, = connection.exec_driver_sql(
                 'SELECT * FROM backups WHERE id = ?', (backup_id,))
@@ -279,9 +278,9 @@ class Environment(fixtures.Fixture):
         return self.manager.export_record(self.context, backup)
 
     def lose_row(self, backup_id: str, soft: bool = False) -> None:
-        """Lose a backup's row, as after a loss of the database.
+        """Delete a backup's row, as after a loss of the database.
 
-        :param soft: leave it behind, marked as deleted
+        :param soft: mark it as deleted, and leave it
         """
         if soft:
             self.backup(backup_id).destroy()
@@ -297,7 +296,7 @@ class Environment(fixtures.Fixture):
         """Import a record through API and manager.
 
         :returns: the backup's object, available or with a fail_reason
-        :raises InvalidBackup: what the manager raised
+        :raises InvalidBackup: the manager refuses it
         """
         backup = self.api._get_import_backup(self.context,
                                              record['backup_url'])
@@ -309,8 +308,8 @@ class Environment(fixtures.Fixture):
     def restore(self, backup_id: str, volume: Any = None) -> bytes:
         """Restore a backup through the manager.
 
-        :param volume: into which volume, a new one by default
-        :returns: what the volume then has
+        :param volume: the target, a new one by default
+        :returns: the content of the volume
         """
         new = volume is None
         if new:

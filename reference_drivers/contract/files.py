@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the records of a driver must prove whose objects have any form.
+"""The contract of a driver whose objects have any form.
 
-Nothing is known of them but what the store tells: which objects a backup
-has, and that none of their bytes is superfluous.
+Nothing is known of a backup but the names of its objects, and that none of
+their bytes is superfluous.
 """
 
 from collections.abc import Iterator

@@ -102,9 +102,10 @@ class Environment(environment.Environment):
             rbd.RBD().remove(ioctx, name)
 
     def _end_others(self, image: Any) -> None:
-        """Let the cluster forget clients that could not close an image.
+        """Evict clients that could not close an image.
 
-        It waits half a minute for one that went while it did not answer.
+        The cluster waits half a minute for a client that ended while the
+        cluster did not answer.
         """
         own = self.client.get_addrs().rpartition('/')[2]
         deadline = time.monotonic() + 60
@@ -142,7 +143,7 @@ class Environment(environment.Environment):
         with contextlib.suppress(rbd.ImageExists):
             rbd.RBD().create(self.volumes, f'volume-{volume_id}', GIB)
         with self.image(volume_id) as image:
-            # What the volume had before is gone, as with a file.
+            # The old content is discarded, as with a file.
             if before:
                 image.discard(0, GIB)
             for offset, one in data.items():

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a record must prove, on any kind of store.
+"""The contract of records that can be trusted, on any kind of store.
 
 Damage is done to the real store, and undone: the same record must import
 then, and restore bit for bit.
@@ -68,7 +68,7 @@ class Event:
 class Records:
     """Steps of the tests of records."""
 
-    #: What a restore may raise that must not succeed.
+    #: The errors that a restore may raise when it must not succeed.
     errors_of_restore: tuple[type[Exception], ...] = (
         exception.InvalidBackup,)
 
@@ -133,7 +133,7 @@ class Records:
                **values: Any) -> dict[str, str]:
         """A record with other fields.
 
-        :param driver_info: fields of it, None to leave it out
+        :param driver_info: its new fields, None to leave it out
         """
         fields = jsonutils.loads(base64.decode_as_text(
             record['backup_url']))
@@ -165,7 +165,7 @@ class RecordContract(Records, recovery.RecoveryContract):
 
     def events(self: Any, backups: list[Any], other: list[Any]
                ) -> Iterator[Event]:
-        """What can happen to the newest backup of a chain.
+        """The events that a driver must find in a chain's newest backup.
 
         :param backups: the chain, the full backup first
         :param other: another chain like it
@@ -174,7 +174,7 @@ class RecordContract(Records, recovery.RecoveryContract):
 
     def hostile(self: Any, backup: Any, other: Any
                 ) -> list[tuple[str, dict[str, Any]]]:
-        """Fields that must not be imported, and what the reason names."""
+        """Fields that must be refused, each after the reason's text."""
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -183,7 +183,7 @@ class RecordContract(Records, recovery.RecoveryContract):
         """Damage a backup for a while.
 
         :param other: another backup, of another content
-        :returns: what a reason must name
+        :returns: texts of which a reason must have one
         """
         plan = self.objects.plan(damage, backup, other)
         with self.objects.damaged(plan):
@@ -198,7 +198,7 @@ class RecordContract(Records, recovery.RecoveryContract):
                             event.name)
 
     def contents(self: Any) -> list[bytes]:
-        """What a volume has at each backup of a chain."""
+        """The content of a volume at each backup of a chain."""
         first = base.text(3 * self.chunk)
         return [first, self.changed(first, 1, 6)]
 
@@ -323,7 +323,7 @@ class RecordContract(Records, recovery.RecoveryContract):
             except self.errors_of_restore:
                 pass
             else:
-                # Found in spite of it, and its own.
+                # The driver found its own backup nevertheless.
                 self.assertEqual(contents[0].rstrip(b'\0'),
                                  restored.rstrip(b'\0'), values)
             self.delete_and_put_back(full, values)
@@ -362,7 +362,7 @@ class RecordContract(Records, recovery.RecoveryContract):
 
     def wrong_values(self: Any, field: str, value: Any
                      ) -> Iterator[tuple[str, Any]]:
-        """Wrong values of a field, each after what the reason must name."""
+        """Wrong values of a field, each after the reason's text."""
         if field in self.not_compared:
             return
         wrong: Any
@@ -386,4 +386,4 @@ class RecordContract(Records, recovery.RecoveryContract):
 
     def without_driver_info(self: Any, record: dict[str, str],
                             backups: list[Any], other: list[Any]) -> None:
-        """What is accepted is verified; its row is lost now."""
+        """Test that accepted records are verified; the row is deleted."""

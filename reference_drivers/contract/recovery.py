@@ -96,11 +96,11 @@ class RecoveryContract(base.Contract):
                     restored.ljust(len(contents[2]), b'\0'))
 
     def field(self: Any, backup: Any, name: str) -> Any:
-        """What must come back of a row's field, by default all of it."""
+        """The part of a row's field that an import must restore."""
         return getattr(backup, name)
 
     def remains(self: Any, backup: Any) -> list[str]:
-        """What the store still has of a backup that was deleted."""
+        """The objects that are left of a deleted backup."""
         return self.objects.list(*self.objects.locate(backup))
 
     def test_export_and_import_change_nothing_on_the_store(self: Any
@@ -124,7 +124,7 @@ class RecoveryContract(base.Contract):
         """It is stored and sent by tools that know nothing of drivers."""
         for backup in self.chain(*self.generations()):
             info = self.driver_info(backup)
-            # JSON has no NaN, and not each tool puts up with one.
+            # JSON has no NaN, and not every tool accepts one.
             self.assertLess(len(json.dumps(info, allow_nan=False)), 4096)
 
     def driver_info(self: Any, backup: Any) -> Any:

@@ -26,11 +26,11 @@ from reference_drivers.contract import records
 
 
 class SilenceContract(records.Records, base.Contract):
-    """No answer is never a yes, and an error comes in time."""
+    """A missing answer is an error, within the time limit."""
 
-    #: Seconds that a request may take while the store does not answer, of
-    #: which the driver is told one. The store answers again then, so that a
-    #: driver which waits for it ends, too.
+    #: Seconds that a request may take while the store does not answer; the
+    #: driver is configured for one second. The store answers again then, so
+    #: that a driver which waits for it ends, too.
     patience = 60.0
 
     def test_a_store_that_is_stopped(self: Any) -> None:
@@ -70,7 +70,7 @@ class SilenceContract(records.Records, base.Contract):
     @contextlib.contextmanager
     def _away(self: Any, make: Callable[[], stores_base.Away], what: str
               ) -> Iterator[None]:
-        """Keep the store from answering, but no longer than a while."""
+        """Keep the store from answering for a limited time."""
         back, lock, late = contextlib.ExitStack(), threading.Lock(), []
 
         def end() -> None:

@@ -9,12 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Tell the tests of a process to stop, and lose nothing of the tidying up.
+"""Stop the tests of a process by a signal, and complete each clean-up.
 
-A handler of a signal may raise anywhere. In the midst of a clean-up that
-would leave on a vendor's storage what the clean-up was to remove; and of two
-exceptions of one test, testtools raises the last one again, so that a
-clean-up that fails would hide that the run was told to stop.
+A handler of a signal may raise anywhere. During a clean-up that would leave
+backups on a vendor's storage. Of two exceptions of one test, testtools raises
+the last one again, so that a clean-up that fails would hide the signal.
 """
 
 from collections.abc import Iterator
@@ -29,8 +28,7 @@ _held = False
 def listen() -> None:
     """Have SIGINT and SIGTERM raise KeyboardInterrupt, where it does no harm.
 
-    The first one waits for the end of :func:`held`. Another one does not:
-    whoever tells it twice does not want to wait.
+    The first one waits for the end of :func:`held`, the second one does not.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _handle)
@@ -44,22 +42,19 @@ def _handle(number: int, frame: Any) -> None:
 
 
 def told() -> bool:
-    """Whether the process was told to stop."""
+    """Return whether a signal to stop was received."""
     return _told
 
 
 def check() -> None:
-    """Stop, if the process was told to.
-
-    :raises KeyboardInterrupt: if so
-    """
+    """Raise KeyboardInterrupt if a signal to stop was received."""
     if _told:
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Let what is inside come to its end."""
+    """Delay a signal to the end of a context."""
     global _held
     before, _held = _held, True
     try:
@@ -71,7 +66,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
-    """Stop at once in here, inside of what is held."""
+    """Stop at once in a context inside of :func:`held`."""
     global _held
     before, _held = _held, False
     try:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the records of a chunked driver must prove."""
+"""The contract of a chunked driver whose records can be trusted."""
 
 from collections.abc import Iterator
 import functools

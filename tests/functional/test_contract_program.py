@@ -269,7 +269,7 @@ class ContractProgramTest(testtools.TestCase):
                 ((), '--driver'),
                 (('--driver', 'no.such.Driver'), "No module named 'no'"),
                 (('--driver', 'io.StringIO'), 'is not a backup driver'),
-                (('--driver', POSIX, '--only', 'x'), 'there is no test x'),
+                (('--driver', POSIX, '--only', 'x'), 'unknown test x; --describe'),
                 (('--driver', POSIX, '--config-file', '/nonexistent'),
                  'the configuration /nonexistent cannot be read'),
                 (('--driver', POSIX, '--store', 'no.adapter'),
