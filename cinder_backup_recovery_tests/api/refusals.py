@@ -59,11 +59,6 @@ class BrokeCinder(AssertionError):
     """A request was not refused but answered with an error of Cinder's."""
 
 
-def broke_cinder(exc: BaseException) -> bool:
-    """Check whether a failure is that of a request which broke Cinder."""
-    return isinstance(exc, BrokeCinder)
-
-
 def check(exc: Exception, what: str, over_quota: bool = False) -> None:
     """Check that Cinder has refused an import.
 
