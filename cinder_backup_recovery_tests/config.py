@@ -475,6 +475,18 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
 ]
 
 
+# Options without which tests of a capability cannot run.
+_NEEDED = {
+    'whole_database_loss': ('database_loss_command',),
+    'service_kill': ('service_kill_command', 'service_start_command'),
+    'store_stop': ('store_stop_command', 'store_start_command'),
+    'store_pause': ('store_pause_command', 'store_resume_command'),
+    'second_backup_service': ('second_backup_zone',),
+    'second_region': ('second_region',),
+    'second_store': ('backup_store',),
+}
+
+
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Groups and options, for the generator of the sample file."""
     return [
@@ -496,6 +508,7 @@ def problems(conf: Any) -> Iterable[str]:
     :returns: one line for each mistake
     """
     group = conf.cinder_backup_recovery
+    able = conf.cinder_backup_recovery_feature_enabled
     if not conf.service_available.cinder:
         yield "[service_available] cinder is false, but nothing else is tested"
     if not group.ledger_dir:
@@ -509,58 +522,27 @@ def problems(conf: Any) -> Iterable[str]:
     if not ways:
         yield ("[cinder_backup_recovery] neither database_connection nor "
                "row_command is set: no row could be deleted")
-    yield from deprecated.problems(
-        group, conf.cinder_backup_recovery_feature_enabled.source_row_loss)
-    if (conf.cinder_backup_recovery_feature_enabled.whole_database_loss and
-            not group.database_loss_command):
-        yield ("[cinder_backup_recovery_feature_enabled] whole_database_loss "
-               "is true, but [cinder_backup_recovery] database_loss_command "
-               "is not set: nothing could lose the database")
-    if (conf.cinder_backup_recovery_feature_enabled.service_kill and
-            not (group.service_kill_command and
-                 group.service_start_command)):
-        yield ("[cinder_backup_recovery_feature_enabled] service_kill is "
-               "true, but [cinder_backup_recovery] service_kill_command and "
-               "service_start_command are not both set")
-    if group.request_hold_command:
-        missing = [field for field in ('{action}', '{point}', '{id}')
-                   if field not in group.request_hold_command]
-        if missing:
-            yield (f"[cinder_backup_recovery] request_hold_command lacks "
-                   f"{', '.join(missing)}: it could not hold the requests "
-                   f"about one backup")
-    if (conf.cinder_backup_recovery_feature_enabled.store_stop and
-            not (group.store_stop_command and group.store_start_command)):
-        yield ("[cinder_backup_recovery_feature_enabled] store_stop is true, "
-               "but [cinder_backup_recovery] store_stop_command and "
-               "store_start_command are not both set")
-    if (conf.cinder_backup_recovery_feature_enabled.store_pause and
-            not (group.store_pause_command and group.store_resume_command)):
-        yield ("[cinder_backup_recovery_feature_enabled] store_pause is "
-               "true, but [cinder_backup_recovery] store_pause_command and "
-               "store_resume_command are not both set")
-    if (conf.cinder_backup_recovery_feature_enabled.second_backup_service and
-            not group.second_backup_zone):
-        yield ("[cinder_backup_recovery_feature_enabled] "
-               "second_backup_service is true, but [cinder_backup_recovery] "
-               "second_backup_zone names no zone")
-    if (conf.cinder_backup_recovery_feature_enabled.second_region and
-            not group.second_region):
-        yield ("[cinder_backup_recovery_feature_enabled] second_region is "
-               "true, but [cinder_backup_recovery] second_region names none")
-    if conf.cinder_backup_recovery_feature_enabled.second_store:
-        if not conf.cinder_backup_recovery_feature_enabled.second_region:
-            yield ("[cinder_backup_recovery_feature_enabled] second_store is "
-                   "true, but second_region is false")
-        if not group.backup_store:
-            yield ("[cinder_backup_recovery_feature_enabled] second_store is "
-                   "true, but [cinder_backup_recovery] backup_store is not "
-                   "set: nothing could copy a backup there")
+    yield from deprecated.problems(group, able.source_row_loss)
+    for feature, options in _NEEDED.items():
+        unset = [name for name in options if not group[name]]
+        if able[feature] and unset:
+            yield (f"[cinder_backup_recovery_feature_enabled] {feature} is "
+                   f"true, but [cinder_backup_recovery] {' and '.join(unset)} "
+                   f"is not set")
+    if able.second_store and not able.second_region:
+        yield ("[cinder_backup_recovery_feature_enabled] second_store is "
+               "true, but second_region is false")
+    missing = [field for field in ('{action}', '{point}', '{id}')
+               if field not in group.request_hold_command]
+    if group.request_hold_command and missing:
+        yield (f"[cinder_backup_recovery] request_hold_command lacks "
+               f"{', '.join(missing)}: it could not hold the requests about "
+               f"one backup")
     if group.content_access == IMAGE:
         if not conf.service_available.glance:
             yield ("[cinder_backup_recovery] content_access is image, but "
                    "[service_available] glance is false")
-        if not conf.cinder_backup_recovery_feature_enabled.image_upload:
+        if not able.image_upload:
             yield ("[cinder_backup_recovery] content_access is image, but "
                    "[cinder_backup_recovery_feature_enabled] image_upload is "
                    "false: no volume could be read")

@@ -115,7 +115,7 @@ class CheckTest(testtools.TestCase):
 
     def test_a_storage_that_nobody_can_stop(self):
         feature = {'cinder_backup_recovery_feature_enabled.store_stop': True}
-        self.assertIn('store_start_command are not both', self._problem(
+        self.assertIn('store_start_command is not set', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
 
     def test_hold_that_would_hold_everything(self):
@@ -131,7 +131,7 @@ class CheckTest(testtools.TestCase):
         for name in commands:
             one = {key: value for key, value in commands.items()
                    if key != name}
-            self.assertIn('store_resume_command are not both', self._problem(
+            self.assertIn(f'{name.split(".")[1]} is not set', self._problem(
                 **feature, **one))
         config.check(make_conf(**feature, **commands))
 
@@ -152,7 +152,7 @@ class CheckTest(testtools.TestCase):
             self.assertEqual(state, ledger.note.mock_calls[-1].args[-1])
 
     def test_a_second_driver_that_is_nowhere(self):
-        self.assertIn('second_backup_zone names no zone', self._problem(**{
+        self.assertIn('second_backup_zone is not set', self._problem(**{
             'cinder_backup_recovery_feature_enabled.second_backup_service':
                 True}))
 
