@@ -18,6 +18,8 @@ it arrives; the clean-up is registered before any wait.
 """
 
 from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping
 import itertools
 from typing import Any
@@ -71,6 +73,13 @@ class Resources:
         """Make a unique name."""
         return unique_name(self.name_prefix, what)
 
+    def wait(self, kind: str, resource_id: str,
+             wanted: str | Collection[str], timeout: float | None = None,
+             related: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+        """Wait for a status; see :func:`waiters.wait_for_status`."""
+        return waiters.wait_for_status(self.api, kind, resource_id, wanted,
+                                       self.patience, timeout, related)
+
     def _register(self, kind: str, name: str,
                   request: Callable[[], str], refusal_is_clean: bool = True,
                   **details: Any) -> str:
@@ -119,9 +128,7 @@ class Resources:
                 clients.VOLUME, name,
                 lambda: self.api.volumes.create_volume(
                     **body)['volume']['id'])
-            return waiters.wait_for_status(
-                self.api, clients.VOLUME, volume_id, 'available',
-                self.patience)
+            return self.wait(clients.VOLUME, volume_id, 'available')
 
     def create_volume_type(self) -> str:
         """Create a volume type, as an administrator."""
@@ -140,9 +147,7 @@ class Resources:
             clients.SNAPSHOT, name,
             lambda: self.api.snapshots.create_snapshot(
                 volume_id=volume_id, name=name)['snapshot']['id'])
-        return waiters.wait_for_status(
-            self.api, clients.SNAPSHOT, snapshot_id, 'available',
-            self.patience)
+        return self.wait(clients.SNAPSHOT, snapshot_id, 'available')
 
     def create_backup(self, volume_id: str, **kwargs: Any
                       ) -> dict[str, Any]:
@@ -158,9 +163,7 @@ class Resources:
                 volume_id=volume_id)
             self.wait_for_backup(backup_id)
             # The volume becomes available after its backup does.
-            waiters.wait_for_status(
-                self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
-                self.patience)
+            self.wait(clients.VOLUME, volume_id, ('available', 'in-use'))
         return self.api.show(clients.BACKUP, backup_id)
 
     def create_image(self, data: BinaryIO) -> dict[str, Any]:
@@ -172,8 +175,7 @@ class Resources:
                 name=name, disk_format='raw', container_format='bare',
                 visibility='private')['id'])
         self.api.images.store_image_file(image_id, data)
-        return waiters.wait_for_status(
-            self.api, clients.IMAGE, image_id, 'active', self.patience)
+        return self.wait(clients.IMAGE, image_id, 'active')
 
     def upload_volume(self, volume_id: str) -> dict[str, Any]:
         """Upload a volume to a raw image and wait until it can be read."""
@@ -184,12 +186,10 @@ class Resources:
                 volume_id, image_name=name, disk_format='raw',
                 container_format='bare', force=False, visibility='private')[
                     'os-volume_upload_image']['image_id'])
-        waiters.wait_for_status(
-            self.api, clients.IMAGE, image_id, 'active', self.patience,
+        self.wait(
+            clients.IMAGE, image_id, 'active',
             related=[(clients.VOLUME, volume_id)])
-        waiters.wait_for_status(
-            self.api, clients.VOLUME, volume_id, ('available', 'in-use'),
-            self.patience)
+        self.wait(clients.VOLUME, volume_id, ('available', 'in-use'))
         return self.api.show(clients.IMAGE, image_id)
 
     def attach(self, volume_id: str, connector: Mapping[str, Any]
@@ -206,9 +206,7 @@ class Resources:
     def detach(self, attachment: Mapping[str, Any]) -> None:
         """Delete an attachment and wait until its volume is available."""
         self.remove(clients.ATTACHMENT, attachment['id'])
-        waiters.wait_for_status(
-            self.api, clients.VOLUME, attachment['volume_id'], 'available',
-            self.patience)
+        self.wait(clients.VOLUME, attachment['volume_id'], 'available')
 
     def restore(self, backup_id: str, volume_id: str | None = None) -> str:
         """Restore a backup and wait until the volume is available.
@@ -233,13 +231,13 @@ class Resources:
         :raises ResourceFailed: if the restore failed
         """
         # A failed restore leaves the backup available and says why there.
-        waiters.wait_for_status(
-            self.api, clients.VOLUME, volume_id, 'available',
-            self.patience, timeout=self.patience.restore,
+        self.wait(
+            clients.VOLUME, volume_id, 'available',
+            timeout=self.patience.restore,
             related=[(clients.BACKUP, backup_id)])
-        waiters.wait_for_status(
-            self.api, clients.BACKUP, backup_id, 'available',
-            self.patience, timeout=self.patience.restore)
+        self.wait(
+            clients.BACKUP, backup_id, 'available',
+            timeout=self.patience.restore)
 
     def begin_restore(self, backup_id: str) -> str:
         """Request a restore to a new volume, without waiting for it.
@@ -294,6 +292,6 @@ class Resources:
 
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:
         """Wait until a backup is available, after its creation or import."""
-        return waiters.wait_for_status(
-            self.api, clients.BACKUP, backup_id, 'available', self.patience,
+        return self.wait(
+            clients.BACKUP, backup_id, 'available',
             timeout=self.patience.backup)

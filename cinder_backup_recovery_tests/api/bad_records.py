@@ -27,7 +27,6 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
 from cinder_backup_recovery_tests.api import refusals
 from cinder_backup_recovery_tests.rows import base as rows_base
@@ -158,9 +157,9 @@ class BadRecordTest(lost_backup.LostBackupTest):
             self.has_stayed or self.is_declared(STAYS))
         limit = self.long if known else self.patience.backup
         try:
-            view = waiters.wait_for_status(
-                self.cloud, clients.BACKUP, backup_id,
-                ('available', 'error'), self.patience, timeout=limit)
+            view = self.resources.wait(
+                clients.BACKUP, backup_id, ('available', 'error'),
+                timeout=limit)
         except exceptions.WaitTimeout as exc:
             if not known:
                 type(self).has_stayed = True

@@ -32,7 +32,6 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import bad_records
 
 MIB = 1024 * 1024
@@ -430,9 +429,8 @@ class BadRecordTest(bad_records.BadRecordTest):
         """
         bad = self.record.edited(container=backup_record.DROP)
         self.cloud.import_record(bad)
-        failed = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.backup_id,
-            ('error', 'available'), self.patience,
+        failed = self.resources.wait(
+            clients.BACKUP, self.backup_id, ('error', 'available'),
             timeout=self.patience.backup)
         self.assertEqual('error', failed['status'])
         # Cinder's own words, or those of a driver that looked before it.

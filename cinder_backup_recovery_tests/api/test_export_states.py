@@ -191,12 +191,12 @@ class ExportTest(lost_backup.LostBackupTest):
                 'available',
                 self.cloud.show(clients.BACKUP, self.backup_id)['status'],
                 'a backup was exported that is being restored')
-        waiters.wait_for_status(
-            self.cloud, clients.VOLUME, volume_id, 'available',
-            self.patience, timeout=self.patience.restore)
-        waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.backup_id, 'available',
-            self.patience, timeout=self.patience.restore)
+        self.resources.wait(
+            clients.VOLUME, volume_id, 'available',
+            timeout=self.patience.restore)
+        self.resources.wait(
+            clients.BACKUP, self.backup_id, 'available',
+            timeout=self.patience.restore)
         self.assert_content(volume_id, self.content_before,
                             'what was restored during an export')
         self.resources.remove(clients.VOLUME, volume_id)
@@ -215,8 +215,7 @@ class ExportTest(lost_backup.LostBackupTest):
         self.have_it()
         self.cloud.reset(clients.BACKUP, self.backup_id)
         # The manager does it, after the answer.
-        waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
-                                ('error',), self.patience)
+        self.resources.wait(clients.BACKUP, self.backup_id, ('error',))
         refused = self.assertRaises(
             lib_exc.BadRequest, self.cloud.export_record, self.backup_id)
         self.assertIn('available', str(refused))
@@ -272,9 +271,8 @@ class ExportTest(lost_backup.LostBackupTest):
         other.import_record(self.record)
         self.addCleanup(self.rows.lose_if_live, self.backup_id,
                         other.project_id)
-        after = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.backup_id,
-            ('available', 'error'), self.patience)
+        after = self.resources.wait(
+            clients.BACKUP, self.backup_id, ('available', 'error'))
         owner = 'os-backup-project-attr:project_id'
         self.assertEqual(other.project_id, after[owner])
         self.assertEqual(self.os_project_alt_admin.credentials.user_id,
@@ -298,8 +296,7 @@ class ExportTest(lost_backup.LostBackupTest):
         service = 'cinder.backup.drivers.none.NoBackupDriver'
         self.cloud.import_record(
             self.record.edited(backup_service=service))
-        view = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.backup_id,
-            ('error', 'available'), self.patience)
+        view = self.resources.wait(
+            clients.BACKUP, self.backup_id, ('error', 'available'))
         self.assertEqual('error', view['status'])
         self.assertIn(service, view['fail_reason'])

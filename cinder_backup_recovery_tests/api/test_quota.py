@@ -145,8 +145,7 @@ class QuotaTest(at_once.AtOnceTest):
         before = self.used()
         self.cloud.import_record(
             self.record.edited(container=backup_record.DROP))
-        waiters.wait_for_status(self.cloud, clients.BACKUP, self.backup_id,
-                                ('error',), self.patience)
+        self.resources.wait(clients.BACKUP, self.backup_id, ('error',))
         self.remove_failed_import()
         # Cinder removes the row before it gives the quota back.
         waiters.wait_until(
@@ -174,9 +173,8 @@ class QuotaTest(at_once.AtOnceTest):
         except lib_exc.BadRequest:
             pass
         else:
-            waiters.wait_for_status(
-                self.cloud, clients.BACKUP, self.backup_id,
-                ('error', 'available'), self.patience)
+            self.resources.wait(
+                clients.BACKUP, self.backup_id, ('error', 'available'))
         after = self.used()
         with self.known_defect('import-negative-size'):
             self.assertGreaterEqual(after['backup_gigabytes'],
@@ -204,9 +202,8 @@ class QuotaTest(at_once.AtOnceTest):
 
         A driver that reads the storage finds nothing there.
         """
-        view = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, record.fields['id'],
-            ('available', 'error'), self.patience)
+        view = self.resources.wait(
+            clients.BACKUP, record.fields['id'], ('available', 'error'))
         if view['status'] == 'error':
             self.assertTrue(view['fail_reason'])
             return
@@ -291,7 +288,7 @@ class QuotaTest(at_once.AtOnceTest):
 
         :returns: the status of the backup, GONE where there is none
         """
-        return waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.backup_id,
-            ('available', 'error', waiters.GONE), self.patience,
+        return self.resources.wait(
+            clients.BACKUP, self.backup_id,
+            ('available', 'error', waiters.GONE),
             timeout=self.patience.backup)['status']

@@ -27,7 +27,6 @@ import urllib3
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import services
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -80,8 +79,8 @@ class KillingScenario(base.RecoveryScenario):
         :param statuses: those that it may end in
         :param timeout: seconds, when it is not that of a restore
         """
-        return waiters.wait_for_status(
-            self.cloud, kind, resource_id, statuses, self.patience,
+        return self.resources.wait(
+            kind, resource_id, statuses,
             timeout=self.patience.restore if timeout is None else timeout)
 
     def crash_during(self, point: str, once: Callable[[], Any],

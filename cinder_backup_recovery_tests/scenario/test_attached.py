@@ -23,7 +23,6 @@ from tempest.lib import decorators
 from tempest.scenario import manager
 
 from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import guests
@@ -134,6 +133,4 @@ class AttachedVolumeTest(base.RecoveryScenario, manager.ScenarioTest):
     def _detach(self, server: dict[str, Any], volume_id: str) -> None:
         with self.story.step(f'detach volume {volume_id}'):
             self.nova_volume_detach(server, {'id': volume_id})
-            waiters.wait_for_status(
-                self.cloud, clients.VOLUME, volume_id, 'available',
-                self.patience)
+            self.resources.wait(clients.VOLUME, volume_id, 'available')

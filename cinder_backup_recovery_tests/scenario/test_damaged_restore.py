@@ -23,7 +23,6 @@ from tempest.lib import decorators
 from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
@@ -62,9 +61,9 @@ class DamagedRestoreScenario(damages.DamageScenario):
                 mismatch = self._mismatch(damage, link, history)
             if mismatch:
                 wrong[damage.name] = mismatch
-            waiters.wait_for_status(
-                self.cloud, clients.BACKUP, link.backup_id, 'available',
-                self.patience, timeout=self.patience.restore)
+            self.resources.wait(
+                clients.BACKUP, link.backup_id, 'available',
+                timeout=self.patience.restore)
         with self.known_defect(defect, looks=_looks):
             if wrong:
                 raise _all_of(wrong)

@@ -202,9 +202,9 @@ class _StorageScenario(base.RecoveryScenario):
 
     def end_of_import(self, timeout: float) -> str:
         """Wait for the end of the import; returns the status."""
-        view = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.full.backup_id,
-            ('available', 'error'), self.patience, timeout=timeout)
+        view = self.resources.wait(
+            clients.BACKUP, self.full.backup_id, ('available', 'error'),
+            timeout=timeout)
         if view['status'] == 'error':
             self.assertTrue(view['fail_reason'],
                             'a failed import gives no reason')
@@ -237,9 +237,8 @@ class StorageAwayTest(_StorageScenario):
                 self.assertRaises(exceptions.ResourceFailed,
                                   self.resources.restore,
                                   self.full.backup_id)
-                waiters.wait_for_status(
-                    self.cloud, clients.BACKUP, self.full.backup_id,
-                    'available', self.patience,
+                self.resources.wait(
+                    clients.BACKUP, self.full.backup_id, 'available',
                     timeout=self.patience.restore)
         with self.story.step('the storage is given back'):
             self.storage.start()

@@ -66,9 +66,8 @@ class ForeignDataTest(base.RecoveryScenario):
                 self.cloud.import_record(self._edited(way, other))
             except lib_exc.BadRequest:
                 return False
-            waiters.wait_for_status(
-                self.cloud, clients.BACKUP, self.ours.backup_id,
-                ('available', 'error'), self.patience,
+            self.resources.wait(
+                clients.BACKUP, self.ours.backup_id, ('available', 'error'),
                 timeout=self.patience.backup)
         return True
 

@@ -99,9 +99,8 @@ class VerifyScenario(damages.DamageScenario):
         :returns: the backup then, available or in an error
         """
         self.cloud.import_record(link.record)
-        return waiters.wait_for_status(
-            self.cloud, clients.BACKUP, link.backup_id,
-            ('available', 'error'), self.patience,
+        return self.resources.wait(
+            clients.BACKUP, link.backup_id, ('available', 'error'),
             timeout=self.patience.backup)
 
     def check_refused(self, link: base.Link, names: Iterable[str],

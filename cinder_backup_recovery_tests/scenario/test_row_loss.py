@@ -21,7 +21,6 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import sources
@@ -188,9 +187,9 @@ class ChainRowLossTest(base.RecoveryScenario):
                                 f'{newest.what}, restored alone',
                                 self.history)
             self.resources.remove(clients.VOLUME, volume_id)
-        waiters.wait_for_status(
-            self.cloud, clients.BACKUP, newest.backup_id, 'available',
-            self.patience, timeout=self.patience.restore)
+        self.resources.wait(
+            clients.BACKUP, newest.backup_id, 'available',
+            timeout=self.patience.restore)
         self.import_all(self.chain[:-1])
         self.restore_and_compare(newest, history=self.history)
 

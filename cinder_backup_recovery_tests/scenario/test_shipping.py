@@ -137,9 +137,8 @@ class ShippingScenario(base.RecoveryScenario):
         self.resources_there.adopt(link.record)
         with self.story.step(f'the other site imports {link.backup_id}'):
             self.there.import_record(link.record)
-            view = waiters.wait_for_status(
-                self.there, clients.BACKUP, link.backup_id,
-                ('available', 'error'), self.patience,
+            view = self.resources_there.wait(
+                clients.BACKUP, link.backup_id, ('available', 'error'),
                 timeout=self.patience.backup)
         if view['status'] == 'available':
             return None

@@ -17,7 +17,6 @@ from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -79,9 +78,8 @@ class TwoDriversTest(base.RecoveryScenario):
         self.lose_rows([self.first.record])
         self.cloud.import_record(
             self.first.record.edited(backup_service=service))
-        view = waiters.wait_for_status(
-            self.cloud, clients.BACKUP, self.first.backup_id,
-            ('error', 'available'), self.patience)
+        view = self.resources.wait(
+            clients.BACKUP, self.first.backup_id, ('error', 'available'))
         self.rows.lose(clients.BACKUP, [self.first.backup_id],
                        project_id=self.project_id)
         self.import_all([self.first])

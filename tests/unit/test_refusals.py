@@ -164,10 +164,11 @@ class StaysTest(testtools.TestCase):
         def wait(*args, timeout):
             times.append(timeout)
             raise exceptions.WaitTimeout('creating')
-        with mock.patch.object(bad_records.waiters, 'wait_for_status', wait):
-            for defect in defects:
-                self.assertRaises(bad_records.NoEnd,
-                                  Imports('runTest')._settled, 'id', defect)
+        for defect in defects:
+            imports = Imports('runTest')
+            imports.resources = mock.Mock(wait=wait)
+            self.assertRaises(bad_records.NoEnd, imports._settled, 'id',
+                              defect)
         return times
 
     def test_once_for_all(self):
