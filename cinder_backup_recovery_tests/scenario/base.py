@@ -35,6 +35,7 @@ FOREIGN = 2
 
 # Backups that the set-up of a class makes.
 FULL = 'full'
+PAIR = 'pair'
 CHAIN = 'chain'
 
 
@@ -63,8 +64,8 @@ class Link:
 class RecoveryScenario(base.BackupRecoveryTest):
     """Base of the recoveries."""
 
-    #: What the class backs up: FULL, as ``full``, or CHAIN, as ``chain``.
-    #: Their volumes are removed.
+    #: What the class backs up: FULL, as ``full``, or PAIR or CHAIN, as
+    #: ``chain``. The volumes of FULL and CHAIN are removed.
     makes = ''
 
     full: ClassVar[Link]
@@ -76,6 +77,8 @@ class RecoveryScenario(base.BackupRecoveryTest):
         super().resource_setup()
         if cls.makes == FULL:
             cls.full = cls.make_full(cls.layout(OURS))
+        elif cls.makes == PAIR:
+            cls.chain = cls.make_pair()
         elif cls.makes == CHAIN:
             _, cls.chain = cls.make_chain(remove_volume=True)
 
@@ -139,6 +142,19 @@ class RecoveryScenario(base.BackupRecoveryTest):
         if remove_volume:
             cls.class_resources.remove(clients.VOLUME, volume_id)
         return volume_id, chain
+
+    @classmethod
+    def make_pair(cls) -> list[Link]:
+        """Back up a volume, and again after a change of a part."""
+        first = cls.layout(OURS).overwrite(16 * MIB, MIB)
+        second = first.overwrite(16 * MIB, MIB // 2)
+        volume_id = cls.class_content.create_volume(first)
+        full_id = cls.make_backup(volume_id)
+        cls.class_content.rewrite(volume_id, second, since=first.generation)
+        child_id = cls.make_backup(volume_id, incremental=True)
+        return [
+            cls.link('full backup', first, full_id),
+            cls.link('incremental backup', second, child_id)]
 
     @classmethod
     def wait_for_child_of(cls, parent_id: str) -> None:

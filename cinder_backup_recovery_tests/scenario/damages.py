@@ -40,25 +40,10 @@ class DamageScenario(stores.StoreScenario):
             cls.project_id)
 
     @classmethod
-    def make_other(cls) -> None:
-        """Back up a volume of the same size and of another content."""
+    def resource_setup(cls) -> None:
+        """Make the backups of the class, and one of another content."""
+        super().resource_setup()
         cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
-
-    @classmethod
-    def make_pair(cls) -> list[base.Link]:
-        """Back up a volume, and again after a change of a part.
-
-        :returns: the full backup, and the incremental one
-        """
-        first = cls.layout(base.OURS).overwrite(16 * base.MIB, base.MIB)
-        second = first.overwrite(16 * base.MIB, base.MIB // 2)
-        volume_id = cls.class_content.create_volume(first)
-        full_id = cls.make_backup(volume_id)
-        cls.class_content.rewrite(volume_id, second, since=first.generation)
-        child_id = cls.make_backup(volume_id, incremental=True)
-        return [
-            cls.link('full backup', first, full_id),
-            cls.link('incremental backup', second, child_id)]
 
     def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
         """Return a context in which a backup is damaged."""

@@ -117,12 +117,6 @@ class DamagedBackupRestoreTest(DamagedRestoreScenario):
 
     makes = base.FULL
 
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make two backups of different contents."""
-        super().resource_setup()
-        cls.make_other()
-
     @decorators.idempotent_id('91ed46e6-126e-4233-ae00-a517882c7753')
     def test_damaged_after_import(self) -> None:
         """A restore of changed data never restores wrong bytes as available.
@@ -154,13 +148,7 @@ class DamagedParentRestoreTest(DamagedRestoreScenario):
 
     needed_features = (*DamagedRestoreScenario.needed_features, 'incremental')
     rewrites_content = True
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a chain of two, and another backup."""
-        super().resource_setup()
-        cls.chain = cls.make_pair()
-        cls.make_other()
+    makes = base.PAIR
 
     @decorators.idempotent_id('92df1dc3-a5f5-4b18-9e4a-b8fc93170650')
     def test_parent_damaged_after_import(self) -> None:

@@ -169,12 +169,6 @@ class DamagedBackupTest(VerifyScenario):
 
     makes = base.FULL
 
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make two backups of different contents."""
-        super().resource_setup()
-        cls.make_other()
-
     @decorators.idempotent_id('113f9649-bfd0-4516-b9f7-36e15d5fe29a')
     def test_unharmed(self) -> None:
         """A backup that nothing has happened to is imported.
@@ -254,13 +248,7 @@ class DamagedParentTest(VerifyScenario):
 
     needed_features = (*VerifyScenario.needed_features, 'incremental')
     rewrites_content = True
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Make a chain of two, and another backup."""
-        super().resource_setup()
-        cls.chain = cls.make_pair()
-        cls.make_other()
+    makes = base.PAIR
 
     @decorators.idempotent_id('f31accf7-b0f0-4e16-baa6-7a353158049d')
     def test_unharmed_in_both_orders(self) -> None:
