@@ -354,7 +354,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
             self.assertTrue(
                 after['availability_zone'],
                 f'backup {after["id"]} is in no availability zone after its '
-                f'import: hosts of all of them may be asked for its data')
+                f'import: hosts of all of them may get its requests')
         exported = self.resources.export_record(record.fields['id'])
         changed = {
             name: (record.fields.get(name), exported.fields.get(name))

@@ -30,7 +30,7 @@ from cinder_backup_recovery_tests import known_defects
 IMAGE = 'image'
 ATTACHMENT = 'attachment'
 
-# How far a driver looks at the storage on import, the least first.
+# Levels of the check on import, the lowest first.
 PRESENCE = 'presence'
 CONTENT = 'content'
 LEVELS = (PRESENCE, CONTENT)
@@ -81,8 +81,8 @@ BackupStoreOptions: list[cfg.Opt] = [
     cfg.StrOpt(
         'backup_store_ceph_keyring',
         default='',
-        help="Keyring of backup_store_ceph_user. Without it Ceph looks where "
-             "backup_store_ceph_conf says."),
+        help="Keyring of backup_store_ceph_user. Without it Ceph uses that of "
+             "backup_store_ceph_conf."),
     cfg.StrOpt(
         'backup_store_ceph_pool',
         default='backups',
@@ -177,26 +177,26 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "storage of the backups, is ended and the test fails."),
     cfg.StrOpt(
         'store_stop_command',
-        help="Program that takes the storage of the backups away, as where "
+        help="Program that stops the storage of the backups, as where "
              "its network or its servers fail, and exits 0: it stops the "
-             "server or renames the directory, say. No shell is used. It is "
-             "run only with store_stop, while no other test of this run is "
-             "under way."),
+             "server or renames the directory, for example. No shell is "
+             "used. It is run only with store_stop, while no other test of "
+             "this run is under way."),
     cfg.StrOpt(
         'store_start_command',
-        help="Program that gives the storage of the backups back with all "
-             "that it held, waits until it answers and exits 0, also where "
-             "it was never away. No shell is used."),
+        help="Program that starts the storage of the backups with its old "
+             "content, waits until it answers and exits 0, also where it "
+             "runs. No shell is used."),
     cfg.StrOpt(
         'store_pause_command',
-        help="Program that lets the storage of the backups hang, and exits "
+        help="Program that makes the storage of the backups hang, and exits "
              "0: it takes requests and answers none, as where its disks or "
              "its servers are stuck. It stops the server's process with "
-             "SIGSTOP, say. No shell is used. It is run only with "
+             "SIGSTOP, for example. No shell is used. It is run only with "
              "store_pause, while no other test of this run is under way."),
     cfg.StrOpt(
         'store_resume_command',
-        help="Program that lets the storage of the backups answer again, "
+        help="Program that makes the storage of the backups answer again, "
              "waits until it does and exits 0, also where it never hung. No "
              "shell is used."),
     cfg.IntOpt(
@@ -211,8 +211,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         default='',
         help="Availability zone in which a cinder-backup with another driver "
              "makes the backups, for second_backup_service. "
-             "backup_use_same_host must be false, or Cinder looks for it on "
-             "the volume's host."),
+             "backup_use_same_host must be false, or Cinder chooses the "
+             "volume's host."),
     cfg.StrOpt(
         'second_region',
         default='',
@@ -252,10 +252,10 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'poll_interval',
         default=1.0,
         min=0.01,
-        help="Seconds between two questions for a status, at first; what "
-             "takes long is asked for less often, up to ten times as long "
-             "between two questions. A smaller value shortens the run on a "
-             "fast cloud and asks more of its API."),
+        help="Seconds between two polls of a status, at first; a long "
+             "operation is polled less often, at up to ten times this "
+             "interval. A smaller value shortens the run on a fast cloud and "
+             "sends more requests to its API."),
     cfg.IntOpt(
         'wait_timeout',
         default=300,
@@ -304,7 +304,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
                       "enough where volumes are files or RBD images; needs "
                       "no root"),
         ],
-        help="What the cloud is told about this machine, for "
+        help="Properties of this machine that the cloud gets, for "
              "content_access = attachment."),
     cfg.StrOpt(
         'root_helper',
@@ -316,8 +316,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'rbd_keyring',
         default='',
         help="Keyring of the Ceph user that RBD volumes are attached with, "
-             "for content_access = attachment. The cloud does not tell the "
-             "key; without this, os-brick looks for "
+             "for content_access = attachment. The cloud does not "
+             "publish the key; without this, os-brick reads "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
     cfg.StrOpt(
         'openstack_command',
@@ -330,7 +330,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'known_defects',
         default=[],
         help="Names of defects of Cinder that this cloud is known to have; "
-             "doc/source/reference/known-defects.rst says which there are. A "
+             "doc/source/reference/known-defects.rst lists them. A "
              "test that meets one of them ends as an expected failure, and is "
              "shown as one; otherwise it fails. A test fails also when a "
              "defect of this list no longer occurs. NAME@RELEASE "
@@ -341,7 +341,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'cinder_release',
         default='',
         help="The release of Cinder that the cloud runs, 2026.2 for one, or "
-             "master. Only known_defects asks for it: without it, an entry "
+             "master. Only known_defects uses it: without it, an entry "
              "with a release and the entry all are refused."),
     *BackupStoreOptions,
 ]
@@ -367,8 +367,8 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         'source_row_loss',
         default=True,
         help="Rows of volumes and snapshots that the tests have made may be "
-             "deleted or marked deleted for a while. They are put back as "
-             "they were, so that the volumes can be removed. Otherwise every "
+             "deleted or marked deleted for a while. They are restored "
+             "unchanged, so that the volumes can be removed. Otherwise every "
              "test of it is skipped, and nothing shows that a backup "
              "survives its source."),
     cfg.BoolOpt(
@@ -386,7 +386,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
     cfg.BoolOpt(
         'store_stop',
         default=False,
-        help="The storage of the backups may be taken away and given back, "
+        help="The storage of the backups may be stopped and started, "
              "by store_stop_command and store_start_command. Otherwise every "
              "test of it is skipped."),
     cfg.BoolOpt(
@@ -410,7 +410,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
     cfg.BoolOpt(
         'second_store',
         default=False,
-        help="The other Cinder has a storage of backups of its own. The "
+        help="The other Cinder has its own storage of backups. The "
              "tests copy backups there through backup_store and the options "
              "second_backup_store_*, and destroy them at the first. "
              "Otherwise both must use one storage, and nothing is copied."),
@@ -418,8 +418,8 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         'other_project',
         default=True,
         help="What one project has backed up can be read by the others, once "
-             "its record is imported there. Otherwise the tests ask that it "
-             "is refused, and harmed by nobody. With Swift it depends: "
+             "its record is imported there. Otherwise the tests require "
+             "that it is refused and unchanged. With Swift it depends: "
              "backup_swift_auth = per_user keeps backups in the account of "
              "their project."),
     cfg.BoolOpt(
@@ -451,13 +451,13 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         'restore_keeps_excess',
         default=True,
         help="A restore onto a larger volume leaves what the volume holds "
-             "past the end of the backup. Otherwise the tests ask that "
-             "there are zeros after it, as Cinder's own driver for Ceph "
+             "past the end of the backup. Otherwise the tests require "
+             "zeros after it, as Cinder's own driver for Ceph "
              "writes them with restore_discard_excess_bytes, its default."),
     cfg.BoolOpt(
         'import_verify',
         default=False,
-        help="The backup driver looks at the storage when a record is "
+        help="The backup driver reads the storage when a record is "
              "imported, and refuses a backup that cannot be restored. "
              "Otherwise every test of damage at import is skipped."),
     cfg.StrOpt(
@@ -469,7 +469,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
             (CONTENT, "also whether every byte reads back with its "
                       "checksum"),
         ],
-        help="How far the driver looks when a record is imported, for "
+        help="Level of the driver's check of an imported record, for "
              "import_verify. A damage that only a higher level can find is "
              "left out."),
 ]

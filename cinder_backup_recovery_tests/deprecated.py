@@ -63,7 +63,7 @@ for _option in OPTIONS:
 
 
 def problems(settings: Any, sources: bool) -> Iterable[str]:
-    """Name what lacks beside row_removal_command.
+    """Find options that row_removal_command needs and are not set.
 
     :param settings: the options of ``[cinder_backup_recovery]``
     :param sources: whether rows of volumes and snapshots are deleted

@@ -22,7 +22,7 @@ def make(test: base.BackupRecoveryTest, like: backup_record.BackupRecord
          ) -> backup_record.BackupRecord:
     """Make a record of a backup that no data belongs to.
 
-    A driver that looks at the storage finds nothing there, and its import
+    A driver that reads the storage finds nothing there, and its import
     ends in an error; others make the backup available.
 
     :param test: at its end a row of the backup is lost

@@ -98,7 +98,7 @@ class Refusal:
 
     @classmethod
     def of(cls, exc: BaseException) -> 'Refusal | None':
-        """The refusal that an exception is, None where it is none."""
+        """The refusal of an exception, None for other exceptions."""
         if not isinstance(exc, exceptions.KitError):
             return None
         return cls(type(exc).__name__, str(exc), exc.configuration)

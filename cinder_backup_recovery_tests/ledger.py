@@ -16,11 +16,11 @@ line of JSON for each event, synced to the disk before the call returns; all
 files together are the ledger. So workers that run at once need no lock, and
 clean-up after SIGKILL or a power cut knows what to remove.
 
-Ownership is for ever: :meth:`Ledger.owns` stays true for what is gone. A
+Ownership is permanent: :meth:`Ledger.owns` stays true for what is gone. A
 backup whose row was lost is gone from Cinder but still on its storage, its
 import brings the same id back, and the soft-deleted row that a clean-up is to
 purge belongs to a backup that was deleted long ago. Ids are UUIDs, so an id
-that once was ours cannot become somebody else's. What is to be *deleted* comes
+that once was ours cannot become another's. What is to be *deleted* comes
 from :meth:`Ledger.entries`, which leaves out what is gone.
 """
 
@@ -143,7 +143,7 @@ class Ledger:
         """Record that a resource was deleted and is gone.
 
         It stays owned, see the module. When the same id comes back, by an
-        import say, add it again.
+        import for example, add it again.
         """
         self._append({'event': 'gone', 'kind': kind, 'id': resource_id})
 
@@ -243,8 +243,8 @@ class Ledger:
                     rest = rest[os.write(self._file, rest):]
                 os.fsync(self._file)
             except OSError:
-                # The disk is full, say: what was written is a torn last
-                # line, and must stay the last one of its file.
+                # The disk may be full: what was written is a torn last line,
+                # and must stay the last one of its file.
                 self.close()
                 raise
             self._last_time = now
@@ -362,7 +362,7 @@ class _View:
 def _read(path: str, torn: list[str]) -> list[dict[str, Any]]:
     with open(path, 'rb') as stream:
         lines = stream.read().split(b'\n')
-    # Behind the last newline there is nothing, or the begin of a line of a
+    # After the last newline there is nothing, or the start of a line of a
     # process that was killed, or that is writing at this moment.
     if lines.pop():
         torn.append(f'{path}:{len(lines) + 1}')

@@ -48,7 +48,7 @@ _REQUIRED = ('id', 'size', 'display_name', 'display_description', 'container',
              'service_metadata', 'object_count', 'driver_info')
 
 # The fields of cinder.objects.backup.Backup 1.7 as their primitives. A field
-# that is not here may come from a newer Cinder and is left alone.
+# that is not here may come from a newer Cinder and is not checked.
 _TEXT = ('user_id', 'project_id', 'host', 'availability_zone', 'container',
          'fail_reason', 'display_name', 'display_description',
          'service_metadata', 'service',

@@ -230,7 +230,7 @@ class Resources:
 
         :raises ResourceFailed: if the restore failed
         """
-        # A failed restore leaves the backup available and says why there.
+        # A failed restore leaves the backup available, with the reason.
         self.wait(
             clients.VOLUME, volume_id, 'available',
             timeout=self.patience.restore,
@@ -277,7 +277,7 @@ class Resources:
             except lib_exc.NotFound:
                 raise exceptions.ResourceFailed(
                     f'the import of the record of backup {backup_id} was '
-                    f'accepted, but there is no such backup') from None
+                    f'accepted, but the backup does not exist') from None
             return self.wait_for_backup(backup_id)
 
     def adopt(self, record: backup_record.BackupRecord) -> None:

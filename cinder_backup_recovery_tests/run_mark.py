@@ -141,6 +141,6 @@ def _occupied(project: dict[str, Any]) -> str:
         return (f'a run that was killed has left its mark on this cloud '
                 f'({who}): {again}')
     return (f'another run has marked this cloud ({who}), and whether it '
-            f'exists cannot be told from this host; wait for its end, or if '
+            f'exists is unknown on this host; wait for its end, or if '
             f'it was killed, {again}; if its ledger {run.get("ledger")} is '
             f'lost, delete the project {project["id"]}')

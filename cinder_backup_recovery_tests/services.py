@@ -76,7 +76,7 @@ class BackupService(_Switch):
 
     @classmethod
     def from_config(cls, conf: Any) -> 'BackupService':
-        """Take what the configuration says."""
+        """Create it for the configured programs."""
         group = conf.cinder_backup_recovery
         return cls(group.service_kill_command, group.service_start_command,
                    group.service_timeout)
@@ -108,7 +108,7 @@ class BackupStorage(_Switch):
     @classmethod
     def from_config(cls, conf: Any, ledger: resource_ledger.Ledger,
                     state: str = AWAY) -> 'BackupStorage':
-        """Take what the configuration says."""
+        """Create it for the configured programs."""
         group = conf.cinder_backup_recovery
         off, on = ((group.store_stop_command, group.store_start_command)
                    if state == AWAY else

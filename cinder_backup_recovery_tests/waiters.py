@@ -206,7 +206,7 @@ def wait_for_deletion(api: Api, kind: str, resource_id: str,
         if status == DELETED:
             return
         # Cinder sets the status to deleting before it answers the request,
-        # and back to available when the driver says that it is busy.
+        # and back to available when the driver is busy.
         if _failed_status(status) or (
                 status == 'available' and kind != clients.ATTACHMENT):
             raise exceptions.ResourceFailed(

@@ -147,7 +147,7 @@ class Cleanup:
                 self._do(
                     self._title(entry), 'would be removed',
                     functools.partial(self._remove_account, entry))
-        # Until then no other certification may begin.
+        # Until then no other certification may start.
         for entry in reversed(self.ledger.entries(run_mark.KIND)):
             assert self.marks is not None  # noqa: S101 only tests have none
             self._do(self._title(entry), 'would be removed',
@@ -347,7 +347,7 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]
                 f'there is no configuration file {arguments.config_file}')
         config.CONF.set_config_path(os.path.abspath(arguments.config_file))
         try:
-            # Also where the ledger is given: with a wrong file it would say
+            # Also where the ledger is given: with a wrong file it would report
             # that nothing is left.
             config.CONF.cinder_backup_recovery  # noqa: B018
         except (cfg.Error, UnicodeDecodeError) as exc:

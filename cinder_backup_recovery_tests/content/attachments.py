@@ -65,7 +65,7 @@ class Host:
 
     @classmethod
     def from_config(cls, conf: Any) -> 'Host':
-        """Take what the configuration says.
+        """Create it from the configuration.
 
         :raises InvalidConfiguration: if os-brick is missing
         """
@@ -78,7 +78,7 @@ class Host:
     def properties(self) -> dict[str, Any]:
         """Describe this machine to the cloud.
 
-        :raises InvalidConfiguration: if os-brick cannot ask for it
+        :raises InvalidConfiguration: if os-brick cannot read them
         """
         if self.basic:
             return {'platform': platform.machine(), 'os_type': sys.platform,

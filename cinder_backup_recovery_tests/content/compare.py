@@ -17,10 +17,10 @@ stamp gives the cause:
 
 - *stale*: this sector of this layout, of another generation
 - *shifted*: another sector of this layout; also by part of a sector
-- *uncleared*: this sector of this layout as it was before zeros were written
+- *uncleared*: this sector of this layout before zeros were written
 - *zeroed*: zeros where data was expected
 - *foreign*: a sector of another layout
-- *garbage*: nothing of these, or data with wrong bytes behind its stamp
+- *garbage*: none of these, or data with wrong bytes after its stamp
 - *truncated*, *longer*: the stream ends too early or goes on
 """
 
@@ -304,8 +304,8 @@ class _Judge:
 
     def _unaligned(self, offset: int, got: bytes, window: bytes, middle: int,
                    expectation: str) -> _Verdict | None:
-        # A stamp that begins in the sector before, whose data reaches into
-        # this one, or one that begins within this one.
+        # A stamp that starts in the sector before, whose data reaches into
+        # this one, or one that starts within this one.
         position = max(middle - _SECTOR + 1, 0)
         while True:
             hit = stamp.find(window, position, middle + len(got))

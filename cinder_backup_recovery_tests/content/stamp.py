@@ -109,7 +109,7 @@ def read(data: bytes, position: int = 0) -> Stamp | None:
     return None
 
 
-# Whoever reads in small pieces, an HTTP client say, gets the same chunk many
+# A reader of small pieces, as an HTTP client, gets the same chunk many
 # times; 16 of them are 1 MiB.
 @functools.lru_cache(maxsize=16)
 def _chunk(seed: int, generation: int, number: int, fill: str) -> bytes:

@@ -11,7 +11,7 @@
 # under the License.
 """Rows of backups, volumes and snapshots in Cinder's database: the interface.
 
-Only rows of what the suite has created are changed: a ledger is asked first.
+Only rows of what the suite has created are changed: the ledger is checked.
 """
 
 import abc

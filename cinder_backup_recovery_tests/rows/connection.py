@@ -139,7 +139,7 @@ class Database:
 
         @sa.event.listens_for(engine, 'begin')
         def begin(connection: sa.Connection) -> None:
-            # A transaction that begins as a reader and then writes gets
+            # A transaction that starts as a reader and then writes gets
             # "database is locked" at once, whatever the time-out is.
             options = connection.get_execution_options()
             connection.exec_driver_sql(
@@ -152,7 +152,7 @@ class Database:
     def _reported(self) -> Iterator[None]:
         if self.is_sqlite and not os.path.isfile(self._url.database or ''):
             raise exceptions.DatabaseUnreachable(
-                f'{self}: there is no such file')
+                f'{self}: the file does not exist')
         try:
             yield
         except sa.exc.DBAPIError as err:

@@ -138,7 +138,7 @@ run:
             rows.execute("UPDATE services SET host = 'elsewhere'")
         keystone = self.database.with_name('keystone.sqlite')
         for said, setting in (
-                ('there is no such file',
+                ('the file does not exist',
                  'connect.database_url=sqlite:////nonexistent/x'),
                 ('is not the database of Cinder',
                  f'connect.database_url=sqlite:///{keystone}'),

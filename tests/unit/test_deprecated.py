@@ -111,6 +111,11 @@ class OptionsTest(testtools.TestCase):
             self.assertIn(word, str(self.assertRaises(
                 exceptions.InvalidConfiguration, make, None, options)))
 
+    def test_restore_was_put_back(self):
+        access = make(None, {'source_row_command': 'x {action} {what} {id}'})
+        self.assertEqual(['x', 'put-back', '{what}', '{ids}'],
+                         access._command_of('restore', base.VOLUME))
+
     def test_program_that_is_not_installed(self):
         access = make(None, {'row_removal_command': '/nonesuch/x {ids}',
                              'row_exists_command': 'true {ids}'})

@@ -132,8 +132,9 @@ class RowsProgramTest(rows_cases.RowsFixture, testtools.TestCase):
                     A)
         self._fails(3, '--config-file --database-url is required', 'hard',
                     *allowed, A, url=False)
-        self._fails(3, 'no such file', 'hard', *allowed, '--database-url',
-                    f'sqlite:///{self.directory}/none', A, url=False)
+        self._fails(3, 'the file does not exist', 'hard', *allowed,
+                    '--database-url', f'sqlite:///{self.directory}/none', A,
+                    url=False)
         self._fails(3, 'not the database of Cinder', 'hard', *allowed,
                     '--database-url', 'sqlite:///' + self._write('new', ''),
                     A, url=False)

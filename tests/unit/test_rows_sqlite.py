@@ -188,7 +188,7 @@ class UnreachableTest(testtools.TestCase):
         directory = self.useFixture(fixtures.TempDir()).path
         message = self._refused(exceptions.DatabaseUnreachable,
                                 f'sqlite:///{directory}/none.sqlite')
-        self.assertIn(f'{directory}/none.sqlite: there is no such file',
+        self.assertIn(f'{directory}/none.sqlite: the file does not exist',
                       message)
         self.assertEqual([], os.listdir(directory))
 

@@ -100,7 +100,7 @@ class RunMarkTest(testtools.TestCase):
         self.found['0']['description'] = json.dumps(
             {**self.runs[0], 'host': 'elsewhere'})
         error = self.refused(self.marks[1].check)
-        self.assertIn('cannot be told', error)
+        self.assertIn('is unknown on this host', error)
         self.assertIn('delete the project 0', error)
 
     def test_an_answer_that_was_not_seen(self):
