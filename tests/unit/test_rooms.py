@@ -117,6 +117,9 @@ class RoomsTest(testtools.TestCase):
     def test_rules_are_kept(self):
         self.assertEqual([], breaches(_ROOT))
 
+    def test_no_circle(self):
+        self.assertEqual([], circle(_ROOT))
+
     def test_each_room_exists(self):
         self.assertEqual(set(), {
             room for room in ROOMS if not (
