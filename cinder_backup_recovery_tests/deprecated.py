@@ -21,9 +21,9 @@ from typing import Any
 
 from oslo_config import cfg
 
+from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import programs
-from cinder_backup_recovery_tests.cmd import programs as cmd_programs
+from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import command
 
@@ -99,7 +99,7 @@ class Rows(command.CommandRows):
     def check(self, *whats: str) -> None:
         """Look for the program that removes rows, too."""
         if base.BACKUP in whats:
-            programs.require(self._command_of(base.HARD, base.BACKUP))
+            commands.require(self._command_of(base.HARD, base.BACKUP))
         super().check(*whats)
 
     def _command_of(self, action: str, what: str) -> list[str]:
@@ -130,7 +130,7 @@ def _parsed(text: str | None, needed: set[str], optional: set[str]
 def lose_rows() -> int:
     """Run cinder-backup-lose-rows: cinder-backup-rows for backups."""
     name = 'cinder-backup-lose-rows'
-    parser = cmd_programs.Parser(prog=name, add_help=False)
+    parser = programs.Parser(prog=name, add_help=False)
     action = parser.add_mutually_exclusive_group()
     action.add_argument('--kind', default=base.HARD)
     for option, value in (('--exists', command.STATE),
@@ -140,7 +140,7 @@ def lose_rows() -> int:
     try:
         known, others = parser.parse_known_args()
     except exceptions.InvalidConfiguration as error:
-        return cmd_programs.fail(str(error))
+        return programs.fail(str(error))
     return _rows(name, [known.kind, base.BACKUP, *others])
 
 

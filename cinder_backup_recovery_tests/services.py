@@ -19,9 +19,9 @@ import time
 from typing import Any
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import programs
 
 STORAGE = 'storage'
 """The kind of the ledger's change while the storage is away or hangs."""
@@ -51,18 +51,18 @@ class _Switch:
 
     def __init__(self, off: str, on: str, timeout: float,
                  unknown: str) -> None:
-        self._off = programs.split(off)
-        self._on = programs.split(on)
+        self._off = commands.split(off)
+        self._on = commands.split(on)
         self._timeout = timeout
         self._unknown = unknown
 
     def check(self) -> None:
         """Refuse programs that are not installed; none is run."""
         for words in (self._off, self._on):
-            programs.require(words)
+            commands.require(words)
 
     def _run(self, words: list[str]) -> None:
-        programs.run(words, self._timeout, shlex.join(words),
+        commands.run(words, self._timeout, shlex.join(words),
                      exceptions.ServiceCommandFailed, self._unknown)
 
 
@@ -171,7 +171,7 @@ class RequestHold:
 
     def __init__(self, command: str, ledger: resource_ledger.Ledger,
                  timeout: float = 300) -> None:
-        self._words = programs.split(command)
+        self._words = commands.split(command)
         self._ledger = ledger
         self._timeout = timeout
 
@@ -186,7 +186,7 @@ class RequestHold:
         if not group.request_hold_command:
             return None
         hold = cls(group.request_hold_command, ledger, group.service_timeout)
-        programs.require(hold._words)
+        commands.require(hold._words)
         return hold
 
     @contextlib.contextmanager
@@ -218,6 +218,6 @@ class RequestHold:
     def _run(self, action: str, point: str, backup_id: str) -> str:
         words = [word.replace('{action}', action).replace('{point}', point)
                  .replace('{id}', backup_id) for word in self._words]
-        return programs.run(
+        return commands.run(
             words, self._timeout, shlex.join(words),
             exceptions.ServiceCommandFailed, 'whether requests are held')

@@ -39,8 +39,8 @@ import re
 import shlex
 import uuid
 
+from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import programs
 from cinder_backup_recovery_tests.rows import base
 
 STATE = 'state'
@@ -79,7 +79,7 @@ class CommandRows(base.Rows):
         unknown = str(uuid.uuid4())
         for what in whats:
             command = self._command_of(STATE, what)
-            programs.require(command)
+            commands.require(command)
             state = self.state(what, unknown)
             if state != base.ABSENT:
                 raise exceptions.RowRemovalCommandFailed(
@@ -161,7 +161,7 @@ class CommandRows(base.Rows):
                 # Other braces are the operator's own: kubectl's jsonpath.
                 words.append(_PLACEHOLDER.sub(
                     lambda match: values.get(match[1], match[0]), word))
-        return programs.run(
+        return commands.run(
             words, self._timeout, shlex.join(command),
             exceptions.RowRemovalCommandFailed, 'whether rows were changed',
             None if saved is None else json.dumps(saved) + '\n')
@@ -174,7 +174,7 @@ def template(command: str, needed: set[str], optional: set[str]
     :raises InvalidConfiguration: it cannot be split, is empty, lacks a
         placeholder or has an unknown one
     """
-    words = programs.split(command)
+    words = commands.split(command)
     found = set(_PLACEHOLDER.findall(command))
     known = needed | optional
     for verb, wrong in (('lacks', needed - found),

@@ -15,9 +15,9 @@
 import shlex
 
 from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import programs
 
 _KINDS = (clients.VOLUME, clients.SNAPSHOT, clients.BACKUP)
 
@@ -34,14 +34,14 @@ class WholeDatabase:
     def __init__(self, command: str, api: clients.CloudApi,
                  ledger: resource_ledger.Ledger, timeout: float = 300
                  ) -> None:
-        self._command = programs.split(command)
+        self._command = commands.split(command)
         self._api = api
         self._ledger = ledger
         self._timeout = timeout
 
     def check(self) -> None:
         """Refuse a program that is not installed; it is not run."""
-        programs.require(self._command)
+        commands.require(self._command)
 
     def lose(self) -> None:
         """Replace the database, and prove that all rows are gone.
@@ -59,7 +59,7 @@ class WholeDatabase:
                     f'refusing to drop the database of a cloud that is in '
                     f'use: it has {len(foreign)} of kind {kind} that this '
                     f'suite did not create, {foreign[0]} for one')
-        programs.run(self._command, self._timeout, shlex.join(self._command),
+        commands.run(self._command, self._timeout, shlex.join(self._command),
                      exceptions.DatabaseLossFailed,
                      'whether the database was lost')
         for kind in _KINDS:

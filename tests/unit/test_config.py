@@ -143,7 +143,7 @@ class CheckTest(testtools.TestCase):
         for state, words in ((services.AWAY, ['stop', 'start']),
                              (services.HANGS, ['pause', 'resume'])):
             storage = services.BackupStorage.from_config(conf, ledger, state)
-            with mock.patch('cinder_backup_recovery_tests.programs.run'
+            with mock.patch('cinder_backup_recovery_tests.commands.run'
                             ) as run:
                 storage.stop()
                 storage.start()

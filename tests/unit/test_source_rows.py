@@ -166,7 +166,7 @@ class InProcess(row_command.CommandRows):
         self.command = command
 
     def _run(self, *args, **kwargs):
-        with mock.patch('cinder_backup_recovery_tests.programs.run', _run):
+        with mock.patch('cinder_backup_recovery_tests.commands.run', _run):
             return super()._run(*args, **kwargs)
 
 
