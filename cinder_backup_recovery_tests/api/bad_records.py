@@ -13,7 +13,7 @@
 """Base of the tests that import bad records.
 
 Two backups are made: the row of one is lost, and bad records are imported in
-its place; the other one stands beside it and must not be touched.
+its place; the other one must stay unchanged.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ REFUSAL = 'refusal'
 ERROR = 'error'
 """A row was made that is in error, with a reason."""
 WRONG = 'wrong'
-"""A row was made that is available and says what is not true."""
+"""A row was made that is available, and its record is wrong."""
 
 STAYS = 'import-stays-creating'
 
@@ -55,7 +55,7 @@ class NotAllowed(AssertionError):
     """A bad record was imported, or created something."""
 
 
-# How known defects look: nothing else may be excused with them.
+# Symptoms of known defects: they excuse nothing else.
 _LOOKS = {
     'import-deep-json': refusals.BrokeCinder,
     'import-id-without-text': refusals.BrokeCinder,
@@ -95,8 +95,8 @@ class BadRecordTest(lost_backup.LostBackupTest):
         cls.neighbour = cls.cloud.show(clients.BACKUP, neighbour)
         started = time.monotonic()
         cls.class_resources.import_record(cls.record)
-        # Where it is known that an import may never end, nobody waits for
-        # the whole time-out: this long says enough.
+        # Where an import is known to never end, this long is waited, and not
+        # the whole time-out.
         cls.long = 2 + 4 * (time.monotonic() - started)
         cls.lose(cls.backup_id)
 

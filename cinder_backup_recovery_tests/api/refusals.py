@@ -30,7 +30,7 @@ refused, it was not answered.
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
-#: What the clients raise instead of an answer that says yes.
+#: What the clients raise where a request was not accepted.
 ERRORS = (lib_exc.RestClientException, urllib3.exceptions.ProtocolError)
 
 _REQUEST_ID = 'x-openstack-request-id'

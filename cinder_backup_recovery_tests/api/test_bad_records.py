@@ -14,8 +14,8 @@
 
 Each is refused with 400, or ends in ``error`` with a reason; never in a 500,
 never in a backup that claims to be available and is not, and never in a
-change to another backup. What only the storage can tell is asked of drivers
-that look there (``import_verify``).
+change to another backup. Drivers that read the storage
+(``import_verify``) must also notice what only the storage shows.
 """
 
 import base64
@@ -36,7 +36,7 @@ from cinder_backup_recovery_tests.api import bad_records
 
 MIB = 1024 * 1024
 
-# What an import does not take from a record, whatever it says there.
+# Fields that an import does not take from a record.
 IGNORED = ('user_id', 'project_id', 'host', 'availability_zone', 'status',
            'fail_reason', 'service', 'deleted', 'deleted_at')
 # By the kind of the column: wrong values, and the fields to give them to.
@@ -48,7 +48,7 @@ DESCRIPTIVE = {
     'time': ('yesterday', ('created_at', 'data_timestamp', 'updated_at')),
     'metadata': ('none', ('metadata',)),
 }
-# Where the data is: a driver that looks there notices before Cinder does.
+# The place of the data: a driver that reads it notices before Cinder does.
 LOCATING = {
     'container': {'not': 'text'},
     'service_metadata': ['not text'],
@@ -95,10 +95,10 @@ class BadRecordTest(bad_records.BadRecordTest):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('0b0f4b6c-7f0e-4a5c-9a4e-0b3a9d1d5f11')
     def test_not_a_record(self) -> None:
-        """What is no record is refused at once.
+        """A string that is not a record is refused at once.
 
-        If it fails, a wrong file that is given to the import breaks the
-        API, or makes a backup of nothing that a user relies upon.
+        If it fails, importing a wrong file breaks the API, or creates a backup
+        without data that a user relies upon.
         """
         self.assert_malformed([
             ('an empty string', ''),
@@ -128,8 +128,7 @@ class BadRecordTest(bad_records.BadRecordTest):
     def test_deep_json(self) -> None:
         """JSON that is nested too deeply is refused like other junk.
 
-        If it fails, an administrator is told that the cloud is broken, and
-        not that the string is.
+        If it fails, an administrator suspects the cloud, and not the string.
         """
         with self.known_as('import-deep-json'):
             self.assert_malformed([('deep JSON', _encode(b'[' * 20000))])
@@ -180,9 +179,9 @@ class BadRecordTest(bad_records.BadRecordTest):
     @ddt.data('container', 'service_metadata', 'object_count', 'size',
               'display_name', 'display_description')
     def test_bit_flipped_in_name_of(self, field: str) -> None:
-        """A field whose name was damaged is a field that is missing.
+        """A field whose name was damaged counts as missing.
 
-        If it fails, a backup is imported without what says where it is.
+        If it fails, a backup is imported without the place of its data.
         """
         data = base64.b64decode(self.record.backup_url)
         # The last one: the driver's own part comes first.
@@ -196,10 +195,10 @@ class BadRecordTest(bad_records.BadRecordTest):
               'object_count')
     @features.needs('import_verify')
     def test_bit_flipped_in(self, field: str) -> None:
-        """A bit that flips in what says where the data is, is noticed.
+        """A flipped bit in the place of the data is noticed.
 
-        If it fails, a user restores another backup than the own one, or
-        deletes it, or finds on the day of the disaster that there is none.
+        If it fails, a user restores or deletes another backup in place of this
+        one, or finds on the day of the disaster that there is none.
         """
         value = json.dumps(self.record.fields[field]).encode()
         # Of an id a digit, so that it stays one.
@@ -223,22 +222,21 @@ class BadRecordTest(bad_records.BadRecordTest):
             try:
                 flipped = json.loads(_flip(value, len(value) // 2))
             except ValueError:
-                # Noticed by whoever reads it.
+                # Noticed by its reader.
                 continue
             self.assert_harmless(self.record.edited(
                 driver_info={**info, field: flipped}))
 
-    # Records that can be read, and say what is not.
+    # Records that can be read, and are wrong.
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('71b7f4a0-0f7a-4c58-9b0a-9a7b5d2c1f75')
     @ddt.data('id', 'size', 'container', 'service_metadata', 'object_count',
               'display_name', 'display_description')
     def test_field_is_missing(self, field: str) -> None:
-        """A record without a field that is needed is refused.
+        """A record without a needed field is refused.
 
-        If it fails, a backup is imported of which nobody knows where its
-        data is.
+        If it fails, a backup is imported whose data cannot be found.
         """
         self.assert_refused(self.record.edited(
             **{field: backup_record.DROP}))
@@ -249,7 +247,7 @@ class BadRecordTest(bad_records.BadRecordTest):
     def test_wrong_type_of(self, kind: str) -> None:
         """A field that cannot be stored ends the import with a reason.
 
-        If it fails, a backup is in status creating for ever: it can be
+        If it fails, a backup stays in status creating indefinitely: it can be
         neither restored nor deleted, nor imported from the true record.
         """
         value, names = DESCRIPTIVE[kind]
@@ -268,10 +266,10 @@ class BadRecordTest(bad_records.BadRecordTest):
     @decorators.idempotent_id('9e3b1a64-4a0e-4b5a-a6b7-3b8c1d0efa97')
     @ddt.data(*sorted(LOCATING))
     def test_wrong_type_of_locating(self, field: str) -> None:
-        """A wrong type of what says where the data is, is refused.
+        """A wrong type in the place of the data is refused.
 
-        If it fails, a backup is in status creating for ever, or available
-        and cannot be restored.
+        If it fails, a backup stays in status creating indefinitely, or is
+        available and cannot be restored.
         """
         self.assert_refused(
             self.record.edited(**{field: LOCATING[field]}), bad_records.STAYS,
@@ -306,10 +304,9 @@ class BadRecordTest(bad_records.BadRecordTest):
     @decorators.idempotent_id('c8e3d2dd-3e21-4b7e-8ca0-66e7f3a4bdca')
     @ddt.data(None, [], ['id'], {}, {'id': 'id'})
     def test_id_is_no_text(self, value: Any) -> None:
-        """An id that is no text is refused like any other mistake.
+        """An id that is not text is refused like any other mistake.
 
-        If it fails, an administrator is told that the cloud is broken, and
-        not what is wrong with the record.
+        If it fails, an administrator suspects the cloud, and not the record.
         """
         # What a list is in SQL is up to the database's client library: that
         # of MariaDB writes one text in parentheses, which can be compared
@@ -327,8 +324,7 @@ class BadRecordTest(bad_records.BadRecordTest):
         If it fails, the cloud has a backup that no tool can name, and that
         was never made.
         """
-        # It says of no data that it is its own: whatever comes of it can be
-        # deleted by Cinder.
+        # It names no data as its own: Cinder can delete its backup.
         record = self.record.edited(
             id=begin and begin + uuid.uuid4().hex[:8],
             volume_id=str(uuid.uuid4()), container=None,
@@ -389,8 +385,8 @@ class BadRecordTest(bad_records.BadRecordTest):
     def test_data_of_another_backup(self) -> None:
         """The data of another backup is not imported under this id.
 
-        If it fails, a user gets the data of somebody else, and whoever
-        deletes one backup deletes the other one, too.
+        If it fails, a user gets the data of another user, and the deletion of
+        one backup deletes the other one, too.
         """
         other = self.neighbour_record
         place = {name: other.fields[name] for name in (
@@ -409,12 +405,12 @@ class BadRecordTest(bad_records.BadRecordTest):
     def test_path_traversal(self, field: str) -> None:
         """A name that leads out of the backup's own place is refused.
 
-        If it fails, whoever may write a record reads, and by a deletion
-        removes, what lies elsewhere on the storage or on the host.
+        If it fails, a user who may write a record reads, and by a deletion
+        removes, other data on the storage or on the host.
         """
         name = self.record.fields[field]
         nowhere = f'backup-recovery-{uuid.uuid4()}'
-        # Few, as a driver may read the whole backup before it looks at them.
+        # Few, as a driver may read the whole backup before it checks them.
         for value in (f'../{name}', f'./{name}', f'/{nowhere}',
                       f'{name}/../../../../{nowhere}', f'{name}\x00',
                       name[:-1]):
@@ -422,10 +418,10 @@ class BadRecordTest(bad_records.BadRecordTest):
 
     @decorators.idempotent_id('3f5a49e4-a598-42e5-93b7-dd5e0a1b2431')
     def test_true_record_after_bad_one(self) -> None:
-        """A bad record costs nobody the backup.
+        """After a bad record the true one can be imported.
 
-        If it fails, an administrator who has once imported a wrong string
-        cannot import the right one any more.
+        If it fails, an administrator who has once imported a wrong string can
+        no longer import the right one.
         """
         bad = self.record.edited(container=backup_record.DROP)
         self.cloud.import_record(bad)

@@ -52,10 +52,10 @@ class ExportImportTest(base.RecordTest):
 
     @decorators.idempotent_id('f9eb667b-7938-48e9-b3d1-d5d4a0e603e2')
     def test_export_agrees_with_api(self) -> None:
-        """An exported record says of a backup what the API says.
+        """An exported record agrees with the API's view of the backup.
 
-        If it fails, what an administrator keeps for the day of the
-        disaster describes another backup, or none that can be imported.
+        If it fails, the record that an administrator keeps for a disaster
+        describes another backup, or none that can be imported.
         """
         self.assert_described(self.resources.export_record(self.backup_id),
                               id=self.backup_id)

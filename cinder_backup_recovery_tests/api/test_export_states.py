@@ -41,7 +41,7 @@ NAMES = (
     ('n' * 255, 'ä' * 255),
 )
 
-# How often a restore is begun that an export is to meet.
+# How often a restore is started that an export is to meet.
 _TRIES = 5
 # Seconds between two exports of a backup that is being made, at most.
 _PAUSE = 0.1
@@ -91,8 +91,8 @@ class ExportTest(lost_backup.LostBackupTest):
     def test_incremental_while_creating_and_deleting(self) -> None:
         """A record names the backup that an incremental one builds on.
 
-        If it fails, a chain cannot be put together again; or a record was
-        exported of a backup that nobody can restore yet, or any more.
+        If it fails, a chain cannot be assembled again; or a record was
+        exported of a backup that cannot be restored yet, or no longer.
         """
         self.have_it()
         name = self.resources.name('backup')
@@ -143,8 +143,8 @@ class ExportTest(lost_backup.LostBackupTest):
     def test_of_snapshot(self) -> None:
         """A record names the snapshot that a backup was made of.
 
-        If it fails, an import verify cannot know what it looks at, and the
-        backup is refused or taken for one of the volume.
+        If it fails, an import verify does not know the source, and the backup
+        is refused or taken for one of the volume.
         """
         snapshot_id = self.resources.create_snapshot(self.volume_id)['id']
         backup = self.resources.create_backup(
@@ -209,8 +209,8 @@ class ExportTest(lost_backup.LostBackupTest):
     def test_in_error(self) -> None:
         """A backup in error is not exported.
 
-        If it fails, an administrator keeps the record of a backup of which
-        Cinder itself says that it is not to be relied upon.
+        If it fails, an administrator keeps the record of a backup that Cinder
+        itself marks as unreliable.
         """
         self.have_it()
         self.cloud.reset(clients.BACKUP, self.backup_id)
@@ -257,12 +257,13 @@ class ExportTest(lost_backup.LostBackupTest):
     def test_into_another_project(self) -> None:
         """An imported backup belongs to the project that imported it.
 
-        If it fails, whoever recovers a lost cloud for somebody else cannot
-        hand the backups over, or takes them away from their owners.
+        If it fails, an administrator who recovers a lost cloud for another
+        project cannot hand the backups over, or takes them away from their
+        owners.
         """
         self.have_it()
         other = self.others['project_alt_admin']
-        # Whose storage keeps projects apart, and whose driver looks there.
+        # The storage keeps projects apart, and the driver reads it.
         apart = self.verifies and bool(
             features.missing(CONF, ['other_project']))
         if not apart:
@@ -278,7 +279,7 @@ class ExportTest(lost_backup.LostBackupTest):
         self.assertEqual(self.os_project_alt_admin.credentials.user_id,
                          after['user_id'])
         if apart:
-            # Its project cannot read what is there, and is told so.
+            # Its project cannot read the data, and gets the reason.
             self.assertEqual('error', after['status'])
             self.assertTrue(after['fail_reason'])
             return
@@ -288,10 +289,10 @@ class ExportTest(lost_backup.LostBackupTest):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('0c2d1df7-d8cb-42b8-bae6-00813c4e5764')
     def test_unknown_service(self) -> None:
-        """A record of a driver that no host runs says so.
+        """The import of a record whose driver no host runs ends in an error.
 
-        If it fails, an administrator waits for a backup that nobody
-        imports, or gets one that no host can restore.
+        If it fails, an administrator waits for a backup that no host imports,
+        or gets one that no host can restore.
         """
         service = 'cinder.backup.drivers.none.NoBackupDriver'
         self.cloud.import_record(

@@ -84,11 +84,11 @@ class QuotaTest(at_once.AtOnceTest):
     def test_import_takes_and_deletion_gives_back(self) -> None:
         """An imported backup counts like any other one.
 
-        If it fails, a project has more backups than it may have, or is told
-        that it has too many when it has none (LP 1783525).
+        If it fails, a project has more backups than it may have, or is refused
+        one although it has none (LP 1783525).
         """
         # Another one stays: where less than nothing is used Cinder counts
-        # again, and would hide what was given back twice.
+        # again, and would hide a usage that was subtracted twice.
         self.resources.import_record(self.record)
         # One of its own: it is deleted with its data.
         size = self.view['size']
@@ -101,9 +101,9 @@ class QuotaTest(at_once.AtOnceTest):
         self.resources.import_record(record)
         self.assertEqual(with_it, self.used())
         self.resources.remove(clients.BACKUP, backup_id)
-        # Cinder removes the row before it gives the quota back.
+        # Cinder removes the row before it subtracts the usage.
         waiters.wait_until(lambda: self.used() == without,
-                           'the quota is not given back', self.patience)
+                           'the usage of quota stays', self.patience)
         # And not more of it later.
         self.cloud.export_record(self.backup_id)
         self.assertEqual(without, self.used())
@@ -113,8 +113,8 @@ class QuotaTest(at_once.AtOnceTest):
     def test_import_over_quota(self) -> None:
         """An import over the quota is refused, and leaves nothing.
 
-        If it fails, the quota is no limit to whoever has records, or a
-        refused import makes the next one impossible.
+        If it fails, the quota does not limit imports, or a refused import
+        makes the next one impossible.
         """
         self.addCleanup(self.limit, **UNLIMITED)
         before = self.used()
@@ -137,20 +137,20 @@ class QuotaTest(at_once.AtOnceTest):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('7d9e8e08-e9dc-4f29-9b37-11924e5f6875')
     def test_failed_import_gives_back(self) -> None:
-        """What a failed import has taken is given back with its row.
+        """The usage of a failed import ends with its row.
 
-        If it fails, a project that has tried bad records cannot make
-        backups any more, and nobody sees what for.
+        If it fails, a project that has tried bad records can no longer make
+        backups, for no visible reason.
         """
         before = self.used()
         self.cloud.import_record(
             self.record.edited(container=backup_record.DROP))
         self.resources.wait(clients.BACKUP, self.backup_id, ('error',))
         self.remove_failed_import()
-        # Cinder removes the row before it gives the quota back.
+        # Cinder removes the row before it subtracts the usage.
         waiters.wait_until(
             lambda: self.used()['backups'] == before['backups'],
-            'the quota is not given back', self.patience)
+            'the usage of quota stays', self.patience)
         after = self.used()
         self.assertEqual(before['backups'], after['backups'])
         with self.known_defect('import-failed-keeps-quota'):
@@ -161,8 +161,8 @@ class QuotaTest(at_once.AtOnceTest):
     def test_negative_size_gives_nothing(self) -> None:
         """A record with a negative size does not enlarge the quota.
 
-        If it fails, whoever writes records has as much room for backups as
-        the storage has, and others have none.
+        If it fails, a user who writes records can fill the whole storage with
+        backups, and others have no room.
         """
         # Cinder counts again where less than nothing is used, so that more
         # quota only shows where something is.
@@ -184,8 +184,8 @@ class QuotaTest(at_once.AtOnceTest):
     def test_twenty_imports_at_once(self) -> None:
         """Twenty different records can be imported at the same time.
 
-        If it fails, whoever imports a cloud's records by a script loses
-        some of them, or finds them under the ids of others.
+        If it fails, a script that imports a cloud's records loses some of
+        them, or finds them under the ids of others.
         """
         # Twenty backups would take minutes.
         records = [empty_record.make(self, self.record) for _ in range(20)]

@@ -210,8 +210,8 @@ class RecoveryScenario(base.BackupRecoveryTest):
                        ) -> contextlib.AbstractContextManager[None]:
         """Check the zeros of a restored chain.
 
-        Old drivers leave them out on a new volume: a known defect. It looks
-        like nothing else, so that it excuses no other wrong byte.
+        Old drivers leave them out on a new volume: a known defect. Its symptom
+        is unique, so it excuses no other wrong byte.
         """
         if onto is not None or not link.clears:
             return contextlib.nullcontext()

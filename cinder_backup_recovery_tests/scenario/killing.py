@@ -92,7 +92,7 @@ class KillingScenario(base.RecoveryScenario):
         Elsewhere requests are repeated, so that the kill may meet one.
 
         :param again: send it again and again at the same time, until they
-            are told that the service was killed
+            learn that the service was killed
         :returns: whether one was under way: it was held, or got no answer or
             that of an error
         :raises MomentMissed: the request does not come to the point
@@ -124,7 +124,7 @@ class KillingScenario(base.RecoveryScenario):
             yield lambda: self._wait(held, point)
 
     def _wait(self, held: services.HeldRequests, what: str) -> None:
-        with self.story.step(f'cinder-backup has begun the {what}'):
+        with self.story.step(f'cinder-backup has started the {what}'):
             held.require(self.patience.backup)
 
     def until_interrupted(self, what: str, attempt: Callable[[], bool]

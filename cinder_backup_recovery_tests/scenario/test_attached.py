@@ -54,7 +54,7 @@ class AttachedVolumeTest(base.RecoveryScenario, manager.ScenarioTest):
         cls.set_network_resources(network=True, subnet=True, router=True,
                                   dhcp=True)
         super().setup_credentials()
-        # The names that Tempest's base class asks for.
+        # The names that Tempest's base class uses.
         cls.os_primary = cls.os_project_admin
         cls.os_admin = cls.os_project_admin
 

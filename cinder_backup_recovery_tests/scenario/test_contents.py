@@ -45,11 +45,12 @@ class TextVolumeTest(base.RecoveryScenario):
     @decorators.idempotent_id('207d1496-b9de-4eb4-9b0d-91296716b9db')
     @features.needs('restore_to_existing_volume')
     def test_restored_onto_larger_volume(self) -> None:
-        """A restore onto a larger volume writes nothing behind its end.
+        """A restore onto a larger volume writes nothing past its own end.
 
-        Or zeros up to the end, by a driver that says so. If it fails, a user
-        who restores into a volume that has grown since loses what is behind
-        the old end, or gets other bytes than were backed up before it.
+        Or zeros up to the volume's end, by a driver that documents it. If it
+        fails, a user who restores into a volume that has grown since loses the
+        data past the old end, or gets other bytes than were backed up before
+        it.
         """
         foreign = self.foreign_layout(base.FOREIGN)
         larger = foreign.resized(self.size_bytes + access.GIB).overwrite(
@@ -106,11 +107,11 @@ class LargerVolumeTest(base.RecoveryScenario):
 
     @decorators.idempotent_id('5b7d1c0e-6a2f-4f6b-9c7e-2f0a8d3b4e19')
     def test_restored_behind_the_first_gib(self) -> None:
-        """What lies behind a GiB comes back, and where it was.
+        """Data past the first GiB is restored, at its place.
 
-        If it fails, all volumes but the smallest are lost in part: whoever
-        counts in GiB, or in chunks of the size that a test volume has, has
-        lost their ends.
+        If it fails, all volumes but the smallest are lost in part: a driver
+        that counts in GiB, or in chunks of the size of a test volume, has lost
+        their ends.
         """
         self.assertEqual(self.size_bytes // access.GIB + 1,
                          self.full.view['size'])
@@ -134,8 +135,8 @@ class EmptyVolumeTest(base.RecoveryScenario):
     def test_zeros_restored_onto_existing_volume(self) -> None:
         """Zeros are content, too.
 
-        If it fails, a user who restores an empty volume finds what somebody
-        else has written.
+        If it fails, a user who restores an empty volume finds the data of
+        another user.
         """
         foreign = self.foreign_layout(base.FOREIGN)
         target_id = self.content.create_volume(foreign)
@@ -173,8 +174,8 @@ class SnapshotBackupTest(sources.SourceLossScenario):
 
         Also where rows of the snapshot and of its volume are lost, and where
         both are gone with their data. If it fails, users who back up a
-        consistent moment of a volume in use are given a mixture of that
-        moment and of later ones, or nothing.
+        consistent moment of a volume in use get a mixture of that moment and
+        of later ones, or nothing.
         """
         if not features.missing(CONF, ['source_row_loss']):
             for kind in rows_base.KINDS:

@@ -121,8 +121,8 @@ class DamagedBackupRestoreTest(DamagedRestoreScenario):
     def test_damaged_after_import(self) -> None:
         """A restore of changed data never restores wrong bytes as available.
 
-        If it fails, a user is given a volume that is not the one that was
-        backed up, or has data of another user in it, and works on with it.
+        If it fails, a user gets a volume that is not the one that was backed
+        up, or has data of another user in it, and works on with it.
         """
         self.lose_and_import([self.full])
         self.check_restores(_CHANGED, self.full, self.full,
@@ -133,8 +133,8 @@ class DamagedBackupRestoreTest(DamagedRestoreScenario):
     def test_incomplete_after_import(self) -> None:
         """A restore of an incomplete backup never ends as available.
 
-        Unless what is missing, or too much, is not needed for it. If it
-        fails, a user is given a volume with a hole, which reads as zeros, and
+        Unless the missing or additional part is not needed for it. If it
+        fails, a user gets a volume with a hole, which reads as zeros, and
         works on with it.
         """
         self.lose_and_import([self.full])
@@ -152,10 +152,10 @@ class DamagedParentRestoreTest(DamagedRestoreScenario):
 
     @decorators.idempotent_id('92df1dc3-a5f5-4b18-9e4a-b8fc93170650')
     def test_parent_damaged_after_import(self) -> None:
-        """A restore checks what it reads of the parents, too.
+        """A restore checks the data of the parents, too.
 
-        If it fails, a user is given a volume whose unchanged blocks are
-        wrong: most of it, where little changes from day to day.
+        If it fails, a user gets a volume whose unchanged blocks are wrong:
+        most of it, where little changes from day to day.
         """
         full, child = self.chain
         self.lose_and_import(self.chain)

@@ -33,15 +33,15 @@ from cinder_backup_recovery_tests.scenario import killing
 CONF = config.CONF
 
 _STAYS = 'import-killed-stays-creating'
-# Seconds that are enough to see that it does: the service has looked for
+# Seconds that are enough to see that it does: the service has checked for
 # interrupted work before it was up again. Where nothing proves that it had
 # taken the request, that one may still wait in the bus.
 _LONG = 5
 _LONG_UNPROVEN = 30
-# Seconds between two questions.
+# Seconds between two polls.
 _PAUSE = 0.02
 # Where requests cannot be held: how many exports are under way at a time, and
-# how many imports beside that of the backup. The quota allows ten backups.
+# how many other imports. The quota allows ten backups.
 _EXPORTS = 4
 _OTHERS = 7
 
@@ -54,7 +54,7 @@ class KilledServiceTest(killing.KillingScenario):
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('b16ddb21-3d04-49d5-8e72-0f64e6154f7a')
     def test_killed_during_restore(self) -> None:
-        """A restore that was interrupted does not look like a finished one.
+        """An interrupted restore does not count as a finished one.
 
         If it fails, a user works on with a volume of which only a part was
         restored, or the backup cannot be restored again.
@@ -86,10 +86,10 @@ class KilledServiceTest(killing.KillingScenario):
     @decorators.idempotent_id('29f19db9-f9fc-4fe5-b53b-f83754b4dad7')
     @features.needs('row_loss_hard')
     def test_killed_during_import(self) -> None:
-        """An import that was interrupted can be made again.
+        """An interrupted import can be made again.
 
-        If it fails, the recovery of a cloud that crashes once more comes to
-        a halt, or shows backups that nobody has looked at.
+        If it fails, the recovery of a cloud that crashes once more stops, or
+        shows backups that were not verified.
         """
         self.lose_rows([self.full.record])
         problem = None
@@ -222,17 +222,17 @@ class StorageAwayTest(_StorageScenario):
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('e2d7c1ab-0f43-4a25-93c4-5b8f0d6c7e92')
     def test_away_during_import(self) -> None:
-        """What nobody can read is neither verified nor restored.
+        """Without its storage a backup is neither verified nor restored.
 
         And an import can be tried again. If it fails, an administrator who
-        recovers a cloud before its storage is whole again is told that all
-        is well, is kept waiting for ever, or has lost the second try.
+        recovers a cloud before its storage works again gets a false success,
+        waits indefinitely, or cannot try again.
         """
         self.lose_rows([self.full.record])
-        self.stop_storage('the storage of the backups is taken away')
+        self.stop_storage('the storage of the backups is stopped')
         status = self._imported()
         if status == 'available':
-            # By a driver that looks at nothing before a restore.
+            # By a driver that reads nothing before a restore.
             with self.story.step('a restore ends in an error'):
                 self.assertRaises(exceptions.ResourceFailed,
                                   self.resources.restore,
@@ -240,7 +240,7 @@ class StorageAwayTest(_StorageScenario):
                 self.resources.wait(
                     clients.BACKUP, self.full.backup_id, 'available',
                     timeout=self.patience.restore)
-        with self.story.step('the storage is given back'):
+        with self.story.step('the storage is started again'):
             self.storage.start()
         if status == 'error':
             self.rows.lose(clients.BACKUP, [self.full.backup_id],
@@ -272,18 +272,18 @@ class StorageAwayTest(_StorageScenario):
 class StorageHangsTest(_StorageScenario):
     """The storage of the backups takes requests, and answers none."""
 
-    # By a driver that looks at nothing an import never gets there.
+    # A driver without import verify never reads the storage.
     needed_features = ('import_verify', 'store_pause', 'row_loss_hard')
     state = services.HANGS
 
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('0c9f7c0b-5d8e-4f3a-9a53-6d1f2b7e8c40')
     def test_hangs_during_import(self) -> None:
-        """An import ends in an error, and not when the storage wakes up.
+        """An import ends in an error while the storage hangs.
 
-        And can be tried again then. If it fails, one storage that is stuck
-        halts the recovery of a cloud: its imports neither end nor say why,
-        and those of other storages wait behind them.
+        And can be tried again afterwards. If it fails, one storage that is
+        stuck stops the recovery of a cloud: its imports neither end nor give a
+        reason, and those of other storages wait for them.
         """
         self.lose_rows([self.full.record])
         self.stop_storage('the storage of the backups hangs')

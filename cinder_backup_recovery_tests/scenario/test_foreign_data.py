@@ -32,7 +32,7 @@ _PLACE = ('container', 'service_metadata', 'object_count', 'volume_id')
 DIRECT = 'direct'
 """The record has the place of the other backup in its own one's place."""
 PATH = 'path'
-"""It leads there by a path that begins at its own place and leaves it."""
+"""It leads there by a path that starts at its own place and leaves it."""
 
 
 @ddt.ddt
@@ -92,8 +92,8 @@ class ForeignDataTest(base.RecoveryScenario):
     def test_not_restored(self, way: str) -> None:
         """The data of another backup is not restored as this one's.
 
-        If it fails, a user is given the data of another user in a volume
-        that is called restored.
+        If it fails, a user gets the data of another user in a volume that
+        counts as restored.
         """
         other = self.make_full(self.layout(base.FOREIGN), 'another backup')
         with self.known_defect('restore-of-another-backup',

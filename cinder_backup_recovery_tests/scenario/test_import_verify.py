@@ -122,7 +122,7 @@ class VerifyScenario(damages.DamageScenario):
         self.story.facts.answers.append(facts.Answer(
             victim.what, damage.name, link.what, reason if refused else None))
         if not refused:
-            return f'the import of {link.what} says that it is available'
+            return f'the import of {link.what} ended as available'
         self.story.note(f'it ends in an error: {reason}')
         names = list(names)
         # Cinder cuts a long reason off.
@@ -180,10 +180,10 @@ class DamagedBackupTest(VerifyScenario):
 
     @decorators.idempotent_id('180169b0-d9a7-43b4-b8cd-b0f1b676a22a')
     def test_description_missing(self) -> None:
-        """The import finds that nothing says what the backup consists of.
+        """The import finds that the description of the backup is missing.
 
-        If it fails, an administrator deletes the old cloud in the belief
-        that all backups were taken over, and some cannot be restored.
+        If it fails, an administrator deletes the old cloud in the belief that
+        all backups were taken over, and some cannot be restored.
         """
         self.check_damages([stores_base.DESCRIPTION_MISSING], self.full,
                            [self.full])
@@ -220,7 +220,7 @@ class DamagedBackupTest(VerifyScenario):
     def test_part_of_another_backup(self) -> None:
         """The import finds data of another backup in the place of this one's.
 
-        If it fails, a user is given the data of somebody else.
+        If it fails, a user gets the data of another user.
         """
         self.check_damages([stores_base.REPLACED], self.full, [self.full])
 
@@ -228,8 +228,8 @@ class DamagedBackupTest(VerifyScenario):
     def test_bytes_changed(self) -> None:
         """The import finds that bytes are not those that were backed up.
 
-        If it fails, a bit that a disk has lost ends up in a user's
-        database, and nobody learns of it.
+        If it fails, a bit that a disk has lost ends up in a user's database,
+        unnoticed.
         """
         self.check_damages([stores_base.CHANGED], self.full, [self.full])
 
@@ -237,8 +237,8 @@ class DamagedBackupTest(VerifyScenario):
     def test_parts_swapped(self) -> None:
         """The import finds that two parts of the backup changed places.
 
-        If it fails, a user is given a volume that has all of its data, in
-        the wrong places.
+        If it fails, a user gets a volume that has all of its data, in the
+        wrong places.
         """
         self.check_damages([stores_base.SWAPPED], self.full, [self.full])
 
@@ -278,10 +278,10 @@ class DamagedParentTest(VerifyScenario):
 
     @decorators.idempotent_id('40f4e4b8-392b-40a7-87f3-ebe882b86bbf')
     def test_parent_damaged(self) -> None:
-        """The import of a child finds that its parent is not whole.
+        """The import of a child finds that its parent is damaged.
 
-        If it fails, a user is given a volume whose unchanged blocks are
-        wrong: most of it, where little changes from day to day.
+        If it fails, a user gets a volume whose unchanged blocks are wrong:
+        most of it, where little changes from day to day.
         """
         self.check_damages([stores_base.LENGTH, stores_base.REPLACED,
                             stores_base.CHANGED, stores_base.SWAPPED],

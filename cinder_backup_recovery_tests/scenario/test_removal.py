@@ -41,16 +41,16 @@ class RemovalTest(stores.StoreScenario):
         if found is None:
             raise self.skipException(
                 'the adapter of [cinder_backup_recovery] backup_store does '
-                'not say what remains of a backup')
+                'not list the remains of a backup')
         return list(found)
 
     @decorators.idempotent_id('b0a5a4c9-3a52-4b0c-9d43-7f1a6f0f3c58')
     def test_deleted_from_the_storage(self) -> None:
-        """What was imported is deleted from the storage with its row.
+        """An imported backup is deleted from the storage with its row.
 
         A parent is not deleted before its children. If it fails, a site that
-        has recovered its backups pays for them for ever; or whoever deletes
-        an old backup destroys all that build on it.
+        has recovered its backups pays for them indefinitely; or the deletion
+        of an old backup destroys all that build on it.
         """
         for link in self.chain:
             self.assertNotEqual([], self.remains(link))

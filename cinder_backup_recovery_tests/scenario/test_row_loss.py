@@ -54,11 +54,11 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
     @decorators.idempotent_id('1ca49073-730f-4a0f-a66b-d83f0be119c2')
     @features.needs('row_loss_hard', 'restore_to_existing_volume')
     def test_hard_loss_restored_onto_existing_volume(self) -> None:
-        """A restore replaces all that a volume held before.
+        """A restore replaces the whole old content of a volume.
 
-        If it fails, a user who restores an imported backup onto a volume
-        finds bytes in it that were never backed up, possibly of somebody
-        else, between the own ones.
+        If it fails, a user who restores an imported backup onto a volume finds
+        bytes in it that were never backed up, possibly of another user,
+        between its own ones.
         """
         foreign = self.foreign_layout(base.FOREIGN)
         target_id = self.content.create_volume(foreign)
@@ -80,10 +80,10 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
     @decorators.idempotent_id('6c0b6b53-0f0e-4b6e-8d1c-0f3f5d4f2b1a')
     @features.needs('row_loss_hard', 'source_row_loss')
     def test_hard_loss_of_source_volume(self) -> None:
-        """Nobody needs to know the volume that a backup was made of.
+        """A backup is recovered without the row of its source volume.
 
-        If it fails, whoever loses the table of the volumes with that of the
-        backups has records that cannot be imported or restored.
+        If it fails, an operator who loses the table of the volumes with that
+        of the backups has records that cannot be imported or restored.
         """
         with self.lost_sources(rows_base.HARD, self.volume_id):
             self.lose_and_import([self.full])
@@ -142,11 +142,11 @@ class ChainRowLossTest(base.RecoveryScenario):
 
     @decorators.idempotent_id('91198c02-2efa-4060-a7ac-7786b2d9aa84')
     def test_any_rows_of_a_chain_lost(self) -> None:
-        """Whichever backups lose their rows, each comes back as it was.
+        """Whichever backups of a chain lose their rows, each is recovered.
 
         Imported with the children first, and with the parents first. If it
-        fails, a chain of which only some backups were lost falls apart, or
-        an administrator has to know in which order records are imported.
+        fails, a chain of which only some backups were lost falls apart, or an
+        administrator has to know in which order records are imported.
         """
         numbers = range(len(self.chain))
         subsets = [[self.chain[number] for number in chosen]
@@ -165,14 +165,14 @@ class ChainRowLossTest(base.RecoveryScenario):
 
     @decorators.idempotent_id('6227a996-d647-49bc-ab4f-f00ffa7b6b77')
     def test_child_without_its_parents(self) -> None:
-        """An incremental backup alone is never restored to a part of it.
+        """An incremental backup without its parents is not restored in part.
 
         Where each backup depends on its parents, that is an error. Some
-        storages, Ceph among them, hold the whole of each: then it is
-        restored, and every byte of it.
+        storages, Ceph among them, hold the whole of each: then it is restored,
+        and every byte of it.
 
-        If it fails, whoever imports the newest record only is given a volume
-        with most of its content missing, and is told that all is well.
+        If it fails, a user who imports only the newest record gets a volume
+        with most of its content missing, reported as a success.
         """
         newest = self.chain[-1]
         self.lose_rows([link.record for link in self.chain])

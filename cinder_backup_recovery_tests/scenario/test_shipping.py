@@ -177,7 +177,7 @@ class ShippingScenario(base.RecoveryScenario):
 
 
 class ShippedChainTest(ShippingScenario):
-    """A chain is restored where it was not made."""
+    """A chain is restored by a Cinder that did not make it."""
 
     needed_features = (*ShippingScenario.needed_features, 'incremental')
     rewrites_content = True
@@ -191,11 +191,11 @@ class ShippedChainTest(ShippingScenario):
 
     @decorators.idempotent_id('493f5841-3a05-4734-ad7a-8dd65042f8ff')
     def test_each_link_restored_at_the_other_site(self) -> None:
-        """Another Cinder gives back the volume of each day.
+        """Another Cinder restores the volume of each day.
 
-        Then it removes the backups, and with them what was copied to its
-        storage. If it fails, a site that burns down takes the volumes of its
-        users with it, though their backups and records were kept elsewhere.
+        Then it removes the backups, and with them the copies on its storage.
+        If it fails, a site that burns down takes the volumes of its users with
+        it, though their backups and records were kept elsewhere.
         """
         self.ship(self.chain)
         for link in self.chain:
@@ -215,10 +215,10 @@ class ShippedBackupTest(ShippingScenario):
     @decorators.idempotent_id('46350b93-38ee-4fa2-9e52-2fdd3b1492e5')
     @features.needs('import_verify')
     def test_a_part_that_is_missing_there(self) -> None:
-        """The other site tells what has not arrived, and takes what has.
+        """The other site reports missing parts, and imports complete backups.
 
-        If it fails, whoever copies backups for the day of a fire learns on
-        that day that one file of them was forgotten.
+        If it fails, an operator who copies backups for the day of a fire
+        learns on that day that one file of them was forgotten.
         """
         if self.copier is None:
             self._missing_on_the_shared_storage()
@@ -257,9 +257,9 @@ class ShippedBackupTest(ShippingScenario):
     def _assert_refused(self, *names: str) -> None:
         reason = self.refused_there(self.full)
         self.assertIsNotNone(
-            reason, f'the other site says that backup {self.full.backup_id} '
-                    f'is available, but it lacks {" or ".join(names)}')
-        # Only the row: what there is of it belongs to whoever copies it.
+            reason, f'backup {self.full.backup_id} is available at the other '
+                    f'site, but lacks {" or ".join(names)}')
+        # Only the row: its data belongs to the copier.
         self.there.delete(clients.BACKUP, self.full.backup_id)
         waiters.wait_for_deletion(self.there, clients.BACKUP,
                                   self.full.backup_id, self.patience)
@@ -308,11 +308,11 @@ class ShippedToOtherProjectTest(ShippingScenario):
     def test_another_project_at_the_other_site(self) -> None:
         """Projects need not be the same at both sites.
 
-        Where a storage keeps projects apart, a copy goes to the one that is
-        to have the backup; where none is made, that one is told that it
-        cannot have it, and does it no harm. If it fails, records help only
-        where the other site has the very projects of the lost one, under the
-        same ids; or a stranger's import costs the owner the data.
+        Where a storage keeps projects apart, a copy goes to the one that is to
+        have the backup; without a copy that project is refused, and does no
+        harm. If it fails, records help only where the other site has the very
+        projects of the lost one, under the same ids; or a stranger's import
+        costs the owner the data.
         """
         if self.copier or (
                 CONF.cinder_backup_recovery_feature_enabled.other_project):
@@ -321,7 +321,7 @@ class ShippedToOtherProjectTest(ShippingScenario):
             return
         self.lose_rows([self.full.record])
         if self.refused_there(self.full) is None:
-            # Of a driver that looks at nothing before a restore.
+            # Of a driver that reads nothing before a restore.
             self.assertRaises(exceptions.ResourceFailed,
                               self.resources_there.restore,
                               self.full.backup_id)

@@ -69,10 +69,10 @@ class TwoDriversTest(base.RecoveryScenario):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('1f5c3d0e-93b7-4b9b-b0bb-6a4d1de07f2b')
     def test_driver_that_nobody_runs(self) -> None:
-        """Where no host runs the driver, the record's import says so.
+        """The import of a record whose driver no host runs ends in an error.
 
-        If it fails, it is handed from host to host for ever, or the last one
-        takes what it cannot restore.
+        If it fails, it is handed from host to host without an end, or the last
+        one takes a backup that it cannot restore.
         """
         service = 'cinder.backup.drivers.none.NoBackupDriver'
         self.lose_rows([self.first.record])
