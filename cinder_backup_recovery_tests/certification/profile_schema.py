@@ -48,6 +48,9 @@ def _option(option: cfg.Opt) -> dict[str, Any]:
         schema = {'type': 'number'}
     elif isinstance(option, cfg.ListOpt):
         schema = {'type': 'array', 'items': {'type': 'string'}}
+    elif isinstance(option, cfg.DictOpt):
+        schema = {'type': 'object',
+                  'additionalProperties': {'type': 'string'}}
     choices = getattr(option.type, 'choices', None)
     if choices:
         schema['enum'] = list(choices)

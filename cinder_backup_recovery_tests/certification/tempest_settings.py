@@ -133,6 +133,8 @@ def _text(error: BaseException) -> str:
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return ','.join(map(str, value))
+    if isinstance(value, dict):
+        return ','.join(f'{key}:{text}' for key, text in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -21,6 +21,7 @@ import testtools
 
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests.certification import profile
+from cinder_backup_recovery_tests.certification import tempest_settings
 
 
 class ProfileTestCase(testtools.TestCase):
@@ -196,6 +197,12 @@ class ProfileTest(ProfileTestCase):
             'ceph': 'reference_drivers.ceph.CephBackupDriver',
             'nfs': 'reference_drivers.nfs.NFSBackupDriver',
             's3-in-tree': 'cinder.backup.drivers.s3.S3BackupDriver'}, names)
+
+    def test_a_dictionary(self):
+        """As Tempest's configuration has it."""
+        made = self.load('connect:\n  backup_store_options: {a: b, c: d}')
+        self.assertEqual(['a:b,c:d'], tempest_settings.of_profile(made)[
+            'cinder_backup_recovery']['backup_store_options'])
 
     def test_every_option_of_the_plugin(self):
         """One that is new can be set at once."""
