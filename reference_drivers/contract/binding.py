@@ -315,9 +315,9 @@ class _Bound:
         method = getattr(self, self._testMethodName)
         setattr(self, self._testMethodName, _heard(method))
         self.denied = frozenset(self.binding.denied)
-        self.levels = self.levels[:self.levels.index(self.binding.level) + 1]
-        if self.binding.chunked:
-            self.levels = base.Contract.levels
+        if not self.binding.chunked:
+            self.levels = self.levels[:self.levels.index(
+                self.binding.level) + 1]
         if not hasattr(recovery.RecoveryContract, self._testMethodName):
             self.needs('import_verify')
             if not self.binding.verifies:
