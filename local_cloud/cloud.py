@@ -44,8 +44,6 @@ from local_cloud.services import swift
 class Cloud:
     """One cloud in one state directory.
 
-    :param state: where it lives
-    :param say: where progress goes
     :param timeout: seconds that each service has to become ready
     """
 
@@ -56,18 +54,12 @@ class Cloud:
         self.timeout = timeout
 
     def up(self, backup: str = 'default', **others: Any) -> None:
-        """Start the cloud, or what is not running of it.
-
-        :param backup: the profile of the backup driver
-        :param others: as of :class:`options.Options`
-        :raises LocalCloudError: as of :meth:`start`
-        """
+        """Start it with options by their names, see :meth:`start`."""
         self.start(options.Options(backup, **others))
 
     def start(self, asked: options.Options) -> None:
         """Start the cloud, or what is not running of it.
 
-        :param asked: what the cloud is made of
         :raises LocalCloudError: if a service cannot be started; what was
             started is stopped again and its logs are kept
         """
@@ -96,7 +88,7 @@ class Cloud:
                 else:
                     self._end_all()
                     if not isinstance(error, Exception):
-                        # It was interrupted: nobody wants to read why.
+                        # It was interrupted: the logs are of no use.
                         self.state.remove()
                 raise
         self.say.say(f'ready after {time.monotonic() - start:.1f} s, '
@@ -104,10 +96,7 @@ class Cloud:
 
     def _prepare(self, asked: options.Options,
                  release: dict[str, Any] | None) -> bool:
-        """Make or load the record.
-
-        :returns: whether the cloud is a new one
-        """
+        """Make or load the record; returns whether the cloud is new."""
         if self.state.exists:
             self.state.load()
             if self.state.record.get('made'):
@@ -203,7 +192,7 @@ class Cloud:
         daemons.spawn(self.state, service.name, service.command(*descriptors),
                       service.environment(), descriptors)
         # Only the service may hold them: once that has died, a request must
-        # be refused and not wait for ever.
+        # be refused and not wait indefinitely.
         for listener in listeners:
             listener.close()
 
@@ -234,8 +223,6 @@ class Cloud:
         """Kill one service, for a test of what happens then.
 
         Another :meth:`up` starts it again, on its port and with its data.
-
-        :param service: keystone, glance or cinder
         """
         process = daemons.alive(self.state, service)
         if process is not None:
@@ -243,11 +230,7 @@ class Cloud:
                          grace=0)
 
     def kill(self, service: str) -> None:
-        """Kill one service by its name, as a crash would.
-
-        :param service: one of this cloud's
-        :raises LocalCloudError: if there is no cloud, or no such service
-        """
+        """Kill one service by its name, as a crash would."""
         self.state.load()
         registry.find(self.state, service)
         self.stop(service)
@@ -258,9 +241,6 @@ class Cloud:
         Volumes, backups, quotas and services are forgotten, as where the
         database is lost with its host; what is on the storages stays there.
         Cinder is killed before and started after it.
-
-        :raises LocalCloudError: if there is no cloud that was ready once,
-            or Cinder does not start again
         """
         self.state.load()
         if not self.state.record.get('made'):
@@ -274,17 +254,12 @@ class Cloud:
             self._bring_up(False, {})
 
     def down(self, keep: bool = False) -> None:
-        """Stop every process of the cloud and remove its directory.
-
-        :param keep: leave the directory, with its logs and its data
-        :raises LocalCloudError: if there is no cloud, or something cannot
-            be stopped or removed
-        """
+        """Stop every process of the cloud and remove its directory."""
         if not self.state.remains:
             if not daemons.all_of(self.state):
                 raise exceptions.InvalidState(
                     f'There is no local cloud in {self.state.root}.')
-            # Somebody has removed the directory of a cloud that ran.
+            # The directory of a cloud that runs was removed.
             self._stop_all()
             return
         # Without a record that can be read, the directory's name still
@@ -329,7 +304,6 @@ class Cloud:
             service; ``services``, for each its ``url``, ``pid`` (None when
             it does not run), ``memory`` in bytes and ``state``: ready, not
             ready and why, or stopped
-        :raises InvalidState: if there is no cloud
         """
         self.state.load()
         sizes = daemons.proportional_memory(self.state)
@@ -354,5 +328,5 @@ class Cloud:
         }
 
     def memory(self) -> int:
-        """Bytes that the cloud uses, pages shared with others in part."""
+        """Bytes that it uses, shared pages divided among their users."""
         return sum(daemons.proportional_memory(self.state).values())

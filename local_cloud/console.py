@@ -19,12 +19,7 @@ import time
 
 
 class Console:
-    """Print each step with the time that it took.
-
-    :param stream: where the lines go; standard error, so that a
-        command's standard output stays its own
-    :param quiet: print nothing at all
-    """
+    """Print each step with the time that it took, on standard error."""
 
     def __init__(self, stream=None, quiet: bool = False):
         self.stream = stream or sys.stderr
@@ -36,12 +31,7 @@ class Console:
             print(text, file=self.stream, flush=True)
 
     def ready(self, name: str, address: str, seconds: float) -> None:
-        """Print that a service answers.
-
-        :param name: its name
-        :param address: where it listens
-        :param seconds: since its start
-        """
+        """Print that a service answers, with the seconds since its start."""
         self.say(f'{name} on {address} ... {seconds:.1f} s')
 
     @contextlib.contextmanager

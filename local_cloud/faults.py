@@ -28,24 +28,13 @@ POINTS = ('export', 'import', 'import-request')
 
 
 def pause(state: cloud_state.State, name: str) -> None:
-    """Let a service hang: it keeps its port open, and answers nothing.
-
-    :param name: one of the cloud's services
-    :raises LocalCloudError: if there is no cloud, no such service, or it
-        does not run
-    """
+    """Make a service hang: it keeps its port open, and answers nothing."""
     for process in _processes(state, name):
         daemons.suspend(process)
 
 
 def resume(state: cloud_state.State, name: str, timeout: float) -> None:
-    """Undo :func:`pause`, and wait until the service answers.
-
-    :param name: one of the cloud's services
-    :param timeout: seconds that it has for it
-    :raises LocalCloudError: if there is no cloud, no such service, or it
-        does not run or answer
-    """
+    """Undo :func:`pause`, and wait until the service answers."""
     # Also where it was never paused.
     for process in _processes(state, name):
         process.resume()
@@ -65,34 +54,19 @@ def _processes(state: cloud_state.State, name: str) -> list[psutil.Process]:
 
 
 def arm(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> None:
-    """Hold each request about a backup that arrives at a point of Cinder.
-
-    :param point: one of POINTS
-    :param backup_id: the backup
-    :raises LocalCloudError: if there is no cloud
-    """
+    """Hold each request about a backup that arrives at a point of Cinder."""
     _place(state, point, backup_id).mkdir(parents=True, exist_ok=True)
 
 
 def held(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> int:
-    """Count the requests that are held at a point.
-
-    :param point: one of POINTS
-    :param backup_id: the backup
-    :raises LocalCloudError: if there is no cloud
-    """
+    """Count the requests that are held at a point."""
     place = _place(state, point, backup_id)
     return len(list(place.iterdir())) if place.is_dir() else 0
 
 
 def release(state: cloud_state.State, point: str, backup_id: uuid.UUID
             ) -> None:
-    """Let the requests go on that are held at a point.
-
-    :param point: one of POINTS
-    :param backup_id: the backup
-    :raises LocalCloudError: if there is no cloud
-    """
+    """Resume the requests that are held at a point."""
     place = _place(state, point, backup_id)
     # In one step: another request may be arriving.
     released = place.with_name(f'released.{uuid.uuid4()}')

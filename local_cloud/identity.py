@@ -24,11 +24,9 @@ from local_cloud.machine import state as cloud_state
 class Session:
     """Requests with an administrator's token to one local cloud.
 
-    :param state: the cloud
     :param url: Keystone's root, where it is not yet the recorded one
-    :param timeout: seconds that one request may take
     :raises requests.RequestException: when Keystone does not answer or
-        refuses
+        refuses; so do the methods
     """
 
     def __init__(self, state: cloud_state.State, url: str | None = None,
@@ -63,11 +61,7 @@ class Session:
             'project_id': self.project_id}
 
     def request(self, method: str, service: str, path: str, **kwargs: Any):
-        """Send one request.
-
-        :returns: the decoded body, or None
-        :raises requests.RequestException: on any status of 400 or more
-        """
+        """Send one request; returns the decoded body, or None."""
         answer = self._requests.request(
             method, self._root(service) + path, timeout=self._timeout,
             **kwargs)
@@ -81,10 +75,7 @@ class Session:
 
 
 def fill(state: cloud_state.State, url: str) -> None:
-    """Make the users of the services and the catalogue, once.
-
-    :param url: where Keystone answers now
-    """
+    """Make the users and the catalogue, once, where Keystone answers now."""
     session = Session(state, url)
     project = session.request(
         'POST', 'keystone', '/projects',
@@ -99,10 +90,7 @@ def fill(state: cloud_state.State, url: str) -> None:
 
 
 def add(state: cloud_state.State, name: str) -> None:
-    """Add a service that not every cloud has: its user, its endpoints.
-
-    :param name: a key of ``settings.OPTIONAL_CATALOGUE``
-    """
+    """Add a service that not every cloud has: its user, its endpoints."""
     session = Session(state)
     project, = session.get(
         'keystone', f'/projects?name={settings.SERVICE_PROJECT}')['projects']
@@ -134,10 +122,7 @@ def _add_service(session: Session, name: str, kind: str, url: str) -> None:
 
 
 def add_region(state: cloud_state.State, site: sites.Site) -> None:
-    """Add the endpoints of Cinder in another region.
-
-    :param site: that Cinder
-    """
+    """Add the endpoints of another site's Cinder."""
     session = Session(state)
     session.request('POST', 'keystone', '/regions',
                     json={'region': {'id': site.region}})
@@ -148,10 +133,7 @@ def add_region(state: cloud_state.State, site: sites.Site) -> None:
 
 
 def add_accounts(state: cloud_state.State, site: sites.Site) -> None:
-    """Add the endpoints of Swift with the accounts of another site.
-
-    :param site: that Cinder
-    """
+    """Add the endpoints of Swift with the accounts of another site."""
     session = Session(state)
     kind = settings.OPTIONAL_CATALOGUE['swift'][0]
     service, = session.get('keystone', f'/services?type={kind}')['services']

@@ -283,10 +283,7 @@ def _copy_logs(state: cloud_state.State, target: pathlib.Path) -> None:
 
 
 def _wait(process: subprocess.Popen) -> int:
-    """Wait for the command, which the end of this program ends too.
-
-    :returns: its exit status, as in a shell
-    """
+    """Wait for the command, which the end of this program ends too."""
     try:
         code = process.wait()
     except signals.Ended as ended:
@@ -373,11 +370,7 @@ def _list(arguments: argparse.Namespace, say: console.Console) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program.
-
-    :param argv: the arguments without the program's name
-    :returns: the exit status
-    """
+    """Run the program."""
     try:
         arguments = _parser().parse_args(argv)
         arguments.words = list(sys.argv[1:] if argv is None else argv)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Run a program again in a guest, where its cloud can run."""
+"""Run a program again in User-Mode Linux, where its cloud can run."""
 
 from collections.abc import Sequence
 import pathlib
@@ -30,16 +30,12 @@ _MEMORY = 4096
 def run(command: Sequence[str], say: console.Console, why: str,
         visible: Sequence[pathlib.Path] = (),
         release: dict[str, Any] | None = None) -> int:
-    """Run a command that starts a cloud.
+    """Run a command that starts a cloud; returns its exit status.
 
-    :param command: program and arguments
-    :param say: where progress goes
-    :param why: the reason, for that
-    :param visible: directories where what it writes stays, made if need be;
-        the current one is always one of them
+    :param why: the reason, for the progress
+    :param visible: directories beside the current one in which files stay
+        that are written there; made if need be
     :param release: of the Cinder of that cloud, see :func:`releases.find`
-    :returns: its exit status
-    :raises LocalCloudError: there is no guest, or it broke down
     """
     programs.require(uml.missing())
     here = pathlib.Path.cwd()
@@ -56,7 +52,7 @@ def run(command: Sequence[str], say: console.Console, why: str,
 
 def _make_template(say: console.Console,
                    release: dict[str, Any] | None) -> None:
-    """Make what takes longest in the guest, and would be forgotten there."""
+    """Make it here: it takes long there, and would be forgotten."""
     temporary = cloud_state.Temporary('template')
     state = cloud_state.State(temporary.cloud)
     try:

@@ -13,9 +13,9 @@
 """Releases of Cinder other than the one that is installed here.
 
 Two releases cannot share a virtualenv, and the services of the cloud are
-those of one. So Cinder's processes alone can run in another virtualenv: one
-that is made here when it is asked for, with the versions that the release
-was tested with, or one that somebody has already.
+those of one. So Cinder's processes can run in another virtualenv: one that is
+made here when it is asked for, with the versions that the release was tested
+with, or one that exists already.
 """
 
 from collections.abc import Mapping
@@ -46,11 +46,11 @@ NUMBERS = {'2025.1': 26, '2025.2': 27, '2026.1': 28, '2026.2': 29}
 _NATIVE = 29
 
 _CONSTRAINTS = pathlib.Path(__file__).parent / 'constraints'
-# What Cinder's process wants beside Cinder and what that brings.
+# Requirements of Cinder's process beside Cinder and its own.
 _REQUIREMENTS = ('psutil',)
-# What it wants where its database is on a server.
+# Its clients of a database server.
 _CLIENTS = ('PyMySQL', 'psycopg2', 'psycopg2-binary')
-# Says that a virtualenv is whole; one that a kill has left has none.
+# Marks a whole virtualenv; one that a kill has left has none.
 _COMPLETE = 'complete'
 _LOG_LINES = 15
 # Seconds after which a virtualenv of other versions is not kept any more.
@@ -70,8 +70,7 @@ print(json.dumps({
     'packages': versions}))
 """
 
-#: Packages that the schema of the database depends on, and what the process
-#: cannot do without.
+# Packages that the schema of the database depends on.
 _PACKAGES = ('cinder', 'oslo.db', 'SQLAlchemy', 'alembic')
 
 
@@ -93,9 +92,9 @@ def number(state: cloud_state.State) -> int:
 
 
 def name(state: cloud_state.State) -> str:
-    """The release of the Cinder that a cloud runs.
+    """The release of a cloud's Cinder: a key of NUMBERS.
 
-    :returns: one of NUMBERS, ``master`` for a newer one, empty for an older
+    It is ``master`` for a newer one, and empty for an older.
     """
     found = number(state)
     return next((release for release, one in NUMBERS.items() if one == found),
@@ -134,11 +133,11 @@ def described(state: cloud_state.State) -> list[str]:
 
 
 def variables(state: cloud_state.State) -> dict[str, str]:
-    """What Cinder's process needs in its environment to find this package."""
+    """Variables by which Cinder's process finds this package."""
     if not _chosen(state):
         return {}
-    # Nothing but the two packages: what else is installed here is of another
-    # release. What the caller has added himself stays, a driver maybe.
+    # Only the linked packages: what else is installed here is of another
+    # release. Places that the caller has added stay, of a driver maybe.
     places = [os.fspath(_packages(state))]
     if added := os.environ.get('PYTHONPATH'):
         places.append(added)
@@ -150,10 +149,7 @@ def _packages(state: cloud_state.State) -> pathlib.Path:
 
 
 def link_packages(state: cloud_state.State, *drivers: str) -> None:
-    """Make a directory of the packages that Cinder's process imports.
-
-    :param drivers: the classes of the backup drivers; empty ones are left out
-    """
+    """Make a directory of the packages that Cinder's process imports."""
     if not _chosen(state):
         return
     directory = _packages(state)
@@ -163,7 +159,7 @@ def link_packages(state: cloud_state.State, *drivers: str) -> None:
         found = util.find_spec(name)
         if (name == 'cinder' or found is None or
                 not found.submodule_search_locations):
-            # Cinder's own, or one that the caller has put somewhere.
+            # Cinder's own, or from a place that the caller has added.
             continue
         with contextlib.suppress(FileExistsError):
             (directory / name).symlink_to(
@@ -172,10 +168,7 @@ def link_packages(state: cloud_state.State, *drivers: str) -> None:
 
 
 def check(state: cloud_state.State) -> None:
-    """Say when the virtualenv of a cloud's Cinder is gone.
-
-    :raises MissingPackage: naming what to do
-    """
+    """Refuse a cloud whose Cinder's virtualenv is gone."""
     if not os.access(python(state), os.X_OK):
         raise exceptions.MissingPackage(
             f'The Cinder of the cloud in {state.root} ran in {prefix(state)}, '
@@ -185,12 +178,9 @@ def check(state: cloud_state.State) -> None:
 def find(wanted: str | None, say: console.Console) -> dict[str, Any] | None:
     """Find the Cinder that is asked for; make its virtualenv if need be.
 
-    :param wanted: a release, the Python of a virtualenv, or None for the
-        Cinder that is installed here
+    :param wanted: a release, the Python of a virtualenv, or None
     :returns: its interpreter, virtualenv and versions, for a cloud's record;
         None for the one that is installed here
-    :raises MissingPackage: there is no such release, or it cannot be
-        installed, or there is no Cinder in that virtualenv
     """
     if not wanted:
         return None
@@ -207,7 +197,7 @@ def find(wanted: str | None, say: console.Console) -> dict[str, Any] | None:
 
 
 def _describe(interpreter: str) -> dict[str, Any]:
-    # What is to be imported here is not for it.
+    # Paths of modules for this interpreter are not for it.
     done = None
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(
@@ -239,12 +229,7 @@ def _describe(interpreter: str) -> dict[str, Any]:
 
 def check_client(release: Mapping[str, Any] | None,
                  distributions: Sequence[str]) -> None:
-    """Say when a Cinder cannot reach the server of its database.
-
-    :param release: of :func:`find`
-    :param distributions: one of these it needs; any will do if there is none
-    :raises MissingPackage: naming the command that installs it
-    """
+    """Refuse a Cinder that has none of the clients of its database."""
     if (release and distributions and
             not {*distributions} & {*release['packages']}):
         raise exceptions.MissingPackage(
@@ -294,18 +279,18 @@ def _installed(release: str, say: console.Console) -> pathlib.Path:
 
 def _install(release: str, directory: pathlib.Path,
              constraints: pathlib.Path, lock: int) -> None:
-    """Make a virtualenv where it stays, since it cannot be moved.
+    """Make a virtualenv in its place, since it cannot be moved.
 
-    What a kill leaves of it has no mark, and is made anew.
+    What a kill leaves of it has no mark, and is recreated.
     """
     shutil.rmtree(directory, ignore_errors=True)
     log = pathlib.Path(f'{directory}.log')
     environment = {
         name: value for name, value in os.environ.items()
-        # Of other virtualenvs, or places outside of this one.
+        # For other virtualenvs, or places outside of this one.
         if name not in ('PYTHONPATH', 'PYTHONHOME', 'PIP_TARGET',
                         'PIP_PREFIX', 'PIP_USER', 'PIP_REQUIREMENT')}
-    # What a build needs, too.
+    # It covers the requirements of a build, too.
     environment['PIP_CONSTRAINT'] = os.fspath(constraints)
     # What a killed pip leaves goes with the virtualenv.
     temporary = directory / 'tmp'
@@ -343,10 +328,10 @@ def _install(release: str, directory: pathlib.Path,
 
 def _call(command: list[str], environment: Mapping[str, str], output: Any,
           lock: int) -> None:
-    """Run a command that is ended with all of its children, if it must be.
+    """Run a command that an interrupt ends with all of its children.
 
-    It holds the lock too: should this program be killed, then nobody else
-    begins before it has ended.
+    It holds the lock too: if this program is killed, another one waits until
+    the command has ended.
     """
     process = subprocess.Popen(
         command, env=dict(environment), stdin=subprocess.DEVNULL,
@@ -364,7 +349,7 @@ def _call(command: list[str], environment: Mapping[str, str], output: Any,
 
 
 def _prune(place: pathlib.Path) -> None:
-    """Remove what nobody has used for long."""
+    """Remove virtualenvs that were not used for long."""
     for directory in place.iterdir():
         with contextlib.suppress(OSError):
             if (directory.is_dir() and

@@ -33,8 +33,6 @@ class Cloud(local_cloud.Cloud):
     """A cloud that another virtualenv's program starts and takes down.
 
     What only looks at the cloud, or stops a service of it, is done here.
-
-    :param program: the path of ``cinder-backup-local-cloud``
     """
 
     def __init__(self, program: str, state: cloud_state.State,

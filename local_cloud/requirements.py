@@ -25,21 +25,14 @@ _MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
 
 
 def install(missing: str, *extras: str) -> str:
-    """The sentence that tells how to install Python packages.
-
-    :param missing: their names
-    :param extras: of this project, beside that of the local cloud
-    """
+    """The sentence that tells how to install Python packages."""
     words = ','.join(('local-cloud', *filter(None, extras)))
     return (f'Not installed here: {missing}. Install the project with its '
             f"extra: pip install 'cinder-backup-recovery-tests[{words}]'.")
 
 
 def check(asked: options.Options) -> None:
-    """Check that everything is installed, before anything is made.
-
-    :raises MissingPackage: naming the packages, or the extras with them
-    """
+    """Check that everything is installed, before anything is made."""
     backup = backups.BACKENDS[asked.backup]
     server = database_servers.SERVERS.get(asked.database)
     missing = [name for name in (*_MODULES, *backup.modules,

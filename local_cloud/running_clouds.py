@@ -35,10 +35,10 @@ from local_cloud.machine import state as cloud_state
 class Known:
     """One cloud.
 
-    :param directory: its state directory, which may be gone already
-    :param processes: how many processes it has
-    :param temporary: the directory of the program that it lives for
-    :param abandoned: whether that program has ended without removing it
+    :ivar directory: its state directory, which may be gone already
+    :ivar processes: their number
+    :ivar temporary: the directory of the program that it lives for
+    :ivar abandoned: that program has ended without removing it
     """
 
     directory: pathlib.Path
@@ -63,7 +63,7 @@ def clouds() -> list[Known]:
     """Find all clouds of this user, in the order of their directories."""
     found: dict[pathlib.Path, Known] = {}
     for process, _, name in daemons.marked():
-        # What is another user's is not ours to list, nor root's to remove.
+        # Clouds of other users are neither listed nor, by root, removed.
         try:
             if process.uids().real != os.getuid():
                 continue
@@ -78,8 +78,8 @@ def clouds() -> list[Known]:
         directory = temporary / cloud_state.Temporary.CLOUD
         found.setdefault(directory, Known(directory))
     for cloud in found.values():
-        # Only where this program would make such directories itself: with
-        # another TMPDIR it may be somebody else's business.
+        # Only where this program would make such directories itself: those
+        # of another TMPDIR may belong to another test run.
         owner = cloud_state.owner_of(cloud.directory)
         if owner and str(owner.parent) == tempfile.gettempdir():
             cloud.temporary = owner
@@ -89,11 +89,7 @@ def clouds() -> list[Known]:
 
 
 def remove_abandoned(say: console.Console) -> int:
-    """Take down what the killed programs have left.
-
-    :returns: how many clouds that were
-    :raises LocalCloudError: if something cannot be stopped or removed
-    """
+    """Take down what the killed programs have left; returns the number."""
     removed = 0
     for known in clouds():
         if not known.abandoned or known.temporary is None:

@@ -30,11 +30,7 @@ from local_cloud.services import database
 
 
 def fill(state: cloud_state.State, say: console.Console) -> None:
-    """Make the databases of a new cloud on its server, which runs.
-
-    :param state: the cloud, whose template there is
-    :raises ServiceFailed: if Cinder cannot make its schema
-    """
+    """Make the databases of a new cloud on its server, which runs."""
     service = database.Database(state)
     service.dumped.parent.mkdir(mode=0o700, exist_ok=True)
     kind = f'{database.kind(state)}-{service.version()}'
@@ -58,10 +54,6 @@ def renew(state: cloud_state.State, site: sites.Site = sites.FIRST) -> None:
     """Replace a Cinder's database by its first one.
 
     Not by the template's, which is another one after an upgrade.
-
-    :param state: the cloud, in which that Cinder does not run
-    :raises LocalCloudError: the cloud has none, it is of an older version,
-        or its server does not answer
     """
     service = database.Database(state)
     first = (service.dumped if database.wanted(state) else

@@ -79,10 +79,7 @@ def endpoint(state: cloud_state.State, service: str) -> str:
 
 def packaged_file(service: str, name: str, prefix: str | os.PathLike = ''
                   ) -> pathlib.Path:
-    """A file that a service's wheel installs beside the virtualenv's bin.
-
-    :param prefix: the virtualenv, where it is not this one
-    """
+    """A file that a service's wheel installs beside the virtualenv's bin."""
     return pathlib.Path(prefix or sys.prefix) / 'etc' / service / name
 
 

@@ -37,10 +37,7 @@ def path(state: cloud_state.State) -> pathlib.Path:
 
 
 def create_image(state: cloud_state.State) -> str:
-    """Upload the small raw image that Tempest's own tests start from.
-
-    :returns: its id
-    """
+    """Upload the small raw image of Tempest's own tests; returns its id."""
     session = identity.Session(state)
     image = session.request('POST', 'glance', '/v2/images', json={
         'name': IMAGE_NAME, 'disk_format': 'raw',
@@ -60,7 +57,7 @@ def _verb(state: cloud_state.State, *words: str) -> str:
 
 
 def _store_switch(state: cloud_state.State) -> dict[str, str]:
-    """How the storage of the backups is taken away and given back.
+    """Commands that take the storage of the backups away and return it.
 
     Not where Cinder waits for it in the kernel or in librados.
     """
@@ -82,7 +79,7 @@ def _store_switch(state: cloud_state.State) -> dict[str, str]:
 
 
 def _store_pause(state: cloud_state.State) -> dict[str, Any]:
-    """How the storage of the backups is made to hang.
+    """Commands that make the storage of the backups hang and resume.
 
     Not that of NFS, of which Cinder's process has a mount.
     """
@@ -96,10 +93,7 @@ def _store_pause(state: cloud_state.State) -> dict[str, Any]:
 
 
 def write(state: cloud_state.State, image_id: str) -> None:
-    """Write the file.
-
-    :param image_id: the image of :func:`create_image`
-    """
+    """Write the file."""
     password = state.record['passwords'][settings.ADMIN_USER]
     keystone = settings.endpoint(state, 'keystone')
     volumes = backups.volume_backend(state)
@@ -155,7 +149,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'build_timeout': 120,
         },
         'volume-feature-enabled': {
-            # Also where it was left out: what is missing must fail the
+            # Also without cinder-backup: a missing service must fail the
             # tests and not skip them.
             'backup': 'true',
             'snapshot': 'true',

@@ -54,12 +54,10 @@ _KEPT = 6
 
 
 def key(state: cloud_state.State) -> str:
-    """What the template depends on, as one short word.
+    """A digest of what the template for a cloud depends on.
 
-    The versions of the services and of what writes their schemas, and the
-    text of the modules here that fill them.
-
-    :param state: a cloud, for the release of its Cinder
+    That are the versions of the services and of the libraries that write
+    their schemas, and the text of the modules here that fill them.
     """
     digest = hashlib.sha256(sys.version.encode())
     for package in ('keystone', 'glance', 'cinder', 'oslo.db', 'SQLAlchemy',
@@ -92,13 +90,10 @@ def home() -> pathlib.Path | None:
 
 
 def instantiate(state: cloud_state.State, say: console.Console) -> None:
-    """Put a copy of the template into a new state directory.
+    """Copy the template into a new cloud, whose record has its ports.
 
-    Makes the template first where there is none for these versions.
-
-    :param state: a cloud whose record has its ports already; it gets the
-        template's passwords
-    :raises ServiceFailed: if a service cannot make its schema
+    The cloud gets its passwords. Makes the template first where there is none
+    for these versions.
     """
     make(state, say, copy=True)
     _set_endpoints(state)
@@ -115,7 +110,6 @@ def make(state: cloud_state.State, say: console.Console,
 
     :param state: a cloud, as a part of which it is made
     :param copy: copy it into that cloud, too
-    :raises ServiceFailed: if a service cannot make its schema
     """
     with locked(state, say) as directory:
         if not (directory / 'record.json').exists():
@@ -129,11 +123,7 @@ def make(state: cloud_state.State, say: console.Console,
 @contextlib.contextmanager
 def locked(state: cloud_state.State, say: console.Console
            ) -> Iterator[pathlib.Path]:
-    """Have a template's directory for oneself.
-
-    :param state: a cloud whose template it is
-    :returns: the directory, which may have to be made
-    """
+    """Lock a template's directory, which may have to be made."""
     place = home()
     if place is None:
         say.say('no directory to keep a template in: every start makes its '
@@ -188,11 +178,8 @@ def _set_endpoints(state: cloud_state.State) -> None:
 def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
     """Make a template.
 
-    It is built as a part of the cloud that needs it, under that one's mark
-    and in its directory: its "down" then removes this too, if it is killed.
-
-    :param directory: where it goes
-    :param owner: the cloud that needs it
+    It is built as a part of the cloud that needs it, with its mark and in its
+    directory, so that the "down" of that removes the rest after a kill.
     """
     state = cloud_state.State(owner.tmp / 'template')
     try:
@@ -230,10 +217,7 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
 
 
 def bootstrap(services: Sequence[base.Bootstrapped]) -> None:
-    """Let services make their schemas, at the same time.
-
-    :raises ServiceFailed: if one cannot
-    """
+    """Make the schemas of services, at the same time."""
     children = [(service, daemons.spawn(
         service.state, service.name, service.bootstrap_command(),
         service.environment())) for service in services]

@@ -14,8 +14,8 @@
 
 Each thread that serves looks 20 times a second whether oslo.messaging's
 ``fake`` transport has something for it. So a request waits for up to 50
-milliseconds on its way, and a cloud that nobody uses keeps looking. Here what
-is sent wakes them.
+milliseconds on its way, and an idle cloud keeps looking. Here a message wakes
+them.
 """
 
 import threading
@@ -29,7 +29,7 @@ _PATIENCE = 1.0
 
 
 class _Bell:
-    """Wakes all that wait, and nobody misses it who has looked before."""
+    """Wakes all that wait; a ring between look and wait is not missed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -42,10 +42,9 @@ class _Bell:
             self._changed.notify_all()
 
     def wait(self, rung: int, seconds: float) -> None:
-        """Wait until it has rung again, or not so long.
+        """Wait until it has rung again, at most some seconds.
 
-        :param rung: how often it had when there was nothing
-        :param seconds: at most
+        :param rung: its number when there was nothing
         """
         with self._changed:
             self._changed.wait_for(lambda: self.rung != rung, seconds)
@@ -82,6 +81,6 @@ class _Listener(impl_fake.FakeListener):
 
 
 def install() -> None:
-    """Have the ``fake`` transport of this process wake who waits."""
+    """Make the ``fake`` transport of this process wake its listeners."""
     impl_fake.FakeExchange = _Exchange
     impl_fake.FakeListener = _Listener

@@ -23,10 +23,7 @@ from typing import NoReturn
 
 
 def patch_for_old_cinder() -> bool:
-    """Do what the programs of those releases do before they import anything.
-
-    :returns: whether this Cinder is one of them
-    """
+    """Patch as the programs of those releases do; returns if this is one."""
     if util.find_spec('cinder.monkey_patch') is not None:
         return False
     import eventlet
@@ -41,11 +38,7 @@ def patch_for_old_cinder() -> bool:
 
 
 def start(descriptor: int, application) -> None:
-    """Serve in a green thread, by the server that these releases use.
-
-    :param descriptor: a bound and listening TCP socket
-    :param application: the WSGI application
-    """
+    """Serve in a green thread, by the server that these releases use."""
     import eventlet
     from eventlet import wsgi
     from eventlet.green import socket

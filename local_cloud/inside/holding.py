@@ -56,10 +56,7 @@ def _before(owner: Any, name: str, hold: Callable[..., None]) -> None:
 
 
 def install(directory: str) -> None:
-    """Add the points to this process.
-
-    :param directory: where the points are armed
-    """
+    """Add the points to this process."""
     from cinder.backup import manager
     from cinder.objects import backup as backup_objects
 

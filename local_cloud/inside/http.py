@@ -43,12 +43,7 @@ class _Input:
 
 
 class Server(wsgi.Server):
-    """A threaded server on a socket that somebody else has bound.
-
-    :param descriptor: a bound and listening TCP socket
-    :param application: the WSGI application
-    :param threads: how many requests are served at the same time
-    """
+    """A threaded server on an inherited socket that listens."""
 
     def __init__(self, descriptor: int, application, threads: int):
         self._inherited = socket.socket(fileno=descriptor)
@@ -70,10 +65,7 @@ class Server(wsgi.Server):
 
 
 def start(descriptor: int, application, threads: int = 8) -> Server:
-    """Serve in a thread of its own.
-
-    :returns: the server; its ``stop`` ends it
-    """
+    """Serve in a thread of its own."""
     server = Server(descriptor, application, threads)
     server.prepare()
     threading.Thread(target=server.serve, name='http', daemon=True).start()

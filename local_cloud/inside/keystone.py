@@ -40,8 +40,6 @@ def _manage(*commands: tuple[str, ...]) -> None:
 
     They leave Keystone configured for themselves and not for serving, so
     that is not for this process; the imports are, and the child has them.
-
-    :raises SystemExit: if one fails
     """
     from keystone.cmd import cli
     configuration = os.path.join(os.environ['OS_KEYSTONE_CONFIG_DIR'],

@@ -15,9 +15,9 @@
 oslo.db begins every transaction with a plain ``BEGIN``, which takes no lock.
 A transaction that reads first and writes later then fails at once, whatever
 the time-out, when another one has written in between: SQLite cannot let it
-write upon what it has read. Writers that take the lock when they begin wait
-for each other instead. Readers stay as they are: with a write-ahead log they
-wait for nobody.
+overwrite what it has read. Writers that take the lock when they begin wait for
+each other instead. Readers are unchanged: with a write-ahead log they never
+wait.
 """
 
 from oslo_db.sqlalchemy import enginefacade

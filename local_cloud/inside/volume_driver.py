@@ -44,9 +44,6 @@ class SparseWriter:
 
     Zeros over a hole stay a hole; zeros over data are written, so that the
     old content does not shine through.
-
-    :param path: an existing file
-    :param size: bytes that may be written
     """
 
     def __init__(self, path: str, size: int):
@@ -55,11 +52,7 @@ class SparseWriter:
         self._size = size
 
     def write(self, data: bytes) -> int:
-        """Write the next bytes, all of them.
-
-        :raises ImageUnacceptable: if they do not fit, with nothing of them
-            written
-        """
+        """Write the next bytes, all of them."""
         view = memoryview(data)
         if self._position + len(view) > self._size:
             raise exception.ImageUnacceptable(

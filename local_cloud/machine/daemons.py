@@ -42,7 +42,7 @@ def environment(state: cloud_state.State) -> dict[str, str]:
     result[cloud_state.PROCESS_MARK] = state.cloud_id
     result[cloud_state.ENVIRONMENT] = str(state.root)
     result['TMPDIR'] = str(state.tmp)
-    # stevedore keeps what it found in a virtualenv there, for ever.
+    # stevedore keeps the entry points of a virtualenv there.
     result['XDG_CACHE_HOME'] = str(state.tmp)
     result['PYTHONWARNINGS'] = 'ignore'
     # glibc gives every thread an arena of its own, which costs more memory
@@ -57,10 +57,8 @@ def spawn(state: cloud_state.State, name: str, command: Sequence[str],
     """Start one process of the cloud, detached from the terminal.
 
     :param name: the service's name: its log and its entry in the record
-    :param command: the program and its arguments
     :param extra_environment: variables beside those that all get
     :param pass_fds: descriptors that the process inherits
-    :returns: the process, already written down in the cloud's record
     """
     variables = environment(state)
     variables.update(extra_environment or {})
@@ -75,9 +73,9 @@ def spawn(state: cloud_state.State, name: str, command: Sequence[str],
 
 
 def entry_of(pid: int) -> dict[str, Any]:
-    """What a record keeps of a process, to find it again.
+    """The entry of a process in a record, by which it is found again.
 
-    A pid alone is not enough: after a reboot it may be somebody else's.
+    A pid is not enough: after a reboot another program may have it.
     """
     return {'pid': pid, 'started': _started(pid), 'boot': _boot()}
 
@@ -101,7 +99,7 @@ def _boot() -> str:
 
 
 def recorded(entry: Mapping[str, Any] | None) -> psutil.Process | None:
-    """The running process that a record tells of, or None.
+    """The running process of an entry, or None.
 
     One whose first thread is a zombie still has its ports and its locks as
     long as another thread of it has not ended.
@@ -162,12 +160,8 @@ def marked() -> Iterator[tuple[psutil.Process, str, str]]:
 def suspend(process: psutil.Process, timeout: float = 10) -> None:
     """Suspend a process, and wait until none of its threads runs.
 
-    The signal is sent to be obeyed soon: a thread that has a core goes on,
-    and answers one more request.
-
-    :param process: which
-    :param timeout: seconds to wait
-    :raises ServiceFailed: a thread does not stop
+    The signal takes effect a bit later: a thread that has a core goes on, and
+    answers one more request.
     """
     process.suspend()
     deadline = time.monotonic() + timeout
@@ -180,23 +174,22 @@ def suspend(process: psutil.Process, timeout: float = 10) -> None:
 
 
 def _states(pid: int) -> Iterator[str]:
-    """What each thread of a process does, by a letter: see proc(5)."""
+    """The state of each thread of a process, a letter: see proc(5)."""
     for path in pathlib.Path(f'/proc/{pid}/task').glob('*/stat'):
-        # One that has ended since then has none.
+        # A thread that has ended since then has none.
         with contextlib.suppress(OSError):
             yield path.read_text().rpartition(')')[2].split()[0]
 
 
 def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
-    """Ask processes to end, and end those that do not.
+    """Terminate processes, and kill those that do not end in time.
 
-    :param grace: seconds between the request and the kill
+    :param grace: seconds between both
     :returns: how many had to be killed
-    :raises ServiceFailed: if one outlives even that
     """
     for process in processes:
         _signal(process.terminate)
-        # One that was stopped takes no request before it goes on.
+        # One that is suspended takes no request before it goes on.
         _signal(process.resume)
     left = _wait(processes, grace)
     for process in left:
@@ -211,12 +204,9 @@ def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
 
 def _wait(processes: Sequence[psutil.Process], timeout: float
           ) -> list[psutil.Process]:
-    """Wait for the end of processes.
+    """Wait for the end of processes; returns those that go on.
 
-    As psutil does, whose releases since 7.2 cannot on eventlet: they need a
-    poll() that it takes away.
-
-    :returns: those that have not ended in time
+    psutil's own wait needs a poll() since 7.2, which eventlet takes away.
     """
     deadline = time.monotonic() + timeout
     left = [process for process in processes if _runs(process)]
@@ -244,11 +234,7 @@ def _signal(send) -> None:
 
 
 def stop_all(state: cloud_state.State) -> int:
-    """Stop every process of the cloud, in rounds until none is left.
-
-    :returns: how many were stopped
-    :raises ServiceFailed: if new ones keep appearing
-    """
+    """Stop every process of the cloud, in rounds; returns their number."""
     stopped = _stop_client(state)
     for _ in range(5):
         processes = all_of(state)
@@ -262,13 +248,11 @@ def stop_all(state: cloud_state.State) -> int:
 
 
 def _stop_client(state: cloud_state.State) -> int:
-    """Stop each Cinder before the server of what it has mounted.
+    """Stop each Cinder before its servers; returns their number.
 
-    Its kernel writes what is left before it lets go of a mount, and waits
-    for ever for a server that is gone. A server of databases waits for its
-    clients, and clients write much of a broker that is gone.
-
-    :returns: how many were stopped
+    The kernel writes what is left before it releases a mount, and waits
+    indefinitely for a server that is gone. A server of databases waits for
+    its clients, and clients log much about a broker that is gone.
     """
     names = {*state.record.get('processes', {})}
     if not names & {'nfs', 'database', 'rabbitmq'}:
@@ -300,9 +284,8 @@ def wait_until(state: cloud_state.State, name: str, ready,
     """Wait for a service, and name it when it dies or never answers.
 
     :param ready: called again and again; true when the service is ready,
-        or a text that says what is still missing
-    :param timeout: seconds after which the wait ends in an error
-    :raises ServiceFailed: with the last lines of the service's log
+        or a text about what is still missing
+    :param timeout: seconds
     """
     deadline = time.monotonic() + timeout
     while True:

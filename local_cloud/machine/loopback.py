@@ -19,11 +19,9 @@ from local_cloud import settings
 
 
 def listen(port: int = 0) -> socket.socket:
-    """Bind a port for a service, which inherits the socket.
+    """Bind a port, any by default, for a service that inherits the socket.
 
-    :param port: which; any that is free by default
-    :returns: a TCP socket that listens, on loopback only
-    :raises OSError: somebody else has the port
+    :raises OSError: another program has the port
     """
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,12 +39,9 @@ def listen(port: int = 0) -> socket.socket:
 def reserve(descriptor: int | None = None) -> socket.socket:
     """Keep a port for a server that binds it itself.
 
-    It can bind it beside a socket that does not listen, and no other program
-    gets the port in the meantime.
-
-    The socket stops listening here, and not when all copies of its descriptor
-    are closed: whether the process that has started this one still holds one
-    is a matter of time.
+    It can bind it next to a socket that does not listen, and no other program
+    gets the port in the meantime. The socket stops listening here: the parent
+    of this process may have a copy of its descriptor a bit longer.
 
     :param descriptor: a socket that listens; that of a free port by default
     """
@@ -58,11 +53,8 @@ def reserve(descriptor: int | None = None) -> socket.socket:
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables by which clients reach loopback without a proxy.
 
-    A machine that needs a proxy for PyPI may have ``http_proxy`` alone, and
-    clients then ask the proxy for the services of this machine.
-
-    :param environment: of a process
-    :returns: what is to be added to it
+    A machine that needs a proxy for PyPI may only have ``http_proxy``, and
+    clients then request the services of this machine from the proxy.
     """
     hosts = [environment.get('no_proxy') or environment.get('NO_PROXY') or '',
              settings.HOST, 'localhost']

@@ -58,9 +58,6 @@ class Temporary:
 
     The program holds a lock on a file in it, which the kernel drops when the
     program ends, however it ends: see :func:`abandoned`.
-
-    :param purpose: a word for its name
-    :ivar root: the directory
     """
 
     #: The name of the cloud's own directory in it.
@@ -130,10 +127,7 @@ def is_locked(path: str | os.PathLike) -> bool:
 
 
 def remove_temporary(temporary: pathlib.Path) -> None:
-    """Remove a temporary directory with all that is in it.
-
-    :raises InvalidState: if something stays
-    """
+    """Remove a temporary directory with all that is in it."""
     try:
         if temporary.exists():
             shutil.rmtree(temporary)
@@ -143,16 +137,13 @@ def remove_temporary(temporary: pathlib.Path) -> None:
 
 
 class State:
-    """The state directory of one cloud.
-
-    :param directory: the directory; made when the cloud goes up
-    """
+    """The state directory of one cloud."""
 
     def __init__(self, directory: str | os.PathLike):
         self.root = pathlib.Path(os.path.abspath(directory))
         self.record: dict[str, Any] = {}
 
-    # The places, so that no other module joins paths of its own.
+    # The places; no other module joins paths.
 
     @property
     def etc(self) -> pathlib.Path:
@@ -212,11 +203,7 @@ class State:
         return self.record['id']
 
     def check(self) -> None:
-        """Look whether a cloud can be here, before anything is made.
-
-        :raises InvalidState: if the directory holds something else, or
-            its path is too long for the sockets of the services
-        """
+        """Check whether a cloud can be here, before anything is made."""
         length = len(os.fsencode(self.root))
         if length > _LONGEST_PATH:
             raise exceptions.InvalidState(
@@ -241,8 +228,7 @@ class State:
         ours = {_LOCK}
         if _MARKER in names:
             ours.update((_MARKER, *(p.name for p in self._directories())))
-        # What a kill left of the record's first version has no marker
-        # beside it, and is ours all the same.
+        # A kill may leave the record's first version without a marker.
         return next((name for name in sorted(names) if name not in ours and
                      not name.startswith(f'.{_MARKER}.')), None)
 
@@ -264,11 +250,7 @@ class State:
                 self.ledger, self.root / 'tempest-locks')
 
     def create(self, cloud_id: str | None = None) -> None:
-        """Make the directories and the record of a new cloud.
-
-        :param cloud_id: another one than a new, random id
-        :raises InvalidState: if the directory cannot be written
-        """
+        """Make the directories and the record of a new cloud."""
         self.record = {'id': cloud_id or str(uuid.uuid4()), 'ports': {},
                        'processes': {}}
         try:
@@ -282,17 +264,14 @@ class State:
             raise self._unusable(error) from error
 
     def load(self) -> None:
-        """Read the record.
-
-        :raises InvalidState: if there is no cloud, or its record is broken
-        """
+        """Read the record."""
         try:
             record = json.loads((self.root / _MARKER).read_text())
-            # Tells ours from a file of the same name that is not.
+            # A file of the same name may be another program's.
             for name, kind in (('id', str), ('ports', dict),
                                ('processes', dict)):
                 if not isinstance(record[name], kind):
-                    raise ValueError(f'{name} is not what a cloud has')
+                    raise ValueError(f'{name} is not part of a local cloud')
         except (FileNotFoundError, NotADirectoryError):
             raise exceptions.InvalidState(
                 f'There is no local cloud in {self.root}; start one with '
@@ -318,10 +297,7 @@ class State:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One "up" or "down" at a time; the kernel drops it with its owner.
-
-        :raises InvalidState: if another program holds it
-        """
+        """One "up" or "down" at a time; the kernel drops it with its owner."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = open(self.root / _LOCK, 'w')  # noqa: SIM115
@@ -360,19 +336,16 @@ class State:
         (self.root / _MARKER).unlink(missing_ok=True)
 
     def check_removable(self) -> None:
-        """Look whether all that is here may be removed.
+        """Check whether all that is here may be removed.
 
-        Of a cloud whose record was loaded everything may, what its services
-        have dropped there too.
-
-        :raises InvalidState: if it holds anything that no cloud makes and
-            no record says that it is one
+        In the directory of a cloud whose record was loaded everything may,
+        also what its services have dropped there.
         """
         foreign = None if self.record else self._foreign()
         if not self.record and foreign is None and self.exists:
             with contextlib.suppress(ValueError, OSError):
-                # Broken is what a disk does to ours; this is in order, and
-                # was not accepted.
+                # A disk may break ours; this one is valid JSON, and was not
+                # accepted.
                 json.loads((self.root / _MARKER).read_text())
                 foreign = f'another {_MARKER}'
         if foreign:
@@ -381,10 +354,7 @@ class State:
                 f'cloud; nothing was removed.')
 
     def remove(self) -> None:
-        """Remove the directory, which must be a cloud's.
-
-        :raises InvalidState: if it must not or cannot be removed
-        """
+        """Remove the directory, which must be a cloud's."""
         self.check_removable()
         try:
             self.clear()

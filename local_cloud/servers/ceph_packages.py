@@ -50,10 +50,7 @@ def missing_for_cinder() -> str:
 
 
 def _bindings() -> list[pathlib.Path]:
-    """The files of the bindings, for this very Python.
-
-    :raises MissingPackage: they are for another one
-    """
+    """The files of the bindings, for this very Python."""
     found = []
     for name in _MODULES:
         for suffix in importlib.machinery.EXTENSION_SUFFIXES:
@@ -70,14 +67,11 @@ def _bindings() -> list[pathlib.Path]:
 
 
 def link_bindings(directory: str | os.PathLike) -> str:
-    """Make a directory with ``rados`` and ``rbd`` and nothing else.
+    """Make a directory for ``sys.path`` with only ``rados`` and ``rbd``.
 
     They are not on PyPI. All of the distribution's packages on the path of
-    a virtualenv would replace libraries that are pinned there; a directory
-    with links to just these two does not.
+    a virtualenv would replace libraries that are pinned there.
 
-    :param directory: where; made if need be
-    :returns: the directory, for ``sys.path`` or a ``.pth`` file
     :raises MissingPackage: there are none, or not for this Python
     """
     programs.require(missing())

@@ -145,11 +145,7 @@ class Cinder(base.Bootstrapped):
 
     def serve(self, words: Sequence[str],
               services: Sequence[str] = ()) -> list[str]:
-        """A program that serves some of this Cinder.
-
-        :param words: its options
-        :param services: those that it runs
-        """
+        """A program that serves some of this Cinder."""
         state = self.state
         return [*backups.of(state).launcher,
                 releases.python(state), '-m', 'local_cloud.inside.cinder',
@@ -189,11 +185,7 @@ class Cinder(base.Bootstrapped):
 
 
 class Part(Cinder):
-    """The process of one of a Cinder's services, where there is a broker.
-
-    :param service: the service that it runs
-    :param second: it runs the second cinder-backup
-    """
+    """The process of one of a Cinder's services, where there is a broker."""
 
     def __init__(self, state: cloud_state.State, site: sites.Site,
                  service: str, second: bool = False):

@@ -37,10 +37,7 @@ def of(state: cloud_state.State) -> list[base.Service]:
 
 
 def find(state: cloud_state.State, name: str) -> base.Service:
-    """Find a service by its name.
-
-    :raises LocalCloudError: if the cloud has no such service
-    """
+    """Find a service by its name."""
     found = {service.name: service for service in of(state)}
     if name not in found:
         raise exceptions.LocalCloudError(
