@@ -25,7 +25,6 @@ from local_cloud import identity
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import requirements
-from local_cloud import schemas
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import tempest_conf
@@ -168,7 +167,7 @@ class Cloud:
         for service in registry.before_cinder(self.state):
             self._wait_for(service)
         if new and database.wanted(self.state):
-            schemas.fill(self.state, self.say)
+            template.fill(self.state, self.say)
         for service in services:
             if isinstance(service, cinder.Cinder):
                 self._spawn(service, sockets, started)
@@ -250,7 +249,7 @@ class Cloud:
         with self.state.locked():
             for process in cinder.of(self.state, sites.FIRST):
                 self.stop(process.name)
-            schemas.renew(self.state)
+            template.renew(self.state)
             self._bring_up(False, {})
 
     def down(self, keep: bool = False) -> None:

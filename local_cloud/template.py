@@ -14,7 +14,8 @@
 
 Schemas, keys, users and the catalogue are the same for every new cloud but
 for the ports in the catalogue. They are made once for each set of versions
-and kept with the virtualenv.
+and kept with the virtualenv. So is a dump of Cinder's schema for each kind of
+database server.
 """
 
 from collections.abc import Iterator
@@ -243,3 +244,51 @@ def _copy_database(source: pathlib.Path, target: str) -> None:
         old.backup(new)
         new.execute('PRAGMA journal_mode=WAL')
     os.chmod(target, 0o600)
+
+
+def fill(state: cloud_state.State, say: console.Console) -> None:
+    """Make the databases of a new cloud on its server, which runs."""
+    service = database.Database(state)
+    service.dumped.parent.mkdir(mode=0o700, exist_ok=True)
+    kind = f'{database.kind(state)}-{service.version()}'
+    with locked(state, say) as directory:
+        kept = directory / f'cinder.{kind}.sql'
+        if not kept.exists():
+            with say.step(f'making the schema for {kind}'):
+                name = database.name_of(cinder.Cinder.name)
+                service.server.create(name)
+                bootstrap([cinder.Cinder(state)])
+                new = kept.with_suffix('.new')
+                service.server.dump(name, new)
+                os.replace(new, kept)
+        shutil.copyfile(kept, service.dumped)
+    with say.step("Cinder's databases"):
+        for site in sites.of(state):
+            renew(state, site)
+
+
+def renew(state: cloud_state.State, site: sites.Site = sites.FIRST) -> None:
+    """Replace a Cinder's database by its first one.
+
+    Not by the template's, which is another one after an upgrade.
+    """
+    service = database.Database(state)
+    kept = service.dumped if database.wanted(state) else first(state)
+    if not kept.exists():
+        raise exceptions.InvalidState(
+            f'The cloud in {state.root} has no pristine database snapshot; '
+            f'take it down and start it again.')
+    if database.wanted(state):
+        if (answer := service.ready()) is not True:
+            raise exceptions.ServiceFailed(
+                f'The database of the cloud in {state.root} does not answer '
+                f'({answer}); "up" starts it.')
+        name = database.name_of(site.name)
+        service.server.create(name)
+        service.server.load(name, kept)
+        return
+    path = state.database(site.name)
+    # Its log would be applied to the new one.
+    for old in path.parent.glob(f'{path.name}*'):
+        old.unlink()
+    shutil.copy2(kept, path)

@@ -12,12 +12,10 @@
 
 """The process of Glance: make its schema, or serve its API."""
 
-import argparse
 import os
 import sys
 
 from local_cloud.inside import http
-from local_cloud.inside import sqlite
 
 
 def _application():
@@ -35,19 +33,5 @@ def bootstrap() -> None:
     manage.main()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    verbs = parser.add_subparsers(dest='verb', required=True)
-    verbs.add_parser('serve').add_argument('descriptor', type=int)
-    verbs.add_parser('bootstrap')
-    arguments = parser.parse_args()
-    sqlite.serialize_writers()
-    if arguments.verb == 'bootstrap':
-        bootstrap()
-        return
-    http.start(arguments.descriptor, _application())
-    http.until_terminated()
-
-
 if __name__ == '__main__':
-    main()
+    http.program(bootstrap, _application)

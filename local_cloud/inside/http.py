@@ -12,14 +12,19 @@
 
 """A WSGI server around a service's own application."""
 
+import argparse
+from collections.abc import Callable
 import os
 import signal
 import socket
 import sys
 import threading
+from typing import Any
 from typing import NoReturn
 
 from cheroot import wsgi
+
+from local_cloud.inside import sqlite
 
 
 class _Input:
@@ -70,6 +75,25 @@ def start(descriptor: int, application, threads: int = 8) -> Server:
     server.prepare()
     threading.Thread(target=server.serve, name='http', daemon=True).start()
     return server
+
+
+def program(bootstrap: Callable[[], None],
+            application: Callable[[], Any]) -> None:
+    """The program of a service: make its database, or serve its API.
+
+    :param application: makes the WSGI application
+    """
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers(dest='verb', required=True)
+    verbs.add_parser('serve').add_argument('descriptor', type=int)
+    verbs.add_parser('bootstrap')
+    arguments = parser.parse_args()
+    sqlite.serialize_writers()
+    if arguments.verb == 'bootstrap':
+        bootstrap()
+        return
+    start(arguments.descriptor, application())
+    until_terminated()
 
 
 def until_terminated() -> NoReturn:

@@ -12,7 +12,6 @@
 
 """The process of Keystone: bootstrap its database, or serve its API."""
 
-import argparse
 import os
 import sys
 import traceback
@@ -22,7 +21,6 @@ from oslo_config import cfg
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud.inside import http
-from local_cloud.inside import sqlite
 from local_cloud.machine import loopback
 from local_cloud.machine import state as cloud_state
 
@@ -100,20 +98,5 @@ def bootstrap() -> None:
         server.stop()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    verbs = parser.add_subparsers(dest='verb', required=True)
-    serve = verbs.add_parser('serve')
-    serve.add_argument('descriptor', type=int)
-    verbs.add_parser('bootstrap')
-    arguments = parser.parse_args()
-    sqlite.serialize_writers()
-    if arguments.verb == 'bootstrap':
-        bootstrap()
-        return
-    http.start(arguments.descriptor, _application())
-    http.until_terminated()
-
-
 if __name__ == '__main__':
-    main()
+    http.program(bootstrap, _application)

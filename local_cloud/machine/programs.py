@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 import dataclasses
 import os
+import pwd
 import shutil
 
 from local_cloud import exceptions
@@ -66,3 +67,30 @@ def require(missing: str) -> None:
     """
     if missing:
         raise exceptions.MissingPackage(missing)
+
+
+def as_account(account: str) -> list[str]:
+    """The start of a command that root must not run; empty for others.
+
+    It runs as the account that its package has made, and may all the same
+    pass through root's directories, as the state directory is one. Without
+    the last flag, access(2) would deny what open(2) grants.
+    """
+    if os.geteuid() != 0:
+        return []
+    user = pwd.getpwnam(account)
+    return ['setpriv', f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}',
+            '--clear-groups', '--inh-caps=+dac_override',
+            '--ambient-caps=+dac_override',
+            '--securebits=+no_setuid_fixup', '--']
+
+
+def missing_account(account: str) -> list[str]:
+    """The account, where root needs it and it does not exist."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        pwd.getpwnam(account)
+    except KeyError:
+        return [f'the account {account}']
+    return []

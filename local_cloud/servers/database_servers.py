@@ -32,7 +32,6 @@ import psutil
 from local_cloud import exceptions
 from local_cloud.machine import daemons
 from local_cloud.machine import programs
-from local_cloud.servers import unprivileged
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -85,7 +84,7 @@ class Server:
     def missing(cls) -> str:
         """What this machine lacks for it: a sentence with the package."""
         return cls.SOFTWARE.missing() or cls.SOFTWARE.missing(
-            unprivileged.missing(cls.ACCOUNT))
+            programs.missing_account(cls.ACCOUNT))
 
     @classmethod
     def version(cls) -> str:
@@ -173,7 +172,7 @@ class Server:
     def _run(self, name: str, *arguments: str,
              standard_input: IO | None = None, **variables: str) -> None:
         done = subprocess.run(
-            [*unprivileged.prefix(self.ACCOUNT), self.program(name),
+            [*programs.as_account(self.ACCOUNT), self.program(name),
              *arguments], stdin=standard_input or subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             timeout=_TIMEOUT, cwd=self.directory.parent,
@@ -217,7 +216,7 @@ class PostgreSQL(Server):
             secret.unlink()
 
     def command(self) -> list[str]:
-        return [*unprivileged.prefix(self.ACCOUNT), self.program('postgres'),
+        return [*programs.as_account(self.ACCOUNT), self.program('postgres'),
                 '-D', str(self.directory), '-p', str(self.port),
                 '-h', HOST, '-k', '', *(
                     word for option in (
@@ -300,7 +299,7 @@ class MariaDB(Server):
                        f"WITH GRANT OPTION;\n")
 
     def command(self) -> list[str]:
-        return [*unprivileged.prefix(self.ACCOUNT), self.program('mariadbd'),
+        return [*programs.as_account(self.ACCOUNT), self.program('mariadbd'),
                 '--no-defaults',
                 f'--datadir={self.directory}', f'--port={self.port}',
                 f'--bind-address={HOST}', '--skip-name-resolve',

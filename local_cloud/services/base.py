@@ -13,6 +13,7 @@
 
 """The interface of a service of a cloud."""
 
+from collections.abc import Sequence
 from importlib import metadata
 import sys
 from typing import ClassVar
@@ -59,6 +60,12 @@ class Service:
         """The program of its own in :mod:`local_cloud.inside`."""
         return [sys.executable, '-m', f'local_cloud.inside.{self.name}',
                 *map(str, words)]
+
+    def reserving(self, descriptors: Sequence[int], *command: str
+                  ) -> list[str]:
+        """The program that becomes one which opens its ports itself."""
+        return [sys.executable, '-m', 'local_cloud.inside.reserve',
+                ','.join(map(str, descriptors)), *command]
 
     def ready(self) -> bool | str:
         """Whether it answers by its own protocol, or what it lacks."""

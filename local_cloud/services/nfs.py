@@ -57,8 +57,8 @@ class NFS(base.Service):
             [*_SHARES.values()])
 
     def command(self, *descriptors: int) -> list[str]:
-        return self.module(*descriptors,
-                           *nfs_server.server_command(self._directory))
+        return self.reserving(
+            descriptors, *nfs_server.server_command(self._directory))
 
     def ready(self) -> bool | str:
         return nfs_server.answers(self.state.record['ports'][self.name])

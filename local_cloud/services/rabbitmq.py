@@ -130,7 +130,7 @@ class RabbitMQ(base.Service):
         }
 
     def command(self, *descriptors: int) -> list[str]:
-        return self.module(','.join(map(str, descriptors)), _program())
+        return self.reserving(descriptors, _program())
 
     def end_remains(self) -> None:
         # The register of nodes outlives the node that started it.

@@ -23,10 +23,9 @@ from local_cloud import exceptions
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import requirements
-from local_cloud import schemas
+from local_cloud import template
 from local_cloud.machine import programs
 from local_cloud.servers import database_servers
-from local_cloud.servers import unprivileged
 from local_cloud.services import database
 from local_cloud.services import registry
 from tests import cloud_cases
@@ -129,24 +128,24 @@ class DatabaseTest(cloud_cases.StateCase):
         account = mock.Mock(pw_uid=7, pw_gid=8)
         with mock.patch('pwd.getpwnam', return_value=account):
             with mock.patch('os.geteuid', return_value=0):
-                prefix = unprivileged.prefix('somebody')
+                prefix = programs.as_account('somebody')
             self.assertEqual('setpriv', prefix[0])
             self.assertLessEqual({'--reuid=7', '--regid=8'}, {*prefix})
             with mock.patch('os.geteuid', return_value=1000):
-                self.assertEqual([], unprivileged.prefix('somebody'))
+                self.assertEqual([], programs.as_account('somebody'))
 
     def test_loss_while_the_server_is_away(self):
         """The error says what to do; nothing else was lost."""
         for kind in database_servers.SERVERS:
             self.state.record['database'] = kind
             error = self.assertRaises(exceptions.InvalidState,
-                                      schemas.renew, self.state)
-            self.assertIn('no empty database to go back to', str(error))
+                                      template.renew, self.state)
+            self.assertIn('no pristine database snapshot', str(error))
             dumped = database.Database(self.state).dumped
             dumped.parent.mkdir(exist_ok=True)
             dumped.touch()
             error = self.assertRaises(exceptions.ServiceFailed,
-                                      schemas.renew, self.state)
+                                      template.renew, self.state)
             self.assertIn('"up" starts it', str(error))
             self.assertNotIn('\n', str(error))
             dumped.unlink()

@@ -10,19 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Become the NFS server.
-
-It opens its port itself. Until then the cloud keeps the port for it, by a
-socket that this program inherits.
-"""
+"""Becomes a server that opens its ports itself, and keeps them until then."""
 
 import os
 import sys
 
+from local_cloud.machine import loopback
+
 
 def main() -> None:
-    descriptor, *command = sys.argv[1:]
-    os.close(int(descriptor))
+    descriptors, *command = sys.argv[1:]
+    # Open after exec, so that no other program gets the ports.
+    kept = [loopback.reserve(int(number)) for number in descriptors.split(',')]
+    for socket in kept:
+        os.set_inheritable(socket.fileno(), True)
     os.execv(command[0], command)  # noqa: S606
 
 
