@@ -22,28 +22,23 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import struct
 import subprocess
 import time
 from typing import Any
 import uuid
 
-import psutil
-
 from local_cloud import exceptions
-from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import programs
 from local_cloud.servers import ceph_packages
+from local_cloud.servers import group
 
 USER = 'cinder'
 """The user of volume and backup drivers."""
 
-_DAEMONS = ('osd', 'mon')  # in the order in which they are stopped
 _CLIENT = pathlib.Path(__file__).parents[1] / 'inside' / 'ceph_client.py'
 _READY_TIMEOUT = 60
-_GRACE = 10
 
 
 def _key() -> str:
@@ -63,10 +58,10 @@ def _write_keyring(path: pathlib.Path,
         file.write('\n'.join(lines) + '\n')
 
 
-class Cluster:
+class Cluster(group.Group):
     """One cluster.
 
-    :param directory: what is all its own; made by :meth:`start`
+    :param directory: its own; made by :meth:`start`
     :param pools: names of the pools
     :param store: ``memstore`` keeps all data in memory, and on the disk what
         it had when it was stopped in order; ``bluestore`` has a file of the
@@ -86,7 +81,7 @@ class Cluster:
                  logs: str | os.PathLike | None = None, tied: bool = False):
         if store not in ('memstore', 'bluestore'):
             raise ValueError(f'{store!r} is not a store of an OSD')
-        self.directory = pathlib.Path(directory)
+        super().__init__(directory)
         self.pools = tuple(pools)
         self.store = store
         self.capacity = capacity
@@ -94,28 +89,12 @@ class Cluster:
         self.conf = self.directory / 'ceph.conf'
         self.keyring = self.directory / f'ceph.client.{USER}.keyring'
         self._mon_port = port
-        # Holds the port, also while the cluster is stopped.
-        self._kept: socket.socket | None = None
         self._logs = pathlib.Path(logs or directory)
         self._tied = tied
-        self._record = self.directory / 'processes.json'
-        self._children: dict[str, subprocess.Popen] = {}
-
-    def __enter__(self) -> 'Cluster':
-        self.start()
-        return self
-
-    def __exit__(self, *args: Any) -> None:
-        self.stop()
 
     # Start and stop
 
     def start(self) -> None:
-        """Start the cluster, a new one or the one that was stopped.
-
-        :raises MissingPackage: the programs are not installed
-        :raises ServiceFailed: with the end of the daemon's log
-        """
         programs.require(ceph_packages.missing())
         new = not self.conf.exists()
         # A killed daemon keeps its port and its files until its last thread
@@ -124,68 +103,34 @@ class Cluster:
         try:
             if new:
                 self._make()
-            self._spawn('mon', ['ceph-mon', '-f', '-i', 'a'])
-            # After a kill the monitor takes the old OSD for alive, and clients
-            # wait for its answer until they lose patience.
+            self._daemon('mon', 'ceph-mon', '-f', '-i', 'a')
+            # After a kill the monitor takes the old OSD for alive, and
+            # clients wait for that one's answer.
             self._client(self._first_commands() if new else
                          [{'prefix': 'osd down', 'ids': ['0']}], None)
-            self._spawn('osd', ['ceph-osd', '-f', '-i', '0'])
+            self._daemon('osd', 'ceph-osd', '-f', '-i', '0')
             self._client([], list(self.pools))
         except BaseException:
             self.stop(keep=not new)
             raise
 
     def stop(self, keep: bool = False) -> None:
-        """Stop its daemons, by their pids, and remove its directory.
-
-        :param keep: leave the directory, to start it again
-        :raises ServiceFailed: a daemon does not even end after a kill
-        """
+        # The OSD, which was started last, first: it tells the monitor.
         self._stop_daemons()
-        self._write_record({})
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
             if self._kept is not None:
                 self._kept.close()
                 self._kept = self._mon_port = None
 
-    def _stop_daemons(self) -> None:
-        # The OSD first: it tells the monitor that it goes.
-        for name in _DAEMONS:
-            process = self.process(name)
-            if process is not None:
-                daemons.stop([process], _GRACE)
-            child = self._children.pop(name, None)
-            if child is not None:
-                child.wait()
-
-    def process(self, name: str) -> psutil.Process | None:
-        """The running daemon ``mon`` or ``osd``, or None.
-
-        Also one that another program has started here: its time of start is
-        compared, since the pid may be somebody else's by now.
-        """
-        return daemons.recorded(self._read_record().get(name))
-
-    def pause(self) -> None:
-        """Let it hang: it keeps its ports open and answers nothing."""
-        for name in _DAEMONS:
-            process = self.process(name)
-            if process is not None:
-                daemons.suspend(process)
-
     def resume(self) -> None:
         """Undo :meth:`pause` and wait until it answers again."""
-        for name in _DAEMONS:
-            process = self.process(name)
-            if process is not None:
-                process.resume()
+        self._resume()
         self._client([], list(self.pools))
 
     def check(self, timeout: float = 5) -> None:
-        """Look whether it answers and every pool can be written to.
+        """Check whether it answers and every pool can be written to.
 
-        :param timeout: seconds that it has
         :raises ServiceFailed: saying what it does not do
         """
         self._client([], list(self.pools), timeout)
@@ -298,18 +243,10 @@ class Cluster:
                 f'{command[0]} exited with {done.returncode}: '
                 f'{done.stdout[-2000:]}')
 
-    def _spawn(self, name: str, command: list[str]) -> None:
-        if self._tied:
-            command = ['setpriv', '--pdeathsig', 'KILL', *command]
-        with open(self._log(name, 'out'), 'ab') as out:
-            child = subprocess.Popen(
-                [*command, '--conf', str(self.conf)], cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True)
-        self._children[name] = child
-        record = self._read_record()
-        record[name] = daemons.entry_of(child.pid)
-        self._write_record(record)
+    def _daemon(self, name: str, *command: str) -> None:
+        tie = ('setpriv', '--pdeathsig', 'KILL') if self._tied else ()
+        self._spawn(name, [*tie, *command, '--conf', str(self.conf)],
+                    self._log(name, 'out'))
 
     def _client(self, commands: list[dict[str, Any]],
                 pools: list[str] | None,
@@ -342,7 +279,7 @@ class Cluster:
         while process.poll() is None:
             if time.monotonic() > deadline:
                 return 'it did not answer'
-            for name in self._read_record():
+            for name in self._read():
                 if self.process(name) is None:
                     return f'{name} ended while it was starting'
             time.sleep(0.1)
@@ -352,24 +289,7 @@ class Cluster:
         return self._logs / f'ceph-{name}.{kind}'
 
     def _tails(self) -> str:
-        parts = []
-        for name in ('mon', 'osd'):
-            for kind in ('out', 'log'):
-                path = self._log(name, kind)
-                if path.exists():
-                    lines = path.read_text(errors='replace').splitlines()
-                    parts.append('\n'.join([f'{path}:', *lines[-10:]]))
-        return '\n'.join(parts)
-
-    def _read_record(self) -> dict[str, Any]:
-        try:
-            return json.loads(self._record.read_text())
-        except FileNotFoundError:
-            return {}
-
-    def _write_record(self, record: dict[str, Any]) -> None:
-        if self.directory.exists():
-            # A kill leaves the old or the new one, not half of it.
-            new = self._record.with_suffix('.new')
-            new.write_text(json.dumps(record))
-            os.replace(new, self._record)
+        paths = [self._log(name, kind)
+                 for name in ('mon', 'osd') for kind in ('out', 'log')]
+        return '\n'.join(f'{path}:\n{group.tail(path, 10)}'
+                         for path in paths if path.exists())

@@ -18,21 +18,17 @@ interface only. Its clients are the kernel's: ``mount -t nfs``.
 
 from collections.abc import Sequence
 import contextlib
-import json
 import os
 import pathlib
 import shutil
 import socket
 import subprocess
 import time
-from typing import Any
-
-import psutil
 
 from local_cloud import exceptions
-from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import programs
+from local_cloud.servers import group
 
 HOST = '127.0.0.1'
 #: The module of the kernel with the client.
@@ -48,7 +44,6 @@ _STATUS = '/proc/self/status'
 # Mounting, and opening by handle, as the server does.
 _CAPABILITIES = (1 << 21) | (1 << 2)
 _READY_TIMEOUT = 60
-_GRACE = 10
 
 # Delegations of directories are new in the client, and listing a directory
 # of a server that has none fails with EREMOTEIO while they are on.
@@ -192,34 +187,23 @@ def answers(port: int) -> bool | str:
             answer[-4:] == bytes(4)) or f'it answered {answer!r}'
 
 
-class Server:
+class Server(group.Group):
     """One server for tests.
 
-    :param directory: what is all its own; made by :meth:`start`. It must be
-        on a file system that can be exported, as ext4 and tmpfs can.
+    :param directory: its own; made by :meth:`start`. It must be on a file
+        system that can be exported, as ext4 and tmpfs can.
     :param shares: names of its shares
     """
 
     def __init__(self, directory: str | os.PathLike,
                  shares: Sequence[str] = ('backups',)):
-        self.directory = pathlib.Path(directory)
+        super().__init__(directory)
         self.shares = tuple(shares)
         self.port = 0
-        # Holds the port, also while the server is stopped.
-        self._kept: socket.socket | None = None
-        self._record = self.directory / 'process.json'
-        self._child: subprocess.Popen | None = None
-
-    def __enter__(self) -> 'Server':
-        self.start()
-        return self
-
-    def __exit__(self, *args: Any) -> None:
-        self.stop()
 
     @property
     def mount_options(self) -> str:
-        """What a client has to be told."""
+        """The options of its clients."""
         return mount_options(self.port)
 
     def source(self, share: str) -> str:
@@ -227,15 +211,10 @@ class Server:
         return f'{HOST}:/{share}'
 
     def path(self, share: str) -> pathlib.Path:
-        """The directory that is a share, for damage behind the server."""
+        """The directory that is a share, for damage past the server."""
         return self.directory / 'shares' / share
 
     def start(self) -> None:
-        """Start it, a new one or the one that was stopped, on its port.
-
-        :raises MissingPackage: naming the packages
-        :raises ServiceFailed: with the end of its log
-        """
         programs.require(missing())
         new = not self.port
         if new:
@@ -243,77 +222,34 @@ class Server:
             self.port = self._kept.getsockname()[1]
             write_configuration(self.directory, self.port, self.shares)
         try:
-            self._spawn()
+            self._spawn('nfs', server_command(self.directory),
+                        self.directory / 'log')
             self._wait_until_ready()
         except BaseException:
             self.stop(keep=not new)
             raise
 
     def stop(self, keep: bool = False) -> None:
-        """Stop it by its pid, and remove its directory.
-
-        :param keep: leave the directory, to start it again
-        :raises ServiceFailed: it does not even end after a kill
-        """
-        process = self.process()
-        if process is not None:
-            daemons.stop([process], _GRACE)
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
-        self._record.unlink(missing_ok=True)
+        self._stop_daemons()
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
             if self._kept is not None:
                 self._kept.close()
                 self._kept, self.port = None, 0
 
-    def process(self) -> psutil.Process | None:
-        """The running server, or None.
-
-        Also one that another program has started here.
-        """
-        try:
-            return daemons.recorded(json.loads(self._record.read_text()))
-        except FileNotFoundError:
-            return None
-
-    def pause(self) -> None:
-        """Let it hang: it keeps its port open and answers nothing."""
-        process = self.process()
-        if process is not None:
-            daemons.suspend(process)
-
     def resume(self) -> None:
         """Undo :meth:`pause` and wait until it answers again."""
-        process = self.process()
-        if process is not None:
-            process.resume()
+        self._resume()
         self._wait_until_ready()
-
-    def _spawn(self) -> None:
-        with open(self.directory / 'log', 'ab') as log:
-            self._child = subprocess.Popen(
-                server_command(self.directory), cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True)
-        self._record.write_text(
-            json.dumps(daemons.entry_of(self._child.pid)))
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT
         while (answer := answers(self.port)) is not True:
-            ended = self.process() is None
+            ended = not self._running()
             if ended or time.monotonic() > deadline:
                 why = ('it ended' if ended else
                        f'not within {_READY_TIMEOUT} s: {answer}')
                 raise exceptions.ServiceFailed(
                     f'The NFS server did not become ready, {why}. The end '
-                    f'of its log:\n{self._tail()}')
+                    f'of its log:\n{group.tail(self.directory / "log")}')
             time.sleep(0.03)
-
-    def _tail(self) -> str:
-        path = self.directory / 'log'
-        if not path.exists():
-            return '(no log was written)'
-        return '\n'.join(path.read_text(errors='replace').splitlines()[-15:])

@@ -152,7 +152,7 @@ class NFSDamageTest(Share, base.Contract, testtools.TestCase):
         self.records = [self.cinder.export(one) for one in self.backups]
 
     def _server_answers(self):
-        if self.server.process() is None:
+        if self.server.process('nfs') is None:
             self.server.start()
         self.server.resume()
 

@@ -63,7 +63,7 @@ class ServerTest(testtools.TestCase):
 
     def test_listens_on_loopback_only(self):
         found = {(c.laddr.ip, c.laddr.port) for c in
-                 self.server.process().net_connections('inet')
+                 self.server.process('nfs').net_connections('inet')
                  if c.type.name == 'SOCK_DGRAM' or
                  c.status == psutil.CONN_LISTEN}
         self.assertEqual({('::ffff:127.0.0.1', self.server.port)}, found)
@@ -77,7 +77,7 @@ class ServerTest(testtools.TestCase):
         self.server.pause()
         self.server.stop(keep=True)
         self.assertIn('refused', nfs_server.answers(port))
-        self.assertIsNone(self.server.process())
+        self.assertIsNone(self.server.process('nfs'))
         self.server.start()
         self.assertIs(True, nfs_server.answers(port))
         self.server.stop()
