@@ -211,10 +211,10 @@ def second_store(backup: str, asked: str | None = None) -> str:
         return asked or sites.OWN
     if asked == sites.OWN:
         raise exceptions.LocalCloudError(
-            f'--second-store {asked} does not go with --backup {backup}: a '
-            f'record names the pool, so the other site would need a cluster '
-            f'of its own with a pool of that name. Leave the option out; both '
-            f'sites then share the storage.')
+            f'--second-store {asked} cannot be combined with --backup '
+            f'{backup}: a record names the pool, so the other site would need '
+            f'another cluster with a pool of that name; without the option '
+            f'both sites share the storage')
     return sites.SHARED
 
 

@@ -69,7 +69,7 @@ class Cloud:
             releases.check_client(release, server.DISTRIBUTIONS)
         if why := backups.BACKENDS[asked.backup].cannot_run():
             raise exceptions.NeedsUML(
-                f'--backup {asked.backup}: {why}. In User-Mode Linux it runs, '
+                f'--backup {asked.backup}: {why}; it runs in User-Mode Linux, '
                 f'for as long as one command does: cinder-backup-local-cloud '
                 f'run --backup {asked.backup} -- COMMAND')
         start = time.monotonic()
@@ -101,8 +101,8 @@ class Cloud:
             if self.state.record.get('made'):
                 for option in asked.differing(self.state.record, release):
                     raise exceptions.InvalidState(
-                        f'The cloud in {self.state.root} was made with '
-                        f'another {option}; take it down first.')
+                        f'the cloud in {self.state.root} was made with '
+                        f'another {option}; take it down first')
                 releases.check(self.state)
                 self.say.say(f'using the cloud in {self.state.root}')
                 return False
@@ -152,9 +152,9 @@ class Cloud:
                 sockets[name] = loopback.listen(port)
             except OSError as error:
                 raise exceptions.ServiceFailed(
-                    f'{name} cannot have its port {port} back: '
-                    f'{error.strerror}. Stop what listens there, or take '
-                    f'the cloud down and start a new one.') from error
+                    f'{name} cannot bind its port {port} again: '
+                    f'{error.strerror}; stop the program that listens there, '
+                    f'or take the cloud down and start a new one') from error
             self.state.record['ports'][name] = sockets[name].getsockname()[1]
         self.state.save()
 
@@ -244,8 +244,8 @@ class Cloud:
         self.state.load()
         if not self.state.record.get('made'):
             raise exceptions.InvalidState(
-                f'The cloud in {self.state.root} never became ready; take it '
-                f'down and start it again.')
+                f'the cloud in {self.state.root} never became ready; take it '
+                f'down and start it again')
         with self.state.locked():
             for process in cinder.of(self.state, sites.FIRST):
                 self.stop(process.name)
@@ -257,7 +257,7 @@ class Cloud:
         if not self.state.remains:
             if not daemons.all_of(self.state):
                 raise exceptions.InvalidState(
-                    f'There is no local cloud in {self.state.root}.')
+                    f'no local cloud in {self.state.root}')
             # The directory of a cloud that runs was removed.
             self._stop_all()
             return

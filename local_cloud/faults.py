@@ -49,7 +49,7 @@ def _processes(state: cloud_state.State, name: str) -> list[psutil.Process]:
     if process is None:
         raise exceptions.LocalCloudError(
             f'{name} of the cloud in {state.root} does not run; "up" starts '
-            f'it.')
+            f'it')
     return [process, *process.children(recursive=True)]
 
 

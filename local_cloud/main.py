@@ -168,7 +168,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
             f'[ARGUMENT ...]')
     if shutil.which(command[0]) is None:
         raise exceptions.LocalCloudError(
-            f'{command[0]}: there is no such command')
+            f'{command[0]}: not found or not executable')
     return command
 
 
@@ -242,9 +242,9 @@ def _run(arguments: argparse.Namespace, say: console.Console) -> int:
         state = cloud_state.State(arguments.state_dir)
         if state.exists:
             raise exceptions.InvalidState(
-                f'There is a cloud in {state.root} already, and run would '
-                f'take it down at its end. Use its environment (env), or '
-                f'another --state-dir.')
+                f'a cloud exists in {state.root}, which run would take down '
+                f'at its end; use its environment (env) or another '
+                f'--state-dir')
         state.check()
     cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
@@ -278,8 +278,8 @@ def _copy_logs(state: cloud_state.State, target: pathlib.Path) -> None:
             shutil.copyfile(log, target / log.name)
     except OSError as error:
         raise exceptions.LocalCloudError(
-            f'The logs cannot be kept in {target}: '
-            f'{error.strerror}.') from error
+            f'the logs cannot be kept in {target}: '
+            f'{error.strerror}') from error
 
 
 def _wait(process: subprocess.Popen) -> int:
@@ -334,8 +334,7 @@ def _logs(arguments: argparse.Namespace, say: console.Console) -> int:
     if os.sep in arguments.service or not path.is_file():
         names = sorted(p.stem for p in state.logs.glob('*.log'))
         raise exceptions.LocalCloudError(
-            f'There is no log of {arguments.service}; there are: '
-            f'{", ".join(names)}.')
+            f'unknown log {arguments.service}; known: {", ".join(names)}')
     text = path.read_text(errors='replace').splitlines(keepends=True)
     sys.stdout.writelines(text[-max(arguments.lines, 0):])
     return 0
@@ -354,8 +353,8 @@ def _env(arguments: argparse.Namespace, say: console.Console) -> int:
         sys.stdout.write(path.read_text())
     except FileNotFoundError:
         raise exceptions.InvalidState(
-            f'The cloud in {state.root} never became ready; take it down '
-            f'and start it again.') from None
+            f'the cloud in {state.root} never became ready; take it down '
+            f'and start it again') from None
     return 0
 
 

@@ -91,8 +91,8 @@ class Options:
         """
         if self.second_store and not self.second_region:
             raise exceptions.LocalCloudError(
-                f'--second-store {self.second_store} says where the second '
-                f'region has its backups: it goes with --second-region.')
+                f'--second-store {self.second_store} needs --second-region, '
+                f'whose storage it chooses')
         if self.second_region:
             backups.second_store(self.backup, self.second_store)
 

@@ -171,8 +171,8 @@ def check(state: cloud_state.State) -> None:
     """Refuse a cloud whose Cinder's virtualenv is gone."""
     if not os.access(python(state), os.X_OK):
         raise exceptions.MissingPackage(
-            f'The Cinder of the cloud in {state.root} ran in {prefix(state)}, '
-            f'which is gone; take the cloud down and start it again.')
+            f'the Cinder of the cloud in {state.root} ran in {prefix(state)}, '
+            f'which is gone; take the cloud down and start it again')
 
 
 def find(wanted: str | None, say: console.Console) -> dict[str, Any] | None:
@@ -188,9 +188,9 @@ def find(wanted: str | None, say: console.Console) -> dict[str, Any] | None:
         return _describe(os.path.abspath(wanted))
     if wanted not in names():
         raise exceptions.MissingPackage(
-            f'There is no release {wanted} of Cinder here; there are '
-            f'{", ".join(names())}. Of any other, name the Python of a '
-            f'virtualenv that has it: --cinder /some/where/bin/python.')
+            f'unknown release {wanted} of Cinder; known: '
+            f'{", ".join(names())}; for any other, name the Python of a '
+            f'virtualenv that has it: --cinder /some/where/bin/python')
     if NUMBERS[wanted] == _number(metadata.version('cinder')):
         return None
     return _describe(os.fspath(_installed(wanted, say) / 'bin' / 'python'))
@@ -211,16 +211,16 @@ def _describe(interpreter: str) -> dict[str, Any]:
         found = {}
     if not found:
         raise exceptions.MissingPackage(
-            f'--cinder {interpreter} is no Python that can be run; name '
+            f'--cinder {interpreter} is not a Python that can be run; name '
             f'bin/python of a virtualenv that has Cinder, or one of the '
-            f'releases {", ".join(names())}.')
+            f'releases {", ".join(names())}')
     missing = {'cinder', *_REQUIREMENTS} - set(found['packages'])
     if not missing and _number(found['packages']['cinder']) >= _NATIVE:
         missing = {'cheroot'} - set(found['packages'])
     if missing:
         raise exceptions.MissingPackage(
-            f'Not installed in {found["prefix"]}: '
-            f'{", ".join(sorted(missing))}. Install it there: '
+            f'not installed in {found["prefix"]}: '
+            f'{", ".join(sorted(missing))}; install it there: '
             f'{interpreter} -m pip install {" ".join(sorted(missing))}')
     # The name that was given: a virtualenv's Python may be a link, and is
     # known by where the link is.
@@ -233,8 +233,8 @@ def check_client(release: Mapping[str, Any] | None,
     if (release and distributions and
             not {*distributions} & {*release['packages']}):
         raise exceptions.MissingPackage(
-            f'Not installed in {release["prefix"]}: {distributions[0]}. '
-            f'Install it there: {sys.executable} -m pip --python '
+            f'not installed in {release["prefix"]}: {distributions[0]}; '
+            f'install it there: {sys.executable} -m pip --python '
             f'{release["python"]} install {distributions[0]}')
 
 
@@ -257,8 +257,8 @@ def _installed(release: str, say: console.Console) -> pathlib.Path:
     except OSError as error:
         raise exceptions.MissingPackage(
             f'Cinder {release} cannot be installed below {place}: '
-            f'{error.strerror}. Set XDG_CACHE_HOME to a directory that can '
-            f'be written.') from error
+            f'{error.strerror}; set XDG_CACHE_HOME to a directory that can '
+            f'be written') from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -302,20 +302,20 @@ def _install(release: str, directory: pathlib.Path,
                 # A pip of its own would take longer than all else here.
                 ([sys.executable, '-m', 'venv', '--without-pip',
                   os.fspath(directory)],
-                 'The venv module is needed: apt-get install python3-venv.'),
+                 'it needs the venv module (apt-get install python3-venv)'),
                 ([sys.executable, '-m', 'pip', '--python', interpreter,
                   'install', '--progress-bar', 'off',
                   f'cinder~={NUMBERS[release]}.0', *_REQUIREMENTS],
-                 'It needs pip, and PyPI or a mirror that pip knows.')):
+                 'it needs pip, and PyPI or a mirror that pip knows')):
             try:
                 _call(command, environment, output, lock)
             except (OSError, subprocess.CalledProcessError) as error:
                 shutil.rmtree(directory, ignore_errors=True)
                 lines = log.read_text(errors='replace').splitlines()
                 raise exceptions.MissingPackage(
-                    f'Cinder {release} could not be installed. {remedy} Or '
+                    f'Cinder {release} could not be installed; {remedy}, or '
                     f'name the Python of a virtualenv that has it: --cinder '
-                    f'/some/where/bin/python. The end of {log}:\n' +
+                    f'/some/where/bin/python; the end of {log}:\n' +
                     '\n'.join(lines[-_LOG_LINES:] or [str(error)])
                 ) from error
             except BaseException:

@@ -59,9 +59,9 @@ class Cloud(local_cloud.Cloud):
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         except OSError as error:
             raise exceptions.MissingPackage(
-                f'{self._program} cannot be run: {error.strerror}. It is the '
-                f'program of the virtualenv with the services of the local '
-                f'cloud; name it by {ENVIRONMENT}.') from error
+                f'{self._program} cannot be run: {error.strerror}; '
+                f'{ENVIRONMENT} must name the program of the virtualenv with '
+                f'the services of the local cloud') from error
         if done.returncode:
             raise exceptions.ServiceFailed(
                 f'{self._program} {verb} ended with {done.returncode}: '

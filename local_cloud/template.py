@@ -233,7 +233,7 @@ def bootstrap(services: Sequence[base.Bootstrapped]) -> None:
                 f'{service.name} could not make its database (it '
                 + (f'exited with {code}' if code is not None else
                    f'did not end within {_BOOTSTRAP_TIMEOUT} s')
-                + '). The end of its log:\n' +
+                + '); the end of its log:\n' +
                 daemons.tail(service.state, service.name))
 
 
@@ -276,13 +276,13 @@ def renew(state: cloud_state.State, site: sites.Site = sites.FIRST) -> None:
     kept = service.dumped if database.wanted(state) else first(state)
     if not kept.exists():
         raise exceptions.InvalidState(
-            f'The cloud in {state.root} has no pristine database snapshot; '
-            f'take it down and start it again.')
+            f'the cloud in {state.root} has no pristine database snapshot; '
+            f'take it down and start it again')
     if database.wanted(state):
         if (answer := service.ready()) is not True:
             raise exceptions.ServiceFailed(
-                f'The database of the cloud in {state.root} does not answer '
-                f'({answer}); "up" starts it.')
+                f'the database of the cloud in {state.root} does not answer '
+                f'({answer}); "up" starts it')
         name = database.name_of(site.name)
         service.server.create(name)
         service.server.load(name, kept)

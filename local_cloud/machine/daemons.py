@@ -168,8 +168,8 @@ def suspend(process: psutil.Process, timeout: float = 10) -> None:
     while not all(state in 'TtXZ' for state in _states(process.pid)):
         if time.monotonic() > deadline:
             raise exceptions.ServiceFailed(
-                f'Process {process.pid} does not stop; it may wait for a '
-                f'disk or a network file system.')
+                f'process {process.pid} does not stop; it may wait for a '
+                f'disk or a network file system')
         time.sleep(0.01)
 
 
@@ -197,8 +197,8 @@ def stop(processes: Sequence[psutil.Process], grace: float = 3.0) -> int:
     immortal = _wait(left, 10)
     if immortal:
         raise exceptions.ServiceFailed(
-            f'Process {immortal[0].pid} does not end after a kill; it may '
-            f'wait for a disk or a network file system.')
+            f'process {immortal[0].pid} does not end after a kill; it may '
+            f'wait for a disk or a network file system')
     return len(left)
 
 
@@ -243,8 +243,8 @@ def stop_all(state: cloud_state.State) -> int:
         stop(processes)
         stopped += len(processes)
     raise exceptions.ServiceFailed(
-        f'Processes of the cloud in {state.root} keep appearing; the last '
-        f'is {processes[0].pid}.')
+        f'processes of the cloud in {state.root} keep appearing; the last '
+        f'is {processes[0].pid}')
 
 
 def _stop_client(state: cloud_state.State) -> int:
@@ -294,13 +294,13 @@ def wait_until(state: cloud_state.State, name: str, ready,
             return
         if alive(state, name) is None:
             raise exceptions.ServiceFailed(
-                f'{name} ended while it was starting. The end of its log '
+                f'{name} ended while it was starting; the end of its log '
                 f'({state.log(name)}):\n{tail(state, name)}')
         if time.monotonic() > deadline:
             missing = f' ({answer})' if isinstance(answer, str) else ''
             raise exceptions.ServiceFailed(
                 f'{name} did not become ready within {timeout:.0f} s'
-                f'{missing}. The end of its log ({state.log(name)}):\n'
+                f'{missing}; the end of its log ({state.log(name)}):\n'
                 f'{tail(state, name)}')
         time.sleep(interval)
 

@@ -55,7 +55,7 @@ class Software:
         if not lacking:
             return ''
         return (f'{self.title} is not installed ({", ".join(lacking)} not '
-                f'found). On Debian: apt-get install '
+                f'found); on Debian: apt-get install '
                 f'--no-install-recommends {" ".join(self.packages)}')
 
 

@@ -207,15 +207,15 @@ class State:
         length = len(os.fsencode(self.root))
         if length > _LONGEST_PATH:
             raise exceptions.InvalidState(
-                f'The state directory {self.root} has a path of {length} '
-                f'bytes; choose one of at most {_LONGEST_PATH} with '
-                f'--state-dir, Unix sockets below it would not work.')
+                f'the state directory {self.root} has a path of {length} '
+                f'bytes, too long for Unix sockets below it; choose one of '
+                f'at most {_LONGEST_PATH} with --state-dir')
         foreign = self._foreign()
         if foreign and not self.exists:
             raise exceptions.InvalidState(
-                f'The directory {self.root} is not empty and is not a '
-                f'local cloud (it holds {foreign}); choose another with '
-                f'--state-dir.')
+                f'the directory {self.root} is not empty and is not a '
+                f'local cloud (it has {foreign}); choose another with '
+                f'--state-dir')
 
     def _foreign(self) -> str | None:
         """The first name in the directory that no cloud has made."""
@@ -242,8 +242,8 @@ class State:
 
     def _unusable(self, error: OSError) -> exceptions.InvalidState:
         return exceptions.InvalidState(
-            f'The state directory {self.root} cannot be used: '
-            f'{error.strerror}.')
+            f'the state directory {self.root} cannot be used: '
+            f'{error.strerror}')
 
     def _directories(self) -> tuple[pathlib.Path, ...]:
         return (self.etc, self.data, self.logs, self.tmp, self.locks,
@@ -274,14 +274,14 @@ class State:
                     raise ValueError(f'{name} is not part of a local cloud')
         except (FileNotFoundError, NotADirectoryError):
             raise exceptions.InvalidState(
-                f'There is no local cloud in {self.root}; start one with '
-                f'"up", or name another directory with --state-dir.') from None
+                f'no local cloud in {self.root}; start one with "up", or '
+                f'name another directory with --state-dir') from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            what = (f'{error} is missing in it' if isinstance(error, KeyError)
+            what = (f'{error} is missing' if isinstance(error, KeyError)
                     else error)
             raise exceptions.InvalidState(
-                f'{self.root / _MARKER} cannot be read: {what}. "down" '
-                f'removes what is left of a cloud.') from error
+                f'{self.root / _MARKER} cannot be read: {what}; "down" '
+                f'removes what is left of a cloud') from error
         self.record = record
 
     def save(self) -> None:
@@ -305,8 +305,8 @@ class State:
             raise self._unusable(error) from error
         with file:
             busy = exceptions.InvalidState(
-                f'Another program is starting or stopping the cloud in '
-                f'{self.root}; wait for it to end.')
+                f'another program is starting or stopping the cloud in '
+                f'{self.root}; wait for its end')
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -350,8 +350,8 @@ class State:
                 foreign = f'another {_MARKER}'
         if foreign:
             raise exceptions.InvalidState(
-                f'{self.root} holds {foreign}, which is not of a local '
-                f'cloud; nothing was removed.')
+                f'{self.root} has {foreign}, which is not part of a local '
+                f'cloud; nothing was removed')
 
     def remove(self) -> None:
         """Remove the directory, which must be a cloud's."""

@@ -369,7 +369,7 @@ class _Kernel:
                 pumps.drain()
         if control.status is None:
             raise exceptions.ServiceFailed(
-                f'User-Mode Linux ended {self._progress(control)}. The end '
+                f'User-Mode Linux ended {self._progress(control)}; the end '
                 f'of its log:\n{self._tail()}')
         return control.status
 
@@ -380,12 +380,12 @@ class _Kernel:
             now = time.monotonic()
             if deadline is not None and now > deadline:
                 raise exceptions.ServiceFailed(
-                    f'The command in User-Mode Linux did not end within '
-                    f'{timeout:g} s; it was ended.')
+                    f'the command in User-Mode Linux did not end within '
+                    f'{timeout:g} s; it was ended')
             if not control.booted.is_set() and now > boot_deadline:
                 raise exceptions.ServiceFailed(
                     f'User-Mode Linux did not boot within {_BOOT_TIMEOUT} '
-                    f's. The end of its log:\n{self._tail()}')
+                    f's; the end of its log:\n{self._tail()}')
             # A kernel that broke down may still wait for its power button.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.1 if control.status is None else _GRACE)

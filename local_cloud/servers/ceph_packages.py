@@ -62,7 +62,7 @@ def _bindings() -> list[pathlib.Path]:
             raise exceptions.MissingPackage(
                 f'python3-{name} of this distribution is for another Python '
                 f'than {sys.version_info.major}.{sys.version_info.minor}; '
-                f'make the virtualenv with {SYSTEM_PYTHON}.')
+                f'make the virtualenv with {SYSTEM_PYTHON}')
     return found
 
 

@@ -36,7 +36,7 @@ CLIENT_MODULE = 'nfsv4'
 
 _SERVER = 'ganesha.nfsd'
 SOFTWARE = programs.Software(
-    'The NFS server or client',
+    'the NFS server or client',
     ('nfs-ganesha', 'nfs-ganesha-vfs', 'nfs-common'),
     (_SERVER, 'mount.nfs'))
 _FILESYSTEMS = '/proc/filesystems'
@@ -138,7 +138,7 @@ def write_configuration(directory: pathlib.Path, port: int,
         raise exceptions.InvalidState(
             f'{directory} is on an overlay, which no NFS server can export; '
             f'choose a directory on ext4, xfs or tmpfs (--state-dir, or '
-            f'TMPDIR for "run").')
+            f'TMPDIR for "run")')
     for name in ('recovery', 'shares', *(f'shares/{one}' for one in shares)):
         (directory / name).mkdir(mode=0o770, parents=True, exist_ok=True)
     path = directory / 'ganesha.conf'
@@ -250,6 +250,6 @@ class Server(group.Group):
                 why = ('it ended' if ended else
                        f'not within {_READY_TIMEOUT} s: {answer}')
                 raise exceptions.ServiceFailed(
-                    f'The NFS server did not become ready, {why}. The end '
+                    f'the NFS server did not become ready, {why}; the end '
                     f'of its log:\n{group.tail(self.directory / "log")}')
             time.sleep(0.03)

@@ -41,8 +41,8 @@ def find(state: cloud_state.State, name: str) -> base.Service:
     found = {service.name: service for service in of(state)}
     if name not in found:
         raise exceptions.LocalCloudError(
-            f'There is no service {name} in the cloud in {state.root}; there '
-            f'are: {", ".join(found)}.')
+            f'unknown service {name} of the cloud in {state.root}; known: '
+            f'{", ".join(found)}')
     return found[name]
 
 

@@ -161,7 +161,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         for verb in 'pause', 'resume':
             done = self.on(verb, 'swift')
             self.assertEqual(3, done.returncode)
-            self.assertIn('There is no service swift', done.stderr)
+            self.assertIn('unknown service swift', done.stderr)
         self.on('kill', 'glance')
         for verb in 'pause', 'resume':
             done = self.on(verb, 'glance')
@@ -309,7 +309,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         done = self.on('up', '--timeout', '0.5')
         self.assertEqual(3, done.returncode, done.stderr)
         self.assertIn('glance did not become ready within', done.stderr)
-        self.assertIn('The end of its log', done.stderr)
+        self.assertIn('the end of its log', done.stderr)
         # What ran before goes on.
         os.kill(before['glance'], signal.SIGCONT)
         self.assertEqual(before, self.pids())
@@ -322,7 +322,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         with socket.create_server(('127.0.0.1', port)):
             done = self.on('up')
         self.assertEqual(3, done.returncode)
-        self.assertIn(f'glance cannot have its port {port} back: Address '
+        self.assertIn(f'glance cannot bind its port {port} again: Address '
                       f'already in use', done.stderr)
         self.assertEqual(1, done.stderr.count('\nerror: '), done.stderr)
         after = self.pids()

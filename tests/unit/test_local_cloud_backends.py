@@ -140,9 +140,9 @@ class BackendsTest(cloud_cases.StateCase):
                                   requirements.check,
                                   options.Options('other'))
         self.assertEqual(
-            'Not installed here: no_such_module. Install the project with '
+            'not installed here: no_such_module; install the project with '
             "its extra: pip install 'cinder-backup-recovery-tests"
-            "[local-cloud,store]'.", str(error))
+            "[local-cloud,store]'", str(error))
 
     def test_what_else_the_machine_lacks(self):
         self._with(missing=lambda: 'Install the store.')

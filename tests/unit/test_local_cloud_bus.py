@@ -152,7 +152,7 @@ class BusTest(cloud_cases.StateCase):
                 options.Options(bus='rabbitmq'))
             requirements.check(options.Options())
         self.assertTrue(str(error).endswith(
-            '(rabbitmq-server, erl not found). On Debian: apt-get install '
+            '(rabbitmq-server, erl not found); on Debian: apt-get install '
             '--no-install-recommends rabbitmq-server'))
 
     def test_answer_of_something_else(self):

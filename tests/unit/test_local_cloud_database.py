@@ -118,7 +118,7 @@ class DatabaseTest(cloud_cases.StateCase):
             error = self.assertRaises(
                 exceptions.MissingPackage, cloud.Cloud(self.state).up,
                 database='mariadb')
-        self.assertIn('Not installed in /v: PyMySQL. ', str(error))
+        self.assertIn('not installed in /v: PyMySQL; ', str(error))
         self.assertIn('pip --python /v/bin/python install PyMySQL',
                       str(error))
         releases.check_client(

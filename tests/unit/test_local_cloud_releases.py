@@ -113,7 +113,7 @@ class WantedTest(ReleasesCase):
         subprocess.run([sys.executable, '-m', 'venv', '--without-pip', place],
                        check=True)
         error = self.error(f'{place}/bin/python')
-        self.assertIn(f'Not installed in {place}: cinder, psutil', error)
+        self.assertIn(f'not installed in {place}: cinder, psutil', error)
         self.assertIn(f'{place}/bin/python -m pip install', error)
         # On native threads, its API wants a server too.
         packages, = (place / 'lib').glob('python*/site-packages')
@@ -122,12 +122,12 @@ class WantedTest(ReleasesCase):
             with zipfile.ZipFile(self.directory / f'{name}-{version}-py3-'
                                  'none-any.whl') as wheel:
                 wheel.extractall(packages)
-        self.assertIn(f'Not installed in {place}: cheroot.',
+        self.assertIn(f'not installed in {place}: cheroot;',
                       self.error(f'{place}/bin/python'))
 
     def test_no_python(self):
         for wanted in '/nowhere/bin/python', '/bin/true', '/etc/passwd':
-            self.assertIn(f'--cinder {wanted} is no Python',
+            self.assertIn(f'--cinder {wanted} is not a Python',
                           self.error(wanted))
 
 
@@ -212,7 +212,7 @@ class InstallTest(ReleasesCase):
     def test_cache_that_cannot_be_written(self):
         self.variable('XDG_CACHE_HOME', '/proc/nowhere')
         error = str(self.assertRaises(exceptions.MissingPackage, self.find))
-        self.assertIn('Set XDG_CACHE_HOME', error)
+        self.assertIn('set XDG_CACHE_HOME', error)
 
     def test_interrupted(self):
         """What was half made is made anew, and no child goes on."""
