@@ -49,8 +49,8 @@ class Backend:
     :ivar driver: its class
     :ivar options: makes its other options in ``cinder.conf`` for a cloud, on
         the storage of one of its sites
-    :ivar services: the services that it needs beside those that every cloud
-        has; they start before Cinder
+    :ivar services: those that it needs and not every cloud has; they start
+        before Cinder
     :ivar modules: Python modules that must be installed for it
     :ivar extra: the extra of this project with these modules
     :ivar missing: returns a sentence about what else this machine lacks, with
@@ -201,11 +201,10 @@ def directory(state: cloud_state.State) -> pathlib.Path | None:
 
 
 def second_store(backup: str, asked: str | None = None) -> str:
-    """Whose the storage of the second site's backups is.
+    """The storage of the second site's backups, OWN or SHARED.
 
-    :param backup: the backend of the backup driver
-    :param asked: OWN, SHARED, or what is best where nothing is asked for
-    :raises LocalCloudError: if there is no such storage
+    :param asked: one of them, or None for the best
+    :raises LocalCloudError: if the driver cannot have that
     """
     if BACKENDS[backup].second_store:
         return asked or sites.OWN
@@ -219,7 +218,7 @@ def second_store(backup: str, asked: str | None = None) -> str:
 
 
 def has_second_store(state: cloud_state.State) -> bool:
-    """Whether the second site of a cloud has a storage of its own."""
+    """Whether the second site of a cloud has a separate storage."""
     return state.record.get('second_store') == sites.OWN
 
 
@@ -237,7 +236,7 @@ def second_driver(state: cloud_state.State,
 
 def cinder_options(state: cloud_state.State,
                    site: sites.Site = sites.FIRST) -> dict[str, Any]:
-    """What the section ``[DEFAULT]`` of ``cinder.conf`` says of backups."""
+    """The options of backups in ``[DEFAULT]`` of ``cinder.conf``."""
     backend = of(state)
     second = second_driver(state, site)
     return {'backup_driver': backend.driver,
@@ -257,7 +256,7 @@ def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
 
 
 def tempest_options(state: cloud_state.State) -> dict[str, Any]:
-    """How a test reaches the storages of the backups without Cinder."""
+    """The options by which a test reaches the backups without Cinder."""
     backend = of(state)
     options = backend.store(state)
     if has_second_store(state) and backend.second_store:
@@ -266,7 +265,7 @@ def tempest_options(state: cloud_state.State) -> dict[str, Any]:
 
 
 def tempest_features(state: cloud_state.State) -> dict[str, Any]:
-    """What the tests may expect of the backup driver."""
+    """The capabilities of the backup driver, for the tests."""
     features: dict[str, Any] = {
         'incremental': incremental(state),
         'restore_keeps_excess': not of(state).pads,
@@ -281,7 +280,7 @@ def tempest_features(state: cloud_state.State) -> dict[str, Any]:
 
 
 def client_variables(state: cloud_state.State) -> dict[str, str]:
-    """What is in the environment of whoever uses the storages directly."""
+    """The variables of clients that use the storages directly."""
     return {**of(state).client_variables(state),
             **volume_backend(state).client_variables(state)}
 
@@ -291,7 +290,7 @@ def _volumes(state: cloud_state.State) -> str:
 
 
 def volume_backend(state: cloud_state.State) -> volumes.Backend:
-    """Where the volumes of a cloud are."""
+    """The back end of the volumes of a cloud."""
     return volumes.BACKENDS[_volumes(state)]
 
 

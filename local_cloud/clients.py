@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What clients need to find the cloud: openrc, clouds.yaml."""
+"""The files by which clients find the cloud: openrc, clouds.yaml."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from local_cloud.machine import loopback
 from local_cloud.machine import state as cloud_state
 
 CLOUD_NAME = 'local-cloud'
-# Variables of that prefix that programs for tests and services have.
+# Variables with that prefix of programs for tests and services.
 _NOT_OF_CLIENTS = ('OS_TEST_', 'OS_STDOUT_CAPTURE', 'OS_STDERR_CAPTURE',
                    'OS_LOG_CAPTURE', 'OS_DEBUG', 'OS_CINDER_')
 # The same for a shell: see environment().
@@ -67,8 +67,8 @@ def variables(state: cloud_state.State) -> dict[str, str]:
 def environment(state: cloud_state.State) -> dict[str, str]:
     """The environment of a command that uses the cloud and no other.
 
-    What an older openrc has set, a project's id or an application credential
-    say, would win over the variables of this cloud, or contradict them.
+    Variables of an older openrc, such as a project's id or an application
+    credential, would win over those of this cloud, or contradict them.
     """
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith('OS_') or name.startswith(_NOT_OF_CLIENTS)}
@@ -76,12 +76,12 @@ def environment(state: cloud_state.State) -> dict[str, str]:
 
 
 def openrc(state: cloud_state.State) -> pathlib.Path:
-    """Where the shell's form of the variables is."""
+    """The file with the variables, for a shell."""
     return state.etc / 'openrc'
 
 
 def clouds_yaml(state: cloud_state.State) -> pathlib.Path:
-    """Where the clients' configuration file is."""
+    """The configuration file of clients."""
     return state.etc / 'clouds.yaml'
 
 
@@ -108,6 +108,6 @@ def write(state: cloud_state.State) -> None:
 
 
 def secret_file(path: pathlib.Path, text: str) -> None:
-    """Write a file that never was readable by anybody else."""
+    """Write a file that only its owner ever could read."""
     path.touch(mode=0o600)
     path.write_text(text)

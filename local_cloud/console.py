@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the programs of this package say, and how they say it."""
+"""The progress that the programs of this package print."""
 
 from collections.abc import Iterator
 import contextlib

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A cloud for tests, in a temporary directory of its own."""
+"""A cloud for tests, in a temporary directory."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -40,13 +40,12 @@ class LocalCloud(fixtures.Fixture):
     The services are this virtualenv's, or that of the program which the
     variable ``LOCAL_CLOUD_PROGRAM`` names.
 
-    :param backup: the profile of the backup driver
+    :param backup: the backup driver
     :param timeout: seconds that each service has to become ready
-    :param others: as of :class:`options.Options`
-    :ivar cloud: the cloud, to stop and start services of it
-    :ivar state: where its files are
+    :param others: see :class:`options.Options`
+    :ivar cloud: its services can be stopped and started
+    :ivar state: its files
     :ivar environment: variables for clients and for Tempest
-    :ivar tempest_conf: the path of its tempest.conf
     """
 
     cloud: local_cloud.Cloud
@@ -64,7 +63,7 @@ class LocalCloud(fixtures.Fixture):
         temporary = cloud_state.Temporary('fixture')
         self.addCleanup(temporary.remove)
         self.state = cloud_state.State(temporary.cloud)
-        # Clients in this process ask the services, too.
+        # There are clients in this process, too.
         for name, value in loopback.without_proxy(os.environ).items():
             self.useFixture(fixtures.EnvironmentVariable(name, value))
         program = os.environ.get(remote.ENVIRONMENT)

@@ -45,7 +45,7 @@ def _option(default: Any, help: str, **arguments: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a cloud is made of; see the help of each."""
+    """The options of one cloud; see the help of each."""
 
     backup: str = _option(
         'default', 'the backup driver (default: %(default)s)',
@@ -166,7 +166,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def of(arguments: argparse.Namespace) -> Options:
-    """What the arguments of :func:`add_to` have become."""
+    """The options, from the arguments of :func:`add_to`."""
     found = {field.name: getattr(arguments, field.name)
              for field in dataclasses.fields(Options)}
     return Options(**{**found, 'without': tuple(found['without'])})

@@ -33,8 +33,8 @@ def run(command: Sequence[str], say: console.Console, why: str,
     """Run a command that starts a cloud; returns its exit status.
 
     :param why: the reason, for the progress
-    :param visible: directories beside the current one in which files stay
-        that are written there; made if need be
+    :param visible: more directories than the current one in which files
+        stay that are written there; made if need be
     :param release: of the Cinder of that cloud, see :func:`releases.find`
     """
     programs.require(uml.missing())

@@ -123,7 +123,7 @@ def prefix(state: cloud_state.State) -> pathlib.Path:
 
 
 def described(state: cloud_state.State) -> list[str]:
-    """What a schema of a cloud's Cinder depends on, as lines of text."""
+    """The versions that a schema of a cloud's Cinder depends on."""
     chosen = _chosen(state)
     if not chosen:
         return []
@@ -239,7 +239,7 @@ def check_client(release: Mapping[str, Any] | None,
 
 
 def home() -> pathlib.Path:
-    """Where the virtualenvs are that were made here."""
+    """The directory of the virtualenvs that were made here."""
     cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     return pathlib.Path(cache, 'cinder-backup-local-cloud', 'releases')
 

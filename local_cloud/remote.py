@@ -32,7 +32,7 @@ ENVIRONMENT = 'LOCAL_CLOUD_PROGRAM'
 class Cloud(local_cloud.Cloud):
     """A cloud that another virtualenv's program starts and takes down.
 
-    What only looks at the cloud, or stops a service of it, is done here.
+    Queries of the cloud, and stops of its services, are done here.
     """
 
     def __init__(self, program: str, state: cloud_state.State,

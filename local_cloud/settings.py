@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the services, the clients and the tests must agree upon."""
+"""Settings that services, clients and tests share."""
 
 from collections.abc import Mapping
 import configparser
@@ -30,7 +30,7 @@ ADMIN_PROJECT = 'admin'
 SERVICE_PROJECT = 'service'
 #: Users of the services themselves, in the service project.
 SERVICE_USERS = ('glance', 'cinder')
-#: The prefix of accounts in Swift: each site has accounts of its own.
+#: The prefix of accounts in Swift: each site has its own.
 ACCOUNTS = {sites.FIRST: 'AUTH', sites.SECOND: 'TWO'}
 #: Types and names in the catalogue of every cloud, with the path of their
 #: API.
@@ -79,7 +79,7 @@ def endpoint(state: cloud_state.State, service: str) -> str:
 
 def packaged_file(service: str, name: str, prefix: str | os.PathLike = ''
                   ) -> pathlib.Path:
-    """A file that a service's wheel installs beside the virtualenv's bin."""
+    """A file that a service's wheel installs below the virtualenv."""
     return pathlib.Path(prefix or sys.prefix) / 'etc' / service / name
 
 

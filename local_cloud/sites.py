@@ -12,10 +12,10 @@
 
 """The Cinders of a cloud: one for each region.
 
-A second one has a database, volumes and services of its own, and shares
+A second one has its own database, volumes and services, and shares
 Keystone and Glance with the first: two sites, of which one restores what the
 other has backed up. The storage of the backups is shared, too, or it is
-another one, to which somebody has to copy them.
+another one, to which backups must be copied.
 """
 
 import dataclasses
@@ -27,10 +27,10 @@ from local_cloud.machine import state as cloud_state
 class Site:
     """One Cinder.
 
-    :ivar name: of the service: its process, its port, its log
-    :ivar region: where the catalogue has it
-    :ivar host: what it calls itself in its database
-    :ivar suffix: of the directories and pools that are its own
+    :ivar name: of its process, its port and its log
+    :ivar region: its region in the catalogue
+    :ivar host: its host in its database
+    :ivar suffix: of the names of its directories and pools
     """
 
     name: str
@@ -42,7 +42,7 @@ class Site:
 FIRST = Site('cinder', 'RegionOne', 'local', '')
 SECOND = Site('cinder-two', 'RegionTwo', 'second', '-two')
 
-# Whose the storage of the second one's backups is.
+# The storage of the second one's backups.
 OWN = 'own'
 SHARED = 'shared'
 

@@ -32,7 +32,7 @@ _IMAGE_SIZE = 1024 ** 2
 
 
 def path(state: cloud_state.State) -> pathlib.Path:
-    """Where the file is."""
+    """The path of the file."""
     return state.etc / 'tempest.conf'
 
 
@@ -131,9 +131,9 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'neutron': 'true',
         },
         'compute': {'image_ref': image_id, 'image_ref_alt': image_id},
-        # With the option above, Tempest looks for security groups when it
-        # removes a project. Where there is no endpoint it fails; where it
-        # is told that there is nothing, it goes on. Keystone says so.
+        # With the option above, Tempest lists security groups when it
+        # removes a project. Without an endpoint it fails; after a 404, which
+        # Keystone answers, it goes on.
         'network': {'catalog_type': 'identity'},
         'enforce_scope': {'cinder': 'true'},
         'image': {'region': settings.REGION},

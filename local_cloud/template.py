@@ -73,7 +73,7 @@ def key(state: cloud_state.State) -> str:
 
 
 def home() -> pathlib.Path | None:
-    """Where templates are kept: with the virtualenv, if it can be written.
+    """The directory of templates: with the virtualenv, if it is writable.
 
     Else in the user's cache, if there is one; else nowhere.
     """
@@ -101,7 +101,7 @@ def instantiate(state: cloud_state.State, say: console.Console) -> None:
 
 
 def first(state: cloud_state.State) -> pathlib.Path:
-    """Where Cinder's first, empty database is kept."""
+    """The file with Cinder's first, empty database."""
     return state.data / 'empty' / f'{_CINDER}.sqlite'
 
 
@@ -166,14 +166,14 @@ def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
 
 def _set_endpoints(state: cloud_state.State) -> None:
     with contextlib.closing(
-            sqlite3.connect(state.database('keystone'))) as database:
+            sqlite3.connect(state.database(_KEYSTONE))) as connection:
         for service in settings.CATALOGUE:
-            database.execute(
+            connection.execute(
                 'UPDATE endpoint SET url = ? WHERE service_id IN '
                 '(SELECT id FROM service WHERE type = ?)',
                 (settings.endpoint(state, service),
                  settings.CATALOGUE[service][0]))
-        database.commit()
+        connection.commit()
 
 
 def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:

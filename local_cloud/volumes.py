@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where the volumes of a cloud are: what Cinder's volume service is told."""
+"""The back ends of volumes that a cloud can have."""
 
 from collections.abc import Callable
 import dataclasses

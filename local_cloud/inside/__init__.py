@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What runs inside the processes of the services, and imports them."""
+"""The programs of the services' processes, which import the services."""

@@ -12,8 +12,8 @@
 
 """The bus of a process that has all services of Cinder.
 
-Each thread that serves looks 20 times a second whether oslo.messaging's
-``fake`` transport has something for it. So a request waits for up to 50
+Each thread that serves polls oslo.messaging's ``fake`` transport 20 times a
+second. So a request waits for up to 50
 milliseconds on its way, and an idle cloud keeps looking. Here a message wakes
 them.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from oslo_messaging._drivers import impl_fake
 from oslo_utils import timeutils
 
-# Seconds after which they look anyway.
+# Seconds after which they poll anyway.
 _PATIENCE = 1.0
 
 
@@ -67,7 +67,7 @@ class _Listener(impl_fake.FakeListener):
         with timeutils.StopWatch(batch_timeout or timeout) as watch:
             while True:
                 rung = _BELL.rung
-                # As it is, without a pause.
+                # The original poll, without its pause.
                 found = super().poll(timeout=0, batch_size=batch_size)
                 left = watch.leftover(return_none=True)
                 if found or self._stopped.is_set() or left == 0:

@@ -15,7 +15,7 @@
 Cinder has no program for all of its services at once. One process costs the
 imports and the memory of one, and needs no message broker: the services talk
 over oslo.messaging's ``fake`` transport, through the same RPC servers. Where
-there is a broker, each of them has a process of its own, which is this, too.
+there is a broker, each of them has a process, which is this, too.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from local_cloud.inside import rbd  # noqa: E402
 from local_cloud.inside import sqlite  # noqa: E402
 from local_cloud.machine import state as cloud_state  # noqa: E402
 
-# Seconds for a driver to look at its storage.
+# Seconds for a driver to check its storage.
 _DRIVER_PATIENCE = 30
 
 
@@ -57,7 +57,7 @@ def bootstrap(configuration: str) -> None:
 
 
 def _configure(configuration: str):
-    """What the main functions of Cinder's programs do before they start."""
+    """Configure as the main functions of Cinder's programs do."""
     if not ON_EVENTLET:
         from cinder import monkey_patch
         monkey_patch.patch()
@@ -97,11 +97,10 @@ def _configure(configuration: str):
 
 
 def _use_only_local_connector() -> None:
-    """Ask no connector but our volumes' own for its properties.
+    """Restrict os-brick to the connector of our volumes.
 
-    os-brick asks all of them, whatever is attached. Some of them want root,
-    and NVMe's writes ``/etc/nvme/hostnqn`` into the machine, which is not
-    ours to change.
+    It gets the properties of all connectors, whatever is attached. Some of
+    them want root, and NVMe's writes ``/etc/nvme/hostnqn`` on this machine.
     """
     from os_brick.initiator import connector
     connector.unix_connector_list[:] = [
@@ -114,7 +113,7 @@ class _NoPool:
 
     ``cinder.image.image_utils`` hands every file through eventlet's pool of
     threads, also in a process that has native ones; there the call works
-    once, or never, and the caller waits for ever (seen with Cinder 29.0.0 on
+    once, or never, and the caller hangs (seen with Cinder 29.0.0 on
     creating a volume from an image and on uploading one).
     """
 
@@ -197,7 +196,7 @@ def _create_second_backup_service(Service, conf, driver: str, zone: str):
 def _until(condition: Callable[[], bool]) -> None:
     """Wait for what a driver has to do first.
 
-    What never comes true is that driver's fault: the service's state tells.
+    If it never comes true, the state of the driver's service shows it.
     """
     deadline = time.monotonic() + _DRIVER_PATIENCE
     while not condition() and time.monotonic() < deadline:
@@ -218,9 +217,9 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
     volumes: list[Any] = []
     made: list[Any] = []
     # The scheduler last: it waits for the first report of capabilities of a
-    # volume service, and there must be one. And when it asks, a backup
-    # service whose driver still looks at its storage or mounts it says that
-    # it does not work, and is asked again after a minute.
+    # volume service, and there must be one. And it polls the backup services:
+    # one whose driver still checks or mounts its storage reports that it does
+    # not work, and is polled again after a minute.
     if 'cinder-volume' in names:
         for backend in conf.enabled_backends:
             volume = Service.create(
@@ -240,15 +239,15 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
         backup.report_state()
     _until(lambda: all(one.manager.is_initialized for one in made))
     if arguments.ready_file:
-        # A scheduler in another process was told when they had not yet
-        # looked, if it was there at all, and would be told in a minute.
+        # A scheduler in another process may have heard of them before they
+        # had checked, and would hear of them again in a minute.
         for backup in made:
             backup.manager.publish_service_capabilities(
                 context.get_admin_context())
     if 'cinder-scheduler' in names:
         scheduler = Service.create(binary='cinder-scheduler')
-        # It asks them, and looks only once a second whether they have
-        # answered. Those of this process tell it before.
+        # It polls them, and reads their answers only once a second. Those of
+        # this process answer before.
         for volume in volumes:
             if volume.manager.last_capabilities:
                 scheduler.manager.update_service_capabilities(
@@ -256,8 +255,7 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
                     volume.manager.host, volume.manager.last_capabilities)
         scheduler.start()
         scheduler.report_state()
-        # It has asked them, and would find no service for a backup before
-        # they have answered.
+        # It would find no service for a backup before they have answered.
         known = scheduler.manager.driver.host_manager.backup_service_states
         hosts = {one.host for one in made if one.manager.is_initialized}
         hosts.update(arguments.backup_host)

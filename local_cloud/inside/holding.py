@@ -14,7 +14,7 @@
 
 A directory that :mod:`local_cloud.faults` makes arms a point for one backup:
 a request that arrives there puts a file into it and waits until the directory
-is gone. Without it a request only looks for it.
+is gone. Without the directory a request goes on.
 """
 
 from collections.abc import Callable

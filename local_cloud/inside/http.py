@@ -70,7 +70,7 @@ class Server(wsgi.Server):
 
 
 def start(descriptor: int, application, threads: int = 8) -> Server:
-    """Serve in a thread of its own."""
+    """Serve in a thread."""
     server = Server(descriptor, application, threads)
     server.prepare()
     threading.Thread(target=server.serve, name='http', daemon=True).start()

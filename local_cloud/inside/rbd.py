@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Cinder's process needs to work with the Ceph of its cloud."""
+"""Adaptations of Cinder's process to the Ceph of its cloud."""
 
 import os
 import sys
@@ -23,8 +23,8 @@ from local_cloud.services import ceph
 def add_bindings(state: cloud_state.State) -> None:
     """Let ``rados`` and ``rbd`` be imported.
 
-    To be called before anything imports Cinder's or os-brick's drivers,
-    which look for them when they are imported.
+    To be called before the import of Cinder's or os-brick's drivers, which
+    import them.
     """
     sys.path.append(os.fspath(ceph.Ceph(state).bindings))
 
@@ -38,12 +38,12 @@ def adapt(state: cloud_state.State) -> None:
     def contents(given, cluster_name, user):
         return given or keyring.read_text()
 
-    # os-brick looks for it below /etc/ceph only, which is not ours.
+    # os-brick only reads it below /etc/ceph, which is not ours.
     connector.RBDConnector._check_or_get_keyring_contents = (
         staticmethod(contents))
     # Only ceph-mgr has statistics of a pool. Without it the list of pools
     # in the monitor's answer is empty, where the driver expects its own;
-    # "unknown" is what it says of a pool when it gets no answer at all.
+    # "unknown" is its value for a pool without an answer.
     volume_driver.RBDDriver._get_pool_stats = (
         lambda driver: ('unknown', 'unknown'))
 
@@ -51,8 +51,8 @@ def adapt(state: cloud_state.State) -> None:
 def wait_until_ready(state: cloud_state.State) -> None:
     """Wait for the cluster, without which the drivers do not start.
 
-    Whoever starts the cloud waits for the cluster too, with a limit, and
-    ends this process when it does not come.
+    The program that starts the cloud waits for the cluster too, with a limit,
+    and ends this process when it does not come.
     """
     while not cloud_state.is_locked(ceph.Ceph(state).ready_file):
         time.sleep(0.05)

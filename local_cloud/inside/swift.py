@@ -51,10 +51,10 @@ def _build_ring(directory: str, server: str, port: int) -> None:
 
 
 class Cache:
-    """What memcached is to the many processes of a real Swift.
+    """A cache in memory, as memcached is for a real Swift's processes.
 
-    Without one, each request asks for its account and its container anew,
-    and each request of S3 asks Keystone.
+    Without one, each request reads its account and its container again, and
+    each request of S3 goes to Keystone.
     """
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
 _COPY_SIZE = 4 * units.Mi
 _ZEROS = bytes(_COPY_SIZE)
-# Ends the name of what is to take the place of a volume.
+# The end of the name of a file that is to replace a volume.
 _REVERTED = '.revert'
 
 
@@ -106,7 +106,7 @@ class SparseFileDriver(driver.VolumeDriver):
     """Volumes as sparse files, for a cloud of one machine.
 
     Needs no root and no kernel module. The connection is os-brick's
-    ``local``: whoever attaches must see the same file system.
+    ``local``: its clients must see the same file system.
     """
 
     VERSION = '1.0.0'

@@ -47,7 +47,7 @@ class Software:
     def missing(self, others: Iterable[str] = ()) -> str:
         """What this machine lacks of them.
 
-        :param others: what it lacks beside programs
+        :param others: other things that it lacks
         :returns: a sentence with the packages, empty if nothing is missing
         """
         lacking = [*(name for name in self.programs

@@ -32,7 +32,7 @@ class Ended(BaseException):
 
     @property
     def status(self) -> int:
-        """The exit status, as a shell tells of a signal."""
+        """The exit status, as a shell reports a signal."""
         return 128 + self.number
 
 
@@ -48,8 +48,8 @@ def _end(number: int, frame) -> None:
 def heard() -> Iterator[None]:
     """Raise :class:`Ended` on the first SIGINT, SIGTERM or SIGHUP.
 
-    One that the program was started to ignore, by ``nohup`` or by whoever
-    takes its cloud down already, stays ignored.
+    One that was ignored before, by ``nohup`` or by a caller that takes its
+    cloud down already, stays ignored.
     """
     before = {number: signal.getsignal(number) for number in _NUMBERS}
     for number, handler in before.items():

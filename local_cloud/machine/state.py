@@ -27,7 +27,7 @@ import uuid
 
 from local_cloud import exceptions
 
-#: Names the state directory for every verb that is not given one.
+#: Names the state directory of verbs without the option.
 ENVIRONMENT = 'LOCAL_CLOUD_STATE_DIR'
 #: Every process of a cloud carries its cloud's id in this variable, so that
 #: one whose pid was never written down is found all the same.
@@ -47,7 +47,7 @@ _YOUNG = 60
 
 
 def default_directory() -> pathlib.Path:
-    """Where the state is when neither an option nor the environment says."""
+    """The state directory without an option or a variable."""
     base = os.environ.get('XDG_STATE_HOME') or os.path.expanduser(
         '~/.local/state')
     return pathlib.Path(base) / 'cinder-backup-local-cloud'
@@ -71,7 +71,7 @@ class Temporary:
 
     @property
     def cloud(self) -> pathlib.Path:
-        """Where the cloud's state directory goes."""
+        """The state directory of its cloud."""
         return self.root / self.CLOUD
 
     def remove(self) -> None:
@@ -171,7 +171,7 @@ class State:
 
     @property
     def holds(self) -> pathlib.Path:
-        """Where a test arms points that hold requests inside Cinder."""
+        """The directory of armed points that hold requests in Cinder."""
         return self.data / 'holds'
 
     @property

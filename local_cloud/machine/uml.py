@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Run a command on a kernel of its own, with all files of this machine.
+"""Run a command on a separate kernel, with all files of this machine.
 
 The kernel is User-Mode Linux, an ordinary process that needs no rights. Its
 root is that of this machine, read through ``hostfs``; what is written goes
@@ -59,7 +59,7 @@ SOFTWARE = programs.Software(
 _MODULES = pathlib.Path('/usr/lib/uml/modules')
 
 _BOOT_TIMEOUT = 120
-# What the command may take to end after it was asked to.
+# Seconds that the command has after a request to end.
 _GRACE = 90
 _TAIL = 8
 
@@ -138,8 +138,8 @@ exec env --default-signal=INT,QUIT,TERM,HUP \\
     /bin/sh -c ': > {began}; exec "$@"' sh {command}
 """
 
-# Some of its helpers would outlive a kernel that is killed alone; all of them
-# are in a group that it makes. This shell kills the group on SIGTERM, which
+# Some of its helpers would outlive a kernel that is killed; all of them are
+# in a group that it makes. This shell kills the group on SIGTERM, which
 # the system sends when the program ends, however it ends.
 _KEEPER = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c',
            "trap 'kill -KILL -$! $!' TERM; \"$@\" & wait", 'uml')
@@ -291,7 +291,7 @@ class _Kernel:
     #: Where temporary files of the command go; a file system in memory
     #: that can be exported, which an overlay cannot.
     TMP = '/run/tmp'
-    #: Exists as soon as the command can be asked to end.
+    #: Exists as soon as the command can receive a request to end.
     BEGAN = '/run/began'
 
     def __init__(self, directory: pathlib.Path, memory: int):
@@ -420,7 +420,7 @@ class _Kernel:
 
     def _tail(self) -> str:
         text = b''.join(self._log).decode(errors='replace')
-        # A stack of the kernel says nothing to a user, and hides the rest.
+        # A stack of the kernel does not help a user, and hides the rest.
         lines = [line for line in text.splitlines()
                  if not line.startswith(' [<')]
         return '\n'.join(lines[-_TAIL:]) or '(it is empty)'
@@ -434,7 +434,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog='python -m local_cloud.machine.uml',
-        description='Run a command on a kernel of its own (User-Mode '
+        description='Run a command on a separate kernel (User-Mode '
                     'Linux), as root, with the files of this machine. What '
                     'it writes is forgotten.')
     parser.add_argument('--visible', action='append', default=[],

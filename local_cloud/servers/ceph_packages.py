@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the distribution brings of Ceph: programs, and bindings for Python."""
+"""The distribution's packages of Ceph: programs, and Python bindings."""
 
 import importlib.machinery
 import os

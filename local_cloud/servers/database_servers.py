@@ -127,7 +127,7 @@ class Server:
         raise NotImplementedError
 
     def answers(self) -> bool | str:
-        """Whether it authenticates the administrator, or the error."""
+        """True if the administrator can connect, else the error."""
         import sqlalchemy
         try:
             self.engine(**dict.fromkeys(self._LIMITS, _ANSWER)

@@ -158,7 +158,7 @@ def server_command(directory: pathlib.Path) -> list[str]:
 
 
 def mount_options(port: int) -> str:
-    """What a client has to be told to mount a share of a server here."""
+    """The options with which a client mounts a share of a server here."""
     version = '4.2'
     with contextlib.suppress(OSError):
         if _DELEGATIONS.read_text().strip() == 'Y':
@@ -167,7 +167,7 @@ def mount_options(port: int) -> str:
 
 
 def answers(port: int) -> bool | str:
-    """Whether a server answers a call, or what happened instead.
+    """True if a server answers a call, else the reason why not.
 
     It is the call of its protocol that does nothing.
     """

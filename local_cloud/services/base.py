@@ -25,7 +25,7 @@ from local_cloud.machine import state as cloud_state
 
 
 class Service:
-    """A service of a cloud, which has a process of its own.
+    """A service of a cloud, which has a process.
 
     :ivar name: of its process, its log and its first port
     :ivar ports: names of the ports that are bound before it starts; its
@@ -33,9 +33,9 @@ class Service:
     """
 
     name: str
-    #: Names of its ports beside the first.
+    #: Names of its other ports.
     more_ports: ClassVar[tuple[str, ...]] = ()
-    #: What its API answers as soon as it is ready.
+    #: The path at which its API answers as soon as it is ready.
     health: ClassVar[str] = ''
 
     def __init__(self, state: cloud_state.State):
@@ -46,7 +46,7 @@ class Service:
         """Write its configuration, once for each cloud."""
 
     def environment(self) -> dict[str, str]:
-        """Variables that its process needs beside those of all."""
+        """Variables of its process, in addition to those of all."""
         return {}
 
     def command(self, *descriptors: int) -> list[str]:
@@ -57,7 +57,7 @@ class Service:
         return self.module('serve', *descriptors)
 
     def module(self, *words: object) -> list[str]:
-        """The program of its own in :mod:`local_cloud.inside`."""
+        """Its program in :mod:`local_cloud.inside`."""
         return [sys.executable, '-m', f'local_cloud.inside.{self.name}',
                 *map(str, words)]
 
@@ -68,7 +68,7 @@ class Service:
                 ','.join(map(str, descriptors)), *command]
 
     def ready(self) -> bool | str:
-        """Whether it answers by its own protocol, or what it lacks."""
+        """True if it answers by its protocol, else the reason why not."""
         try:
             answer = requests.get(
                 settings.url(self.state, self.name) + self.health, timeout=5)
@@ -77,7 +77,7 @@ class Service:
         return answer.ok or f'it answered {answer.status_code}'
 
     def address(self) -> str:
-        """Where it listens, for people; empty if it never did."""
+        """The address at which it listens; empty if it never did."""
         if not {*self.ports} <= {*self.state.record['ports']}:
             return ''
         return self.location()

@@ -93,7 +93,7 @@ class Ceph(base.Service):
 
 
 def store_options(state: cloud_state.State) -> dict[str, Any]:
-    """How a test reaches the backups without Cinder."""
+    """The options by which a test reaches the backups without Cinder."""
     cluster = Ceph(state).cluster()
     return {
         'backup_store': 'rbd',

@@ -224,7 +224,7 @@ class Part(Cinder):
 
 
 def of(state: cloud_state.State, site: sites.Site) -> list[Cinder]:
-    """The processes of a site; its API, which tells of the others, last."""
+    """The processes of a site; its API, which reports on the others, last."""
     found: list[Cinder] = []
     if rabbitmq.wanted(state):
         names: list[str] = state.record['cinder_services']
@@ -244,7 +244,7 @@ def _wakes() -> dict[str, int]:
 
     In User-Mode Linux, which has one core, a thread that wakes costs about a
     millisecond. Each request makes one more thread, up to the size of its
-    pool, and each looks for work once a second: with 225 of them ten volumes
+    pool, and each polls for work once a second: with 225 of them ten volumes
     took 22 seconds there in place of 9, and two regions have more. Each
     service's heartbeat is a request to the database.
     """

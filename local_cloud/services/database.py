@@ -76,7 +76,7 @@ class Database(base.Service):
 
     @property
     def dumped(self) -> pathlib.Path:
-        """Where Cinder's first, empty database is kept."""
+        """The file with Cinder's first, empty database."""
         return self.state.data / 'empty' / 'cinder.sql'
 
     def command(self, *descriptors: int) -> list[str]:

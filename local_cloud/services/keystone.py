@@ -37,7 +37,7 @@ class Keystone(base.Bootstrapped):
             # would make use of.
             'fernet_receipts': {'key_repository': keys / 'fernet'},
             'credential': {'key_repository': keys / 'credential'},
-            # Every process of the tests signs in with users of its own; the
+            # Every process of the tests signs in with its own users; the
             # usual strength of a hash is for passwords that people choose.
             'identity': {'password_hash_rounds': 4},
         })

@@ -33,7 +33,7 @@ LAUNCHER = ('unshare', '--mount', '--propagation', 'private')
 
 
 def missing() -> str:
-    """What this machine lacks for a cloud with NFS, here or in UML."""
+    """What a cloud with NFS lacks, here or in User-Mode Linux."""
     return nfs_server.missing() or (
         uml.missing() if nfs_server.cannot_mount() else '')
 

@@ -609,8 +609,9 @@ class ClusterTest(testtools.TestCase):
         """Named, with its log, and nothing is left."""
         cluster = ceph_cluster.Cluster(self.path)
         spawn = cluster._spawn
-        with mock.patch.object(cluster, '_spawn', lambda name, command: spawn(
-                name, ['false'] if name == 'osd' else command)):
+        with mock.patch.object(
+                cluster, '_spawn', lambda name, command, log: spawn(
+                    name, ['false'] if name == 'osd' else command, log)):
             err = self.assertRaises(cloud_exceptions.ServiceFailed,
                                     cluster.start)
         self.assertIn('osd ended while it was starting', str(err))

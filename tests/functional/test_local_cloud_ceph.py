@@ -24,6 +24,7 @@ import testtools
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud.machine import daemons
+from local_cloud.servers import ceph_packages
 from local_cloud.services import ceph
 from tests import cloud_cases
 
@@ -36,7 +37,7 @@ _CHAIN = f'{_RECOVERIES}ChainRowLossTest.test_chain_restored_at_each_link'
 
 def need_ceph():
     """Skip where Ceph is not installed, unless it has to be."""
-    missing = ceph.missing_for_cinder()
+    missing = ceph_packages.missing_for_cinder()
     if missing:
         if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
             raise AssertionError(missing)
