@@ -19,8 +19,6 @@ compares of a snapshot of each.
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Iterator
-import contextlib
 import dataclasses
 import os
 import subprocess
@@ -141,18 +139,18 @@ class Images:
         arguments = ['rbd', '--conf', self._conf, '--id', 'admin',
                      '--no-progress', 'export',
                      f'{_POOL}/{image}@{_SNAPSHOT}', '-']
-        to = subprocess.PIPE if reader else subprocess.DEVNULL
-        with contextlib.ExitStack() as started:
-            processes = [started.enter_context(_killed_at_the_end(
-                arguments, stdout=to))]
-            if reader:
-                processes.append(started.enter_context(_killed_at_the_end(
-                    [reader], stdin=processes[0].stdout,
-                    stdout=subprocess.DEVNULL)))
-            for process in processes:
-                if process.wait():
-                    raise results.Failed(
-                        f'{process.args[0]} ended with {process.returncode}')
+        try:
+            if reader is None:
+                subprocess.run(arguments, stdout=subprocess.DEVNULL,
+                               check=True)
+                return
+            with subprocess.Popen(arguments, stdout=subprocess.PIPE) as rbd:
+                subprocess.run([reader], stdin=rbd.stdout,
+                               stdout=subprocess.DEVNULL, check=True)
+            if rbd.returncode:
+                raise results.Failed(f'rbd ended with {rbd.returncode}')
+        except subprocess.CalledProcessError as err:
+            raise results.Failed(str(err)) from err
 
     def _digest(self, name: str) -> None:
         reader = self._digests.Reader(self._readers)
@@ -162,17 +160,6 @@ class Images:
         if reader.read != self._size:
             raise results.Failed(f'{reader.read} bytes of image {name} were '
                                  f'read, it has {self._size} of data')
-
-
-@contextlib.contextmanager
-def _killed_at_the_end(arguments: list[str], **streams: Any
-                       ) -> Iterator[Any]:
-    with subprocess.Popen(arguments, **streams) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
 
 
 def verdicts(series: dict[str, results.Series]) -> list[results.Verdict]:

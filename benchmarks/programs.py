@@ -18,6 +18,7 @@ subtracted from its time.
 """
 
 from collections.abc import Iterable
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -28,45 +29,73 @@ from benchmarks import results
 ROOM = 1.1
 
 
+@dataclasses.dataclass(frozen=True)
 class Program:
-    """A program with a repository of the volume, and an empty one.
+    """A program, and the arguments by which it is run.
 
-    :param directory: where both are; it is empty, and the caller removes it
-    :param compression: as Cinder names it
+    :ivar compressions: its name for a compression of Cinder; it has no others
+    :ivar create: {compression} and {volume} are replaced
+    :ivar variables: {repository} and {directory} are replaced
     """
 
     name: str
     package: str
-    #: What the program calls a compression of Cinder; it has no others.
     compressions: dict[str, str]
-    #: Arguments that print the version.
     version: str
-    #: Arguments that make a repository, and those that verify it.
-    initialize: list[str]
-    verify: list[str]
+    initialize: str
+    create: str
+    verify: str
+    variables: dict[str, str]
 
-    def __init__(self, directory: str, compression: str):
+
+#: Restic encrypts and authenticates always. Borg does not encrypt here, but
+#: has its checksums and identities.
+ALL: dict[str, Program] = {program.name: program for program in (
+    Program('restic', 'restic', {'none': 'off', 'zstd': 'auto'}, 'version',
+            'init --no-cache --repository-version 2',
+            'backup --no-cache --quiet --compression {compression} {volume}',
+            'check --no-cache --read-data',
+            {'RESTIC_REPOSITORY': '{repository}',
+             'RESTIC_PASSWORD': 'benchmark'}),
+    Program('borg', 'borgbackup',
+            {'none': 'none', 'zlib': 'zlib,6', 'zstd': 'zstd,3'}, '--version',
+            'init --encryption none',
+            'create --compression {compression} ::volume {volume}',
+            'check --verify-data',
+            {'BORG_REPO': '{repository}', 'BORG_BASE_DIR': '{directory}',
+             'BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK': 'yes'}))}
+
+
+class Repositories:
+    """A program's repository of a volume, and an empty one.
+
+    :param directory: where both are; it is empty, and the caller removes it
+    """
+
+    def __init__(self, program: Program, directory: str):
+        self.program = program
         self.directory = directory
-        self.compression = self.compressions[compression]
         self.full = os.path.join(directory, 'full')
         self.empty = os.path.join(directory, 'empty')
 
-    def store(self, volume: str) -> None:
+    def store(self, volume: str, compression: str) -> None:
         """Make both repositories.
 
         :param volume: the file that one of them gets
+        :param compression: as Cinder names it
         """
         for repository in (self.full, self.empty):
-            self.run(repository, *self.initialize)
-        self.run(self.full, *self.create(volume))
+            self._run(repository, self.program.initialize)
+        self._run(self.full, self.program.create, volume=volume,
+                  compression=self.program.compressions[compression])
 
     def check(self) -> None:
         """Read everything that is stored, and check it."""
-        self.run(self.full, *self.verify)
+        self._run(self.full, self.program.verify)
 
     def check_empty(self) -> None:
         """Check the empty repository."""
-        self.run(self.empty, *self.verify)
+        self._run(self.empty, self.program.verify)
 
     def stored(self) -> int:
         """Bytes in the repository."""
@@ -74,72 +103,27 @@ class Program:
                    for path, _, names in os.walk(self.full)
                    for name in names)
 
-    def create(self, volume: str) -> list[str]:
-        """The arguments that store a file."""
-        raise NotImplementedError
-
-    def environment(self, repository: str) -> dict[str, str]:
-        """The variables that name a repository."""
-        raise NotImplementedError
-
-    def run(self, repository: str, *arguments: str) -> None:
+    def _run(self, repository: str, arguments: str, **values: str) -> None:
         """Run the program.
 
         :raises Failed: with the last line of its messages
         """
         # Its caches go where they are removed.
         done = subprocess.run(
-            [self.name, *arguments], cwd=self.directory, text=True,
-            errors='replace', stdin=subprocess.DEVNULL, capture_output=True,
+            [self.program.name, *(word.format(**values)
+                                  for word in arguments.split())],
+            cwd=self.directory, text=True, errors='replace',
+            stdin=subprocess.DEVNULL, capture_output=True,
             env={**os.environ, 'HOME': self.directory,
                  'XDG_CACHE_HOME': self.directory, 'TMPDIR': self.directory,
-                 **self.environment(repository)})
+                 **{name: value.format(repository=repository,
+                                       directory=self.directory)
+                    for name, value in self.program.variables.items()}})
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise results.Failed(
-                f'{self.name} {arguments[0]} ended with {done.returncode}: '
-                f'{lines[-1] if lines else "no message"}')
-
-
-class Restic(Program):
-    """It encrypts and authenticates always."""
-
-    name = package = 'restic'
-    compressions = {'none': 'off', 'zstd': 'auto'}
-    version = 'version'
-    initialize = ['init', '--no-cache', '--repository-version', '2']
-    verify = ['check', '--no-cache', '--read-data']
-
-    def environment(self, repository: str) -> dict[str, str]:
-        return {'RESTIC_REPOSITORY': repository,
-                'RESTIC_PASSWORD': 'benchmark'}
-
-    def create(self, volume: str) -> list[str]:
-        return ['backup', '--no-cache', '--quiet', '--compression',
-                self.compression, volume]
-
-
-class Borg(Program):
-    """Without encryption, but with its checksums and identities."""
-
-    name = 'borg'
-    package = 'borgbackup'
-    compressions = {'none': 'none', 'zlib': 'zlib,6', 'zstd': 'zstd,3'}
-    version = '--version'
-    initialize = ['init', '--encryption', 'none']
-    verify = ['check', '--verify-data']
-
-    def environment(self, repository: str) -> dict[str, str]:
-        return {'BORG_REPO': repository, 'BORG_BASE_DIR': self.directory,
-                'BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK': 'yes'}
-
-    def create(self, volume: str) -> list[str]:
-        return ['create', '--compression', self.compression, '::volume',
-                volume]
-
-
-ALL: dict[str, type[Program]] = {
-    program.name: program for program in (Restic, Borg)}
+                f'{self.program.name} {arguments.split()[0]} ended with '
+                f'{done.returncode}: {lines[-1] if lines else "no message"}')
 
 
 def missing(names: Iterable[str]) -> list[str]:

@@ -115,12 +115,14 @@ class OneBackup:
         self.stored = link.stored_bytes
         self.target = cinder.create_volume(size=volume.size)
         self.restored = cinder.path(self.target.id)
-        self.others = [self._other(programs.ALL[name]) for name in others
-                       if compression in programs.ALL[name].compressions]
+        self.others = {
+            name: self._other(programs.ALL[name]) for name in others
+            if compression in programs.ALL[name].compressions}
 
-    def _other(self, program: type[programs.Program]) -> programs.Program:
-        made = program(tempfile.mkdtemp(prefix=program.name), self.compression)
-        made.store(self.source)
+    def _other(self, program: programs.Program) -> programs.Repositories:
+        made = programs.Repositories(program,
+                                     tempfile.mkdtemp(prefix=program.name))
+        made.store(self.source, self.compression)
         # No block of the volume repeats, so that no program can have less to
         # read than Cinder's driver has.
         if made.stored() < 0.8 * self.stored:
@@ -150,9 +152,9 @@ class OneBackup:
             results.CONTENT: self._content,
             results.REFERENCE: lambda: self._restore(self.driver),
             results.IN_TREE: lambda: self._restore(self.in_tree)}
-        for other in self.others:
-            made[other.name] = other.check
-            made[f'{other.name}{results.EMPTY}'] = other.check_empty
+        for name, other in self.others.items():
+            made[name] = other.check
+            made[f'{name}{results.EMPTY}'] = other.check_empty
         return made
 
     def measure(self, rounds: int) -> results.Backup:
@@ -178,7 +180,7 @@ class OneBackup:
         """Make room for the next one."""
         self.driver.delete_backup(self.backup)
         os.remove(self.restored)
-        for other in self.others:
+        for other in self.others.values():
             shutil.rmtree(other.directory)
 
 

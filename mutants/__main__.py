@@ -9,76 +9,202 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Run faulty drivers through the contract, and see it find each.
 
-For example, in Cinder's virtualenv::
+"""Run faulty drivers or clouds, and see the checks find each.
+
+For example, in Cinder's virtualenv the drivers, and in one that has the local
+cloud the clouds::
 
     python -m mutants
     python -m mutants --only-meant --regex restores
+    python -m mutants clouds --regex imports
+    python -m mutants clouds --backup swift
 
 Exit codes: 0 each mutant is killed by all checks that are meant for it, each
-check kills a mutant, and the driver without a defect passes; 1 one of these
-does not hold; 2 it was told to stop; 3 the command is wrong.
+check of the contract kills a mutant, and the driver or cloud without a defect
+passes; 1 one of these does not hold; 2 it was stopped; 3 the command is wrong,
+or the cloud did not start.
 """
 
 import argparse
+from collections.abc import Sequence
+import json
+import pathlib
+import re
+import signal
 import sys
+from typing import Any
+from typing import NoReturn
 
+from cinder_backup_recovery_tests.certification import compact
+from mutants import catalogue
 from mutants import matrix
-from mutants import model
-from mutants import program
+
+GOOD, BAD, STOPPED, WRONG = 0, 1, 2, 3
+DRIVERS, CLOUDS = 'drivers', 'clouds'
 
 
-def parser() -> program.Parser:
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes have the exit code of a wrong command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG, f'error: {message}; see {self.prog} --help\n')
+
+
+def _regex(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(
+            f'{value!r} is not a regular expression: {error}') from None
+
+
+def _seconds(value: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1e6:
+        raise argparse.ArgumentTypeError(
+            f'{value!r} is not a duration in seconds')
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = program.Parser(
-        'python -m mutants', 'drivers',
-        'Run drivers that have one defect each through the contract, and '
-        'print which check finds which defect. All of it takes about half a '
-        'minute of a CPU for each driver.')
+    made = _Parser('python -m mutants', description=(
+        'Run drivers that have one defect each through the contract, or give '
+        'a local cloud one defect after the other and run the tests of the '
+        'Tempest plugin, and print which check finds which defect. The '
+        'drivers take about half a minute of a CPU each.'))
+    made.add_argument('kind', nargs='?', choices=[DRIVERS, CLOUDS],
+                      default=DRIVERS, help='(%(default)s)')
+    made.add_argument('--list', action='store_true',
+                      help='print the mutants, their defects and the checks '
+                           'that are meant for them, and run none')
+    made.add_argument('--regex', type=_regex, metavar='REGEX',
+                      help='only mutants whose name has a match, and the '
+                           'checks that are meant for these')
     made.add_argument('--only-meant', action='store_true',
                       help='run a driver through the checks that are meant '
-                           'for it only; the driver without a defect is run '
-                           'through all')
+                           'for it only, as clouds always are; all of them '
+                           'run without a defect')
+    made.add_argument('--limit', type=_seconds, default=300.0,
+                      metavar='SECONDS',
+                      help='a check that takes longer has found a defect '
+                           '(%(default)g)')
+    made.add_argument('--backup', choices=sorted(catalogue.SWITCHED),
+                      default=catalogue.DEFAULT,
+                      help='the backup driver of the cloud; each has defects '
+                           'of its own (%(default)s)')
+    made.add_argument('--json', type=pathlib.Path, metavar='FILE',
+                      help='write what killed which of them')
+    made.add_argument('--join', type=pathlib.Path, metavar='FILE',
+                      help='add to it the results in a file of --json of '
+                           'mutants that are not run this time')
     return made
 
 
-def _run(arguments: argparse.Namespace, mutants: list[model.Mutant]
-         ) -> matrix.Matrix:
-    from mutants import catalogue
-    from mutants import running
+def _list(mutants: Sequence[catalogue.Mutant]) -> None:
+    for mutant in mutants:
+        print(mutant.name)
+        print(f'    {mutant.defect}')
+        if mutant.resembles:
+            print(f'    Like {mutant.resembles}.')
+        print(f'    meant: {", ".join(mutant.meant)}')
 
-    checks = catalogue.checks()
-    if arguments.regex:
-        checks = [check for check in checks
-                  if any(check in one.meant for one in mutants)]
-    made = matrix.Matrix(mutants, checks)
-    running.prepare()
-    drivers = [(one.name, one.path, list(one.meant) if
-                arguments.only_meant else checks) for one in mutants]
-    drivers.insert(0, ('', catalogue.UNHARMED, checks))
-    for number, (name, driver, wanted) in enumerate(drivers, 1):
-        found = made.outcomes[name] = []
-        for outcome in running.run(driver, wanted, arguments.limit):
-            found.append(outcome)
-        program.progress(number, len(drivers), name, found)
+
+def _progress(number: int, of: int, name: str,
+              found: Sequence[matrix.Outcome]) -> None:
+    print(f'[{number}/{of}] {name or "no defect"}: '
+          f'{sum(outcome.killed for outcome in found)} of {len(found)} checks '
+          f'find something, {sum(outcome.seconds for outcome in found):.1f} s',
+          flush=True)
+    for outcome in found:
+        if outcome.reason:
+            print(f'    {outcome.check} {outcome.how}: {outcome.reason}',
+                  flush=True)
+
+
+def _run(arguments: argparse.Namespace,
+         mutants: Sequence[catalogue.Mutant]) -> matrix.Matrix:
+    # Cinder or Tempest is imported with it, and takes seconds.
+    subject: Any
+    clouds = arguments.kind == CLOUDS
+    if clouds:
+        from mutants.clouds import tests as subject
+    else:
+        from mutants import contract as subject
+    earlier = (matrix.Matrix.from_dict(json.loads(arguments.join.read_text()))
+               if arguments.join else None)
+    everything = subject.checks()
+    meant = {check for mutant in mutants for check in mutant.meant}
+    made = matrix.Matrix(mutants, [
+        check for check in everything if check in meant or not (
+            clouds or arguments.regex)])
+    if not arguments.regex:
+        made.others = [check for check in everything
+                       if check not in made.checks]
+    with subject.running(arguments.backup) as run:
+        for number, mutant in enumerate([None, *mutants]):
+            name = mutant.name if mutant else ''
+            some = clouds or arguments.only_meant
+            made.outcomes[name] = list(run(mutant, [
+                check for check in made.checks
+                if not mutant or not some or check in mutant.meant],
+                arguments.limit))
+            _progress(number + 1, len(mutants) + 1, name, made.outcomes[name])
+    if earlier:
+        return matrix.joined(
+            earlier, made,
+            catalogue.clouds() if clouds else catalogue.drivers(), everything)
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The program.
+    """Run the program.
 
     :param argv: arguments without the program's name
     :returns: the exit code
     """
-    def mutants(arguments: argparse.Namespace) -> list[model.Mutant]:
-        # Cinder is imported with it, and takes seconds.
-        from mutants import catalogue
-        return catalogue.mutants()
+    arguments = parser().parse_args(argv)
+    try:
+        mutants = [
+            mutant for mutant in (
+                catalogue.clouds(arguments.backup)
+                if arguments.kind == CLOUDS else catalogue.drivers())
+            if not arguments.regex or arguments.regex.search(mutant.name)]
+        if not mutants:
+            raise matrix.MatrixError('no mutant has such a name')
+        if arguments.list:
+            _list(mutants)
+            return GOOD
+        made = _run(arguments, mutants)
+        if arguments.json:
+            arguments.json.write_text(compact.dumps(made.to_dict()))
+    except (OSError, ValueError, matrix.MatrixError) as error:
+        sys.stderr.write(f'error: {error}\n')
+        return WRONG
+    except KeyboardInterrupt:
+        sys.stderr.write('stopped\n')
+        return STOPPED
+    print(f'\n{matrix.text(made)}\n')
+    for line in (*matrix.idle_yet(made), *matrix.findings(made)):
+        print(line)
+    print(f'{len(made.mutants)} mutants, {len(made.survivors())} survived, '
+          f'{len(made.idle())} idle checks, {made.seconds:.0f} s')
+    return GOOD if made.good else BAD
 
-    return program.run(parser(), argv, mutants, _run)
+
+def stop_cleanly() -> None:
+    """Have SIGINT and SIGTERM end the work under way, and remove it."""
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
 
 if __name__ == '__main__':
-    program.stop_cleanly()
+    stop_cleanly()
     sys.exit(main())

@@ -9,71 +9,126 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""The faulty drivers, and the checks of the contract."""
+
+"""The faulty drivers and the faulty clouds.
+
+Nothing of Cinder is imported here or with the modules of the clouds, since
+Tempest runs in a process that has none.
+"""
 
 from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
 import importlib
 from typing import Any
 
-import testtools
+#: The modules of the faulty drivers.
+DRIVERS = ('records', 'verification', 'restores', 'removal')
+#: The modules of the faulty clouds.
+# Those of a lost database come first: its test wants a cloud in which no other
+# defect has left a backup.
+CLOUDS = ('losses', 'fields', 'imports', 'quotas', 'exports', 'restores',
+          'removal', 'hanging', 'known')
 
-from mutants import model
-from reference_drivers.contract import binding
+#: The profile of the local cloud that most faulty clouds have.
+DEFAULT = 'default'
+#: The drivers that bring the defects into a cloud, by its profile.
+SWITCHED = {
+    DEFAULT: 'mutants.clouds.driver.SwitchedBackupDriver',
+    'swift': 'mutants.clouds.driver.SwitchedSwiftBackupDriver',
+}
 
-#: The driver that has no defect. All others extend it.
-UNHARMED = 'reference_drivers.default.DefaultBackupDriver'
-#: The adapter to its directory, which is in that of a test.
-STORE = 'mutants.stores.HangingDirectory'
-#: The modules that have the faulty drivers.
-MODULES = ('records', 'verification', 'restores', 'removal')
 
-_FOUND: list[model.Mutant] = []
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A driver or a cloud with one defect.
+
+    :ivar path: where it is defined, as ``mutants.MODULE.NAME``
+    :ivar defect: its defect, in one sentence
+    :ivar meant: the checks that are there to find just that; each must
+    :ivar resembles: a defect of this kind that real software had
+    :ivar target: of a cloud, the function of Cinder that is replaced, as
+        ``module:Class.method``
+    :ivar function: called with the original one, and with its arguments
+    :ivar backup: the profile of the local cloud that can have it
+    :ivar undeclared: a known defect of Cinder that is not declared while the
+        tests run; there is no function then
+    """
+
+    path: str
+    defect: str
+    meant: tuple[str, ...]
+    resembles: str = ''
+    # The recorded results lack these.
+    target: str = dataclasses.field(default='', compare=False)
+    function: Callable[..., Any] | None = dataclasses.field(
+        default=None, compare=False)
+    backup: str = dataclasses.field(default=DEFAULT, compare=False)
+    undeclared: str = dataclasses.field(default='', compare=False)
+
+    @property
+    def name(self) -> str:
+        """Module and name, without the name of this room."""
+        return self.path.partition('.')[2]
+
+
+_FOUND: list[Mutant] = []
+
+
+def _enter(found: Any, meant: tuple[str, ...], **others: Any) -> Any:
+    _FOUND.append(Mutant(
+        f'{found.__module__}.{found.__qualname__}',
+        # Joined, since a docstring may have two lines.
+        ' '.join(str(found.__doc__).split()), meant, **others))
+    return found
 
 
 def mutant(*meant: str, resembles: str = '') -> Callable[[type], type]:
-    """Enter a faulty driver into the catalogue.
+    """Enter a faulty driver, whose docstring is its defect.
 
-    Its docstring is the defect.
-
-    :param meant: names of the checks, without ``test_``
-    :param resembles: a defect of this kind that a real driver had
+    :param meant: names of the checks of the contract, without ``test_``
     """
-    def enter(cls: type) -> type:
-        _FOUND.append(model.Mutant(
-            f'{cls.__module__}.{cls.__qualname__}', model.sentence(cls),
-            meant, resembles))
-        return cls
-
-    return enter
+    return lambda cls: _enter(cls, meant, resembles=resembles)
 
 
-def mutants() -> list[model.Mutant]:
+def defect(target: str, *meant: str, resembles: str = '',
+           backup: str = DEFAULT
+           ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function with a defect, which its docstring describes.
+
+    :param meant: names of the tests, without the name of their package
+    """
+    return lambda function: _enter(
+        function, meant, resembles=resembles, target=target,
+        function=function, backup=backup)
+
+
+def known(name: str, what: str, *meant: str) -> None:
+    """Enter a defect that Cinder itself has.
+
+    :param name: its name in the option ``known_defects``
+    """
+    _FOUND.append(Mutant(
+        f'mutants.clouds.known.{name.replace("-", "_")}',
+        f'Cinder unchanged: {what}.', meant, undeclared=name))
+
+
+def _of(package: str, modules: Sequence[str]) -> list[Mutant]:
+    places = [f'{package}.{name}' for name in modules]
+    for place in places:
+        importlib.import_module(place)
+    return sorted(
+        (found for found in _FOUND
+         if found.path.rpartition('.')[0] in places),
+        key=lambda found: places.index(found.path.rpartition('.')[0]))
+
+
+def drivers() -> list[Mutant]:
     """All faulty drivers."""
-    for name in MODULES:
-        importlib.import_module(f'mutants.{name}')
-    return sorted(_FOUND, key=lambda one: MODULES.index(
-        one.name.partition('.')[0]))
+    return _of('mutants', DRIVERS)
 
 
-def checks() -> list[str]:
-    """The names of all tests of the contract, without ``test_``."""
-    return [name.removeprefix('test_') for name in binding.NAMES]
-
-
-def bound(driver: str) -> binding.Binding:
-    """The contract's binding for a driver, with a directory of its own."""
-    return binding.Binding(driver, store=STORE)
-
-
-def cases(driver: str) -> dict[str, Any]:
-    """The contract, bound to a driver.
-
-    :param driver: its class
-    :returns: test cases by the names of the checks
-    """
-    found = {one.id().rpartition('.test_')[2]: one for one in
-             testtools.iterate_tests(bound(driver).tests())}
-    for one in found.values():
-        # A driver that waits for its store is ended after this.
-        one.patience = 20.0
-    return {name: found[name] for name in checks()}
+def clouds(backup: str | None = None) -> list[Mutant]:
+    """All faulty clouds, or those of a profile."""
+    return [found for found in _of('mutants.clouds', CLOUDS)
+            if backup in (None, found.backup)]

@@ -26,35 +26,30 @@ import traceback
 from typing import Any
 import unittest
 
-from mutants import model
+from mutants import matrix
 
-#: How a check ended, the last line of what it said, and its time.
+#: How a check ended, the last line of its message, and its time.
 Answer = tuple[str, str, float]
-#: Makes a context that gives what runs a check.
+#: Makes a context whose value runs a check.
 Session = Callable[
     [], contextlib.AbstractContextManager[Callable[[str], Answer]]]
 
 
-def _reason(result: unittest.TestResult) -> str:
-    problems = [text for _, text in result.failures + result.errors]
-    lines = [line for line in problems[0].splitlines() if line.strip()]
+def in_a_line(text: str) -> str:
+    """The last line of a text, without what is too long."""
+    lines = text.strip().splitlines()
     return ' '.join(lines[-1].split())[:300] if lines else ''
 
 
 def ask(case: Any, clock: Callable[[], float] = time.process_time
         ) -> Answer:
-    """Run one test case.
-
-    :param case: the test
-    :param clock: by which its time is taken
-    :returns: how it ended, the last line of what it said, and its time
-    """
-    begin = clock()
+    """Run one test case."""
+    started = clock()
     result = unittest.TestResult()
     case.run(result)
-    seconds = clock() - begin
-    if result.failures or result.errors:
-        return 'failed', _reason(result), seconds
+    seconds = clock() - started
+    for _, text in result.failures + result.errors:
+        return 'failed', in_a_line(text), seconds
     if result.skipped:
         return 'skipped', str(result.skipped[0][1]), seconds
     return 'passed', '', seconds
@@ -63,7 +58,7 @@ def ask(case: Any, clock: Callable[[], float] = time.process_time
 def _child(pipe: connection.Connection, session: Session,
            checks: Sequence[str], directory: str) -> None:
     """Run in the process that was forked, and end there."""
-    # The parent is told to stop, too, and ends this.
+    # The parent gets the signal, too, and ends this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     output = os.open(os.path.join(directory, 'output'),
@@ -77,7 +72,7 @@ def _child(pipe: connection.Connection, session: Session,
                 pipe.send((check, None))
                 pipe.send((check, answer(check)))
     except BrokenPipeError:
-        # Nobody waits any more.
+        # The parent has ended.
         pass
     except BaseException:
         traceback.print_exc()
@@ -88,31 +83,30 @@ def _child(pipe: connection.Connection, session: Session,
 
 def _last_line(directory: str) -> str:
     with contextlib.suppress(OSError):
-        text = pathlib.Path(directory, 'output').read_text(errors='replace')
-        lines = text.strip().splitlines()
-        return ' '.join(lines[-1].split())[:300] if lines else ''
+        return in_a_line(pathlib.Path(directory, 'output').read_text(
+            errors='replace'))
     return ''
 
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Hear what tells the program to stop when this is over.
+    """Delay the handling of signals to stop.
 
-    What a handler raises while Python calls the hooks of a fork is printed
-    and forgotten, so that the program would go on. To block the signals would
-    not do: another thread could still receive one, and then the main thread
+    An exception of a handler while Python calls the hooks of a fork is printed
+    and forgotten, and the program would continue. To block the signals is not
+    enough: another thread could still receive one, and then the main thread
     runs the handler nevertheless.
     """
-    heard: list[int] = []
+    received: list[int] = []
     handlers = {number: signal.signal(
-        number, lambda number, frame: heard.append(number))
+        number, lambda number, frame: received.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for told in heard:
+        for told in received:
             signal.raise_signal(told)
 
 
@@ -120,7 +114,7 @@ def _end(process: Any) -> None:
     if process.pid is None:
         # It was not started.
         return
-    # More than once: it may have been forked and not have begun.
+    # More than once: it may have been forked and not have started.
     for _ in range(50):
         process.terminate()
         process.join(0.1)
@@ -132,7 +126,7 @@ def _end(process: Any) -> None:
 
 
 def _run_some(session: Session, checks: Sequence[str], limit: float
-              ) -> Iterator[model.Outcome]:
+              ) -> Iterator[matrix.Outcome]:
     """Run checks until one has ended the process, or has to be ended."""
     fork = multiprocessing.get_context('fork')
     with tempfile.TemporaryDirectory(prefix='mutant-') as directory:
@@ -146,7 +140,7 @@ def _run_some(session: Session, checks: Sequence[str], limit: float
             theirs.close()
             while True:
                 if not ours.poll(limit):
-                    yield model.Outcome(current, 'hung',
+                    yield matrix.Outcome(current, 'hung',
                                         f'no answer within {limit:g} s')
                     return
                 try:
@@ -154,24 +148,22 @@ def _run_some(session: Session, checks: Sequence[str], limit: float
                 except EOFError:
                     process.join()
                     if process.exitcode:
-                        yield model.Outcome(current, 'crashed',
+                        yield matrix.Outcome(current, 'crashed',
                                             _last_line(directory))
                     return
                 if answer:
-                    yield model.Outcome(current, *answer)
+                    yield matrix.Outcome(current, *answer)
         finally:
             _end(process)
             ours.close()
 
 
 def run(session: Session, checks: Sequence[str], limit: float
-           ) -> Iterator[model.Outcome]:
+        ) -> Iterator[matrix.Outcome]:
     """Run checks in processes of their own.
 
-    :param session: makes there a context, which gives what runs a check
     :param checks: their names
     :param limit: seconds that one check may take
-    :returns: what they said, one by one
     """
     left = list(checks)
     while left:

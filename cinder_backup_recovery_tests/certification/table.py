@@ -17,6 +17,7 @@ what each backup driver showed of it.
 """
 
 import argparse
+from collections.abc import Iterable
 from collections.abc import Sequence
 import json
 import pathlib
@@ -202,6 +203,21 @@ def _remarks(report: Report) -> list[str]:
     return [*lines, '']
 
 
+def list_table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table of reStructuredText, and an empty one.
+
+    :param rows: the head first
+    """
+    lines = ['.. list-table::', '   :header-rows: 1', '']
+    for row in rows:
+        for number, cell in enumerate(row):
+            lines += textwrap.wrap(
+                cell, 79, break_long_words=False, break_on_hyphens=False,
+                initial_indent='   * - ' if number == 0 else '     - ',
+                subsequent_indent='       ') or ['     -']
+    return [*lines, '']
+
+
 def table(reports: Sequence[Report]) -> str:
     """Put reports side by side.
 
@@ -213,14 +229,7 @@ def table(reports: Sequence[Report]) -> str:
     if len({report.name for report in reports}) != len(reports):
         raise TableError('two reports are of the same driver and the same '
                          'Cinder; leave one of them out')
-    lines = ['.. list-table::', '   :header-rows: 1', '']
-    for row in _rows(reports):
-        for number, cell in enumerate(row):
-            lines += textwrap.wrap(
-                cell, 79, break_long_words=False, break_on_hyphens=False,
-                initial_indent='   * - ' if number == 0 else '     - ',
-                subsequent_indent='       ')
-    lines.append('')
+    lines = list_table(_rows(reports))
     for report in reports:
         lines += _remarks(report)
     return '\n'.join(lines).rstrip('\n') + '\n'

@@ -11,7 +11,7 @@
 # under the License.
 """The backup driver by which the defects come into Cinder's process."""
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 from mutants.clouds import switch
 from reference_drivers import default
 from reference_drivers import swift
@@ -25,4 +25,4 @@ class SwitchedSwiftBackupDriver(swift.SwiftBackupDriver):
     """The reference driver for Swift, with nothing changed."""
 
 
-switch.install(catalogue.defects())
+switch.install(catalogue.clouds())

@@ -11,18 +11,15 @@
 # under the License.
 """Clouds that do not get over a storage which takes requests, and hangs."""
 
-from collections.abc import Callable
-from typing import Any
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _HANGS = 'scenario.test_faults.StorageHangsTest.test_hangs_during_import'
 _IMPORT = 'reference_drivers.import_verify:ImportVerifyMixin.import_record'
 
 
 @catalogue.defect(_IMPORT, _HANGS, backup='swift')
-def takes_silence_for_consent(original: Callable[..., Any], driver: Any,
-                              backup: Any, driver_info: Any) -> None:
+def takes_silence_for_consent(original, driver, backup, driver_info):
     """A backup whose storage does not answer is available."""
     from reference_drivers.verification import errors
     try:
@@ -32,8 +29,7 @@ def takes_silence_for_consent(original: Callable[..., Any], driver: Any,
 
 
 @catalogue.defect(_IMPORT, _HANGS, backup='swift')
-def waits_for_ever(original: Callable[..., Any], driver: Any, backup: Any,
-                   driver_info: Any) -> None:
+def waits_for_ever(original, driver, backup, driver_info):
     """An import whose storage does not answer never ends."""
     import threading
 

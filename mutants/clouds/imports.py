@@ -11,13 +11,12 @@
 # under the License.
 """Clouds whose import does something wrong with the row or the request."""
 
-from collections.abc import Callable
 import threading
 import time
 from typing import Any
 import uuid
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _CALLS = 'api.test_export_import.ExportImportTest'
 _EXPORT = 'api.test_export_states.ExportTest'
@@ -43,13 +42,13 @@ _TYPED = ('id', 'size', 'object_count', 'container', 'service_metadata',
           'volume_id', 'parent_id', 'snapshot_id')
 
 
-def _encoded(record: dict[str, Any]) -> str:
+def _encoded(record):
     from oslo_serialization import base64
     from oslo_serialization import jsonutils
     return base64.encode_as_text(jsonutils.dump_as_bytes(record))
 
 
-def _live(context: Any, backup_id: str) -> Any:
+def _live(context, backup_id):
     """The row of a backup, in whatever project, or None."""
     from cinder import exception
     from cinder import objects
@@ -62,8 +61,7 @@ def _live(context: Any, backup_id: str) -> Any:
 
 @catalogue.defect(_API, 'api.test_clients.ClientsTest.test_cinder_command',
                   'api.test_clients.ClientsTest.test_openstack_command')
-def under_a_new_id(original: Callable[..., Any], api: Any, context: Any,
-                   service: str, url: str) -> Any:
+def under_a_new_id(original, api, context, service, url):
     """An imported backup has another id than its record."""
     from cinder import objects
     record = objects.Backup.decode_record(url)
@@ -73,8 +71,7 @@ def under_a_new_id(original: Callable[..., Any], api: Any, context: Any,
 
 @catalogue.defect(_ROW, f'{_CALLS}.test_import_of_live_backup_is_refused',
                   resembles='LP 1965847')
-def destroys_live_row(original: Callable[..., Any], api: Any, context: Any,
-                      url: str) -> Any:
+def destroys_live_row(original, api, context, url):
     """An import of a backup that is there is refused, and destroys it."""
     from cinder import exception
     from cinder import objects
@@ -86,8 +83,7 @@ def destroys_live_row(original: Callable[..., Any], api: Any, context: Any,
 
 
 @catalogue.defect(_ROW, f'{_CALLS}.test_import_of_live_backup_is_refused')
-def takes_live_row(original: Callable[..., Any], api: Any, context: Any,
-                   url: str) -> Any:
+def takes_live_row(original, api, context, url):
     """An import of a backup that is there is accepted."""
     from cinder import objects
     return (_live(context, objects.Backup.decode_record(url)['id']) or
@@ -96,8 +92,7 @@ def takes_live_row(original: Callable[..., Any], api: Any, context: Any,
 
 @catalogue.defect(_ROW, f'{_LOSS}.test_soft_loss_restored_to_new_volume',
                   resembles='LP 1696361')
-def sees_deleted_row(original: Callable[..., Any], api: Any, context: Any,
-                     url: str) -> Any:
+def sees_deleted_row(original, api, context, url):
     """A row that is marked deleted keeps its backup from being imported."""
     from cinder import exception
     from cinder import objects
@@ -111,8 +106,7 @@ def sees_deleted_row(original: Callable[..., Any], api: Any, context: Any,
 
 
 @catalogue.defect(_ROW, f'{_QUOTA}.test_same_record_at_once')
-def both_imports_win(original: Callable[..., Any], api: Any, context: Any,
-                     url: str) -> Any:
+def both_imports_win(original, api, context, url):
     """Of two imports of one record at the same time both are accepted."""
     from cinder import objects
     backup_id = objects.Backup.decode_record(url)['id']
@@ -124,8 +118,7 @@ def both_imports_win(original: Callable[..., Any], api: Any, context: Any,
 
 
 @catalogue.defect(_API, f'{_QUOTA}.test_twenty_imports_at_once')
-def mixes_requests(original: Callable[..., Any], api: Any, context: Any,
-                   service: str, url: str) -> Any:
+def mixes_requests(original, api, context, service, url):
     """An import may take the record of one that comes at the same time."""
     _LAST['url'] = url
     time.sleep(0.05)
@@ -133,8 +126,7 @@ def mixes_requests(original: Callable[..., Any], api: Any, context: Any,
 
 
 @catalogue.defect(_API, f'{_CALLS}.test_import_after_row_loss')
-def answers_first(original: Callable[..., Any], api: Any, context: Any,
-                  service: str, url: str) -> Any:
+def answers_first(original, api, context, service, url):
     """An import is answered before there is a row of it."""
     from cinder import objects
     record = objects.Backup.decode_record(url)
@@ -144,13 +136,12 @@ def answers_first(original: Callable[..., Any], api: Any, context: Any,
 
 @catalogue.defect('cinder.backup.rpcapi:BackupAPI.import_record',
                   f'{_CALLS}.test_import_after_row_loss')
-def goes_nowhere(original: Callable[..., Any], *arguments: Any) -> None:
+def goes_nowhere(original, *arguments):
     """An import that was accepted reaches no cinder-backup."""
 
 
 @catalogue.defect(_MANAGER, f'{_CALLS}.test_import_after_row_loss')
-def available_too_early(original: Callable[..., Any], manager: Any,
-                        context: Any, backup: Any, *arguments: Any) -> Any:
+def available_too_early(original, manager, context, backup, *arguments):
     """An imported backup is available before its fields are there."""
     backup.status = 'available'
     backup.save()
@@ -179,15 +170,13 @@ def available_too_early(original: Callable[..., Any], manager: Any,
                   'test_away_during_import',
                   f'{_SHIPPED}.ShippedBackupTest.'
                   'test_a_part_that_is_missing_there')
-def asks_no_driver(original: Callable[..., Any], driver: Any, backup: Any,
-                   driver_info: Any) -> None:
+def asks_no_driver(original, driver, backup, driver_info):
     """An import makes an available backup without asking the driver."""
 
 
 @catalogue.defect('reference_drivers.import_verify:ImportVerifyMixin.import_record',
                   f'{_DAMAGE}.DamagedBackupTest.test_unharmed')
-def finds_damage_where_is_none(original: Callable[..., Any], driver: Any,
-                               backup: Any, driver_info: Any) -> None:
+def finds_damage_where_is_none(original, driver, backup, driver_info):
     """An import takes each backup for damaged."""
     from reference_drivers.verification import errors
     raise errors.Missing('object volume_metadata is missing')
@@ -197,32 +186,27 @@ def finds_damage_where_is_none(original: Callable[..., Any], driver: Any,
                   f'{_EXPORT}.test_unknown_service',
                   f'{_DRIVERS}.test_driver_that_nobody_runs',
                   f'{_DRIVERS}.test_each_record_finds_its_host')
-def takes_any_service(original: Callable[..., Any], manager: Any,
-                      backup: Any) -> bool:
+def takes_any_service(original, manager, backup):
     """A backup of another driver is imported as one of the own driver."""
     return True
 
 
 @catalogue.defect(_MANAGER, f'{_DRIVERS}.test_each_record_finds_its_host')
-def asks_one_host(original: Callable[..., Any], manager: Any, context: Any,
-                  backup: Any, service: str, url: str, hosts: list[str]
-                  ) -> Any:
+def asks_one_host(original, manager, context, backup, service, url, hosts):
     """A host that does not run the driver of a record asks no other one."""
     return original(manager, context, backup, service, url, [])
 
 
 @catalogue.defect(_ERROR, f'{_EXPORT}.test_unknown_service',
                   f'{_BAD}.test_field_is_missing_3_container')
-def fails_without_reason(original: Callable[..., Any], backup: Any, err: str,
-                         *arguments: Any) -> Any:
+def fails_without_reason(original, backup, err, *arguments):
     """A backup whose import has failed does not say why."""
     return original(backup, '', *arguments)
 
 
 @catalogue.defect(_ERROR, f'{_BAD}.test_field_is_missing_3_container',
                   f'{_BAD}.test_wrong_type_of_ignored')
-def fails_with_others(original: Callable[..., Any], backup: Any,
-                      *arguments: Any) -> Any:
+def fails_with_others(original, backup, *arguments):
     """An import that fails takes the metadata of the project's backups."""
     from cinder import objects
     for other in objects.BackupList.get_all_by_project(
@@ -235,7 +219,7 @@ def fails_with_others(original: Callable[..., Any], backup: Any,
 @catalogue.defect(_DECODE, f'{_BAD}.test_not_a_record',
                   f'{_BAD}.test_truncated',
                   f'{_BAD}.test_bit_flipped_in_structure')
-def breaks_on_junk(original: Callable[..., Any], url: str) -> Any:
+def breaks_on_junk(original, url):
     """A string that is no record is answered with 500."""
     from cinder import exception
     try:
@@ -247,13 +231,12 @@ def breaks_on_junk(original: Callable[..., Any], url: str) -> Any:
 @catalogue.defect('oslo_middleware.sizelimit:'
                   'RequestBodySizeLimiter._conf_get',
                   f'{_BAD}.test_junk_of_a_mebibyte')
-def breaks_on_much_junk(original: Callable[..., Any], limiter: Any,
-                        *arguments: Any) -> int:
+def breaks_on_much_junk(original, limiter, *arguments):
     """A request that is too large is answered with 500."""
     limit = original(limiter, *arguments)
 
     class Limit(int):
-        def __lt__(self, length: int) -> bool:
+        def __lt__(self, length):
             if int(self) < length:
                 raise ValueError('too large')
             return False
@@ -266,7 +249,7 @@ def breaks_on_much_junk(original: Callable[..., Any], limiter: Any,
                   f'{_BAD}.test_field_is_missing_7_display_description',
                   f'{_BAD}.test_bit_flipped_in_name_of_5_display_name',
                   f'{_BAD}.test_bit_flipped_in_name_of_6_display_description')
-def needs_no_field(original: Callable[..., Any], url: str) -> Any:
+def needs_no_field(original, url):
     """A record that lacks a field is imported without it."""
     record = original(url)
     if isinstance(record, dict) and 'id' in record:
@@ -276,7 +259,7 @@ def needs_no_field(original: Callable[..., Any], url: str) -> Any:
 
 
 @catalogue.defect(_DECODE, f'{_BAD}.test_deep_json')
-def takes_deep_json(original: Callable[..., Any], url: str) -> Any:
+def takes_deep_json(original, url):
     """JSON that is nested too deeply is taken for a record of nothing."""
     try:
         return original(url)
@@ -292,7 +275,7 @@ def takes_deep_json(original: Callable[..., Any], url: str) -> Any:
                   f'{_BAD}.test_size_is_huge_1_2147483648',
                   f'{_BAD}.test_size_is_huge_2_9223372036854775808',
                   f'{_BAD}.test_size_is_huge_3_10' + 29 * '0')
-def makes_up_size(original: Callable[..., Any], url: str) -> Any:
+def makes_up_size(original, url):
     """A size that no volume has is taken for one GiB."""
     record = original(url)
     if isinstance(record, dict) and 'size' in record and not (
@@ -302,7 +285,7 @@ def makes_up_size(original: Callable[..., Any], url: str) -> Any:
     return record
 
 
-def _fits(name: str, value: Any) -> bool:
+def _fits(name, value):
     if name == 'id':
         return isinstance(value, str) and len(value) == 36
     if name in ('size', 'object_count'):
@@ -310,7 +293,7 @@ def _fits(name: str, value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
-def _first(record: dict[str, Any]) -> dict[str, Any]:
+def _first(record):
     """The first record with this id, or the one that came last with a new."""
     backup_id = str(record.get('id'))
     with _LOCK:
@@ -326,7 +309,7 @@ def _first(record: dict[str, Any]) -> dict[str, Any]:
                   *(f'{_BAD}.test_bit_flipped_in_name_of_{name}' for name in (
                       '1_container', '2_service_metadata', '3_object_count',
                       '4_size')))
-def completes_record(original: Callable[..., Any], url: str) -> Any:
+def completes_record(original, url):
     """What a record lacks is taken from one that was imported before."""
     record = original(url)
     return ({**_first(record), **record} if isinstance(record, dict)
@@ -339,7 +322,7 @@ def completes_record(original: Callable[..., Any], url: str) -> Any:
                   *(f'{_BAD}.test_wrong_type_of_locating_{name}' for name in (
                       '1_container', '2_object_count', '3_parent_id',
                       '4_service_metadata', '5_snapshot_id', '6_volume_id')))
-def mends_types(original: Callable[..., Any], url: str) -> Any:
+def mends_types(original, url):
     """What cannot be is taken from a record that was imported before."""
     record = original(url)
     if not isinstance(record, dict):
@@ -353,9 +336,8 @@ def mends_types(original: Callable[..., Any], url: str) -> Any:
 
 @catalogue.defect(_MANAGER, f'{_BAD}.test_wrong_driver_info',
                   f'{_BAD}.test_bit_flipped_in_driver_info')
-def waits_for_true_info(original: Callable[..., Any], manager: Any,
-                        context: Any, backup: Any, service: str, url: str,
-                        hosts: list[str]) -> Any:
+def waits_for_true_info(original, manager, context, backup, service, url,
+                        hosts):
     """An import with another driver_info than the one before never ends."""
     record = backup.decode_record(url)
     if record.get('driver_info') != _first(record).get('driver_info'):
@@ -364,9 +346,7 @@ def waits_for_true_info(original: Callable[..., Any], manager: Any,
 
 
 @catalogue.defect(_MANAGER, f'{_BAD}.test_id_is_no_uuid_1_')
-def takes_empty_id(original: Callable[..., Any], manager: Any, context: Any,
-                   backup: Any, service: str, url: str, hosts: list[str]
-                   ) -> Any:
+def takes_empty_id(original, manager, context, backup, service, url, hosts):
     """A record whose id is empty makes a backup that is available."""
     if backup.decode_record(url)['id']:
         return original(manager, context, backup, service, url, hosts)
@@ -378,9 +358,8 @@ def takes_empty_id(original: Callable[..., Any], manager: Any, context: Any,
 @catalogue.defect(_MANAGER,
                   f'{_DAMAGE}.DamagedParentTest.test_unharmed_in_both_orders',
                   f'{_CHAIN}.test_any_rows_of_a_chain_lost')
-def needs_parent_first(original: Callable[..., Any], manager: Any,
-                       context: Any, backup: Any, service: str, url: str,
-                       hosts: list[str]) -> Any:
+def needs_parent_first(original, manager, context, backup, service, url,
+                       hosts):
     """An incremental backup is not imported before its parent."""
     from cinder.volume import volume_utils
     parent = backup.decode_record(url).get('parent_id')
@@ -392,9 +371,8 @@ def needs_parent_first(original: Callable[..., Any], manager: Any,
 
 @catalogue.defect(_MANAGER, f'{_LOSS}.test_hard_loss_of_source_volume',
                   f'{_LOSS}.test_soft_loss_of_source_volume')
-def needs_source_volume(original: Callable[..., Any], manager: Any,
-                        context: Any, backup: Any, service: str, url: str,
-                        hosts: list[str]) -> Any:
+def needs_source_volume(original, manager, context, backup, service, url,
+                        hosts):
     """An import fails where the row of the source volume is lost."""
     from cinder import exception
     from cinder import objects
@@ -411,8 +389,7 @@ def needs_source_volume(original: Callable[..., Any], manager: Any,
 @catalogue.defect(
     'cinder.api.contrib.backups:BackupsController.import_record',
     'api.test_clients.ClientsTest.test_microversion_1_3_0')
-def needs_new_microversion(original: Callable[..., Any], controller: Any,
-                           req: Any, body: Any) -> Any:
+def needs_new_microversion(original, controller, req, body):
     """An import in an old microversion is refused."""
     from webob import exc
     if not req.api_version_request.matches('3.43'):
@@ -424,8 +401,7 @@ def needs_new_microversion(original: Callable[..., Any], controller: Any,
     'cinder.api.contrib.backups:BackupsController.import_record',
     'api.test_clients.ClientsTest.test_microversion_2_newest',
     'api.test_clients.ClientsTest.test_library')
-def answers_without_id(original: Callable[..., Any], controller: Any,
-                       req: Any, body: Any) -> Any:
+def answers_without_id(original, controller, req, body):
     """The answer to an import does not name the backup."""
     answer = original(controller, req, body=body)
     return {'backup': {**answer['backup'], 'id': None}}

@@ -9,14 +9,14 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Cinder as it is, with one of its known defects not put up with.
+"""Cinder unchanged, with one of its known defects not declared.
 
 The tests that meet such a defect end as expected failures where it is
-declared. Here it is not, and each of them has to find it.
+declared. Here each of them has to find it.
 """
 
 from cinder_backup_recovery_tests import known_defects
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _BAD = 'api.test_bad_records.BadRecordTest.test_'
 _QUOTA = 'api.test_quota.QuotaTest.test_'

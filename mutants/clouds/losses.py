@@ -11,10 +11,8 @@
 # under the License.
 """Clouds that cannot begin again from nothing but records."""
 
-from collections.abc import Callable
-from typing import Any
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _ROW = 'cinder.backup.api:API._get_import_backup'
 
@@ -25,8 +23,7 @@ _ROW = 'cinder.backup.api:API._get_import_backup'
     'test_every_backup_restored_from_its_record',
     'scenario.test_shipping.ShippedToOtherProjectTest.'
     'test_another_project_at_the_other_site')
-def needs_quota_usage(original: Callable[..., Any], api: Any, context: Any,
-                      url: str) -> Any:
+def needs_quota_usage(original, api, context, url):
     """An import is refused to a project that has never used anything."""
     from cinder import exception
     from cinder.db import api as db

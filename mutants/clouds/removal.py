@@ -11,10 +11,8 @@
 # under the License.
 """Clouds that list or delete imported backups wrong."""
 
-from collections.abc import Callable
-from typing import Any
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _REMOVED = 'scenario.test_removal.RemovalTest.test_deleted_from_the_storage'
 _DRIVER = 'reference_drivers.hooks:VerifyMixin.delete_backup'
@@ -22,14 +20,12 @@ _LIST = 'cinder.backup.api:API.get_all'
 
 
 @catalogue.defect(_DRIVER, _REMOVED)
-def leaves_objects(original: Callable[..., Any], driver: Any, backup: Any
-                   ) -> None:
+def leaves_objects(original, driver, backup):
     """A backup that is deleted stays on the storage."""
 
 
 @catalogue.defect(_DRIVER, _REMOVED)
-def takes_parent_along(original: Callable[..., Any], driver: Any,
-                       backup: Any) -> None:
+def takes_parent_along(original, driver, backup):
     """With a backup its parent is removed from the storage."""
     original(driver, backup)
     if backup.parent:
@@ -37,9 +33,8 @@ def takes_parent_along(original: Callable[..., Any], driver: Any,
 
 
 @catalogue.defect(_LIST, _REMOVED)
-def deletes_parents(original: Callable[..., Any], api: Any, context: Any,
-                    search_opts: dict[str, Any] | None = None,
-                    *arguments: Any, **more: Any) -> Any:
+def deletes_parents(original, api, context, search_opts=None, *arguments,
+                    **more):
     """A backup is deleted though others build on it."""
     if search_opts and 'parent_id' in search_opts:
         return []
@@ -48,13 +43,12 @@ def deletes_parents(original: Callable[..., Any], api: Any, context: Any,
 
 @catalogue.defect(_LIST, 'scenario.test_row_loss.ProjectLossTest.'
                          'test_all_restored_without_source_volumes')
-def lists_no_orphans(original: Callable[..., Any], api: Any, context: Any,
-                     *arguments: Any, **more: Any) -> Any:
+def lists_no_orphans(original, api, context, *arguments, **more):
     """A list of backups lacks those whose source volume is gone."""
     from cinder import exception
     from cinder import objects
 
-    def has_source(backup: Any) -> bool:
+    def has_source(backup):
         try:
             objects.Volume.get_by_id(context.elevated(), backup.volume_id)
         except exception.VolumeNotFound:
@@ -69,8 +63,7 @@ def lists_no_orphans(original: Callable[..., Any], api: Any, context: Any,
 @catalogue.defect(
     'cinder.backup.manager:BackupManager.delete_backup',
     'api.test_bad_records.BadRecordTest.test_true_record_after_bad_one')
-def keeps_failed_imports(original: Callable[..., Any], manager: Any,
-                         context: Any, backup: Any) -> Any:
+def keeps_failed_imports(original, manager, context, backup):
     """The row of an import that has failed cannot be deleted."""
     if not backup.service:
         backup.status = 'error_deleting'

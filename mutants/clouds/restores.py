@@ -11,11 +11,9 @@
 # under the License.
 """Clouds whose restore does something wrong."""
 
-from collections.abc import Callable
 import contextlib
-from typing import Any
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 _FULL = 'scenario.test_row_loss.FullBackupRowLossTest'
 _CHAIN = 'scenario.test_row_loss.ChainRowLossTest'
@@ -34,12 +32,11 @@ _RUN = 'cinder.backup.manager:BackupManager._run_restore'
 _GIB = 1024 ** 3
 
 
-def _only(driver: Any, wanted: Callable[[Any, Any], bool]) -> None:
+def _only(driver, wanted):
     """Have a driver, which lives for one restore, write some chunks only."""
     write = driver._write_chunk
 
-    def write_some(watch: Any, store: Any, link: Any, chunk: Any,
-                   *rest: Any) -> None:
+    def write_some(watch, store, link, chunk, *rest):
         if wanted(link, chunk):
             write(watch, store, link, chunk, *rest)
 
@@ -51,17 +48,15 @@ def _only(driver: Any, wanted: Callable[[Any, Any], bool]) -> None:
     f'{_CONTENTS}.SnapshotBackupTest.test_restored_as_it_was_at_the_snapshot',
     'scenario.test_faults.KilledServiceTest.test_killed_during_export',
     'scenario.test_faults.KilledServiceTest.test_killed_during_import')
-def writes_nothing(original: Callable[..., Any], manager: Any,
-                   *arguments: Any) -> None:
+def writes_nothing(original, manager, *arguments):
     """A restore ends well and has written nothing."""
 
 
 @catalogue.defect(
     _RUN, f'{_SHIPPED}.ShippedBackupTest.'
     'test_restored_to_a_volume_of_another_type')
-def writes_to_own_type_only(original: Callable[..., Any], manager: Any,
-                            context: Any, backup: Any, volume: Any,
-                            is_new: bool) -> Any:
+def writes_to_own_type_only(original, manager, context, backup, volume,
+                            is_new):
     """Of a volume of another type a restore only says that it is done."""
     from cinder.volume import volume_types
     if volume.volume_type_id == volume_types.get_default_volume_type(
@@ -71,9 +66,7 @@ def writes_to_own_type_only(original: Callable[..., Any], manager: Any,
 
 
 @catalogue.defect(_RUN, _NEW)
-def writes_onto_source(original: Callable[..., Any], manager: Any,
-                       context: Any, backup: Any, volume: Any,
-                       is_new: bool) -> Any:
+def writes_onto_source(original, manager, context, backup, volume, is_new):
     """A restore writes onto the volume that the backup was made of."""
     from cinder import objects
     source = objects.Volume.get_by_id(context, backup.volume_id)
@@ -83,8 +76,7 @@ def writes_onto_source(original: Callable[..., Any], manager: Any,
 @catalogue.defect(
     _DRIVER,
     f'{_CONTENTS}.LargerVolumeTest.test_restored_behind_the_first_gib')
-def writes_one_gib(original: Callable[..., Any], driver: Any, backup: Any,
-                   *arguments: Any) -> None:
+def writes_one_gib(original, driver, backup, *arguments):
     """A restore writes the first GiB of a volume only."""
     _only(driver, lambda link, chunk: chunk.offset < _GIB)
     original(driver, backup, *arguments)
@@ -92,16 +84,14 @@ def writes_one_gib(original: Callable[..., Any], driver: Any, backup: Any,
 
 @catalogue.defect(_DRIVER, _EACH,
                   f'{_CHAIN}.test_chain_restored_onto_existing_volume')
-def writes_last_link(original: Callable[..., Any], driver: Any, backup: Any,
-                     *arguments: Any) -> None:
+def writes_last_link(original, driver, backup, *arguments):
     """A restore of an incremental backup writes what has changed only."""
     _only(driver, lambda link, chunk: link.backup_id == backup.id)
     original(driver, backup, *arguments)
 
 
 @catalogue.defect(_DRIVER, _EACH)
-def writes_first_link(original: Callable[..., Any], driver: Any, backup: Any,
-                      *arguments: Any) -> None:
+def writes_first_link(original, driver, backup, *arguments):
     """A restore of an incremental backup writes the full one."""
     _only(driver, lambda link, chunk: not link.parent_id)
     original(driver, backup, *arguments)
@@ -110,9 +100,7 @@ def writes_first_link(original: Callable[..., Any], driver: Any, backup: Any,
 @catalogue.defect(_DRIVER, _EACH,
                   resembles='zeros-of-incremental, of the defects that are '
                             'known')
-def skips_zeros_of_links(original: Callable[..., Any], driver: Any,
-                         backup: Any, volume_id: str, file: Any,
-                         is_new: bool) -> None:
+def skips_zeros_of_links(original, driver, backup, volume_id, file, is_new):
     """Zeros of an incremental backup are not written to a new volume."""
     write = driver._write_chunk
     driver._write_chunk = lambda *most: write(*most[:-1], is_new)
@@ -122,17 +110,14 @@ def skips_zeros_of_links(original: Callable[..., Any], driver: Any,
 @catalogue.defect(
     _DRIVER, f'{_FULL}.test_hard_loss_restored_onto_existing_volume',
     f'{_CONTENTS}.EmptyVolumeTest.test_zeros_restored_onto_existing_volume')
-def leaves_what_was_there(original: Callable[..., Any], driver: Any,
-                          backup: Any, volume_id: str, file: Any,
-                          is_new: bool) -> None:
+def leaves_what_was_there(original, driver, backup, volume_id, file, is_new):
     """A restore onto an existing volume leaves data where zeros belong."""
     original(driver, backup, volume_id, file, True)
 
 
 @catalogue.defect(
     _DRIVER, f'{_CONTENTS}.TextVolumeTest.test_restored_onto_larger_volume')
-def writes_behind_end(original: Callable[..., Any], driver: Any, backup: Any,
-                      volume_id: str, file: Any, is_new: bool) -> None:
+def writes_behind_end(original, driver, backup, volume_id, file, is_new):
     """A restore onto a larger volume clears what is behind the backup."""
     from cinder import objects
     original(driver, backup, volume_id, file, is_new)
@@ -143,8 +128,7 @@ def writes_behind_end(original: Callable[..., Any], driver: Any, backup: Any,
 
 
 @catalogue.defect(_DRIVER, f'{_CHAIN}.test_child_without_its_parents')
-def needs_no_parents(original: Callable[..., Any], driver: Any, backup: Any,
-                     *arguments: Any) -> None:
+def needs_no_parents(original, driver, backup, *arguments):
     """An incremental backup without its parents is restored to nothing."""
     from reference_drivers.verification import errors
     try:
@@ -160,8 +144,7 @@ def needs_no_parents(original: Callable[..., Any], driver: Any, backup: Any,
                   'test_incomplete_after_import',
                   f'{_DAMAGED}.DamagedParentRestoreTest.'
                   'test_parent_damaged_after_import')
-def hides_failure(original: Callable[..., Any], manager: Any,
-                  *arguments: Any) -> None:
+def hides_failure(original, manager, *arguments):
     """A restore that has failed is called a success."""
     with contextlib.suppress(Exception):
         original(manager, *arguments)
@@ -171,7 +154,7 @@ def hides_failure(original: Callable[..., Any], manager: Any,
     'cinder.backup.manager:BackupManager.'
     '_cleanup_incomplete_backup_operations',
     'scenario.test_faults.KilledServiceTest.test_killed_during_restore')
-def takes_up_nothing(original: Callable[..., Any], *arguments: Any) -> None:
+def takes_up_nothing(original, *arguments):
     """A cinder-backup that starts again leaves what it was about as it is."""
 
 
@@ -179,9 +162,7 @@ def takes_up_nothing(original: Callable[..., Any], *arguments: Any) -> None:
     'cinder.volume.flows.manager.create_volume:'
     'CreateVolumeFromSpecTask._create_from_backup',
     f'{_CONTENTS}.TextVolumeTest.test_volume_created_from_backup')
-def creates_empty_volume(original: Callable[..., Any], task: Any,
-                         context: Any, volume: Any, backup_id: str,
-                         **more: Any) -> Any:
+def creates_empty_volume(original, task, context, volume, backup_id, **more):
     """A volume that is created from a backup is empty."""
     return task._create_raw_volume(context, volume, **more) or {}, True
 
@@ -190,8 +171,7 @@ def creates_empty_volume(original: Callable[..., Any], task: Any,
                   f'{_FULL}.test_hard_loss_of_source_volume',
                   f'{_SHIPPED}.ShippedChainTest.'
                   'test_each_link_restored_at_the_other_site')
-def needs_source_volume(original: Callable[..., Any], api: Any, context: Any,
-                        backup_id: str, *arguments: Any, **more: Any) -> Any:
+def needs_source_volume(original, api, context, backup_id, *arguments, **more):
     """A backup is not restored where its source volume is gone."""
     from cinder import objects
     objects.Volume.get_by_id(context, api.get(context, backup_id).volume_id)
@@ -200,8 +180,7 @@ def needs_source_volume(original: Callable[..., Any], api: Any, context: Any,
 
 @catalogue.defect('cinder.objects.backup:BackupList.get_all_by_volume',
                   f'{_CHAIN}.test_chain_goes_on')
-def builds_on_first(original: Callable[..., Any], *arguments: Any,
-                    **more: Any) -> Any:
+def builds_on_first(original, *arguments, **more):
     """An incremental backup builds on the first backup of its volume."""
     found = original(*arguments, **more)
     found.objects = sorted(found.objects, key=lambda one: one.created_at)[:1]

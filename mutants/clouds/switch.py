@@ -24,7 +24,7 @@ import os
 import pathlib
 from typing import Any
 
-from mutants.clouds import catalogue
+from mutants import catalogue
 
 #: Names the file that has the name of the active defect. Without it, or
 #: without the file, a cloud has none.
@@ -42,12 +42,8 @@ def active() -> str:
 
 @contextlib.contextmanager
 def on(path: pathlib.Path, name: str) -> Iterator[None]:
-    """Have a defect as long as the context lasts.
-
-    :param path: the file
-    :param name: of the defect, nothing for none
-    """
-    # In one step: somebody may be reading.
+    """Have a defect, or none, as long as the context lasts."""
+    # In one step: a service may be reading.
     new = path.with_name(f'{path.name}.new')
     new.write_text(name)
     new.replace(path)
@@ -58,10 +54,8 @@ def on(path: pathlib.Path, name: str) -> Iterator[None]:
 
 
 def place(target: str) -> tuple[Any, str]:
-    """Find what has a function.
+    """Find the module or class that has a function, and the name there.
 
-    :param target: module and name of the function
-    :returns: the module or class, and the name there
     :raises AttributeError: there is no such function
     """
     module, _, path = target.partition(':')
@@ -70,7 +64,7 @@ def place(target: str) -> tuple[Any, str]:
     for part in parts:
         owner = getattr(owner, part)
     if not callable(getattr(owner, name)):
-        raise AttributeError(f'{target} is no function')
+        raise AttributeError(f'{target} is not a function')
     return owner, name
 
 
@@ -89,20 +83,17 @@ def _switched(original: Any, defects: dict[str, Any]) -> Any:
     return call
 
 
-def install(defects: Iterable[catalogue.Defect]) -> None:
-    """Put each defect in the place of what it breaks.
-
-    :param defects: which, none of them active yet
-    """
+def install(mutants: Iterable[catalogue.Mutant]) -> None:
+    """Replace the functions that they break; no defect is active yet."""
     by_target: dict[str, dict[str, Any]] = {}
-    for one in defects:
-        if not one.target:
-            continue
-        by_target.setdefault(one.target, {})[one.mutant.name] = one.function
+    for mutant in mutants:
+        if mutant.target:
+            by_target.setdefault(mutant.target, {})[
+                mutant.name] = mutant.function
     for target, functions in by_target.items():
         owner, name = place(target)
         found = inspect.getattr_static(owner, name)
         made = _switched(getattr(owner, name), functions)
-        # What is found of a class method has its class already.
+        # A class method that was looked up has its class already.
         setattr(owner, name, staticmethod(made) if isinstance(
             found, (staticmethod, classmethod)) else made)

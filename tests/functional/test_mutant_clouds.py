@@ -28,18 +28,18 @@ _ROOT = pathlib.Path(__file__).parents[2]
 # it.
 _WITH_HARMLESS = '''
 import sys
-from mutants.clouds import __main__ as program
-from mutants.clouds import catalogue
+from mutants import __main__ as program
+from mutants import catalogue
 
 def harmless(original):
     """It has no defect."""
 
-catalogue.defects()
+catalogue.clouds()
 harmless.__module__ = 'mutants.clouds.exports'
 catalogue.defect('cinder.backup.api:API.get',
                  'api.test_export_import.ExportImportTest.'
                  'test_export_agrees_with_api')(harmless)
-program.program.stop_cleanly()
+program.stop_cleanly()
 sys.exit(program.main())
 '''
 _QUICK = 'loses_metadata|drops_metadata|changes_row|harmless'
@@ -50,7 +50,7 @@ class MutantCloudsTest(testtools.TestCase):
     def start(self, *words):
         self.directory = self.useFixture(fixtures.TempDir()).path
         process = subprocess.Popen(
-            [sys.executable, '-c', _WITH_HARMLESS, *words],
+            [sys.executable, '-c', _WITH_HARMLESS, 'clouds', *words],
             env={**os.environ, 'TMPDIR': self.directory,
                  'PYTHONPATH': os.pathsep.join([str(_ROOT), *sys.path]),
                  'PYTHONWARNINGS': 'ignore'},

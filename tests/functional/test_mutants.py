@@ -28,9 +28,8 @@ import testtools
 
 from mutants import __main__ as program
 from mutants import catalogue
+from mutants import contract
 from mutants import matrix
-from mutants import model
-from mutants import running
 from reference_drivers import default
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -67,7 +66,7 @@ class NoisyDriver(default.DefaultBackupDriver):
 
 
 def mutant(cls, *meant):
-    return model.Mutant(f'{__name__}.{cls.__name__}', cls.__doc__, meant)
+    return catalogue.Mutant(f'{__name__}.{cls.__name__}', cls.__doc__, meant)
 
 
 class MutantsTest(testtools.TestCase):
@@ -75,13 +74,13 @@ class MutantsTest(testtools.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        running.prepare()
+        cls.enterClassContext(contract.running())
 
     def run_program(self, mutants, *arguments):
         """Exit code and output, with these mutants and no others."""
         out, err = io.StringIO(), io.StringIO()
-        with mock.patch.object(catalogue, 'mutants', return_value=mutants), \
-                mock.patch.object(catalogue, 'checks',
+        with mock.patch.object(catalogue, 'drivers', return_value=mutants), \
+                mock.patch.object(contract, 'checks',
                                   return_value=[SNAPSHOT, DELETE]), \
                 contextlib.redirect_stdout(out), \
                 contextlib.redirect_stderr(err):
@@ -91,15 +90,15 @@ class MutantsTest(testtools.TestCase):
     def test_each_is_killed(self):
         """By the first check that is meant for it; the command runs all."""
         survived = []
-        for one in catalogue.mutants():
-            outcome, = running.run(one.path, one.meant[:1])
+        for one in catalogue.drivers():
+            outcome, = contract.run(one, one.meant[:1])
             if not outcome.killed:
                 survived.append((one.name, outcome.check, outcome.how))
         self.assertEqual([], survived)
 
     def test_each_check_is_meant_for_a_mutant(self):
-        meant = {check for one in catalogue.mutants() for check in one.meant}
-        self.assertEqual(set(catalogue.checks()), meant)
+        meant = {check for one in catalogue.drivers() for check in one.meant}
+        self.assertEqual(set(contract.checks()), meant)
 
     def test_a_survivor_and_an_idle_check(self):
         """Neither goes unnoticed."""
@@ -117,18 +116,17 @@ class MutantsTest(testtools.TestCase):
     def test_a_false_alarm(self):
         """Checks that find a defect where there is none prove nothing."""
         one = mutant(NoisyDriver, SNAPSHOT, DELETE)
-        with mock.patch.object(catalogue, 'UNHARMED', one.path):
+        with mock.patch.object(contract, 'UNHARMED', one.path):
             code, out, _ = self.run_program([one])
         self.assertEqual(1, code)
-        self.assertIn(f'{SNAPSHOT} failed with the driver that has no '
-                      f'defect: second', out)
+        self.assertIn(f'{SNAPSHOT} failed without a defect: second', out)
 
     def test_a_mutant_that_hangs_or_dies(self):
         """What is left of the checks is run all the same."""
         for cls, limit, how, reason in (
                 (EndlessDriver, 3, 'hung', 'no answer within 3 s'),
                 (DyingDriver, 300, 'crashed', 'here it ends')):
-            found = list(running.run(mutant(cls).path, [SNAPSHOT, DELETE],
+            found = list(contract.run(mutant(cls), [SNAPSHOT, DELETE],
                                      limit))
             self.assertEqual([(SNAPSHOT, how), (DELETE, how)],
                              [(one.check, one.how) for one in found])
@@ -189,7 +187,7 @@ class MutantsTest(testtools.TestCase):
         """It is no excuse for the one that was."""
         one = mutant(HarmlessDriver, SNAPSHOT)
         made = matrix.Matrix([one], [SNAPSHOT, DELETE], {one.name: [
-            model.Outcome(SNAPSHOT, 'passed'),
-            model.Outcome(DELETE, 'failed')]})
+            matrix.Outcome(SNAPSHOT, 'passed'),
+            matrix.Outcome(DELETE, 'failed')]})
         self.assertEqual([(one, [SNAPSHOT])], made.survivors())
         self.assertIn('  !  x', matrix.text(made))

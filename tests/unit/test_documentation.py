@@ -105,7 +105,7 @@ EXEMPT = {
         'eight minutes; the report of a run is in doc/source/results',
     'cinder-backup-certify local --cinder 2025.2':
         'ten minutes, and a virtualenv; "make releases" runs a part of it',
-    'python -m mutants.clouds':
+    'python -m mutants clouds':
         'a cloud for many minutes; tests/unit/test_mutant_clouds.py has what '
         'it consists of',
     'tempest run --serial':

@@ -27,11 +27,9 @@ from cinder_backup_recovery_tests import known_defects
 from local_cloud import backups
 from local_cloud import cloud as local_cloud
 from local_cloud import exceptions
+from mutants import __main__ as program
+from mutants import catalogue
 from mutants import matrix
-from mutants import model
-from mutants.clouds import __main__ as program
-from mutants.clouds import catalogue
-from mutants.clouds import running
 from mutants.clouds import switch
 from mutants.clouds import tests
 
@@ -52,24 +50,24 @@ class CatalogueTest(testtools.TestCase):
     def test_tests_are_there(self):
         known = set(tests.cases())
         self.assertEqual([], [
-            (one.name, check) for one in catalogue.mutants()
+            (one.name, check) for one in catalogue.clouds()
             for check in one.meant if check not in known])
 
     def test_each_is_meant_for_a_test(self):
-        self.assertEqual([], [one.name for one in catalogue.mutants()
+        self.assertEqual([], [one.name for one in catalogue.clouds()
                               if not one.meant])
 
     def test_each_says_its_defect_in_one_sentence(self):
-        for one in catalogue.mutants():
+        for one in catalogue.clouds():
             self.assertRegex(one.defect, r'^[A-Z][^.]*\.$')
 
     def test_names_are_unique(self):
-        names = [one.name for one in catalogue.mutants()]
+        names = [one.name for one in catalogue.clouds()]
         self.assertEqual(len(names), len(set(names)))
 
     def test_functions_are_in_this_cinder(self):
         objects.register_all()
-        for one in catalogue.defects():
+        for one in catalogue.clouds():
             if not one.undeclared:
                 owner, name = switch.place(one.target)
                 self.assertTrue(callable(getattr(owner, name)))
@@ -78,13 +76,13 @@ class CatalogueTest(testtools.TestCase):
         """By a cloud of this Cinder, so that leaving them out says something.
         """
         declared = known_defects.declared(['all'], 'master', '')
-        self.assertEqual([], [one.undeclared for one in catalogue.defects()
+        self.assertEqual([], [one.undeclared for one in catalogue.clouds()
                               if one.undeclared and
                               one.undeclared not in declared])
 
     def test_each_driver_has_a_profile_and_defects(self):
-        profiles = {one.backup for one in catalogue.defects()}
-        self.assertEqual(profiles, set(catalogue.DRIVERS))
+        profiles = {one.backup for one in catalogue.clouds()}
+        self.assertEqual(profiles, set(catalogue.SWITCHED))
         self.assertLessEqual(profiles, set(backups.BACKENDS))
 
     def test_no_such_function(self):
@@ -103,9 +101,9 @@ class SwitchTest(testtools.TestCase):
                 f'{__name__}.Victim.{name}', vars(Victim)[name]))
 
     def defect(self, name, target, function):
-        return catalogue.Defect(
-            model.Mutant(f'mutants.{name}', 'It errs.', ('a',)),
-            f'{__name__}:{target}', function)
+        return catalogue.Mutant(
+            f'mutants.{name}', 'It errs.', ('a',),
+            target=f'{__name__}:{target}', function=function)
 
     def test_on_and_off(self):
         switch.install([
@@ -143,16 +141,16 @@ class JoinedTest(testtools.TestCase):
     def test_what_was_not_run(self):
         """It is kept, unless it is another one now or is no more."""
         kept, changed, gone, run = (
-            model.Mutant(f'mutants.{name}', 'It errs.', (name,))
+            catalogue.Mutant(f'mutants.{name}', 'It errs.', (name,))
             for name in ('kept', 'changed', 'gone', 'run'))
-        other = model.Mutant(changed.path, 'It errs else.', changed.meant)
+        other = catalogue.Mutant(changed.path, 'It errs else.', changed.meant)
         checks = ['run', 'kept', 'changed', 'gone', 'idle']
 
         def made(*mutants):
             return matrix.Matrix(mutants, [one.meant[0] for one in mutants], {
-                '': [model.Outcome(one.meant[0], 'passed')
+                '': [matrix.Outcome(one.meant[0], 'passed')
                      for one in mutants],
-                **{one.name: [model.Outcome(one.meant[0], 'failed')]
+                **{one.name: [matrix.Outcome(one.meant[0], 'failed')]
                    for one in mutants}})
 
         found = matrix.joined(made(kept, changed, gone), made(run),
@@ -175,7 +173,7 @@ class JudgedTest(testtools.TestCase):
                 def test(self):
                     raise error
 
-            return model.Outcome('a', *running.judged(Test('test'))).killed
+            return matrix.Outcome('a', *tests.judged(Test('test'))).killed
 
         self.assertFalse(judge(suite_exceptions.NotInLedger('2 of others')))
         self.assertFalse(judge(suite_exceptions.InvalidConfiguration('no')))
@@ -201,7 +199,7 @@ class ProgramTest(testtools.TestCase):
         err = io.StringIO()
         with mock.patch.object(local_cloud.Cloud, 'start', side_effect=up), \
                 contextlib.redirect_stderr(err):
-            code = program.main(['--regex', 'loses_metadata'])
+            code = program.main(['clouds', '--regex', 'loses_metadata'])
         self.assertEqual((3, 'error: cinder does not answer\n'),
                          (code, err.getvalue()))
         self.assertEqual(before, (dict(os.environ), dict(backups.BACKENDS)))

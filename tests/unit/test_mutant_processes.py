@@ -28,8 +28,8 @@ import os
 import signal
 import sys
 import time
+from mutants import __main__ as program
 from mutants import processes
-from mutants import program
 
 @contextlib.contextmanager
 def session():
