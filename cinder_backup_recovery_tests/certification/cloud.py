@@ -29,13 +29,13 @@ _NEEDS_UML = 4
 
 
 class CloudError(Exception):
-    """The local cloud did not do what it was asked."""
+    """A command of the local cloud failed."""
 
 
 class NeedsUML(Exception):
-    """The cloud runs only on another kernel, which the local cloud has.
+    """The cloud runs only on another kernel, which the local cloud can start.
 
-    :param command: runs a command there; that follows it
+    :param command: the start of a command that runs another one there
     """
 
     def __init__(self, command: list[str]):
@@ -46,14 +46,12 @@ class NeedsUML(Exception):
 class LocalCloud:
     """A cloud of its own for one certification.
 
-    The program of the local cloud may live in another virtualenv than this
-    one; only its output and its files are read.
+    The program of the local cloud may be in another virtualenv; only its
+    output and its files are read. All that a certification makes is in one
+    temporary directory. As long as this program holds a lock in it, the local
+    cloud's ``down --abandoned`` spares it.
 
-    All that a certification makes is in one temporary directory. A lock on
-    a file in it says to the local cloud's ``down --abandoned`` whether this
-    program still lives.
-
-    :param command: how to call it; the module of this interpreter without
+    :param command: its command line; the module of this interpreter by default
     :raises CloudError: if the command cannot be read
     """
 
@@ -71,17 +69,17 @@ class LocalCloud:
         self.temporary = self._root / 'tmp'
         self.temporary.mkdir()
         self.directory = self._root / 'cloud'
+        #: The releases of the services that run.
+        self.versions: dict[str, str] = {}
         self._program = program
         self._command = [*program, '--state-dir', str(self.directory)]
 
     def up(self, backup: str, **others: str | None) -> dict[str, str]:
-        """Start it; its own progress goes to the terminal.
+        """Start it; its progress goes to the terminal.
 
-        :param backup: the backup driver's profile
-        :param others: values of other options of it, by their names; of
-            those that are None it has defaults of its own
+        :param others: values of its other options, by their names; None for
+            its own defaults
         :returns: the environment for clients and tests
-        :raises CloudError: if it does not start
         :raises NeedsUML: if it does not start on this kernel
         """
         try:
@@ -98,28 +96,22 @@ class LocalCloud:
         if code != 0:
             raise CloudError(f'the local cloud did not start (exit status '
                              f'{code}), see above')
-        return {_MARK: self._ask('status', '--json').get('id', ''),
-                **self._ask('env', '--json')}
+        status = self._read('status')
+        self.versions = status.get('versions', {})
+        return {_MARK: status.get('id', ''), **self._read('env')}
 
-    def versions(self) -> dict[str, str]:
-        """The releases of the services that run."""
-        return self._ask('status', '--json').get('versions', {})
-
-    def _output(self, *arguments: str) -> str:
-        done = subprocess.run([*self._command, *arguments],
+    def _read(self, verb: str) -> dict[str, Any]:
+        done = subprocess.run([*self._command, verb, '--json'],
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise CloudError(
-                f'the local cloud started, and then its {arguments[0]} '
-                f'failed: {done.stderr.strip() or done.stdout.strip()}')
-        return done.stdout
-
-    def _ask(self, *arguments: str) -> dict[str, Any]:
+                f'the local cloud started, and then its {verb} failed: '
+                f'{done.stderr.strip() or done.stdout.strip()}')
         try:
-            return json.loads(self._output(*arguments))
+            return json.loads(done.stdout)
         except ValueError as error:
-            raise CloudError(f"the local cloud's {arguments[0]} cannot be "
-                             f'read: {error}') from error
+            raise CloudError(f"the local cloud's {verb} cannot be read: "
+                             f'{error}') from error
 
     @property
     def configuration(self) -> pathlib.Path:
@@ -127,10 +119,7 @@ class LocalCloud:
         return self.directory / 'etc'
 
     def copy_logs(self, target: pathlib.Path) -> None:
-        """Keep the logs of the services.
-
-        :raises CloudError: if they cannot be copied
-        """
+        """Copy the logs of the services."""
         logs = self.directory / 'logs'
         if not logs.is_dir():
             return
@@ -141,10 +130,7 @@ class LocalCloud:
                 f'the logs cannot be copied to {target}: {error}') from error
 
     def down(self) -> None:
-        """Stop it and remove all that it made.
-
-        :raises CloudError: if something is left
-        """
+        """Stop it and remove all that it made."""
         code = 0
         if self.directory.exists():
             code = subprocess.call([*self._command, 'down'])

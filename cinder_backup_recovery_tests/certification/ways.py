@@ -184,7 +184,7 @@ class Local(Way):
         variables = self._cloud.up(
             self._backup, **{name: self.profile.get(f'run.local_{name}')
                              for name in ('cinder', 'database', 'bus')})
-        self.versions = self._cloud.versions()
+        self.versions = self._cloud.versions
         made = tempest_settings.of_file(
             pathlib.Path(variables['TEMPEST_CONFIG_DIR']) /
             variables['TEMPEST_CONFIG'])

@@ -260,29 +260,17 @@ class SparseFileDriver(driver.VolumeDriver):
 
     # Connections
 
-    def ensure_export(self, context, volume) -> None:
-        pass
+    def _nothing(self, *args, **kwargs) -> None:
+        """Nothing is exported: the connection is a path."""
 
-    def create_export(self, context, volume, connector) -> None:
-        pass
+    ensure_export = create_export = remove_export = _nothing
+    create_export_snapshot = remove_export_snapshot = _nothing
 
-    def remove_export(self, context, volume) -> None:
-        pass
-
-    def initialize_connection(self, volume, connector, **kwargs) -> dict:
+    def initialize_connection(self, resource, connector, **kwargs) -> dict:
         return {'driver_volume_type': 'local',
-                'data': {'device_path': self._path(volume)}}
+                'data': {'device_path': self._path(resource)}}
 
-    def initialize_connection_snapshot(self, snapshot, connector,
-                                       **kwargs) -> dict:
-        return {'driver_volume_type': 'local',
-                'data': {'device_path': self._path(snapshot)}}
-
-    def create_export_snapshot(self, context, snapshot, connector) -> None:
-        pass
-
-    def remove_export_snapshot(self, context, snapshot) -> None:
-        pass
+    initialize_connection_snapshot = initialize_connection
 
     def terminate_connection_snapshot(self, snapshot, connector,
                                       **kwargs) -> None:

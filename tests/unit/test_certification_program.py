@@ -696,7 +696,7 @@ class ProgramTest(SuiteTestCase):
     def test_certified(self):
         code, out, err = self.local()
         self.assertEqual((0, ''), (code, err), out)
-        self.assertEqual(['up', 'status', 'env', 'status', 'down'],
+        self.assertEqual(['up', 'status', 'env', 'down'],
                          self.calls.read_text().split())
         self.assertIn('[1/2] pass  A.test_1', out)
         self.assertIn('[2/2] pass  A.test_2', out)
