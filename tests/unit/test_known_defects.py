@@ -38,8 +38,8 @@ class KnownDefectsTest(testtools.TestCase):
         posix = 'cinder.backup.drivers.posix.PosixBackupDriver'
         zeros = {'zeros-of-incremental'}
         # What is not of a driver is of each.
-        self.assertEqual(zeros, declared('2026.1', posix) -
-                         declared('2026.1', reference))
+        self.assertLessEqual(zeros, declared('2026.1', posix) -
+                             declared('2026.1', reference))
         for driver in posix, 'cinder.backup.drivers.posix':
             self.assertLessEqual(zeros, declared('2026.1', driver))
         for driver in 'cinder.backup.drivers.positron.Driver', 'cinder', '':
