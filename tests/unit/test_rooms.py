@@ -21,12 +21,14 @@ ROOMS = {
     f'{_PLUGIN}.api': {_PLUGIN},
     f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_stores'},
     f'{_PLUGIN}.certification': {_PLUGIN},
-    'reference_drivers': {'backup_stores'},
+    'reference_drivers': set(),
+    'reference_drivers.contract': {'reference_drivers', 'backup_stores'},
     'local_cloud': set(),
     'benchmarks': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
-                   'reference_drivers'},
+                   'reference_drivers', 'reference_drivers.contract'},
     'mutants': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
-                'reference_drivers', 'backup_stores'},
+                'reference_drivers', 'reference_drivers.contract',
+                'backup_stores'},
 }
 
 #: Of other projects: what a room must run without.
@@ -37,6 +39,7 @@ WITHOUT = {
     f'{_PLUGIN}.scenario': {'cinder'},
     f'{_PLUGIN}.certification': {'cinder'},
     'reference_drivers': {'tempest'},
+    'reference_drivers.contract': {'tempest'},
 }
 
 
