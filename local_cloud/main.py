@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument('--keep-logs', type=pathlib.Path, metavar='DIRECTORY',
                      help='copy the logs there before the cloud goes')
     inside = verb(_uml, 'uml', 'run a command, that starts clouds, in '
-                               'User-Mode Linux', aliases=['guest'])
+                               'User-Mode Linux')
     inside.add_argument('--visible', type=pathlib.Path, metavar='DIRECTORY',
                         action='append', default=[],
                         help='where what it writes stays, beside the current '
