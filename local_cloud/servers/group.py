@@ -9,7 +9,6 @@ import pathlib
 import socket
 import subprocess
 from typing import Any
-from typing import Self
 
 import psutil
 
@@ -33,7 +32,7 @@ class Group:
         # Holds the port, also while the server is stopped.
         self._kept: socket.socket | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Any:
         self.start()
         return self
 

@@ -9,7 +9,7 @@ import sys
 from local_cloud.servers import nfs_server
 from local_cloud.services import nfs
 from tests import cloud_cases
-from tests import nfs_guest
+from tests import nfs_uml
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERY = ('cinder_backup_recovery_tests.scenario.test_row_loss.'
@@ -29,10 +29,10 @@ class NFSProfileTest(cloud_cases.CloudCase):
 
     def setUp(self):
         super().setUp()
-        nfs_guest.need(nfs.missing())
+        nfs_uml.need(nfs.missing())
 
     def test_backup_is_recovered_from_nfs(self):
-        """On this kernel or in a guest: the program finds out which."""
+        """On this kernel or in UML: the program finds out which."""
         # The test itself refuses a backup of another driver.
         done = subprocess.run(
             [*cloud_cases.PROGRAM, 'run', '--backup', 'nfs', '--', 'sh',

@@ -3,7 +3,7 @@
 """The reference driver for NFS: a real server, and the kernel's own client.
 
 Where this kernel has no client, or these tests are not root's, they run in a
-guest; each says on standard error which of the two it was.
+UML; each reports on standard error which of the two it was.
 """
 
 import os
@@ -13,13 +13,13 @@ import psutil
 import testtools
 
 from local_cloud.servers import nfs_server
-from tests import nfs_guest
+from tests import nfs_uml
 
 _CASES = 'tests.functional.nfs_cases'
 
 
-class NFSTest(nfs_guest.InnerCase):
-    """One guest for each of these, since it takes long to start there."""
+class NFSTest(nfs_uml.InnerCase):
+    """One kernel for all of these, since it takes long to start."""
 
     # The adapter of the contract sees the directory that is shared. What a
     # server that is away comes to is NFSDamageTest's.
@@ -42,9 +42,9 @@ class ServerTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        nfs_guest.need(nfs_server.missing())
+        nfs_uml.need(nfs_server.missing())
         if os.geteuid() != 0:
-            nfs_guest.need('the NFS server opens files by their handles, '
+            nfs_uml.need('the NFS server opens files by their handles, '
                            'which takes root')
         self.server = nfs_server.Server(
             os.path.join(self.useFixture(fixtures.TempDir()).path, 's'))
@@ -80,7 +80,7 @@ class InnerTest(testtools.TestCase):
     def result_of(self, name):
         """What the outer test makes of an inner one."""
 
-        class Outer(nfs_guest.InnerCase):
+        class Outer(nfs_uml.InnerCase):
 
             def test(self):
                 self.run_inner(f'tests.broken_cases.{name}', timeout=120)

@@ -16,7 +16,7 @@ import testtools
 from local_cloud import exceptions
 from local_cloud.machine import uml
 from tests import cloud_cases
-from tests import nfs_guest
+from tests import nfs_uml
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -25,13 +25,13 @@ class UMLCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        nfs_guest.need(uml.missing())
+        nfs_uml.need(uml.missing())
         self.temporary = self.useFixture(fixtures.TempDir()).path
         self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir',
                                              self.temporary))
 
     def left(self):
-        """Processes and files that a guest of this test has left."""
+        """Processes and files that User-Mode Linux of this test has left."""
         found = os.listdir(self.temporary)
         for process in psutil.process_iter(['cmdline']):
             command = ' '.join(process.info['cmdline'] or ())
@@ -46,7 +46,7 @@ class UMLTest(UMLCase):
         super().setUp()
         self.out, self.err = [], []
 
-    def run_in_guest(self, script, *arguments, **options):
+    def run_in_uml(self, script, *arguments, **options):
         return uml.run(['sh', '-c', script, 'test', *arguments],
                        stdout=self.out.append, stderr=self.err.append,
                        **options)
@@ -57,9 +57,9 @@ class UMLTest(UMLCase):
         kept = pathlib.Path(self.temporary, 'kept')
         kept.mkdir()
         argument = ' a "quoted" $word\n\'second\' line'
-        code = self.run_in_guest(
+        code = self.run_in_uml(
             'printf %s "$1"; printf "%s\\0\\r\\n" "$MINE" >&2; pwd >&2\n'
-            # A terminal for the guest, and none here.
+            # A terminal there, and none here.
             'test -t 1 && echo $TERM >&2\n'
             f'echo lost > {probe}; echo kept > {kept}/file\n'
             'cat /proc/filesystems > $TMPDIR/x && seq 100000\n'
@@ -77,8 +77,8 @@ class UMLTest(UMLCase):
         self.assertEqual('kept\n', (kept / 'file').read_text())
         self.assertEqual(['kept'], os.listdir(self.temporary))
 
-    def test_each_guest_has_a_core(self):
-        """Its kernel and its processes; another guest has another one."""
+    def test_each_has_a_core(self):
+        """The kernel and its processes; another kernel has another one."""
         seen = pathlib.Path(self.temporary, 'seen')
         seen.mkdir()
 
@@ -115,7 +115,7 @@ class UMLTest(UMLCase):
         self.assertEqual({1}, {len(one) for one in both})
 
     def test_status_of_a_command_that_is_killed_or_not_there(self):
-        self.assertEqual(137, self.run_in_guest('kill -9 $$'))
+        self.assertEqual(137, self.run_in_uml('kill -9 $$'))
         self.assertEqual(127, uml.run(['no-such-command'],
                                       stderr=self.err.append))
         self.assertIn(b'no-such-command', b''.join(self.err))
@@ -123,18 +123,18 @@ class UMLTest(UMLCase):
     def test_time_limit(self):
         start = time.monotonic()
         err = self.assertRaises(
-            exceptions.ServiceFailed, self.run_in_guest,
+            exceptions.ServiceFailed, self.run_in_uml,
             'sleep 600 & sleep 600', timeout=6)
         self.assertIn('did not end within 6 s', str(err))
         self.assertLess(time.monotonic() - start, 30)
         self.assertEqual([], self.left())
 
-    def test_guest_that_does_not_boot_says_why(self):
-        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_guest,
+    def test_kernel_that_does_not_boot_reports_why(self):
+        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_uml,
                                 'true', modules=['no-such-module'])
         self.assertIn('while it was booting', str(err))
         self.assertIn('Module no-such-module not found', str(err))
-        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_guest,
+        err = self.assertRaises(exceptions.ServiceFailed, self.run_in_uml,
                                 'echo c > /proc/sysrq-trigger')
         self.assertIn('before its command did', str(err))
         self.assertIn('Kernel panic', str(err))
@@ -177,6 +177,6 @@ class EndedTest(UMLCase):
         # it; see the tests of that.
         cloud_cases.until(
             lambda: [one for one in self.left() if 'uml_dir' in one] == [],
-            'the end of the guest')
+            'the end of the kernel')
         self.assertEqual(['local-cloud-uml'], [
             name.rpartition('-')[0] for name in self.left()])

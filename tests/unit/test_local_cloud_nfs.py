@@ -154,7 +154,7 @@ class BackendTest(testtools.TestCase):
         self.assertNotIn('error', err)
         self.assertEqual(1, len(err.splitlines()))
 
-    def test_run_begins_again_in_a_guest(self):
+    def test_run_begins_again_in_uml(self):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.reexec._make_template', lambda *args: None))
         self.useFixture(fixtures.MonkeyPatch(
@@ -176,7 +176,7 @@ class BackendTest(testtools.TestCase):
         self.assertTrue(logs.is_dir())
         self.assertIn('nfsv4', options['modules'])
 
-    def test_packages_of_a_guest(self):
+    def test_packages_of_uml(self):
         """Named where there is no other way, and nowhere else."""
         lacking = 'User-Mode Linux is not installed'
         self.useFixture(fixtures.MonkeyPatch('local_cloud.machine.uml.missing',
@@ -199,7 +199,7 @@ class BackendTest(testtools.TestCase):
         self.assertIn('user-mode-linux', uml.missing())
 
 
-class GuestTest(cloud_cases.StateCase):
+class UMLTest(cloud_cases.StateCase):
 
     def setUp(self):
         super().setUp()
@@ -215,7 +215,7 @@ class GuestTest(cloud_cases.StateCase):
         parser.read(self.state.config(cinder.Cinder.name))
         return parser['DEFAULT']
 
-    def test_few_threads_wait_in_a_guest(self):
+    def test_few_threads_wait_in_uml(self):
         """Each costs it a millisecond a second, with or without work."""
         found = self._configured('1')
         self.assertEqual('8', found['executor_thread_pool_size'])

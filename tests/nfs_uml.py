@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Run test cases where a share can be mounted, on this kernel or a guest's."""
+"""Run test cases where a share can be mounted, on this kernel or in UML."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from local_cloud.servers import nfs_server
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
-# What a guest may take to say that it ended its tests, and to end.
+# Seconds in which User-Mode Linux reports the end of its tests, and ends.
 _GRACE = 120
 
 
@@ -33,8 +33,8 @@ def need(missing):
         raise testtools.TestCase.skipException(missing)
 
 
-def _in_guest(command, timeout):
-    """What runs a command in a guest that ends with this program."""
+def _in_uml(command, timeout):
+    """The command in User-Mode Linux, which ends with this program."""
     return ['setpriv', '--pdeathsig', 'TERM',
             sys.executable, '-m', 'local_cloud.machine.uml',
             '--module', nfs_server.CLIENT_MODULE,
@@ -96,7 +96,7 @@ class InnerCase(testtools.TestCase):
         print(f'{self.id()}: the share is mounted {where}', file=sys.stderr)
         command = [sys.executable, '-c', _PROGRAM, str(timeout - 30), *names]
         if why:
-            command = _in_guest(command, timeout)
+            command = _in_uml(command, timeout)
         with (tempfile.TemporaryFile() as stream,
               tempfile.TemporaryFile() as errors):
             try:
@@ -149,11 +149,11 @@ def _lacking(test):
 def main(names):
     """Run test cases where a share can be mounted, and print what they do.
 
-    For eventlet, on which neither a guest can be read nor subunit runs.
+    For eventlet, on which neither its output can be read nor subunit runs.
     """
     command = [sys.executable, '-m', 'unittest', '-v', *names]
     if nfs_server.cannot_mount():
-        command = _in_guest(command, 3600)
+        command = _in_uml(command, 3600)
     return _call(command)
 
 
