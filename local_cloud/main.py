@@ -100,11 +100,14 @@ def _parser() -> argparse.ArgumentParser:
                       help='take down the clouds of "run", of tests and of '
                            'certifications that were killed')
     for function, name, help in (
-            (_kill, 'kill',
+            (lambda arguments, cloud: cloud.kill(arguments.service), 'kill',
              'kill a service as a crash would; "up" starts it again'),
-            (_pause, 'pause', 'make a service hang until "resume": it keeps '
-                              'its port and answers nothing'),
-            (_resume, 'resume',
+            (lambda arguments, cloud: faults.pause(
+                cloud.state, arguments.service), 'pause',
+             'make a service hang until "resume": it keeps its port and '
+             'answers nothing'),
+            (lambda arguments, cloud: faults.resume(
+                cloud.state, arguments.service, cloud.timeout), 'resume',
              'resume a paused service, and wait until it answers')):
         verb(function, name, help).add_argument(
             'service', help='keystone, glance, cinder or swift, say')
@@ -114,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     hold.add_argument('action', choices=('arm', 'count', 'release'))
     hold.add_argument('point', choices=faults.POINTS)
     hold.add_argument('backup', type=uuid.UUID, metavar='ID')
-    verb(_lose_database, 'lose-database',
+    verb(lambda arguments, cloud: cloud.lose_database(), 'lose-database',
          "replace Cinder's database by an empty one: it forgets all volumes "
          "and backups, and their storages keep them")
     verb(_list, 'list', 'the clouds of this user, also what killed programs '
@@ -162,81 +165,51 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     return command
 
 
-def _cloud(arguments: argparse.Namespace,
-           say: console.Console) -> local_cloud.Cloud:
-    return local_cloud.Cloud(cloud_state.State(
-        arguments.state_dir or os.environ.get(cloud_state.ENVIRONMENT) or
-        cloud_state.default_directory()), say, arguments.timeout)
-
-
-def _up(arguments: argparse.Namespace, say: console.Console) -> int:
-    cloud = _cloud(arguments, say)
+def _up(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
     cloud.start(options.of(arguments))
-    say.say(f'the environment for clients: . {clients.openrc(cloud.state)}')
-    return 0
+    cloud.say.say(f'the environment for clients: . '
+                  f'{clients.openrc(cloud.state)}')
 
 
-def _down(arguments: argparse.Namespace, say: console.Console) -> int:
+def _down(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
     if not arguments.abandoned:
-        _cloud(arguments, say).down(arguments.keep)
-        return 0
+        cloud.down(arguments.keep)
+        return
     if arguments.keep or arguments.state_dir:
         raise exceptions.LocalCloudError(
             '--abandoned goes with neither --keep nor --state-dir')
-    say.say(f'{running_clouds.remove_abandoned(say)} abandoned')
-    return 0
+    number = running_clouds.remove_abandoned(cloud.say)
+    cloud.say.say(f'{number} abandoned')
 
 
-def _kill(arguments: argparse.Namespace, say: console.Console) -> int:
-    _cloud(arguments, say).kill(arguments.service)
-    return 0
-
-
-def _pause(arguments: argparse.Namespace, say: console.Console) -> int:
-    faults.pause(_cloud(arguments, say).state, arguments.service)
-    return 0
-
-
-def _resume(arguments: argparse.Namespace, say: console.Console) -> int:
-    cloud = _cloud(arguments, say)
-    faults.resume(cloud.state, arguments.service, cloud.timeout)
-    return 0
-
-
-def _lose_database(arguments: argparse.Namespace, say: console.Console) -> int:
-    _cloud(arguments, say).lose_database()
-    return 0
-
-
-def _uml(arguments: argparse.Namespace, say: console.Console) -> int:
-    return reexec.run(_command(arguments), say, 'as asked for',
+def _uml(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> int:
+    return reexec.run(_command(arguments), cloud.say, 'as asked for',
                       arguments.visible)
 
 
-def _run(arguments: argparse.Namespace, say: console.Console) -> int:
+def _run(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> int:
     command = _command(arguments)
     asked = options.of(arguments)
     requirements.check(asked)
     if why := backups.BACKENDS[asked.backup].cannot_run():
         # Nothing can be installed in there.
-        release = releases.find(asked.cinder, say)
+        release = releases.find(asked.cinder, cloud.say)
         return reexec.run([sys.executable, '-m', 'local_cloud',
-                           *arguments.words], say, why,
+                           *arguments.words], cloud.say, why,
                           [arguments.keep_logs] if arguments.keep_logs else [],
                           release)
     temporary = None
     if arguments.state_dir is None:
         temporary = cloud_state.Temporary('run')
-        state = cloud_state.State(temporary.cloud)
-    else:
-        state = cloud_state.State(arguments.state_dir)
+        cloud.state = cloud_state.State(temporary.cloud)
+    state = cloud.state
+    if not temporary:
         if state.exists:
             raise exceptions.InvalidState(
                 f'a cloud exists in {state.root}, which run would take down '
                 f'at its end; use its environment (env) or another '
                 f'--state-dir')
         state.check()
-    cloud = local_cloud.Cloud(state, say, arguments.timeout)
     try:
         cloud.start(asked)
         try:
@@ -292,18 +265,16 @@ def _wait(process: subprocess.Popen) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _hold(arguments: argparse.Namespace, say: console.Console) -> int:
-    state = _cloud(arguments, say).state
+def _hold(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
     function = {'arm': faults.arm, 'count': faults.held,
                 'release': faults.release}[arguments.action]
-    number = function(state, arguments.point, arguments.backup)
+    number = function(cloud.state, arguments.point, arguments.backup)
     if number is not None:
         print(number)
-    return 0
 
 
-def _status(arguments: argparse.Namespace, say: console.Console) -> int:
-    status = _cloud(arguments, say).status()
+def _status(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> int:
+    status = cloud.status()
     if arguments.json:
         print(json.dumps(status, indent=2))
     else:
@@ -317,8 +288,8 @@ def _status(arguments: argparse.Namespace, say: console.Console) -> int:
                     for service in status['services'].values()) else 1
 
 
-def _logs(arguments: argparse.Namespace, say: console.Console) -> int:
-    state = _cloud(arguments, say).state
+def _logs(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
+    state = cloud.state
     state.load()
     path = state.log(arguments.service)
     if os.sep in arguments.service or not path.is_file():
@@ -327,16 +298,15 @@ def _logs(arguments: argparse.Namespace, say: console.Console) -> int:
             f'unknown log {arguments.service}; known: {", ".join(names)}')
     text = path.read_text(errors='replace').splitlines(keepends=True)
     sys.stdout.writelines(text[-max(arguments.lines, 0):])
-    return 0
 
 
-def _env(arguments: argparse.Namespace, say: console.Console) -> int:
-    state = _cloud(arguments, say).state
+def _env(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
+    state = cloud.state
     state.load()
     if arguments.json and state.record.get('made'):
         json.dump({**clients.variables(state),
                    **loopback.without_proxy(os.environ)}, sys.stdout)
-        return 0
+        return
     path = (clients.clouds_yaml(state) if arguments.clouds_yaml
             else clients.openrc(state))
     try:
@@ -345,17 +315,15 @@ def _env(arguments: argparse.Namespace, say: console.Console) -> int:
         raise exceptions.InvalidState(
             f'the cloud in {state.root} never became ready; take it down '
             f'and start it again') from None
-    return 0
 
 
-def _list(arguments: argparse.Namespace, say: console.Console) -> int:
-    for cloud in running_clouds.clouds():
-        words = ['running' if cloud.processes else 'stopped']
-        if cloud.temporary:
-            words.append('abandoned' if cloud.abandoned else
+def _list(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
+    for found in running_clouds.clouds():
+        words = ['running' if found.processes else 'stopped']
+        if found.temporary:
+            words.append('abandoned' if found.abandoned else
                          'in use by the program that made it')
-        print(f'{cloud.directory}  {", ".join(words)}')
-    return 0
+        print(f'{found.directory}  {", ".join(words)}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -365,8 +333,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.words = list(sys.argv[1:] if argv is None else argv)
         os.environ.update(loopback.without_proxy(os.environ))
         with signals.heard():
-            return arguments.function(
-                arguments, console.Console(quiet=arguments.quiet))
+            state = cloud_state.State(
+                arguments.state_dir or
+                os.environ.get(cloud_state.ENVIRONMENT) or
+                cloud_state.default_directory())
+            return arguments.function(arguments, local_cloud.Cloud(
+                state, console.Console(quiet=arguments.quiet),
+                arguments.timeout)) or 0
     except exceptions.NeedsUML as reason:
         # A way for the caller to go on, and no error.
         print(f'not here: {reason}', file=sys.stderr)
