@@ -11,10 +11,11 @@ import sys
 from typing import Any
 
 from local_cloud import sites
+from local_cloud.machine import loopback
 from local_cloud.machine import state as cloud_state
 
 REGION = sites.FIRST.region
-HOST = '127.0.0.1'
+HOST = loopback.HOST
 ADMIN_USER = 'admin'
 ADMIN_PROJECT = 'admin'
 SERVICE_PROJECT = 'service'

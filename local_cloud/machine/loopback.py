@@ -5,7 +5,7 @@
 from collections.abc import Mapping
 import socket
 
-from local_cloud import settings
+HOST = '127.0.0.1'
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -15,7 +15,7 @@ def listen(port: int = 0) -> socket.socket:
     """
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free.bind((settings.HOST, port))
+        free.bind((HOST, port))
         # Named, since a port that the kernel chose for a socket would be lost
         # when that socket stops listening; see reserve().
         made = socket.create_server(free.getsockname(), backlog=128)
@@ -47,7 +47,7 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
     clients then request the services of this machine from the proxy.
     """
     hosts = [environment.get('no_proxy') or environment.get('NO_PROXY') or '',
-             settings.HOST, 'localhost']
+             HOST, 'localhost']
     return dict.fromkeys(('no_proxy', 'NO_PROXY'), ','.join(
         dict.fromkeys(host for one in hosts for host in one.split(',')
                       if host)))

@@ -21,12 +21,13 @@ import psutil
 
 from local_cloud import exceptions
 from local_cloud.machine import daemons
+from local_cloud.machine import loopback
 from local_cloud.machine import programs
 
 if TYPE_CHECKING:
     import sqlalchemy
 
-HOST = '127.0.0.1'
+HOST = loopback.HOST
 #: The owner of the databases, and an administrator with the same password.
 USER = 'cinder'
 ADMIN = 'admin'

@@ -20,7 +20,7 @@ from local_cloud.machine import loopback
 from local_cloud.machine import programs
 from local_cloud.servers import group
 
-HOST = '127.0.0.1'
+HOST = loopback.HOST
 #: The module of the kernel with the client.
 CLIENT_MODULE = 'nfsv4'
 
