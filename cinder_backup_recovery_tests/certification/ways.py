@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The ways to a verdict: a cloud that is started, one that is there, none."""
+"""Ways to certify: a cloud that is started, an existing one, no cloud."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -30,15 +30,14 @@ _LOCAL_KEYS = ('run.local_*',)
 
 
 class Way:
-    """How the tests come to a driver.
+    """A way to certify a driver.
 
     :ivar name: the verb of the program
     :ivar manifest: the file of its tiers
-    :ivar quick: the test that validates a set-up, by a pattern
-    :ivar without: the services whose tests are not asked for
+    :ivar quick: a pattern of the test that validates a set-up
+    :ivar without: the services whose tests are not required
     :ivar unused: patterns of the profile's keys that it does not use
-    :ivar misleading: those of them that say that something else is tested
-    :param profile: the driver's
+    :ivar misleading: those of them that name something else to be tested
     """
 
     name = ''
@@ -53,53 +52,50 @@ class Way:
         self.profile = profile
         #: The configuration, for the report: files by name.
         self.files: dict[str, pathlib.Path] = {}
-        #: Variables of what is tested, with secrets.
+        #: Variables of the tested cloud, with secrets.
         self.variables: dict[str, str] = {}
-        #: Releases of what was tested.
+        #: Releases of the tested services.
         self.versions: dict[str, str] = {}
-        #: For what is removed at the end.
+        #: The directory of files that are removed at the end.
         self.temporary = pathlib.Path()
 
     @property
     def denied(self) -> frozenset[str]:
-        """The capabilities without which it is to be certified."""
+        """The capabilities that its certification does not require."""
         return self.profile.denied
 
     @property
     def about(self) -> str:
-        """What is to be known of the number of tests."""
+        """A remark on the number of tests."""
         return (f'{self.profile.get("run.concurrency")} workers; those that '
-                f'need a Nova are not of it')
+                f'need a Nova are left out')
 
     def check(self) -> list[str]:
         """Check whether a run can start, and create nothing.
 
-        :returns: what is well, one line each
-        :raises ProfileError: with one line that says what is not
+        :returns: the passed checks, one line each
+        :raises ProfileError: with the first one that failed
         """
         raise NotImplementedError
 
     def required(self) -> list[str]:
         """The ids of all tests, found before anything is started."""
-        # No configuration of somebody's other cloud may have a part in it.
+        # Without the configuration of any other cloud.
         nowhere = {'TEMPEST_CONFIG_DIR': str(self.temporary)}
         return runner.list_tests(
             self.temporary / 'stestr',
             runner.environment(nowhere, self.temporary))
 
     def start(self, run: locks.Owner) -> None:
-        """Make what the tests need.
-
-        :param run: this run, for others to know it by
-        """
+        """Prepare the cloud for the tests of this run."""
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
         """Make the run.
 
         :param selected: the ids of the tests
-        :param pattern: that they were selected by, None for all
-        :param recorder: keeps what the tests say
+        :param pattern: the one that selected them, None for all
+        :param recorder: keeps the stream of their results
         """
         raise NotImplementedError
 
@@ -109,10 +105,9 @@ class Way:
                        for name in one.facts.contradictions})
 
     def end(self, logs: pathlib.Path) -> list[str]:
-        """Remove all that this has made.
+        """Remove all that this has made, but keep logs in a directory.
 
-        :param logs: where logs are kept
-        :returns: what could not be done, one line each
+        :returns: errors, one line each
         """
         self.discard()
         return []
@@ -135,10 +130,9 @@ class Way:
 
 
 class Local(Way):
-    """A cloud of its own on this machine.
+    """A cloud that is started on this machine for the certification.
 
-    :param profile: the driver's
-    :param command: how the local cloud is called
+    :param command: the command line of the local cloud
     """
 
     name = 'local'
@@ -163,8 +157,8 @@ class Local(Way):
 
     @property
     def denied(self) -> frozenset[str]:
-        # A directory has no server that could hang, and with that of NFS all
-        # of Cinder would.
+        # A directory has no server that could hang, and if that of NFS hangs,
+        # all of Cinder does.
         return super().denied | (
             set() if self._backup.endswith(('swift', 'ceph')) else
             {'store_pause'})
@@ -179,7 +173,7 @@ class Local(Way):
             variables['TEMPEST_CONFIG'])
         self._check_driver(made)
         if self.profile.document['can']:
-            # What the profile says of the driver is what is tested.
+            # The capabilities in the profile are tested.
             path = self.temporary / 'tempest.conf'
             own = tempest_settings.of_profile(self.profile)
             tempest_settings.write(
@@ -222,8 +216,8 @@ class _Crash(profiles.ProfileError):
     """A program ended without a report of its own."""
 
 
-class _Elsewhere(Way):
-    """What is there already, of which only files are made."""
+class _Existing(Way):
+    """A cloud or a driver that exists; only files are made for it."""
 
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
@@ -260,11 +254,8 @@ class _Elsewhere(Way):
         return found
 
 
-class Cloud(_Elsewhere):
-    """A cloud that is there.
-
-    :param profile: says how it is reached
-    """
+class Cloud(_Existing):
+    """An existing cloud, which the profile describes."""
 
     name = 'cloud'
     unused = (*_CONTRACT_KEYS, *_LOCAL_KEYS)
@@ -286,7 +277,7 @@ class Cloud(_Elsewhere):
         base = (tempest_settings.of_file(pathlib.Path(path).expanduser())
                 if path else
                 tempest_settings.of_cloud(self.profile.get('connect.cloud')))
-        # Where it is found again after a kill, unless it is configured.
+        # In a place that is found after a kill, unless it is configured.
         ledger = pathlib.Path(self.profile.get('run.report_dir')) / 'ledger'
         written = tempest_settings.write(
             self._conf,
@@ -319,7 +310,7 @@ class Cloud(_Elsewhere):
         try:
             found = self._preflight('--begin', json.dumps(run))
         except _Refused:
-            # Nothing was begun, and an earlier run's rest is not this one's.
+            # Nothing was made, and the rest of an earlier run is not removed.
             self._lock.release()
             self._lock = None
             raise
@@ -348,11 +339,8 @@ class Cloud(_Elsewhere):
         return trouble + super().end(logs)
 
 
-class Driver(_Elsewhere):
-    """No cloud: the contract, in the virtualenv of Cinder.
-
-    :param profile: names the driver's class
-    """
+class Driver(_Existing):
+    """No cloud: the contract, in the virtualenv of Cinder."""
 
     name = 'driver'
     manifest = tiers.PATH.with_name('contract.json')
@@ -370,7 +358,7 @@ class Driver(_Elsewhere):
 
     @property
     def denied(self) -> frozenset[str]:
-        # What no driver of this kind could have, nobody has to deny.
+        # A profile need not deny what no driver of this kind can have.
         return super().denied | self._inapplicable
 
     def _command(self, *words: str) -> list[str]:
@@ -387,7 +375,7 @@ class Driver(_Elsewhere):
             value = self.profile.get(f'driver.{option}')
             if value:
                 command += [f'--{option.replace("_", "-")}', value]
-        # In which a profile differs from the others, as for a cloud.
+        # The differences between profiles, as for a cloud.
         command += [f'--lacks={name}' for name in sorted(self.profile.denied)]
         level = self.profile.get('can.import_verify_level')
         if level:
