@@ -144,10 +144,11 @@ def _checksums_edited(mine: Chunks, other: Chunks) -> base.Plan:
 CHUNK_CHANGED = _damage(
     'chunk changed', base.CHANGED, _edited(_middle, objects.flipped),
     base.CONTENT, ruins_restore=True)
-MD5_EDITED = _damage(
-    'checksum in metadata edited', base.CHANGED,
-    _edited(_metadata, _md5_edited))
-"""A restore may still be right: the bytes are."""
+# A restore after one of these may be right: the data is.
+METADATA_CHANGED = _damage('metadata changed', base.CHANGED,
+                           _edited(_metadata, objects.flipped))
+MD5_EDITED = _damage('checksum in metadata edited', base.CHANGED,
+                     _edited(_metadata, _md5_edited))
 
 # Cinder restores a chain without the checksums of its parents.
 DAMAGES = (
@@ -170,8 +171,7 @@ DAMAGES = (
     _damage('chunk of another', base.REPLACED,
             _replaced(lambda chunks: chunks.from_middle), base.CONTENT,
             ruins_restore=True),
-    _damage('metadata changed', base.CHANGED,
-            _edited(_metadata, objects.flipped)),
+    METADATA_CHANGED,
     MD5_EDITED,
     _damage('checksums changed', base.CHANGED,
             _edited(_checksums, objects.flipped), hits_children=False),

@@ -16,6 +16,10 @@ from reference_drivers.contract import base
 from reference_drivers.contract import records
 from reference_drivers.contract import silence
 
+#: By the SHA-256 of its blocks a volume is right after these, whatever the
+#: changed bit was. A store that lists MD5s tells which one was edited.
+_AFTER_IMPORT: dict[stores_base.Damage, tuple[str, ...]] = {
+    chunked.METADATA_CHANGED: (), chunked.MD5_EDITED: ('-00001',)}
 _MISSING = (stores_base.DESCRIPTION_MISSING, stores_base.DATA_MISSING)
 
 
@@ -38,7 +42,7 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
                 return
             number = 0 if place else -1
             for damage in chunked.DAMAGES:
-                edited = damage is chunked.MD5_EDITED
+                edited = damage in _AFTER_IMPORT
                 # Of a parent's metadata no reason must name the object.
                 if place and (edited or not damage.hits_children):
                     continue
@@ -46,9 +50,7 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
                     f'{place}{damage.name}', damage.level,
                     functools.partial(self.damaged, damage, backups[number],
                                       other[number]),
-                    # A store that lists MD5s tells which one was edited. By
-                    # the SHA-256 of its blocks the volume is right.
-                    after_import=('-00001',) if edited else None,
+                    after_import=_AFTER_IMPORT.get(damage),
                     restore_may_succeed=edited,
                     export_fails=damage.family in _MISSING)
 
