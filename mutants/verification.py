@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+
 """Drivers that verify too little, or find what is not there."""
 
 from collections.abc import Iterator
@@ -40,58 +41,47 @@ class _Judged(default.DefaultBackupDriver):
 # Content
 
 
-class _Fewer(verifier.Verifier):
+class _Fewer(_Judged):
     """Reads fewer chunks than it should."""
 
-    def _problems(self, target: verifier.Target, level: str,
-                  report: verifier.Report) -> Iterator[errors.Problem]:
-        readers = self._readers()
-        run = readers.run
-        readers.run = lambda jobs: run(  # type: ignore[method-assign]
-            self.fewer(jobs))
-        self._readers = lambda: readers
-        yield from super()._problems(target, level, report)
+    class judge(verifier.Verifier):
+        def _problems(self, target: verifier.Target, level: str,
+                      report: verifier.Report) -> Iterator[errors.Problem]:
+            readers = self._readers()
+            run = readers.run
+            readers.run = lambda jobs: run(  # type: ignore[method-assign]
+                self.store.driver.fewer(jobs))
+            self._readers = lambda: readers
+            yield from super()._problems(target, level, report)
 
     def fewer(self, jobs: list[content.Job]) -> list[content.Job]:
         raise NotImplementedError
 
 
-class _FirstOnly(_Fewer):
+@catalogue.mutant(_PLAIN, _COMPRESSED)
+class ReadsFirstChunk(_Fewer):
+    """At level content only the first chunk is read."""
+
     def fewer(self, jobs: list[content.Job]) -> list[content.Job]:
         return jobs[:1]
 
 
 @catalogue.mutant(_PLAIN, _COMPRESSED)
-class ReadsFirstChunk(_Judged):
-    """At level content only the first chunk is read."""
+class SkipsLastChunk(_Fewer):
+    """At level content the last chunk is not read."""
 
-    judge = _FirstOnly
-
-
-class _AllButLast(_Fewer):
     def fewer(self, jobs: list[content.Job]) -> list[content.Job]:
         return jobs[:-1]
 
 
 @catalogue.mutant(_PLAIN, _COMPRESSED)
-class SkipsLastChunk(_Judged):
-    """At level content the last chunk is not read."""
+class SkipsFirstChunk(_Fewer):
+    """At level content the first chunk of the backup is not read."""
 
-    judge = _AllButLast
-
-
-class _AllButFirst(_Fewer):
     def fewer(self, jobs: list[content.Job]) -> list[content.Job]:
         last = jobs[-1][0] if jobs else None
         skipped = next((job for job in jobs if job[0] is last), None)
         return [job for job in jobs if job is not skipped]
-
-
-@catalogue.mutant(_PLAIN, _COMPRESSED)
-class SkipsFirstChunk(_Judged):
-    """At level content the first chunk of the backup is not read."""
-
-    judge = _AllButFirst
 
 
 @catalogue.mutant(_PLAIN)
@@ -112,21 +102,25 @@ class TrustsLength(_Judged):
             yield from super()._problems(target, level, report)
 
 
-class _Ignoring(verifier.Verifier):
-    """Does not mind some of the problems."""
+class _Ignoring(_Judged):
+    """Accepts some of the problems."""
 
-    def _problems(self, target: verifier.Target, level: str,
-                  report: verifier.Report) -> Iterator[errors.Problem]:
-        for problem in super()._problems(target, level, report):
-            if not self.ignores(problem, report):
-                yield problem
+    class judge(verifier.Verifier):
+        def _problems(self, target: verifier.Target, level: str,
+                      report: verifier.Report) -> Iterator[errors.Problem]:
+            for problem in super()._problems(target, level, report):
+                if not self.store.driver.ignores(problem, report):
+                    yield problem
 
     def ignores(self, problem: errors.Problem, report: verifier.Report
                 ) -> bool:
         raise NotImplementedError
 
 
-class _NotTheEnd(_Ignoring):
+@catalogue.mutant(_PLAIN)
+class SkipsLastBlock(_Ignoring):
+    """At level content the last block of a chunk is not compared."""
+
     def ignores(self, problem: errors.Problem, report: verifier.Report
                 ) -> bool:
         if problem.detail is None:
@@ -135,13 +129,6 @@ class _NotTheEnd(_Ignoring):
         return problem.detail in [
             (chunk.end - 1) // size for link in report.chain
             for chunk in link.chunks if chunk.name == problem.name]
-
-
-@catalogue.mutant(_PLAIN)
-class SkipsLastBlock(_Judged):
-    """At level content the last block of a chunk is not compared."""
-
-    judge = _NotTheEnd
 
 
 @catalogue.mutant(_PLAIN, _COMPRESSED)
@@ -190,32 +177,24 @@ class IgnoresParent(_Judged):
     judge = _Alone
 
 
-class _Extra(_Ignoring):
+@catalogue.mutant(_PLAIN, _COMPRESSED,
+                  resembles="what it imports, a restore by Cinder's chunked "
+                            "drivers refuses")
+class AcceptsExtra(_Ignoring):
+    """An object that the metadata does not know is accepted."""
+
     def ignores(self, problem: errors.Problem, report: verifier.Report
                 ) -> bool:
         return isinstance(problem, errors.Extra)
 
 
-@catalogue.mutant(_PLAIN, _COMPRESSED,
-                  resembles="what it imports, a restore by Cinder's chunked "
-                            "drivers refuses")
-class AcceptsExtra(_Judged):
-    """An object that the metadata does not know is accepted."""
+@catalogue.mutant(_PLAIN, _COMPRESSED)
+class IgnoresLength(_Ignoring):
+    """A chunk of another length is accepted."""
 
-    judge = _Extra
-
-
-class _Length(_Ignoring):
     def ignores(self, problem: errors.Problem, report: verifier.Report
                 ) -> bool:
         return isinstance(problem, errors.WrongLength)
-
-
-@catalogue.mutant(_PLAIN, _COMPRESSED)
-class IgnoresLength(_Judged):
-    """A chunk of another length is accepted."""
-
-    judge = _Length
 
 
 @catalogue.mutant(_COMPRESSED)
@@ -349,81 +328,62 @@ class AlwaysLooks(default.DefaultBackupDriver):
 # False alarms
 
 
-class _Alarming(verifier.Verifier):
-    """Finds what is not there."""
+class _Alarming(_Judged):
+    """Reports a problem of a good backup."""
 
-    def _problems(self, target: verifier.Target, level: str,
-                  report: verifier.Report) -> Iterator[errors.Problem]:
-        yield from super()._problems(target, level, report)
-        link = report.chain[0]
-        if self.alarms(link):
-            yield errors.WrongContent(
-                f'object {link.metadata_name} looks wrong',
-                link.metadata_name, link.backup_id)
+    class judge(verifier.Verifier):
+        def _problems(self, target: verifier.Target, level: str,
+                      report: verifier.Report) -> Iterator[errors.Problem]:
+            yield from super()._problems(target, level, report)
+            link = report.chain[0]
+            if self.store.driver.alarms(link):
+                yield errors.WrongContent(
+                    f'object {link.metadata_name} looks wrong',
+                    link.metadata_name, link.backup_id)
 
     def alarms(self, link: layout.Link) -> bool:
         raise NotImplementedError
 
 
-class _OnNothing(_Alarming):
+@catalogue.mutant(_FALSE_ALARM)
+class RefusesEmptyIncremental(_Alarming):
+    """False alarm: an incremental backup has no chunk."""
+
     def alarms(self, link: layout.Link) -> bool:
         return not link.chunks
 
 
 @catalogue.mutant(_FALSE_ALARM)
-class RefusesEmptyIncremental(_Judged):
-    """False alarm: an incremental backup has no chunk."""
+class RefusesZeros(_Alarming):
+    """False alarm: all blocks of the volume are zero."""
 
-    judge = _OnNothing
-
-
-class _OnZeros(_Alarming):
     def alarms(self, link: layout.Link) -> bool:
         sums = link.hashes
         return sums is not None and len(sums) > 1 and all(
             sums.at(one) == sums.at(0) for one in range(len(sums) - 1))
 
 
-@catalogue.mutant(_FALSE_ALARM)
-class RefusesZeros(_Judged):
-    """False alarm: all blocks of the volume are zero."""
+@catalogue.mutant(_FALSE_ALARM, 'every_compression')
+class RefusesCompression(_Alarming):
+    """False alarm: a compressed chunk is shorter than its extent."""
 
-    judge = _OnZeros
-
-
-class _OnCompression(_Alarming):
     def alarms(self, link: layout.Link) -> bool:
         return any(link.entries[one.name].size != one.length
                    for one in link.chunks)
 
 
-@catalogue.mutant(_FALSE_ALARM, 'every_compression')
-class RefusesCompression(_Judged):
-    """False alarm: a compressed chunk is shorter than its extent."""
+@catalogue.mutant(_FALSE_ALARM, 'every_size')
+class RefusesTail(_Alarming):
+    """False alarm: the last chunk is no multiple of a sector."""
 
-    judge = _OnCompression
-
-
-class _OnTail(_Alarming):
     def alarms(self, link: layout.Link) -> bool:
         return any(one.length % 512 for one in link.chunks)
 
 
-@catalogue.mutant(_FALSE_ALARM, 'every_size')
-class RefusesTail(_Judged):
-    """False alarm: the last chunk is no multiple of a sector."""
+@catalogue.mutant(_FALSE_ALARM)
+class RefusesGap(_Alarming):
+    """False alarm: an incremental backup leaves blocks to its parent."""
 
-    judge = _OnTail
-
-
-class _OnGap(_Alarming):
     def alarms(self, link: layout.Link) -> bool:
         return any(one.end != other.offset for one, other in
                    zip(link.chunks, link.chunks[1:], strict=False))
-
-
-@catalogue.mutant(_FALSE_ALARM)
-class RefusesGap(_Judged):
-    """False alarm: an incremental backup leaves blocks to its parent."""
-
-    judge = _OnGap
