@@ -159,4 +159,4 @@ class ResourcesTest(testtools.TestCase):
         self.cloud.import_record = lambda record: {}
         exc = self.assertRaises(exceptions.ResourceFailed,
                                 self.resources.import_record, record)
-        self.assertIn('was accepted, but there is no such', str(exc))
+        self.assertIn('was accepted, but the backup does not exist', str(exc))
