@@ -15,7 +15,6 @@ import argparse
 import dataclasses
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import signal
@@ -29,6 +28,7 @@ from benchmarks import results
 from benchmarks import start
 from benchmarks import suite
 from benchmarks import verification
+from cinder_backup_recovery_tests.certification import compact
 
 MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 
@@ -134,8 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         measured = _measure(program, arguments)
         if arguments.json:
             with open(arguments.json, 'w', encoding='utf-8') as stream:
-                json.dump(measured, stream, indent=2)
-                stream.write('\n')
+                stream.write(compact.dumps(measured))
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
         return INTERRUPTED

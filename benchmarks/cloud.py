@@ -94,16 +94,6 @@ class Phase:
         """Its name in a table."""
         return f'{self.what}, {self.workers}'
 
-    def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it, without the figures of each record."""
-        def short(values: list[float]) -> dict[str, float]:
-            return {'median': statistics.median(values), 'least': min(values),
-                    'most': max(values)} if values else {}
-
-        return {**dataclasses.asdict(self), 'rate': round(self.rate, 2),
-                'requests': short(self.requests),
-                'waits': short(self.waits)}
-
 
 class Runs:
     """Exports and imports of the records of chains.
@@ -276,7 +266,7 @@ def measure(arguments: argparse.Namespace
                 f'level {arguments.level}, bus {arguments.bus}\n\n'
                 f'{rates_table(phases)}\n\n{work_table(phases)}')
     return ({'chain': seconds,
-             'phases': [phase.to_dict() for phase in phases]},
+             'phases': [dataclasses.asdict(phase) for phase in phases]},
             verdicts(phases))
 
 

@@ -383,13 +383,6 @@ class CloudTest(testtools.TestCase):
             [line.split() for line in cloud.work_table(
                 [phase(), phase(records=2000)]).splitlines()[3:-1]])
 
-    def test_json(self):
-        made = json.loads(json.dumps(phase('export', waits=[]).to_dict()))
-        self.assertEqual((10, {}, {'1000': 208 * MIB, '100': 200 * MIB}),
-                         (made['rate'], made['waits'], made['memory']))
-        self.assertEqual({'median': 0.2, 'least': 0.1, 'most': 0.3},
-                         made['requests'])
-
     def test_memory_of_cinder(self):
         spent = {name: costs.Cost(0, number) for number, name in enumerate(
             ('keystone', 'cinder', 'cinder-backup', 'rabbitmq'))}
