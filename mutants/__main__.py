@@ -169,6 +169,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.list:
             _list(mutants)
             return GOOD
+        if arguments.json and not arguments.json.parent.is_dir():
+            # Not only after a long run.
+            raise matrix.MatrixError(
+                f'{arguments.json.parent} is not a directory')
         made = _run(arguments, mutants)
         if arguments.json:
             arguments.json.write_text(compact.dumps(made.to_dict()))

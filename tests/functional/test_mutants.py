@@ -158,7 +158,7 @@ class MutantsTest(testtools.TestCase):
 
     def test_wrong_words(self):
         for words, said in ((('--regex', 'nothing-like-it'), 'has such a'),
-                            (('--json', '/nowhere/json'), 'No such file')):
+                            (('--json', '/nowhere/json'), 'not a directory')):
             code, out, err = self.run_program(
                 [mutant(HarmlessDriver, SNAPSHOT)], *words)
             self.assertEqual((3, ''), (code, out))
