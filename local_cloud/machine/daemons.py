@@ -256,11 +256,15 @@ def _stop_client(state: cloud_state.State) -> int:
     return len(processes)
 
 
-def tail(state: cloud_state.State, name: str,
-         lines: int = _TAIL_LINES) -> str:
+def tail(state: cloud_state.State, name: str) -> str:
     """The last lines of a service's log."""
+    return tail_of(state.log(name))
+
+
+def tail_of(path: pathlib.Path, lines: int = _TAIL_LINES) -> str:
+    """The last lines of a log."""
     try:
-        with open(state.log(name), 'rb') as log:
+        with open(path, 'rb') as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - 64 * 1024))
             text = log.read().decode(errors='replace')

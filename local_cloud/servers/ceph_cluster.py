@@ -19,6 +19,7 @@ from typing import Any
 import uuid
 
 from local_cloud import exceptions
+from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import programs
 from local_cloud.servers import ceph_packages
@@ -281,5 +282,5 @@ class Cluster(group.Group):
     def _tails(self) -> str:
         paths = [self._log(name, kind)
                  for name in ('mon', 'osd') for kind in ('out', 'log')]
-        return '\n'.join(f'{path}:\n{group.tail(path, 10)}'
+        return '\n'.join(f'{path}:\n{daemons.tail_of(path, 10)}'
                          for path in paths if path.exists())

@@ -102,10 +102,3 @@ class Group:
             new = self._record.with_suffix('.new')
             new.write_text(json.dumps(record))
             os.replace(new, self._record)
-
-
-def tail(path: pathlib.Path, lines: int = 15) -> str:
-    """The last lines of a log."""
-    if not path.exists():
-        return '(no log was written)'
-    return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:])

@@ -16,6 +16,7 @@ import subprocess
 import time
 
 from local_cloud import exceptions
+from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import programs
 from local_cloud.servers import group
@@ -241,5 +242,5 @@ class Server(group.Group):
                        f'not within {_READY_TIMEOUT} s: {answer}')
                 raise exceptions.ServiceFailed(
                     f'the NFS server did not become ready, {why}; the end '
-                    f'of its log:\n{group.tail(self.directory / "log")}')
+                    f'of its log:\n{daemons.tail_of(self.directory / "log")}')
             time.sleep(0.03)

@@ -452,7 +452,7 @@ class ProcessesTest(LocalCloudTestCase):
         self.assertEqual('(the log is empty)', daemons.tail(state, 'x'))
         state.log('x').write_bytes(b''.join(
             b'%d\xff\n' % n for n in range(100000)))
-        lines = daemons.tail(state, 'x', 3).splitlines()
+        lines = daemons.tail_of(state.log('x'), 3).splitlines()
         self.assertEqual(['99997\ufffd', '99998\ufffd', '99999\ufffd'], lines)
 
 
