@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import json
 import os
 import pathlib
-import shutil
 import struct
 import subprocess
 import time
@@ -21,7 +20,6 @@ import uuid
 from local_cloud import exceptions
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
-from local_cloud.machine import programs
 from local_cloud.servers import ceph_packages
 from local_cloud.servers import group
 
@@ -72,51 +70,29 @@ class Cluster(group.Group):
                  logs: str | os.PathLike | None = None, tied: bool = False):
         if store not in ('memstore', 'bluestore'):
             raise ValueError(f'{store!r} is not a store of an OSD')
-        super().__init__(directory)
+        super().__init__(directory, 'ceph.conf', port or 0)
         self.pools = tuple(pools)
         self.store = store
         self.capacity = capacity
         self.user = USER
-        self.conf = self.directory / 'ceph.conf'
         self.keyring = self.directory / f'ceph.client.{USER}.keyring'
-        self._mon_port = port
         self._logs = pathlib.Path(logs or directory)
         self._tied = tied
 
-    # Start and stop
+    def _missing(self) -> str:
+        return ceph_packages.missing()
 
-    def start(self) -> None:
-        programs.require(ceph_packages.missing())
-        new = not self.conf.exists()
-        # A killed daemon keeps its port and its files until its last thread
-        # has ended, which takes a while on a busy machine.
-        self._stop_daemons()
-        try:
-            if new:
-                self._make()
-            self._daemon('mon', 'ceph-mon', '-f', '-i', 'a')
-            # After a kill the monitor takes the old OSD for alive, and
-            # clients wait for that one's answer.
-            self._client(self._first_commands() if new else
-                         [{'prefix': 'osd down', 'ids': ['0']}], None)
-            self._daemon('osd', 'ceph-osd', '-f', '-i', '0')
-            self._client([], list(self.pools))
-        except BaseException:
-            self.stop(keep=not new)
-            raise
+    def _start(self, new: bool) -> None:
+        if new:
+            self._make()
+        self._daemon('mon', 'ceph-mon', '-f', '-i', 'a')
+        # After a kill the monitor takes the old OSD for alive, and clients
+        # wait for that one's answer.
+        self._client(self._first_commands() if new else
+                     [{'prefix': 'osd down', 'ids': ['0']}], None)
+        self._daemon('osd', 'ceph-osd', '-f', '-i', '0')
 
-    def stop(self, keep: bool = False) -> None:
-        # The OSD, which was started last, first: it tells the monitor.
-        self._stop_daemons()
-        if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            if self._kept is not None:
-                self._kept.close()
-                self._kept = self._mon_port = None
-
-    def resume(self) -> None:
-        """Undo :meth:`pause` and wait until it answers again."""
-        self._resume()
+    def _wait_until_ready(self) -> None:
         self._client([], list(self.pools))
 
     def check(self, timeout: float = 5) -> None:
@@ -164,10 +140,7 @@ class Cluster(group.Group):
 
     def _write_conf(self) -> None:
         self._fsid = str(uuid.uuid4())
-        if self._mon_port is None:
-            self._kept = loopback.reserve()
-            self._mon_port = self._kept.getsockname()[1]
-        self._mon_host = f'[v2:127.0.0.1:{self._mon_port}/0]'
+        self._mon_host = f'[v2:{loopback.HOST}:{self.port}/0]'
         options: dict[str, Any] = {
             'fsid': self._fsid,
             'mon_host': self._mon_host,

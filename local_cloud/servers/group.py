@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import psutil
 
 from local_cloud.machine import daemons
+from local_cloud.machine import loopback
+from local_cloud.machine import programs
 
 _GRACE = 10
 
@@ -23,10 +26,15 @@ class Group:
     Another program can stop them: the record is in the directory.
 
     :param directory: its own; made by :meth:`start`
+    :param conf: the name of its configuration in there
+    :param port: 0 for one that is free
     """
 
-    def __init__(self, directory: str | os.PathLike):
+    def __init__(self, directory: str | os.PathLike, conf: str,
+                 port: int = 0):
         self.directory = pathlib.Path(directory)
+        self.conf = self.directory / conf
+        self.port = port
         self._record = self.directory / 'processes.json'
         self._children: dict[str, subprocess.Popen] = {}
         # Holds the port, also while the server is stopped.
@@ -45,7 +53,20 @@ class Group:
         :raises MissingPackage: naming the packages
         :raises ServiceFailed: with the end of its log
         """
-        raise NotImplementedError
+        programs.require(self._missing())
+        new = not self.conf.exists()
+        # A killed daemon keeps its port and its files until its last thread
+        # has ended, which takes a while on a busy machine.
+        self._stop_daemons()
+        try:
+            if new and not self.port:
+                self._kept = loopback.reserve()
+                self.port = self._kept.getsockname()[1]
+            self._start(new)
+            self._wait_until_ready()
+        except BaseException:
+            self.stop(keep=not new)
+            raise
 
     def stop(self, keep: bool = False) -> None:
         """Stop its daemons, by their pids, and remove its directory.
@@ -53,6 +74,22 @@ class Group:
         :param keep: leave the directory, to start it again
         :raises ServiceFailed: a daemon does not even end after a kill
         """
+        self._stop_daemons()
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            if self._kept is not None:
+                self._kept.close()
+                self._kept, self.port = None, 0
+
+    def _missing(self) -> str:
+        """What this machine lacks for it: a sentence, empty if nothing."""
+        raise NotImplementedError
+
+    def _start(self, new: bool) -> None:
+        """Start its daemons, after making its files if it is new."""
+        raise NotImplementedError
+
+    def _wait_until_ready(self) -> None:
         raise NotImplementedError
 
     def process(self, name: str) -> psutil.Process | None:
@@ -69,9 +106,11 @@ class Group:
         return [process for name in reversed(self._read())
                 if (process := self.process(name))]
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Undo :meth:`pause` and wait until it answers again."""
         for process in self._running():
             process.resume()
+        self._wait_until_ready()
 
     def _spawn(self, name: str, command: Sequence[str],
                log: pathlib.Path) -> None:
@@ -83,6 +122,7 @@ class Group:
         self._write({**self._read(), name: daemons.entry_of(child.pid)})
 
     def _stop_daemons(self) -> None:
+        # The last one first: an OSD tells its monitor.
         for process in self._running():
             daemons.stop([process], _GRACE)
         for child in self._children.values():

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import contextlib
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import time
@@ -188,9 +187,8 @@ class Server(group.Group):
 
     def __init__(self, directory: str | os.PathLike,
                  shares: Sequence[str] = ('backups',)):
-        super().__init__(directory)
+        super().__init__(directory, 'ganesha.conf')
         self.shares = tuple(shares)
-        self.port = 0
 
     @property
     def mount_options(self) -> str:
@@ -205,33 +203,14 @@ class Server(group.Group):
         """The directory that is a share, for damage past the server."""
         return self.directory / 'shares' / share
 
-    def start(self) -> None:
-        programs.require(missing())
-        new = not self.port
+    def _missing(self) -> str:
+        return missing()
+
+    def _start(self, new: bool) -> None:
         if new:
-            self._kept = loopback.reserve()
-            self.port = self._kept.getsockname()[1]
             write_configuration(self.directory, self.port, self.shares)
-        try:
-            self._spawn('nfs', server_command(self.directory),
-                        self.directory / 'log')
-            self._wait_until_ready()
-        except BaseException:
-            self.stop(keep=not new)
-            raise
-
-    def stop(self, keep: bool = False) -> None:
-        self._stop_daemons()
-        if not keep:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            if self._kept is not None:
-                self._kept.close()
-                self._kept, self.port = None, 0
-
-    def resume(self) -> None:
-        """Undo :meth:`pause` and wait until it answers again."""
-        self._resume()
-        self._wait_until_ready()
+        self._spawn('nfs', server_command(self.directory),
+                    self.directory / 'log')
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT
