@@ -47,7 +47,7 @@ gone; run: the command's own. After a kill, "list" finds what is left.
 
 # What a command has to end by itself after a Ctrl-C, which it gets from the
 # terminal too, and then after a request to end.
-_GRACE = 5
+_GRACE = 30
 _LAST_GRACE = 30
 
 

@@ -26,7 +26,8 @@ PROGRAM_WITHOUT_TEMPLATE = (
     'from local_cloud import main, template\n'
     'template.home = lambda: None\n'
     'sys.exit(main.main())')
-PATIENCE = 90
+# Of a busy machine; what is waited for comes long before.
+PATIENCE = 600
 
 
 def until(condition, what, patience=PATIENCE):
