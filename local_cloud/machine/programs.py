@@ -21,18 +21,22 @@ class Software:
     :ivar title: their name, for people
     :ivar packages: Debian's packages with all that is needed here
     :ivar programs: their names
-    :ivar places: directories that are looked at first
+    :ivar places: directories that are searched before PATH
+    :ivar system: search the system's directories after PATH; not where the
+        programs are started by name
     """
 
     title: str
     packages: tuple[str, ...]
     programs: tuple[str, ...]
     places: tuple[str, ...] = ()
+    system: bool = True
 
     def find(self, name: str) -> str | None:
         """The path of a program."""
         return shutil.which(name, path=os.pathsep.join(
-            (*self.places, os.environ.get('PATH', ''), SYSTEM_PATH)))
+            (*self.places, os.environ.get('PATH', ''),
+             *([SYSTEM_PATH] if self.system else []))))
 
     def missing(self, others: Iterable[str] = ()) -> str:
         """What this machine lacks of them.

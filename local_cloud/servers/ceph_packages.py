@@ -12,7 +12,8 @@ from local_cloud.machine import programs
 
 SOFTWARE = programs.Software(
     'Ceph', ('ceph-mon', 'ceph-osd', 'ceph-common', 'python3-rados',
-             'python3-rbd'), ('ceph-mon', 'ceph-osd', 'ceph', 'rbd'))
+             'python3-rbd'), ('ceph-mon', 'ceph-osd', 'ceph', 'rbd'),
+    system=False)
 
 SYSTEM_PYTHON = '/usr/bin/python3'
 """The distribution's Python, to which its bindings belong."""
