@@ -590,7 +590,7 @@ class RunnerTest(SuiteTestCase):
 
     @staticmethod
     def _until_gone(pid):
-        with fixtures.Timeout(20, gentle=True):
+        with fixtures.Timeout(600, gentle=True):
             while True:
                 os.kill(pid, 0)
 

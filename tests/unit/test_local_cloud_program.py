@@ -354,7 +354,7 @@ class ProcessesTest(LocalCloudTestCase):
             'signal.signal(signal.SIGTERM, signal.SIG_IGN)\n'
             'open(sys.argv[0] and "ready", "w").close()\n'
             'time.sleep(600)', 'stubborn')
-        with fixtures.Timeout(20, gentle=True):
+        with fixtures.Timeout(600, gentle=True):
             while not (self.directory / 'ready').exists():
                 pass
         # Nobody wrote these down.
@@ -435,7 +435,7 @@ class ProcessesTest(LocalCloudTestCase):
         state = self.make()
         self.process(state, 'import time; print("still here", flush=True);'
                             'time.sleep(600)')
-        with fixtures.Timeout(20, gentle=True):
+        with fixtures.Timeout(600, gentle=True):
             while 'here' not in daemons.tail(state, 'p'):
                 pass
         error = self.assertRaises(
