@@ -117,7 +117,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         before = self.pids()
         done = self.on('kill', 'swift')
         self.assertEqual(3, done.returncode)
-        self.assertIn('there are: keystone, glance, cinder, cinder-two',
+        self.assertIn('known: keystone, glance, cinder, cinder-two',
                       done.stderr)
         done = self.on('kill', 'cinder-two')
         self.assertEqual(0, done.returncode, done.stderr)
