@@ -4,6 +4,8 @@
 
 import contextlib
 import io
+import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from backup_stores import swift as swift_store
 from benchmarks import chunks
 from local_cloud import fixture
 from local_cloud import identity
+from local_cloud import remote
 from local_cloud import settings
 from local_cloud.machine import daemons
 from local_cloud.services import keystone
@@ -225,9 +228,12 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
                 backup.container, backup.service_metadata + end, data))
         entry = self.objects.contents(backup.container)[
             f'{backup.service_metadata}-00001']
-        # Swift's code is made for eventlet, and Cinder's here is not.
+        # Swift's code is made for eventlet, and Cinder's here is not. An older
+        # Cinder has a virtualenv without Swift.
+        program = os.environ.get(remote.ENVIRONMENT)
         subprocess.run(
-            [sys.executable, '-m', swift_rows.__name__,
+            [pathlib.Path(program).with_name('python') if program else
+             sys.executable, '-m', swift_rows.__name__,
              self.local.state.data / 'swift', backup.container,
              backup.service_metadata, *map(str, (count, *entry))],
             check=True)
