@@ -154,7 +154,7 @@ class Store(abc.ABC):
     """
 
     can_copy: ClassVar[bool] = False
-    """Whether :meth:`copy` works, and :meth:`parts` names containers."""
+    """True if :meth:`copy` works and :meth:`parts` names containers."""
 
     @abc.abstractmethod
     def check(self) -> None:

@@ -63,10 +63,10 @@ class LostBackupTest(base.RecordTest):
 
     @property
     def verifies(self) -> bool:
-        """Whether the driver reads the storage on import."""
+        """Return True if the driver reads the storage on import."""
         return CONF.cinder_backup_recovery_feature_enabled.import_verify
 
     @staticmethod
     def is_declared(defect: str) -> bool:
-        """Whether the configuration names a defect."""
+        """Return True if the configuration names a defect."""
         return defect in recovery_config.declared_defects(CONF)

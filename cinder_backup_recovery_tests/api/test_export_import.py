@@ -12,7 +12,7 @@ from cinder_backup_recovery_tests.rows import base as rows_base
 
 
 class ExportImportTest(base.RecordTest):
-    """What the two calls answer, and what they leave alone."""
+    """The answers of the two calls, and the state that they keep."""
 
     credentials = ['project_admin', 'project_member']
 

@@ -226,7 +226,7 @@ class ExportTest(lost_backup.LostBackupTest):
         """Records are for administrators only.
 
         If it fails, a user reads where the data of others lies, or makes
-        backups of it that are the own ones.
+        its own backups of it.
         """
         personas = ('project_member', 'project_reader', 'project_alt_member')
         self.have_it()

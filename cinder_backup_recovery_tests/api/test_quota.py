@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an import takes of a project's quota, and many imports at once."""
+"""A project's quota after imports, and many imports at once."""
 
 import functools
 

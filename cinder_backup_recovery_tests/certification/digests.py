@@ -46,7 +46,7 @@ def read(directory: pathlib.Path) -> dict[str, str]:
 
 
 def differences(directory: pathlib.Path) -> list[str]:
-    """What is not as the digests say, one line each.
+    """List the files that differ from their digests, one line each.
 
     :raises OSError: if there are none
     :raises ValueError: if they cannot be read

@@ -97,7 +97,7 @@ def outcome_of(document: Mapping[str, Any]) -> list[results.Result]:
 
 
 def problems(document: Any) -> list[str]:
-    """What is wrong with a document by its schema, one line each."""
+    """List the violations of the schema in a document, one line each."""
     schema = json.loads(
         (_HERE / 'data' / f'results-{VERSION}.schema.json').read_text())
     validator = jsonschema.validators.validator_for(schema)(schema)

@@ -30,14 +30,14 @@ def suite() -> list[str]:
     """
     with tempfile.TemporaryDirectory() as name:
         temporary = pathlib.Path(name)
-        # No configuration of somebody's cloud may have a part in this.
+        # The configuration of an existing cloud must not affect this.
         return runner.list_tests(temporary / 'stestr', runner.environment(
             {'TEMPEST_CONFIG_DIR': name}, temporary))
 
 
 def differences(manifest: tiers.Manifest, tests: Sequence[str]
                 ) -> list[str]:
-    """What is not as it should be, one line each."""
+    """List the differences from the suite, one line each."""
     return [
         *(f'{tier.name} asks for {name}, which the suite does not have'
           for tier, name in manifest.gone(tests)),

@@ -54,7 +54,7 @@ class Test:
 
     @property
     def bad(self) -> bool:
-        """Whether it is shown first."""
+        """Return True if it is shown first."""
         return self.result.status in _BAD
 
 
@@ -84,7 +84,7 @@ class Class:
 
     @property
     def bad(self) -> bool:
-        """Whether it is shown open."""
+        """Return True if it is shown open."""
         return any(test.bad for test in self.tests)
 
 

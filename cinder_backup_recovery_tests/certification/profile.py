@@ -70,7 +70,7 @@ def shipped() -> list[str]:
 
 
 class Profile:
-    """What was said of a driver and a run, from all places."""
+    """The settings of a driver and a run, from all sources."""
 
     def __init__(self, name: str, document: Mapping[str, Any],
                  given: Iterable[str] = ()):
@@ -107,12 +107,12 @@ class Profile:
 
     @property
     def denied(self) -> frozenset[str]:
-        """What the driver or its cloud cannot, by its own profile."""
+        """The capabilities that the profile denies."""
         return frozenset(name for name, value in self.document['can'].items()
                          if value is False)
 
     def secret(self, key: str) -> str | None:
-        """What a reference to a secret refers to.
+        """Read the secret that a reference names.
 
         :raises ProfileError: if there is nothing
         """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a profile may say, and what is wrong with one that says otherwise."""
+"""The schema of profiles, and messages for profiles that violate it."""
 
 from collections.abc import Iterator
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is said of a run while it runs."""
+"""The progress and the summary of a run."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from cinder_backup_recovery_tests.certification import document as document_
 from cinder_backup_recovery_tests.certification import results
 from cinder_backup_recovery_tests.certification import suite
 
-# Until so much of a run is over nobody can say how long the rest takes.
+# Before that part of a run is over, the rest cannot be estimated.
 _ENOUGH = 0.05
 _COLUMNS = 80
 _SLOWEST = 10
@@ -101,7 +101,7 @@ class Progress:
         self._out.flush()
 
     def line(self) -> str:
-        """What runs, since when, and how long the rest may take."""
+        """Name the running tests and their seconds; estimate the rest."""
         spent = self._now() - self._begin
         done = self._total - len(self._left)
         words = [f'{done}/{self._total}',

@@ -63,7 +63,7 @@ _IN_TEXT = (
 
 
 def is_secret(name: str) -> bool:
-    """Whether an option's value is one, by the option's name."""
+    """Return True if an option of this name holds a secret."""
     return bool(_NAME.search(name))
 
 
@@ -219,7 +219,7 @@ def places() -> dict[str | os.PathLike[str], str]:
 
 
 def of_environment() -> Redactor:
-    """What knows the secrets of this process's environment."""
+    """Make a redactor of the secrets in this process's environment."""
     redactor = Redactor()
     redactor.learn_variables(os.environ)
     return redactor

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a run leaves for people and for machines to read."""
+"""The report of a run, for people and for programs."""
 
 from collections.abc import Mapping
 import json
@@ -59,7 +59,7 @@ class Report:
             raise self._error(directory, error) from error
 
     def _clear(self) -> None:
-        """Remove an older report, and nothing of somebody else's."""
+        """Remove an older report, and no other file."""
         foreign = self._foreign()
         if foreign:
             raise ReportError(
@@ -70,7 +70,7 @@ class Report:
         (self.directory / digests.NAME).unlink(missing_ok=True)
 
     def _foreign(self) -> pathlib.Path | None:
-        """What is in the way and not of a report, the first such file."""
+        """Find the first file in the way that is not of a report."""
         mark = self.directory / digests.NAME
         try:
             listed = set(digests.read(self.directory))
@@ -128,7 +128,7 @@ class Report:
         self._configuration[name] = self.redact.mapping(options)
 
     def recorder(self) -> stream.Recorder:
-        """What keeps the stream of the run.
+        """Make the recorder of the run's stream.
 
         :raises ReportError: if it cannot be written
         """

@@ -19,7 +19,7 @@ _AROUND = re.compile(r'(?P<what>\w+(?:Class|Module)) \((?P<scope>.+)\)$')
 
 
 class Status(enum.Enum):
-    """What one test showed, in the order from best to worst."""
+    """The result of one test, from best to worst."""
 
     PASS = 'pass'  # noqa: S105
     # A defect of Cinder that the cloud's configuration declares, which is
@@ -33,7 +33,7 @@ class Status(enum.Enum):
 
 
 class ExitCode(enum.IntEnum):
-    """What the program says of a whole run."""
+    """The verdict on a whole run."""
 
     CERTIFIED = 0
     FAILED = 1
@@ -100,13 +100,13 @@ class Result:
 
     @property
     def configuration(self) -> bool:
-        """Whether what is wrong is the configuration, the same for all."""
+        """Return True if the configuration is wrong, the same for all."""
         return self.status is Status.ERROR and any(
             one.configuration for one in self.facts.refusals)
 
     @property
     def of_driver(self) -> bool:
-        """Whether the known defect that it met is one of the driver's own.
+        """Return True if the known defect that it met is the driver's.
 
         Others are Cinder's, whichever driver runs.
         """
@@ -114,7 +114,7 @@ class Result:
                     self.facts.defect.driver)
 
     def covers(self, test_id: str) -> bool:
-        """Whether this says what came of a test.
+        """Return True if this is the result of a test.
 
         A failed or skipped set-up says it of every test of its class.
         """
@@ -153,10 +153,10 @@ class Result:
 
 
 class State(enum.Enum):
-    """What a run says of a tier."""
+    """The state of a tier after a run."""
 
     EARNED = 'earned'
-    # The profile denies what the tier is about, so that nobody claims it.
+    # The profile denies the capability that the tier is about.
     NOT_CLAIMED = 'not claimed'
     NOT_SHOWN = 'not shown'
     FAILED = 'failed'
@@ -181,7 +181,7 @@ class Earned:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What a run has shown.
+    """The outcome of a run.
 
     :param reasons: why it is not a certification, one line each
     :param missing: the names of the tests that did not run, where that is
@@ -287,7 +287,7 @@ def in_trouble(verdict: Verdict, trouble: Sequence[str]) -> Verdict:
 def _against(manifest: tiers.Manifest, required: Sequence[str],
              results: Sequence[Result], earned: Sequence[Earned]
              ) -> list[str]:
-    """What a manifest asks for and neither the suite nor the run has."""
+    """List what a manifest requires and the suite or the run lacks."""
     found = [f'the suite has no {name}, which the tier {tier.name} asks for'
              for tier, name in manifest.gone(required)]
     found += [f'{tiers.plain(t)} is in no tier'

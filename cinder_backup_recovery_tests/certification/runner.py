@@ -269,7 +269,7 @@ def result_of(case: dict[str, Any]) -> results.Result | None:
 
 
 def _facts(details: Mapping[str, Any]) -> facts_.Facts | None:
-    """What a test handed over as data, None if nothing that can be read."""
+    """Read the data of a test, None if there is none that can be read."""
     if facts_.DETAIL not in details:
         return None
     try:
@@ -284,8 +284,8 @@ def environment(variables: Mapping[str, str],
                 temporary: pathlib.Path) -> dict[str, str]:
     """The environment of a run: ours, and what points to the cloud.
 
-    :param temporary: where the tests put temporary files, for whoever
-        removes them when the tests are killed
+    :param temporary: where the tests put temporary files, which are
+        removed from there when the tests are killed
     """
     return {**os.environ, **variables, 'PYTHONWARNINGS': 'ignore',
             'TMPDIR': str(temporary)}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the suite consists of, for whoever reads a report without it."""
+"""The classes of the suite, for readers of a report without it."""
 
 import ast
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def class_of(test_id: str) -> str:
 
 
 def describe(required: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What each class proves, and by how many tests.
+    """Describe each class, and count its tests.
 
     :returns: by class, ``proves``, the first sentence of its docstring, and
         ``tests``

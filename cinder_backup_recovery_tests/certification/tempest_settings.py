@@ -43,7 +43,7 @@ def of_cloud(name: str | None) -> Sections:
 
     The cloud is asked for its catalogue.
 
-    :raises ProfileError: if there is no such cloud, or it lets nobody in
+    :raises ProfileError: if there is no such cloud, or authentication fails
     """
     # It takes a second to import, and not every run needs it.
     from keystoneauth1 import exceptions as auth_exceptions
@@ -128,7 +128,7 @@ def _word(value: Any) -> str:
 
 
 def of_profile(profile: profiles.Profile) -> Sections:
-    """What a profile itself says, which wins over the cloud's.
+    """The profile's own options, which override the cloud's.
 
     :raises ProfileError: if a secret is not there
     """
@@ -168,6 +168,6 @@ def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
 
 
 def variables(path: pathlib.Path) -> dict[str, str]:
-    """What makes Tempest read a configuration."""
+    """Environment variables that make Tempest read a configuration."""
     return {'TEMPEST_CONFIG_DIR': str(path.parent),
             'TEMPEST_CONFIG': path.name}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a certification consists of: tiers, and the tests that earn them.
+"""The tiers of a certification, and the tests that earn them.
 
 A tier is earned by all of its tests. Which ones these are is written down in
 a file of this package, by the idempotent id, and not taken from the suite that
-runs: a test that somebody has taken out is missed by it.
+runs: a test that was taken out is missed by it.
 """
 
 from collections.abc import Iterable

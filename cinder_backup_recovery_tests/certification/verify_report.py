@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Check the report of somebody else, without the cloud that it is of."""
+"""Check a published report, without the cloud that it is of."""
 
 import argparse
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Unreadable(Exception):
 def add_parser(verbs: Any) -> None:
     """Add the verb ``verify-report`` to a program."""
     parser = verbs.add_parser(
-        'verify-report', help='check a report that somebody has published',
+        'verify-report', help='check a published report',
         description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument('directory', type=pathlib.Path, metavar='DIRECTORY',
                         help='where results.json is')
@@ -171,7 +171,7 @@ def _names(manifest: tiers.Manifest) -> set[str]:
 
 def _verdict(document: dict[str, Any], manifest: tiers.Manifest | None
              ) -> list[str]:
-    """What the verdict would be, where it is another one."""
+    """List the differences from the verdict that the results give."""
     ours = document_.judgement(document, manifest)
     found = []
     if (document['verdict'], document['exit_code']) != (
@@ -271,7 +271,7 @@ def _without_time(result: results.Result) -> results.Result:
 
 def _rendered(directory: pathlib.Path, name: str,
               render: Callable[[], str]) -> list[str]:
-    """Whether a file is what is made of the document."""
+    """Compare a file with the one that the document gives."""
     try:
         # Without translation: what a test has said may have a line's end of
         # another system in it.
