@@ -28,7 +28,7 @@ from benchmarks import results
 from benchmarks import start
 from benchmarks import suite
 from benchmarks import verification
-from cinder_backup_recovery_tests.certification import compact
+from cinder_backup_recovery_tests.certification.report import compact
 
 MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 

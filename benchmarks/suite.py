@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks import results
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import document
+from cinder_backup_recovery_tests.certification.verdict import document
 
 #: A report says nothing of this machine.
 PACKAGES = ()

@@ -17,20 +17,20 @@ from tempest.lib import exceptions as lib_exc
 import tempest.test
 import urllib3
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import content
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import known_defects
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import resources as test_resources
 from cinder_backup_recovery_tests import rows
-from cinder_backup_recovery_tests import story as recovery_story
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests import steps
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cloud import resources as test_resources
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
@@ -92,7 +92,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
         A test can hand over facts about it, which a class cannot.
         """
-        cls.class_story = recovery_story.Story()
+        cls.class_story = steps.Story()
         cls.class_problem = None
         try:
             super().setUpClass()
@@ -193,7 +193,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
 
     def setUp(self) -> None:
         """Create the helpers that register clean-ups of this test."""
-        self.story = recovery_story.Story(self.class_story)
+        self.story = steps.Story(self.class_story)
         for name, detail in self.story.details().items():
             self.addDetail(name, detail)
         self.addOnException(self._record_exception)
@@ -212,7 +212,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         found.lacks = features.lacking(exc_info[1]) or found.lacks
 
     @classmethod
-    def _make_resources(cls, add_cleanup: Any, story: recovery_story.Story,
+    def _make_resources(cls, add_cleanup: Any, story: steps.Story,
                         cloud: clients.CloudApi | None = None,
                         ledger: resource_ledger.Ledger | None = None
                         ) -> test_resources.Resources:

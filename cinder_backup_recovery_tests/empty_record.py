@@ -4,8 +4,8 @@
 import uuid
 
 from cinder_backup_recovery_tests import base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.cloud import clients
 
 
 def make(test: base.BackupRecoveryTest, like: backup_record.BackupRecord

@@ -26,7 +26,7 @@ import sys
 from typing import Any
 from typing import NoReturn
 
-from cinder_backup_recovery_tests.certification import compact
+from cinder_backup_recovery_tests.certification.report import compact
 from mutants import catalogue
 from mutants import matrix
 

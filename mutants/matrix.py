@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from cinder_backup_recovery_tests.certification import table
+from cinder_backup_recovery_tests.certification.report import table
 from mutants import catalogue
 
 

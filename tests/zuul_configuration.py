@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 NAME = 'cinder-backup-recovery-tests'

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from tempest import config
 
-from cinder_backup_recovery_tests import services
 from cinder_backup_recovery_tests.api import lost_backup
 from cinder_backup_recovery_tests.api import refusals
+from cinder_backup_recovery_tests.cloud import services
 
 CONF = config.CONF
 

@@ -14,11 +14,11 @@ import uuid
 
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.api import lost_backup
 from cinder_backup_recovery_tests.api import refusals
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
 
 # What a restore goes by, and what therefore makes a row true.

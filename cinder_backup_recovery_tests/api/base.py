@@ -3,8 +3,8 @@
 """Base of the tests of the export and import calls."""
 
 from cinder_backup_recovery_tests import base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.cloud import clients
 
 # What a record calls what the API shows; both call the rest the same.
 _SHOWN_AS = {

@@ -4,10 +4,10 @@
 
 from tempest import config
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import base
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 
 CONF = config.CONF
 

@@ -19,10 +19,10 @@ import ddt
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.api import bad_records
+from cinder_backup_recovery_tests.cloud import clients
 
 MIB = 1024 * 1024
 

@@ -10,12 +10,12 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import lost_backup
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import safe_delete
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 
 CONF = config.CONF
@@ -107,7 +107,7 @@ class ExportTest(lost_backup.LostBackupTest):
             time.sleep(self.patience.interval)
         waiters.wait_for_deletion(self.cloud, clients.BACKUP, backup_id,
                                   self.patience)
-        for kind in (clients.BACKUP, disposal.RECORD):
+        for kind in (clients.BACKUP, safe_delete.RECORD):
             self.ledger.gone(kind, backup_id)
 
     def _export_while_creating(self, name: str, made: futures.Future) -> None:

@@ -7,12 +7,12 @@ import functools
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import empty_record
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
 from cinder_backup_recovery_tests.api import at_once
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 
 # Cinder counts backups, and the gigabytes of their volumes.

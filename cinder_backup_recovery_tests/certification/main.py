@@ -14,18 +14,20 @@ import time
 from typing import Any
 from typing import NoReturn
 
-from cinder_backup_recovery_tests import locks
-from cinder_backup_recovery_tests.certification import cloud as local_cloud
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import profile as profiles
-from cinder_backup_recovery_tests.certification import progress
-from cinder_backup_recovery_tests.certification import redact
-from cinder_backup_recovery_tests.certification import report
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
-from cinder_backup_recovery_tests.certification import verify_report
-from cinder_backup_recovery_tests.certification import ways
+from cinder_backup_recovery_tests.certification.profile import profiles
+from cinder_backup_recovery_tests.certification.report import redact
+from cinder_backup_recovery_tests.certification.report import writer
+from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import progress
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.run import ways
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
+from cinder_backup_recovery_tests.certification.verdict import verify_report
+from cinder_backup_recovery_tests.cloud import locks
 
 _DESCRIPTION = """\
 Prove that volumes come back from exported backup records: run the whole
@@ -191,7 +193,7 @@ def _reserved(directory: pathlib.Path, owner: locks.Owner) -> locks.RunLock:
         directory.mkdir(parents=True, exist_ok=True)
         return locks.RunLock(directory / _LOCK, owner)
     except OSError as error:
-        raise report.ReportError(
+        raise writer.ReportError(
             f'the report cannot be written to {directory}: {error.strerror}'
         ) from error
 
@@ -199,7 +201,7 @@ def _reserved(directory: pathlib.Path, owner: locks.Owner) -> locks.RunLock:
 def _run(arguments: argparse.Namespace, profile: profiles.Profile,
          pattern: str | None, owner: locks.Owner) -> results.ExitCode:
     quick = profile.get('run.mode') == 'quick'
-    files = report.Report(pathlib.Path(profile.get('run.report_dir')))
+    files = writer.Report(pathlib.Path(profile.get('run.report_dir')))
     files.redact.shorten(redact.places())
     files.redact.shorten({files.directory: '<report>'})
     files.show('profile', profile.document)
@@ -256,14 +258,14 @@ def _check(way: ways.Way) -> results.ExitCode:
     return results.ExitCode.CERTIFIED
 
 
-def _learn(way: ways.Way, files: report.Report) -> None:
+def _learn(way: ways.Way, files: writer.Report) -> None:
     """Learn what is secret in what there is of a configuration."""
     files.learn(way.variables)
     for name, path in way.files.items():
         files.show_file(name, path)
 
 
-def _end(way: ways.Way, files: report.Report) -> list[str]:
+def _end(way: ways.Way, files: writer.Report) -> list[str]:
     """Remove what was made, whatever else does not work."""
     # A second Ctrl-C must not leave half of it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -275,7 +277,7 @@ def _end(way: ways.Way, files: report.Report) -> list[str]:
         trouble = way.end(files.logs)
     try:
         files.clean_logs()
-    except report.ReportError as error:
+    except writer.ReportError as error:
         trouble.append(f'{error}; logs there have not been redacted and '
                        f'may contain secrets')
     for line in trouble:
@@ -307,7 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = [*needed.command, '--visible', str(directory),
                  '--', sys.executable, '-m', _MODULE,
                  *(sys.argv[1:] if argv is None else argv)]
-    except (local_cloud.CloudError, runner.RunError, report.ReportError,
+    except (local_cloud.CloudError, runner.RunError, writer.ReportError,
             tiers.ManifestError, locks.LockError, profiles.ProfileError,
             verify_report.Unreadable) as error:
         print(f'error: {redact.of_environment()(str(error))}',

@@ -28,18 +28,18 @@ from tempest.lib import exceptions as lib_exc
 from tempest.lib.common import api_microversion_fixture
 import urllib3
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import locks
-from cinder_backup_recovery_tests import membership
-from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import rows
-from cinder_backup_recovery_tests import run_mark
-from cinder_backup_recovery_tests import services
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cloud import membership
+from cinder_backup_recovery_tests.cloud import regions
+from cinder_backup_recovery_tests.cloud import run_mark
+from cinder_backup_recovery_tests.cloud import safe_delete
+from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import temporary
 from cinder_backup_recovery_tests.stores import copying
@@ -71,18 +71,19 @@ class Accounts:
 class Cleanup:
     """Removes all that a ledger lists and that is still there."""
 
-    def __init__(self, dispose: disposal.Disposal, accounts: Any,
+    def __init__(self, deleting: safe_delete.SafeDelete, accounts: Any,
                  set_quota: Callable[[str, str, Any], None],
                  say: Callable[[str], None], dry_run: bool = False,
-                 others: Sequence[disposal.Disposal] = (), *,
+                 others: Sequence[safe_delete.SafeDelete] = (), *,
                  marks: run_mark.RunMark | None = None,
                  repair: repair.Repair | None = None,
                  give_rows: Callable[[resource_ledger.Change],
                                      None] | None = None,
                  give_storage: Callable[[resource_ledger.Change],
                                         None] | None = None,
-                 within: Callable[[disposal.Disposal, str],
-                                  disposal.Disposal] | None = None) -> None:
+                 within: Callable[
+                     [safe_delete.SafeDelete, str],
+                     safe_delete.SafeDelete] | None = None) -> None:
         """Store what removes each kind of resource.
 
         :param set_quota: sets the limit of a project and resource
@@ -90,10 +91,10 @@ class Cleanup:
             the backups
         :param give_rows: restores the rows of a volume or snapshot
         :param give_storage: starts the storage of the backups
-        :param within: makes a disposal whose requests are of a project
+        :param within: makes one whose requests are of a project
         """
-        self.dispose = dispose
-        self.ledger = dispose.ledger
+        self.deleting = deleting
+        self.ledger = deleting.ledger
         self.accounts = accounts
         self.set_quota = set_quota
         self.marks = marks
@@ -119,13 +120,13 @@ class Cleanup:
                 functools.partial(self._put_back, change))
         if not self.dry_run:
             damaging.forget(self.ledger)
-        for dispose in (*self.others, self.dispose):
-            for kind in disposal.ORDER:
+        for deleting in (*self.others, self.deleting):
+            for kind in safe_delete.ORDER:
                 # Made last, removed first: children before their parents.
-                for entry in reversed(dispose.ledger.entries(kind)):
+                for entry in reversed(deleting.ledger.entries(kind)):
                     self._do(
                         self._title(entry), 'would be removed',
-                        functools.partial(self._remove, dispose, entry))
+                        functools.partial(self._remove, deleting, entry))
         # After their backups: until then Cinder may need them.
         for entry in reversed(self.ledger.entries(copying.KIND)):
             self._do(
@@ -162,10 +163,10 @@ class Cleanup:
             return
         self.say(f'{title} {done}')
 
-    def _remove(self, dispose: disposal.Disposal,
+    def _remove(self, deleting: safe_delete.SafeDelete,
                 entry: resource_ledger.Entry) -> str:
         if entry.resource_id is None:
-            return dispose.remove_intended(entry)
+            return deleting.remove_intended(entry)
         for change in self.ledger.changes(temporary.KIND):
             # Without its row it would count as gone.
             if entry.resource_id == change.before['id']:
@@ -178,16 +179,16 @@ class Cleanup:
                 if entry.resource_id in change.before['backup_ids']:
                     raise exceptions.BackupRecoveryError(
                         f'{change.kind} {change.key} was not undone')
-            project_id = dispose.project_of(entry.resource_id)
+            project_id = deleting.project_of(entry.resource_id)
             if self.within and project_id:
-                dispose = self.within(dispose, project_id)
-        return dispose.remove(entry.kind, entry.resource_id)
+                deleting = self.within(deleting, project_id)
+        return deleting.remove(entry.kind, entry.resource_id)
 
     def _remove_stored(self, entry: resource_ledger.Entry) -> str:
-        site = self.others if entry.details['second'] else (self.dispose,)
+        site = self.others if entry.details['second'] else (self.deleting,)
         if any(one.resource_id == entry.details['backup_id']
-               for dispose in site
-               for one in dispose.ledger.entries(clients.BACKUP)):
+               for deleting in site
+               for one in deleting.ledger.entries(clients.BACKUP)):
             raise exceptions.BackupRecoveryError(
                 'its backup could not be removed')
         assert self.repair is not None  # noqa: S101 only tests have none
@@ -274,7 +275,7 @@ def anything_left(ledger: resource_ledger.Ledger) -> bool:
     :raises LedgerCorrupt: a line cannot be read
     """
     return bool(ledger.changes()) or any(
-        not entry.kind.startswith(disposal.RECORD)
+        not entry.kind.startswith(safe_delete.RECORD)
         for entry in ledger.entries())
 
 
@@ -298,22 +299,22 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
         volume_microversion=recovery_config.MICROVERSION)
     with fixture, membership.Membership(
             config.CONF.identity.admin_role, manager) as members:
-        def within(dispose: disposal.Disposal, project_id: str
-                   ) -> disposal.Disposal:
-            return disposal.Disposal(
+        def within(deleting: safe_delete.SafeDelete, project_id: str
+                   ) -> safe_delete.SafeDelete:
+            return safe_delete.SafeDelete(
                 clients.CloudApi(members.manager(project_id),
-                                 dispose.api.region),
-                dispose.ledger, dispose.patience)
+                                 deleting.api.region),
+                deleting.ledger, deleting.patience)
 
         return Cleanup(
-            disposal.Disposal(clients.CloudApi(manager), ledger,
-                              waiters.Patience.from_config(config.CONF)),
+            safe_delete.SafeDelete(clients.CloudApi(manager), ledger,
+                                   waiters.Patience.from_config(config.CONF)),
             Accounts(manager),
             lambda project_id, resource, limit:
                 manager.volume_quotas_client_latest.update_quota_set(
                     project_id, **{resource: limit}),
             say, dry_run, [
-                disposal.Disposal(
+                safe_delete.SafeDelete(
                     clients.CloudApi(manager, region),
                     regions.RegionLedger(ledger, region),
                     waiters.Patience.from_config(config.CONF))

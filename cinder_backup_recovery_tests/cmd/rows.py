@@ -21,7 +21,7 @@ import sys
 from oslo_config import cfg
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import command

@@ -4,7 +4,7 @@
 from typing import Any
 
 from cinder_backup_recovery_tests import config
-from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import access
 
 

@@ -8,7 +8,7 @@ import contextlib
 from typing import Any
 from typing import BinaryIO
 
-from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import layout as content_layout
 
 GIB = 1024 ** 3

@@ -19,7 +19,7 @@ from oslo_config import cfg
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests import resources as test_resources
+from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.content import rbd

@@ -9,10 +9,10 @@ from typing import Any
 
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
 

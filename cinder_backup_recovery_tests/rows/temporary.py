@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import contextlib
 import uuid
 
-from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 from cinder_backup_recovery_tests.rows import base
 
 KIND = 'source-rows'

@@ -4,10 +4,10 @@
 
 import shlex
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 
 _KINDS = (clients.VOLUME, clients.SNAPSHOT, clients.BACKUP)
 

@@ -8,10 +8,10 @@ from typing import Any
 from typing import ClassVar
 
 from cinder_backup_recovery_tests import base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base

@@ -16,7 +16,7 @@ from tempest.lib import exceptions as lib_exc
 import urllib3
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests.cloud import services
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF

@@ -8,7 +8,7 @@ import contextlib
 from tempest import config
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.rows import temporary
 from cinder_backup_recovery_tests.scenario import base

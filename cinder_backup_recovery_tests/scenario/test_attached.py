@@ -12,7 +12,7 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.scenario import manager
 
-from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import guests

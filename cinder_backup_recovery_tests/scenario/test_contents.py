@@ -5,9 +5,9 @@
 from tempest import config
 from tempest.lib import decorators
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout

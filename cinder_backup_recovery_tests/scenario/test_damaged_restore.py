@@ -11,8 +11,8 @@ from collections.abc import Collection
 from tempest.lib import decorators
 
 from backup_stores import base as stores_base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages

@@ -5,7 +5,7 @@
 from tempest import config
 from tempest.lib import decorators
 
-from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.rows import whole
 from cinder_backup_recovery_tests.scenario import base

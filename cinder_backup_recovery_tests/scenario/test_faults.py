@@ -9,14 +9,14 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import empty_record
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import services
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import killing
 

@@ -11,10 +11,10 @@ import ddt
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.scenario import base
 

@@ -16,11 +16,11 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from backup_stores import base as stores_base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
 

@@ -8,7 +8,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from backup_stores import base as stores_base
-from cinder_backup_recovery_tests import clients
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
 

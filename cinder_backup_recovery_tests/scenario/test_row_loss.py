@@ -7,9 +7,9 @@ import itertools
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import sources

@@ -8,14 +8,14 @@ from tempest.lib import decorators
 
 from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import base as suite
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import content
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
-from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import stores
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import regions
+from cinder_backup_recovery_tests.cloud import safe_delete
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
@@ -116,7 +116,7 @@ class ShippingScenario(base.RecoveryScenario):
         if not self.copier:
             # Only now: of what could not be shipped, the first still has to
             # free the data.
-            for kind in (clients.BACKUP, disposal.RECORD):
+            for kind in (clients.BACKUP, safe_delete.RECORD):
                 self.ledger.gone(kind, link.backup_id)
 
     def refused_there(self, link: base.Link) -> str | None:
@@ -253,7 +253,7 @@ class ShippedBackupTest(ShippingScenario):
         self.there.delete(clients.BACKUP, self.full.backup_id)
         waiters.wait_for_deletion(self.there, clients.BACKUP,
                                   self.full.backup_id, self.patience)
-        for kind in (clients.BACKUP, disposal.RECORD):
+        for kind in (clients.BACKUP, safe_delete.RECORD):
             self.ledger_there.gone(kind, self.full.backup_id)
         self.assertTrue(
             any(name in str(reason) for name in names),

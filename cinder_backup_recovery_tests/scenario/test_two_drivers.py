@@ -5,8 +5,8 @@
 from tempest import config
 from tempest.lib import decorators
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF

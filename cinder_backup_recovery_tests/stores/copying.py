@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from backup_stores import base
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import safe_delete
 
 KIND = 'stored-backup'
 """The kind of the ledger's entries that :func:`remove` removes: the parts of
@@ -102,7 +102,7 @@ class Copier:
         for backup in backups:
             self._record(backup.id, False, self.parts(backup))
         for backup in reversed(backups):
-            for kind in (clients.BACKUP, disposal.RECORD):
+            for kind in (clients.BACKUP, safe_delete.RECORD):
                 self.ledger.gone(kind, backup.id)
         for backup in backups:
             self._remove(backup.id, second=False)

@@ -17,9 +17,9 @@ import uuid
 from oslo_log import log as logging
 
 from backup_stores import base
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 
 LOG = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from backup_stores import base
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import membership
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import membership
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
 

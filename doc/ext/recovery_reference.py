@@ -16,8 +16,8 @@ from sphinx.util import docutils
 
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import known_defects
-from cinder_backup_recovery_tests.certification import table
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import table
+from cinder_backup_recovery_tests.certification.verdict import tiers
 from mutants import matrix
 
 _PACKAGE = cinder_backup_recovery_tests.__name__

@@ -18,8 +18,8 @@ import fixtures
 import psutil
 import testtools
 
-from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.cloud import run_mark
 from cinder_backup_recovery_tests.cmd import cleanup
 from local_cloud import fixture
 from local_cloud import identity

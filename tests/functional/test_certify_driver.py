@@ -17,8 +17,8 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests.certification import main
-from cinder_backup_recovery_tests.certification import tiers
-from cinder_backup_recovery_tests.certification import ways
+from cinder_backup_recovery_tests.certification.run import ways
+from cinder_backup_recovery_tests.certification.verdict import tiers
 from tests.functional import test_contract_program as contract
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'

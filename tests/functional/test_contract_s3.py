@@ -12,9 +12,9 @@ import testtools
 
 from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import config
-from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import record
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.stores import damaging
 from local_cloud import fixture
 from local_cloud import identity

@@ -12,10 +12,10 @@ from unittest import mock
 import testtools
 
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import document
-from cinder_backup_recovery_tests.certification import page
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import page
+from cinder_backup_recovery_tests.certification.verdict import document
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 try:
     from selenium import webdriver

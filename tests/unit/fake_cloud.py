@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 
 PATIENCE = waiters.Patience(interval=0.001, timeout=0.05, backup=0.05,
                             restore=0.05)

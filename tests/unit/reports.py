@@ -12,10 +12,10 @@ import sys
 
 import fixtures
 
-from cinder_backup_recovery_tests.certification import document
-from cinder_backup_recovery_tests.certification import report
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import writer
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.verdict import document
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 #: Planted in all that a run is told, and in what its tests say. One has what
 #: must be quoted in URLs, JSON and HTML, one is short.
@@ -34,7 +34,7 @@ from testtools import content
 from testtools import content_type
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import known_defects
-from cinder_backup_recovery_tests import story
+from cinder_backup_recovery_tests import steps
 
 
 class Base(testtools.testcase.WithAttributes, testtools.TestCase):
@@ -42,7 +42,7 @@ class Base(testtools.testcase.WithAttributes, testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.story = story.Story()
+        self.story = steps.Story()
         self.facts = self.story.facts
         for name, detail in self.story.details().items():
             self.addDetail(name, detail)
@@ -151,7 +151,7 @@ class SmallReport(fixtures.Fixture):
         self.out = out.getvalue()
 
     def _make(self, root, variables):
-        files = report.Report(self.directory)
+        files = writer.Report(self.directory)
         files.learn(variables)
         conf = root / 'tempest.conf'
         conf.write_text(

@@ -14,8 +14,8 @@ import testtools
 
 from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import story
-from cinder_backup_recovery_tests.certification import runner
+from cinder_backup_recovery_tests import steps
+from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.scenario import guests
 from cinder_backup_recovery_tests.scenario import test_attached
 
@@ -150,7 +150,7 @@ class AttachedVolumeTest(testtools.TestCase):
             'write.side_effect': lambda name: told.append(name)})
         tested = self.TESTED(_NAME)
         tested.size_bytes = 1 << 30
-        tested.story = story.Story()
+        tested.story = steps.Story()
         tested.cloud = mock.MagicMock()
         tested.patience = mock.MagicMock()
         tested.resources = mock.MagicMock(**{

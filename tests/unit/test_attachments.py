@@ -9,10 +9,10 @@ from unittest import mock
 import fixtures
 import testtools
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import resources
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import attachments
 from cinder_backup_recovery_tests.content import compare

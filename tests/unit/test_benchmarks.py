@@ -624,7 +624,7 @@ class SuiteTest(testtools.TestCase):
 
     def test_report(self):
         self.useFixture(fixtures.MonkeyPatch(
-            'cinder_backup_recovery_tests.certification.document.problems',
+            'cinder_backup_recovery_tests.certification.verdict.document.problems',
             lambda found: []))
         report = {'seconds': 20.0, 'backup': 'swift', 'verdict': 'certified',
                   'tests': self.REPORT}

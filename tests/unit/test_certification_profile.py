@@ -9,8 +9,8 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import config as recovery_config
-from cinder_backup_recovery_tests.certification import profile
-from cinder_backup_recovery_tests.certification import tempest_settings
+from cinder_backup_recovery_tests.certification.profile import profiles
+from cinder_backup_recovery_tests.certification.run import tempest_settings
 
 
 class ProfileTestCase(testtools.TestCase):
@@ -25,11 +25,11 @@ class ProfileTestCase(testtools.TestCase):
         return str(path)
 
     def load(self, text, settings=(), environment=()):
-        return profile.load(self.file(text), settings, dict(environment))
+        return profiles.load(self.file(text), settings, dict(environment))
 
     def refused(self, text, settings=(), environment=()):
         """The one line that is said of a profile."""
-        error = self.assertRaises(profile.ProfileError, self.load, text,
+        error = self.assertRaises(profiles.ProfileError, self.load, text,
                                   settings, environment)
         self.assertNotIn('\n', str(error))
         self.assertNotIn('hunter2', str(error))
@@ -95,7 +95,7 @@ class WrongProfileTest(ProfileTestCase):
                  'or directory'),
                 ('swfit', 'unknown profile swfit; give a file name or one of '
                           'ceph, default, nfs, s3-in-tree, swift')):
-            error = self.assertRaises(profile.ProfileError, profile.load,
+            error = self.assertRaises(profiles.ProfileError, profiles.load,
                                       name, (), {})
             self.assertEqual(said, str(error))
 
@@ -126,7 +126,7 @@ class ProfileTest(ProfileTestCase):
                 ([], 'the profile'), (['driver.class=acme.Driver'],
                                       'acme.Driver'),
                 (['driver.class=acme.Driver', 'driver.name=Acme'], 'Acme')):
-            self.assertEqual(name, profile.load(None, settings, {}).name)
+            self.assertEqual(name, profiles.load(None, settings, {}).name)
 
     def test_precedence(self):
         """Command line, environment, profile, what holds otherwise."""
@@ -165,19 +165,19 @@ class ProfileTest(ProfileTestCase):
                 ('{file: /nonexistent}', '/nonexistent cannot be read: No'),
                 (f'{{file: {self.file("", "empty")}}}', 'is empty')):
             found = self.load(f'{url}  database_password: {reference}')
-            error = self.assertRaises(profile.ProfileError,
+            error = self.assertRaises(profiles.ProfileError,
                                       found.database_url)
             self.assertIn('connect.database_password: ', str(error))
             self.assertIn(said, str(error))
         found = self.load('connect:\n  database_url: mysql://db/c\n'
                           '  database_password: {env: HOME}')
         self.assertIn('names no user', str(self.assertRaises(
-            profile.ProfileError, found.database_url)))
+            profiles.ProfileError, found.database_url)))
 
     def test_shipped(self):
         names = {}
-        for name in profile.shipped():
-            found = profile.load(name, (), {})
+        for name in profiles.shipped():
+            found = profiles.load(name, (), {})
             names[found.name] = found.get('driver.class')
             self.assertIn('import_verify', found.document['can'])
         self.assertEqual({

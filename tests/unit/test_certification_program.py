@@ -20,13 +20,13 @@ from testtools import matchers
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import cloud as local_cloud
 from cinder_backup_recovery_tests.certification import main
-from cinder_backup_recovery_tests.certification import progress
-from cinder_backup_recovery_tests.certification import report
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import writer
+from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import progress
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 PACKAGE = 'small_suite'
@@ -39,7 +39,7 @@ TOLD = '''
 
         def setUp(self):
             super().setUp()
-            self.story = base.recovery_story.Story()
+            self.story = base.steps.Story()
             for name, detail in self.story.details().items():
                 self.addDetail(name, detail)
             self.addOnException(self._record_exception)
@@ -872,10 +872,10 @@ run:
                          - {'logs'})
 
     def test_what_a_killed_run_has_begun_to_write(self):
-        recorder = report.Report(self.report).recorder()
+        recorder = writer.Report(self.report).recorder()
         self.addCleanup(recorder.close)
         self.assertTrue((self.report / 'results.subunit').exists())
-        report.Report(self.report)
+        writer.Report(self.report)
         self.assertEqual([], list(self.report.iterdir()))
 
     def test_what_is_of_no_report(self):
@@ -911,7 +911,7 @@ run:
     def test_a_report_that_cannot_be_written_at_the_end(self):
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.useFixture(fixtures.MockPatchObject(
-            report.digests, 'write', mock.Mock(side_effect=full)))
+            writer.digests, 'write', mock.Mock(side_effect=full)))
         code, _, err = self.local()
         self.assertEqual(3, code)
         self.assertIn('error: the report cannot be written', err)

@@ -15,8 +15,8 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import progress
-from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification.run import progress
+from cinder_backup_recovery_tests.certification.verdict import results
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 

@@ -12,8 +12,8 @@ import fixtures
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import tiers
-from cinder_backup_recovery_tests.certification import workers
+from cinder_backup_recovery_tests.certification.run import workers
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 PACKAGE = 'cinder_backup_recovery_tests'
 SECONDS = {'m.A': 100.0, 'm.B': 60.0, 'm.C': 50.0, 'n.D': 10.0}

@@ -10,15 +10,15 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import regions
-from cinder_backup_recovery_tests import run_mark
-from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cloud import regions
+from cinder_backup_recovery_tests.cloud import run_mark
+from cinder_backup_recovery_tests.cloud import safe_delete
+from cinder_backup_recovery_tests.cloud import services
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.rows import temporary
 from tests.unit import fake_cloud
@@ -38,7 +38,8 @@ class CleanupTest(testtools.TestCase):
 
     def run_it(self, dry_run=False, others=(), **kwargs):
         return len(cleanup.Cleanup(
-            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            safe_delete.SafeDelete(
+                self.cloud, self.ledger, fake_cloud.PATIENCE),
             self.accounts, lambda *args: self.quotas.append(args),
             self.lines.append, dry_run, others, **kwargs).run())
 
@@ -72,7 +73,7 @@ class CleanupTest(testtools.TestCase):
         backup_id = self.add(clients.BACKUP)
         there.add(clients.BACKUP, id=backup_id)
         ledger_there.add(clients.BACKUP, backup_id)
-        self.assertEqual(0, self.run_it(others=[disposal.Disposal(
+        self.assertEqual(0, self.run_it(others=[safe_delete.SafeDelete(
             there, ledger_there, fake_cloud.PATIENCE)]))
         self.assertEqual(({}, {}), (self.cloud.resources, there.resources))
         self.assertEqual([], self.ledger.entries())
@@ -103,7 +104,7 @@ class CleanupTest(testtools.TestCase):
     def test_lost_row(self):
         self.ledger.add(clients.BACKUP, 'b')
         record = self.cloud.export_record('b')
-        self.ledger.add(disposal.RECORD, 'b', **record.to_api())
+        self.ledger.add(safe_delete.RECORD, 'b', **record.to_api())
         self.assertEqual(0, self.run_it())
         self.assertEqual([('import', 'b'), ('delete', clients.BACKUP, 'b')],
                          self.cloud.requests)
@@ -187,19 +188,20 @@ class CleanupTest(testtools.TestCase):
         lost = self.add(clients.BACKUP)
         del self.cloud.resources[clients.BACKUP, lost]
         self.ledger.add(
-            disposal.RECORD, lost, backup_service='s',
+            safe_delete.RECORD, lost, backup_service='s',
             backup_url=backup_record.encode({'id': lost,
                                              'project_id': 'p2'}))
         projects = []
 
-        def within(dispose, project_id):
+        def within(deleting, project_id):
             projects.append(project_id)
-            return dispose
+            return deleting
 
         self.cloud.import_record = lambda record: self.cloud.add(
             clients.BACKUP, id=lost)
         cleanup.Cleanup(
-            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            safe_delete.SafeDelete(
+                self.cloud, self.ledger, fake_cloud.PATIENCE),
             self.accounts, None, self.lines.append, within=within).run()
         self.assertEqual(['p2', 'p1'], projects)
         self.assertEqual([], self.ledger.entries(), self.lines)

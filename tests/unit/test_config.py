@@ -15,7 +15,7 @@ from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import plugin
-from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests.cloud import services
 
 
 def make_conf(**overrides):

@@ -10,12 +10,12 @@ import testtools
 
 from backup_stores import base
 from backup_stores import filesystem
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import regions
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import regions
+from cinder_backup_recovery_tests.cloud import safe_delete
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import repair
@@ -214,10 +214,10 @@ class CleanupTest(CopyingCase):
         for one in (found, there):
             self.addCleanup(one.close)
         return cleanup.Cleanup(
-            disposal.Disposal(self.cloud, found, fake_cloud.PATIENCE),
+            safe_delete.SafeDelete(self.cloud, found, fake_cloud.PATIENCE),
             mock.Mock(), mock.Mock(), self.lines.append, False,
-            [disposal.Disposal(self.cloud_there, there,
-                               fake_cloud.PATIENCE)],
+            [safe_delete.SafeDelete(self.cloud_there, there,
+                                    fake_cloud.PATIENCE)],
             repair=repair.Repair(
                 test_stores._Conf(
                     backup_store_path=self.root,

@@ -18,7 +18,7 @@ import testtools
 
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import known_defects
-from cinder_backup_recovery_tests.certification import profile as profiles
+from cinder_backup_recovery_tests.certification.profile import profiles
 from local_cloud import backups
 from reference_drivers import options as driver_options
 from tests import devstack_sandbox

@@ -54,7 +54,8 @@ RUN = {
         (_WHEEL, "'verify-report'"),
     'cinder-backup-recovery-cleanup': ('tests/unit/test_cleanup.py',
                                        'cleanup.main'),
-    'python -m cinder_backup_recovery_tests.certification.manifest --write':
+    'python -m cinder_backup_recovery_tests.certification.verdict.manifest '
+    '--write':
         ('tests/unit/test_tiers.py', "'--write'"),
     'python -m mutants': (_MUTANTS, 'program.main'),
     'python -m testtools.run test_verified_s3':
@@ -99,7 +100,7 @@ EXEMPT = {
         'a cloud for many minutes; tests/unit/test_mutant_clouds.py has what '
         'it consists of',
     'tempest run --serial':
-        'the same two runs are in certification/runner.py, which each '
+        'the same two runs are in certification/run/runner.py, which each '
         'certification runs',
     'openstack volume create --size 1 example':
         'as in the chapter for operators, with the other client',

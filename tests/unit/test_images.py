@@ -4,10 +4,10 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import resources
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import images
 from cinder_backup_recovery_tests.content import layout

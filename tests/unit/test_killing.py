@@ -10,9 +10,9 @@ import testtools
 import urllib3
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import services
-from cinder_backup_recovery_tests import story
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests import steps
+from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import killing
 
 
@@ -23,7 +23,7 @@ def make_killer(hold=None):
             """Nothing: only its methods are tested."""
 
     killer = Killer('runTest')
-    killer.story = story.Story()
+    killer.story = steps.Story()
     killer.service = mock.Mock()
     killer.hold = hold
     killer.full = mock.Mock(backup_id='the-backup')

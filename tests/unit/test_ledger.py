@@ -12,7 +12,7 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.cloud import ledger
 
 
 class LedgerTestCase(testtools.TestCase):
@@ -195,7 +195,7 @@ class DiskTest(LedgerTestCase):
     def test_killed_processes(self):
         program = textwrap.dedent('''
             import sys
-            from cinder_backup_recovery_tests import ledger
+            from cinder_backup_recovery_tests.cloud import ledger
             mine = ledger.Ledger(sys.argv[1])
             for number in range(100000):
                 mine.add('volume', '%s-%d' % (sys.argv[2], number))

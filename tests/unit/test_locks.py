@@ -15,12 +15,12 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import locks
+from cinder_backup_recovery_tests.cloud import locks
 
 # Holds something until its standard input ends.
 _PROGRAM = """
 import json, sys
-from cinder_backup_recovery_tests import locks
+from cinder_backup_recovery_tests.cloud import locks
 what, path, run = sys.argv[1:]
 held = (locks.Writer(path) if what == 'writer' else
         locks.RunLock(path, json.loads(run)))

@@ -10,7 +10,7 @@ import time
 import fixtures
 import testtools
 
-from cinder_backup_recovery_tests.certification import redact
+from cinder_backup_recovery_tests.certification.report import redact
 
 SECRET = 'Zq7!x/"y&z'
 CONF = '''

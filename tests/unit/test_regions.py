@@ -5,10 +5,10 @@
 import fixtures
 import testtools
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import regions
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import regions
 
 BACKUP = clients.BACKUP
 SHIPPED = '6d2a0e10-5d4f-4d7a-b53b-8d3c0f7a9e01'

@@ -16,15 +16,17 @@ import jsonschema
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import digests
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import junit
 from cinder_backup_recovery_tests.certification import main
-from cinder_backup_recovery_tests.certification import page
-from cinder_backup_recovery_tests.certification import report
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import table
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import digests
+from cinder_backup_recovery_tests.certification.report import junit
+from cinder_backup_recovery_tests.certification.report import page
+from cinder_backup_recovery_tests.certification.report import table
+from cinder_backup_recovery_tests.certification.report import writer
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 from tests.unit import reports
 
 
@@ -81,7 +83,7 @@ class ReportTest(ReportTestCase):
 
     def test_schema(self):
         """It is one itself, and lets nothing else pass."""
-        path = pathlib.Path(report.__file__).parent / 'data' / (
+        path = pathlib.Path(main.__file__).parent / 'data' / (
             f'results-{document_.VERSION}.schema.json')
         jsonschema.Draft202012Validator.check_schema(
             json.loads(path.read_text()))
@@ -181,14 +183,14 @@ class ReportTest(ReportTestCase):
     def test_an_older_report_goes_and_nothing_else(self):
         directory = self.good.copy(self.temporary / 'again')
         (directory / 'mine.txt').touch()
-        report.Report(directory)
+        writer.Report(directory)
         self.assertEqual(
             ['logs', 'mine.txt'],
             sorted(path.name for path in directory.rglob('*')))
 
     def assert_refused(self, directory, name):
         before = sorted(directory.rglob('*'))
-        error = self.assertRaises(report.ReportError, report.Report,
+        error = self.assertRaises(writer.ReportError, writer.Report,
                                   directory)
         self.assertIn(f'{directory / name} was not written by this '
                       'program', str(error))
@@ -212,7 +214,7 @@ class ReportTest(ReportTestCase):
             (directory / 'SHA256SUMS').write_text(f'{"0" * 64}  {name}\n')
             if name in ('logs', 'report.html/mine'):
                 # It would be the report's, and there is none.
-                report.Report(directory)
+                writer.Report(directory)
             else:
                 self.assert_refused(directory, 'SHA256SUMS')
             self.assertTrue(mine.exists())

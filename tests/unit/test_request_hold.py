@@ -9,10 +9,10 @@ from unittest import mock
 
 import testtools
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import services
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import services
 
 BACKUP_ID = '5d6a0c1e-93b7-4b9b-b0bb-6a4d1de07f2b'
 

@@ -4,11 +4,11 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import resources
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import resources
+from cinder_backup_recovery_tests.cloud import safe_delete
 from tests.unit import fake_cloud
 
 
@@ -143,7 +143,7 @@ class ResourcesTest(testtools.TestCase):
         backup = self.resources.create_backup(volume['id'])
         for _ in range(3):
             self.resources.export_record(backup['id'])
-        self.assertEqual(1, len(self.ledger.entries(disposal.RECORD)))
+        self.assertEqual(1, len(self.ledger.entries(safe_delete.RECORD)))
 
     def test_import_of_foreign_record(self):
         self.assertRaises(

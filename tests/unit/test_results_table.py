@@ -10,9 +10,9 @@ import pathlib
 import fixtures
 import testtools
 
-from cinder_backup_recovery_tests.certification import compact
-from cinder_backup_recovery_tests.certification import suite
-from cinder_backup_recovery_tests.certification import table
+from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.certification.report import table
+from cinder_backup_recovery_tests.certification.run import suite
 
 _PACKAGE = 'cinder_backup_recovery_tests'
 _LOSS = 'scenario.test_row_loss.FullBackupRowLossTest'

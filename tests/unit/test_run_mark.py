@@ -13,9 +13,9 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
-from cinder_backup_recovery_tests import ledger
-from cinder_backup_recovery_tests import locks
-from cinder_backup_recovery_tests import run_mark
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cloud import run_mark
 
 
 class Projects:

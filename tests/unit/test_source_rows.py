@@ -12,8 +12,8 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import rows as access
+from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cmd import rows as rows_program
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import command as row_command

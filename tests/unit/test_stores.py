@@ -14,11 +14,11 @@ from backup_stores import base
 from backup_stores import filesystem
 from backup_stores import objects
 from backup_stores import rbd
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import safe_delete
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.stores import damaging
 from cinder_backup_recovery_tests.stores import repair
@@ -336,7 +336,8 @@ class CleanupTest(DirectoryCase):
         for backup in (self.backup, self.other):
             self.cloud.add(clients.BACKUP, id=backup.id)
         return cleanup.Cleanup(
-            disposal.Disposal(self.cloud, self.ledger, fake_cloud.PATIENCE),
+            safe_delete.SafeDelete(
+                self.cloud, self.ledger, fake_cloud.PATIENCE),
             mock.Mock(), mock.Mock(), self.lines.append, dry_run,
             repair=repair.Repair(
                 _Conf(backup_store_path=self.root), None, self.ledger)).run()

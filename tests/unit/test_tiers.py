@@ -11,10 +11,10 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import manifest
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.verdict import manifest
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 LACKS = '[cinder_backup_recovery_feature_enabled] {} is false'

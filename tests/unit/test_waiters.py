@@ -2,9 +2,9 @@
 
 import testtools
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from tests.unit import fake_cloud
 
 

@@ -212,7 +212,7 @@ def places() -> dict[str | os.PathLike[str], str]:
     if sys.prefix != sys.base_prefix:
         names[sys.prefix] = '<virtualenv>'
     # Installed, it is in site-packages.
-    names.setdefault(pathlib.Path(__file__).parents[2], '<checkout>')
+    names.setdefault(pathlib.Path(__file__).parents[3], '<checkout>')
     names.setdefault(pathlib.Path.cwd(), '<cwd>')
     names.setdefault(pathlib.Path.home(), '<home>')
     return names

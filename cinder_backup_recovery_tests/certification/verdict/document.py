@@ -14,9 +14,9 @@ from typing import Any
 
 import jsonschema
 
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import suite
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.run import suite
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 #: The version of the schema that is written.
 VERSION = 2
@@ -25,7 +25,7 @@ ABOUT: Mapping[str, Any] = {
     'interrupted': False, 'trouble': [], 'denied': [], 'contradictions': [],
     'configuration': {}, 'quick': None}
 _PROJECT = 'cinder-backup-recovery-tests'
-_HERE = pathlib.Path(__file__).parent
+_HERE = pathlib.Path(__file__).parents[1]
 
 
 def build(required: Sequence[str], outcome: Sequence[results.Result],

@@ -17,9 +17,9 @@ from typing import Any
 from typing import NoReturn
 
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests.certification import compact
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.certification.run import suite
+from cinder_backup_recovery_tests.certification.verdict import results
 
 _DESCRIPTION = """\
 Make a table of reStructuredText from the results.json of several

@@ -13,11 +13,11 @@ from typing import Protocol
 from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import waiters
 
 LOG = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Api(waiters.Api, Protocol):
         """Request the import of a record."""
 
 
-class Disposal:
+class SafeDelete:
     """Removes resources of a ledger and crosses them out there."""
 
     def __init__(self, api: Api, ledger: resource_ledger.Ledger,

@@ -20,9 +20,9 @@ import testtools
 
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import facts as facts_
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import stream as stream_
-from cinder_backup_recovery_tests.certification import workers
+from cinder_backup_recovery_tests.certification.run import stream as stream_
+from cinder_backup_recovery_tests.certification.run import workers
+from cinder_backup_recovery_tests.certification.verdict import results
 
 _PACKAGE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
 

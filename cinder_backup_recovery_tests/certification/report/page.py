@@ -10,12 +10,14 @@ from typing import Any
 
 import jinja2
 
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import suite
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.run import suite
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
-_HERE = pathlib.Path(__file__).parent
+_HERE = pathlib.Path(__file__).parents[1]
 # How wide a picture is, in units of its own.
 _WIDTH = 1000.0
 # Of a filter there are as many as tests; these many are read.

@@ -18,8 +18,8 @@ from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.common.utils import test_utils
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.cloud import clients
 
 LOG = logging.getLogger(__name__)
 

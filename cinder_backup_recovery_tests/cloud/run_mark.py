@@ -18,8 +18,8 @@ from typing import Any
 from tempest.lib import exceptions as lib_exc
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import locks
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import locks
 
 #: Kind of the ledger's entry.
 KIND = 'run-mark'

@@ -18,9 +18,9 @@ import urllib.parse
 
 import yaml
 
-from cinder_backup_recovery_tests.certification import profile_schema
+from cinder_backup_recovery_tests.certification.profile import schema
 
-SHIPPED = pathlib.Path(__file__).parent / 'data' / 'profiles'
+SHIPPED = pathlib.Path(__file__).parents[1] / 'data' / 'profiles'
 #: Prefix of the variables that set a key; followed by RUN_MODE, run.mode.
 PREFIX = 'BACKUP_CERTIFY_'
 
@@ -177,7 +177,7 @@ def _set(document: dict[str, Any], key: str, text: str, source: str) -> None:
 def _of_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The keys that are set by variables."""
     names = {PREFIX + key.replace('.', '_').upper(): key
-             for key in profile_schema.names()}
+             for key in schema.names()}
     return {names.get(variable, variable): variable
             for variable in environment if variable.startswith(PREFIX)}
 
@@ -228,7 +228,7 @@ def load(name: str | None, settings: Sequence[str] = (),
 
 def _unknown_variable(variable: str) -> str:
     words = variable.removeprefix(PREFIX).lower().partition('_')
-    line = next(iter(profile_schema.problems({words[0]: {words[2]: ''}})))
+    line = next(iter(schema.problems({words[0]: {words[2]: ''}})))
     *_, near = line.rpartition('do you mean ')
     return f'the variable {variable} sets no key' + (
         f'; do you mean {PREFIX}{near.rstrip("?").replace(".", "_").upper()}?'
@@ -238,7 +238,7 @@ def _unknown_variable(variable: str) -> str:
 def _check(document: Any, source: str) -> None:
     if not isinstance(document, dict):
         raise ProfileError(f'{source}: the profile must be a mapping')
-    for problem in profile_schema.problems(
+    for problem in schema.problems(
             {key: {} if value is None else value
              for key, value in document.items()}):
         raise ProfileError(f'{source}: {problem}')

@@ -9,7 +9,7 @@ import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests import story
+from cinder_backup_recovery_tests import steps
 
 
 class StoryTest(testtools.TestCase):
@@ -19,7 +19,7 @@ class StoryTest(testtools.TestCase):
                 for step in told.all_facts().steps]
 
     def test_steps_are_told_in_order(self):
-        told = story.Story()
+        told = steps.Story()
         with told.step('lose'):
             pass
         with told.step('import', facts.IMPORT):
@@ -30,7 +30,7 @@ class StoryTest(testtools.TestCase):
                          [step.kind for step in told.facts.steps])
 
     def test_failed_step_is_the_last_one(self):
-        told = story.Story()
+        told = steps.Story()
         with testtools.ExpectedException(ValueError), told.step('restore'):
             raise ValueError
         self.assertEqual([('restore', True, False)], self.steps(told))
@@ -38,11 +38,11 @@ class StoryTest(testtools.TestCase):
                          r'^ +0\.0 s  restore: failed$')
 
     def test_story_of_the_class_comes_first(self):
-        of_class = story.Story()
+        of_class = steps.Story()
         with of_class.step('back up'):
             pass
         of_class.facts.contradictions.append('import_verify')
-        first, second = story.Story(of_class), story.Story(of_class)
+        first, second = steps.Story(of_class), steps.Story(of_class)
         with first.step('lose'):
             pass
         self.assertEqual([('back up', False, True), ('lose', False, False)],
@@ -52,7 +52,7 @@ class StoryTest(testtools.TestCase):
 
     def test_attachments_have_what_is_told_later(self):
         """The same as text and as data."""
-        told = story.Story()
+        told = steps.Story()
         details = told.details()
         with told.step('compare'):
             pass

@@ -9,7 +9,7 @@ recorded under its kind and the region, ``backup@RegionTwo``.
 
 from typing import Any
 
-from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 
 _MARK = '@'
 

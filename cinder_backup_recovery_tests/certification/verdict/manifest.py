@@ -4,7 +4,7 @@
 
 ::
 
-    python -m cinder_backup_recovery_tests.certification.manifest [--write]
+    python -m cinder_backup_recovery_tests.certification.verdict.manifest
 """
 
 import argparse
@@ -13,9 +13,9 @@ import pathlib
 import sys
 import tempfile
 
-from cinder_backup_recovery_tests.certification import compact
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 _DESCRIPTION = """\
 Say which tests of the suite are in no tier of a certification, and which
@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cannot be found out
     """
     parser = argparse.ArgumentParser(
-        prog='python -m cinder_backup_recovery_tests.certification.manifest',
+        prog='python -m '
+             'cinder_backup_recovery_tests.certification.verdict.manifest',
         description=_DESCRIPTION)
     parser.add_argument('--write', action='store_true',
                         help='put it right where there is no choice')

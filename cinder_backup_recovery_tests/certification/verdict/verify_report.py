@@ -12,14 +12,16 @@ from typing import Any
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import digests
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import junit
-from cinder_backup_recovery_tests.certification import page
-from cinder_backup_recovery_tests.certification import report
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import digests
+from cinder_backup_recovery_tests.certification.report import junit
+from cinder_backup_recovery_tests.certification.report import page
+from cinder_backup_recovery_tests.certification.report import writer
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 _DESCRIPTION = """\
 Check that the files of a report belong together, that its verdict follows
@@ -80,21 +82,21 @@ def check(directory: pathlib.Path
         not be checked
     :raises Unreadable: if it cannot be read
     """
-    document = _read(directory / report.RESULTS)
+    document = _read(directory / writer.RESULTS)
     found: list[str] = []
     notes: list[str] = []
     try:
         found += digests.differences(directory)
         listed = digests.read(directory)
         found += [f'{name} is not in {digests.NAME}' for name in (
-            report.RESULTS, report.TIERS, report.STREAM, report.JUNIT,
-            report.PAGE) if name not in listed and (
-                name != report.TIERS or document.get('manifest'))]
+            writer.RESULTS, writer.TIERS, writer.STREAM, writer.JUNIT,
+            writer.PAGE) if name not in listed and (
+                name != writer.TIERS or document.get('manifest'))]
     except FileNotFoundError:
         found.append(f'{digests.NAME} is missing')
     except (OSError, ValueError) as error:
         found.append(str(error))
-    wrong = [f'{report.RESULTS}: {one}'
+    wrong = [f'{writer.RESULTS}: {one}'
              for one in document_.problems(document)]
     if wrong:
         # What follows would only say the same in worse words.
@@ -106,15 +108,15 @@ def check(directory: pathlib.Path
     # Between releases a version stays the same for many commits.
     if (document['kit'], document['commit']) == (document_.version(),
                                                  document_.commit()):
-        found += _rendered(directory, report.JUNIT,
+        found += _rendered(directory, writer.JUNIT,
                            lambda: junit.render(document))
-        found += _rendered(directory, report.PAGE,
+        found += _rendered(directory, writer.PAGE,
                            lambda: page.render(document, manifest))
     else:
         notes.append(
-            f'{report.JUNIT} and {report.PAGE} were made by version '
+            f'{writer.JUNIT} and {writer.PAGE} were made by version '
             f'{document["kit"]} ({document["commit"] or "no commit known"}) '
-            f'of the kit, and were not compared with {report.RESULTS}: only '
+            f'of the kit, and were not compared with {writer.RESULTS}: only '
             f'that version can')
     return found, document, notes
 
@@ -141,23 +143,23 @@ def _manifest(directory: pathlib.Path, document: dict[str, Any]
               ) -> tuple[tiers.Manifest | None, list[str]]:
     """The tiers of this kit, and how those of the report differ."""
     if document['manifest'] is None:
-        return None, [f'{report.RESULTS}: no tiers; a certification '
+        return None, [f'{writer.RESULTS}: no tiers; a certification '
                       f'requires them'
                       ] if document['exit_code'] == 0 else []
     ours = tiers.load(_MANIFESTS.get(document.get('way', '')))
     found = []
     try:
-        theirs = tiers.load(directory / report.TIERS)
+        theirs = tiers.load(directory / writer.TIERS)
     except tiers.ManifestError as error:
         return ours, [str(error)]
     if theirs.digest != document['manifest']:
-        found.append(f'{report.TIERS} is not the manifest that '
-                     f'{report.RESULTS} was made with')
+        found.append(f'{writer.TIERS} is not the manifest that '
+                     f'{writer.RESULTS} was made with')
     if theirs.digest != ours.digest:
         lacks = sorted(_names(ours) - _names(theirs))
         more = sorted(_names(theirs) - _names(ours))
         found.append(
-            f"{report.TIERS} differs from this kit's ({document_.version()}; "
+            f"{writer.TIERS} differs from this kit's ({document_.version()}; "
             f'the report was made by {document["kit"]})' +
             ''.join(f'; it lacks {name}' for name in lacks) +
             ''.join(f'; it has {name} more' for name in more))
@@ -236,10 +238,10 @@ def read_stream(path: pathlib.Path, interrupted: bool
 def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
     """Where the results are not what the workers said."""
     try:
-        said = read_stream(directory / report.STREAM,
+        said = read_stream(directory / writer.STREAM,
                            document['interrupted'])
     except OSError as error:
-        return [f'{report.STREAM}: {error.strerror}']
+        return [f'{writer.STREAM}: {error.strerror}']
     left: dict[str, list[results.Result]] = {}
     for result in said:
         left.setdefault(result.test_id, []).append(result)
@@ -247,20 +249,20 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
     for result in document_.outcome_of(document):
         of_it = left.get(result.test_id)
         if not of_it:
-            found.append(f'{result.name} is missing from {report.STREAM} '
-                         f'(present in {report.RESULTS})')
+            found.append(f'{result.name} is missing from {writer.STREAM} '
+                         f'(present in {writer.RESULTS})')
             continue
         other = of_it.pop(0)
         if other.status is not result.status:
             found.append(
-                f'{result.name}: {report.RESULTS} says '
-                f'{result.status.value}, and {report.STREAM} '
+                f'{result.name}: {writer.RESULTS} says '
+                f'{result.status.value}, and {writer.STREAM} '
                 f'{other.status.value}')
         elif _without_time(other) != _without_time(result):
             found.append(f'{result.name}: its reason, facts or requests are '
-                         f'not those of {report.STREAM}')
-    found += [f'{result.name} is missing from {report.RESULTS} '
-              f'(present in {report.STREAM})' for of_it in left.values()
+                         f'not those of {writer.STREAM}')
+    found += [f'{result.name} is missing from {writer.RESULTS} '
+              f'(present in {writer.STREAM})' for of_it in left.values()
               for result in of_it]
     return found
 
@@ -280,4 +282,4 @@ def _rendered(directory: pathlib.Path, name: str,
     except (OSError, ValueError) as error:
         return [f'{name} cannot be read: {error}']
     return [] if there == render() else [
-        f'{name} differs from what {report.RESULTS} gives']
+        f'{name} differs from what {writer.RESULTS} gives']

@@ -7,7 +7,7 @@ no before. What the classes took on the cloud of one machine is written down in
 a file of this package; elsewhere they take longer, all of them alike. Nothing
 but the duration of a run depends on it. To bring it up to date::
 
-    python -m cinder_backup_recovery_tests.certification.workers \\
+    python -m cinder_backup_recovery_tests.certification.run.workers \\
         certify-report/results.subunit
 """
 
@@ -25,9 +25,9 @@ from typing import Any
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification.run import suite
 
-PATH = pathlib.Path(__file__).parent / 'data' / 'seconds.json'
+PATH = pathlib.Path(__file__).parents[1] / 'data' / 'seconds.json'
 #: What marks an id whose test wants the cloud for itself: all others come
 #: before it.
 ALONE = r'\[(.*,)?serial[],]'
@@ -115,7 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status: 0, or 3 if that cannot be read
     """
     parser = argparse.ArgumentParser(
-        prog='python -m cinder_backup_recovery_tests.certification.workers',
+        prog='python -m '
+             'cinder_backup_recovery_tests.certification.run.workers',
         description='Write down how long each class of tests has taken, so '
                     'that the workers of later runs end together.')
     parser.add_argument('stream', type=pathlib.Path,

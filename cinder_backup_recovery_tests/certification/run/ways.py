@@ -12,14 +12,14 @@ import sys
 import tempfile
 from typing import Any
 
-from cinder_backup_recovery_tests import locks
-from cinder_backup_recovery_tests.certification import cloud as local_cloud
-from cinder_backup_recovery_tests.certification import profile as profiles
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import runner
-from cinder_backup_recovery_tests.certification import stream
-from cinder_backup_recovery_tests.certification import tempest_settings
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.profile import profiles
+from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import runner
+from cinder_backup_recovery_tests.certification.run import stream
+from cinder_backup_recovery_tests.certification.run import tempest_settings
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
+from cinder_backup_recovery_tests.cloud import locks
 
 _CERTIFICATION = 'cinder_backup_recovery_tests.certification'
 _CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'

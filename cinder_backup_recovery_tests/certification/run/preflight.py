@@ -4,7 +4,7 @@
 
 A program of its own, as Tempest's configuration is of a process::
 
-    python -m cinder_backup_recovery_tests.certification.preflight
+    python -m cinder_backup_recovery_tests.certification.run.preflight
 
 With ``--begin``, and a run as JSON, the run begins: what a killed run with
 the same ledger has left is removed, and the cloud gets the run's mark. The
@@ -27,14 +27,14 @@ from tempest.common import credentials_factory
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
-from cinder_backup_recovery_tests import locks
 from cinder_backup_recovery_tests import rows
-from cinder_backup_recovery_tests import run_mark
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cloud import run_mark
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import database
@@ -174,7 +174,8 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = argparse.ArgumentParser(
-        prog='python -m cinder_backup_recovery_tests.certification.preflight')
+        prog='python -m '
+             'cinder_backup_recovery_tests.certification.run.preflight')
     parser.add_argument('--begin', type=json.loads, metavar='RUN',
                         help='the run that begins, as JSON')
     arguments = parser.parse_args(argv)

@@ -17,14 +17,14 @@ import uuid
 
 from tempest.lib import exceptions as lib_exc
 
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
-from cinder_backup_recovery_tests import ledger as resource_ledger
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests import story as recovery_story
-from cinder_backup_recovery_tests import waiters
+from cinder_backup_recovery_tests import steps
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import safe_delete
+from cinder_backup_recovery_tests.cloud import waiters
 
 RUN_ID = uuid.uuid4().hex[:8]
 _numbers = itertools.count(1)
@@ -42,7 +42,7 @@ class Resources:
                  patience: waiters.Patience,
                  add_cleanup: Callable[..., Any], name_prefix: str,
                  volume_defaults: Mapping[str, Any] | None = None,
-                 story: recovery_story.Story | None = None) -> None:
+                 story: steps.Story | None = None) -> None:
         """Store the clients and defaults.
 
         :param add_cleanup: addCleanup of a test or
@@ -52,9 +52,9 @@ class Resources:
         self.api = api
         self.ledger = ledger
         self.patience = patience
-        self.disposal = disposal.Disposal(api, ledger, patience)
+        self.safe_delete = safe_delete.SafeDelete(api, ledger, patience)
         self.name_prefix = name_prefix
-        self.story = story or recovery_story.Story()
+        self.story = story or steps.Story()
         self._add_cleanup = add_cleanup
         self._volume_defaults = dict(volume_defaults or {})
 
@@ -100,13 +100,13 @@ class Resources:
     def _remove_intended(self, token: str) -> None:
         for entry in self.ledger.entries():
             if entry.token == token and entry.resource_id is None:
-                self.disposal.remove_intended(entry)
+                self.safe_delete.remove_intended(entry)
 
     def remove(self, kind: str, resource_id: str) -> None:
         """Remove a resource and wait until it is gone; again does nothing."""
         if any(entry.resource_id == resource_id
                for entry in self.ledger.entries(kind)):
-            self.disposal.remove(kind, resource_id)
+            self.safe_delete.remove(kind, resource_id)
 
     def create_volume(self, **kwargs: Any) -> dict[str, Any]:
         """Create a volume and wait until it is available."""
@@ -246,7 +246,7 @@ class Resources:
         with self.story.step(f'export the record of backup {backup_id}',
                              facts.EXPORT):
             record = self.api.export_record(backup_id)
-            self.disposal.remember_record(backup_id, record)
+            self.safe_delete.remember_record(backup_id, record)
         return record
 
     def import_record(self, record: backup_record.BackupRecord
@@ -276,7 +276,7 @@ class Resources:
         """
         backup_id = record.fields['id']
         self.ledger.add(clients.BACKUP, backup_id)
-        self.disposal.remember_record(backup_id, record)
+        self.safe_delete.remember_record(backup_id, record)
         self._add_cleanup(self.remove, clients.BACKUP, backup_id)
 
     def wait_for_backup(self, backup_id: str) -> dict[str, Any]:

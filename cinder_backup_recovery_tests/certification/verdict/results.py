@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from cinder_backup_recovery_tests import facts as facts_
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 # How unittest names what fails or is skipped before the first test.
 _SET_UP = re.compile(r'setUp(?:Class|Module) \((?P<scope>.+)\)$')

@@ -12,9 +12,11 @@ import time
 from typing import Any
 from typing import TextIO
 
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import suite
+from cinder_backup_recovery_tests.certification.run import suite
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
 
 # Before that part of a run is over, the rest cannot be estimated.
 _ENOUGH = 0.05

@@ -6,14 +6,14 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
-from cinder_backup_recovery_tests import clients
-from cinder_backup_recovery_tests import disposal
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
+from cinder_backup_recovery_tests.cloud import safe_delete
 from tests.unit import fake_cloud
 
 
-class DisposalTestCase(testtools.TestCase):
+class SafeDeleteTestCase(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.cloud = fake_cloud.FakeCloud()
@@ -21,8 +21,8 @@ class DisposalTestCase(testtools.TestCase):
             self.useFixture(fixtures.TempDir()).path)
         self.addCleanup(self.ledger.close)
         self.useFixture(fixtures.FakeLogger())
-        self.disposal = disposal.Disposal(self.cloud, self.ledger,
-                                          fake_cloud.PATIENCE)
+        self.safe_delete = safe_delete.SafeDelete(self.cloud, self.ledger,
+                                                  fake_cloud.PATIENCE)
 
     def add(self, kind, *args, **kwargs):
         resource_id = self.cloud.add(kind, *args, **kwargs)
@@ -35,10 +35,10 @@ class DisposalTestCase(testtools.TestCase):
             entry.resource_id for entry in self.ledger.entries()])
 
 
-class RemoveTest(DisposalTestCase):
+class RemoveTest(SafeDeleteTestCase):
     def test_foreign(self):
         volume_id = self.cloud.add(clients.VOLUME)
-        self.assertRaises(exceptions.NotInLedger, self.disposal.remove,
+        self.assertRaises(exceptions.NotInLedger, self.safe_delete.remove,
                           clients.VOLUME, volume_id)
         self.assertEqual([], self.cloud.requests)
 
@@ -47,7 +47,7 @@ class RemoveTest(DisposalTestCase):
                      clients.IMAGE, clients.ATTACHMENT):
             resource_id = self.add(kind, volume_id='v')
             self.assertEqual('removed',
-                             self.disposal.remove(kind, resource_id))
+                             self.safe_delete.remove(kind, resource_id))
             self.assert_gone(kind, resource_id)
 
     def test_parent_whose_child_has_just_gone(self):
@@ -67,7 +67,7 @@ class RemoveTest(DisposalTestCase):
 
         self.cloud.show = shown
         self.cloud.delete = deleted
-        removing = disposal.Disposal(
+        removing = safe_delete.SafeDelete(
             self.cloud, self.ledger, dataclasses.replace(
                 fake_cloud.PATIENCE, timeout=30))
         self.assertEqual('removed',
@@ -78,20 +78,20 @@ class RemoveTest(DisposalTestCase):
         self.cloud.refuse['delete'] = lib_exc.BadRequest(
             'Incremental backups exist')
         parent_id = self.add(clients.BACKUP, has_dependent_backups=True)
-        self.assertRaises(lib_exc.BadRequest, self.disposal.remove,
+        self.assertRaises(lib_exc.BadRequest, self.safe_delete.remove,
                           clients.BACKUP, parent_id)
 
     def test_gone_already(self):
         self.ledger.add(clients.VOLUME, 'v')
         self.assertEqual('was gone already',
-                         self.disposal.remove(clients.VOLUME, 'v'))
+                         self.safe_delete.remove(clients.VOLUME, 'v'))
         self.assertEqual([], self.ledger.entries())
 
     def test_a_lost_row_is_imported_and_deleted(self):
         self.ledger.add(clients.BACKUP, 'b')
-        self.disposal.remember_record('b', self.cloud.export_record('b'))
+        self.safe_delete.remember_record('b', self.cloud.export_record('b'))
         self.assertIn('imported again',
-                      self.disposal.remove(clients.BACKUP, 'b'))
+                      self.safe_delete.remove(clients.BACKUP, 'b'))
         self.assertEqual([('import', 'b'), ('delete', clients.BACKUP, 'b')],
                          self.cloud.requests)
         self.assertEqual([], self.ledger.entries())
@@ -100,9 +100,9 @@ class RemoveTest(DisposalTestCase):
         """Its row says nothing of the data, which would stay for ever."""
         for status in ('error', 'creating'):
             backup_id = self.add(clients.BACKUP, status, container=None)
-            self.disposal.remember_record(
+            self.safe_delete.remember_record(
                 backup_id, self.cloud.export_record(backup_id))
-            self.assertIn('imported again', self.disposal.remove(
+            self.assertIn('imported again', self.safe_delete.remove(
                 clients.BACKUP, backup_id))
             self.assertEqual(
                 [('delete', clients.BACKUP, backup_id),
@@ -113,39 +113,39 @@ class RemoveTest(DisposalTestCase):
 
     def test_a_failed_backup_is_not_imported(self):
         backup_id = self.add(clients.BACKUP, 'error', container='there')
-        self.disposal.remember_record(
+        self.safe_delete.remember_record(
             backup_id, self.cloud.export_record(backup_id))
-        self.disposal.remove(clients.BACKUP, backup_id)
+        self.safe_delete.remove(clients.BACKUP, backup_id)
         self.assertEqual([('delete', clients.BACKUP, backup_id)],
                          self.cloud.requests)
 
     def test_a_lost_row_that_cannot_be_imported_stays_listed(self):
         self.ledger.add(clients.BACKUP, 'b')
-        self.disposal.remember_record('b', self.cloud.export_record('b'))
+        self.safe_delete.remember_record('b', self.cloud.export_record('b'))
         self.cloud.refuse['import'] = lib_exc.OverLimit('quota')
-        self.assertRaises(lib_exc.OverLimit, self.disposal.remove,
+        self.assertRaises(lib_exc.OverLimit, self.safe_delete.remove,
                           clients.BACKUP, 'b')
         self.assertEqual(2, len(self.ledger.entries()))
 
     def test_a_deleted_backup_is_not_imported_again(self):
         backup_id = self.add(clients.BACKUP)
-        self.disposal.remember_record(
+        self.safe_delete.remember_record(
             backup_id, self.cloud.export_record(backup_id))
-        self.disposal.remove(clients.BACKUP, backup_id)
-        self.disposal.remove(clients.BACKUP, backup_id)
+        self.safe_delete.remove(clients.BACKUP, backup_id)
+        self.safe_delete.remove(clients.BACKUP, backup_id)
         self.assertNotIn(('import', backup_id), self.cloud.requests)
         self.assertEqual([], self.ledger.entries())
 
     def test_waits_for_what_is_under_way(self):
         backup_id = self.add(clients.BACKUP, ['creating', 'available'])
-        self.disposal.remove(clients.BACKUP, backup_id)
+        self.safe_delete.remove(clients.BACKUP, backup_id)
         self.assert_gone(clients.BACKUP, backup_id)
         self.assertEqual([('delete', clients.BACKUP, backup_id)],
                          self.cloud.requests)
 
     def test_what_hangs_is_set_to_error(self):
         backup_id = self.add(clients.BACKUP, 'creating')
-        self.disposal.remove(clients.BACKUP, backup_id)
+        self.safe_delete.remove(clients.BACKUP, backup_id)
         self.assertEqual([('reset', clients.BACKUP, backup_id),
                           ('delete', clients.BACKUP, backup_id)],
                          self.cloud.requests)
@@ -155,7 +155,7 @@ class RemoveTest(DisposalTestCase):
                              (clients.VOLUME, 'error'),
                              (clients.BACKUP, 'error')):
             resource_id = self.add(kind, status)
-            self.disposal.remove(kind, resource_id)
+            self.safe_delete.remove(kind, resource_id)
             self.assert_gone(kind, resource_id)
 
     def test_attachments_go_first(self):
@@ -163,7 +163,7 @@ class RemoveTest(DisposalTestCase):
         attachment_id = self.cloud.add(clients.ATTACHMENT, 'attached',
                                        volume_id=volume_id,
                                        after_delete=[None])
-        self.disposal.remove(clients.VOLUME, volume_id)
+        self.safe_delete.remove(clients.VOLUME, volume_id)
         self.assertEqual([('delete', clients.ATTACHMENT, attachment_id),
                           ('delete', clients.VOLUME, volume_id)],
                          self.cloud.requests)
@@ -171,24 +171,24 @@ class RemoveTest(DisposalTestCase):
     def test_deletion_under_way(self):
         volume_id = self.add(clients.VOLUME, ['deleting', 'deleting', None])
         self.assertEqual('was gone already',
-                         self.disposal.remove(clients.VOLUME, volume_id))
+                         self.safe_delete.remove(clients.VOLUME, volume_id))
 
     def test_failed_deletion_stays_listed(self):
         backup_id = self.add(clients.BACKUP,
                              after_delete=['deleting', 'error'],
                              fail_reason='the storage is gone')
         exc = self.assertRaises(exceptions.ResourceFailed,
-                                self.disposal.remove, clients.BACKUP,
+                                self.safe_delete.remove, clients.BACKUP,
                                 backup_id)
         self.assertIn('the storage is gone', str(exc))
         self.assertEqual([backup_id], [
             entry.resource_id for entry in self.ledger.entries()])
 
 
-class IntendedTest(DisposalTestCase):
+class IntendedTest(SafeDeleteTestCase):
     def _remove(self):
         entry, = self.ledger.entries()
-        return self.disposal.remove_intended(entry)
+        return self.safe_delete.remove_intended(entry)
 
     def test_found_by_its_name(self):
         self.ledger.intend(clients.VOLUME, 'the-name')

@@ -20,7 +20,7 @@ from typing import Any
 
 import cinder_backup_recovery_tests
 
-PATH = pathlib.Path(__file__).parent / 'data' / 'tiers.json'
+PATH = pathlib.Path(__file__).parents[1] / 'data' / 'tiers.json'
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _ID = re.compile(r'\[(?:.*,)?id-(?P<id>[0-9a-f-]{36})[],]')

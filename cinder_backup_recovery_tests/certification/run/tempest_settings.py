@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from cinder_backup_recovery_tests import config as recovery_config
-from cinder_backup_recovery_tests.certification import profile as profiles
+from cinder_backup_recovery_tests.certification.profile import profiles
 
 Sections = dict[str, dict[str, list[str]]]
 

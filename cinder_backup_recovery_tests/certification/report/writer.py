@@ -9,13 +9,13 @@ import pathlib
 import tempfile
 from typing import Any
 
-from cinder_backup_recovery_tests.certification import digests
-from cinder_backup_recovery_tests.certification import junit
-from cinder_backup_recovery_tests.certification import page
-from cinder_backup_recovery_tests.certification import redact
-from cinder_backup_recovery_tests.certification import results
-from cinder_backup_recovery_tests.certification import stream
-from cinder_backup_recovery_tests.certification import tiers
+from cinder_backup_recovery_tests.certification.report import digests
+from cinder_backup_recovery_tests.certification.report import junit
+from cinder_backup_recovery_tests.certification.report import page
+from cinder_backup_recovery_tests.certification.report import redact
+from cinder_backup_recovery_tests.certification.run import stream
+from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 _ROOM = 4 << 20
 RESULTS = 'results.json'

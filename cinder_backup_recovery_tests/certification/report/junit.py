@@ -7,8 +7,10 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from cinder_backup_recovery_tests.certification import document as document_
-from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification.verdict import (
+    document as document_,
+)
+from cinder_backup_recovery_tests.certification.verdict import results
 
 # What XML 1.0 cannot hold, not even as a reference.
 _NOT_XML = re.compile('[^\t\n\r\u0020-\ud7ff\ue000-\ufffd'

@@ -8,10 +8,10 @@ import shlex
 import time
 from typing import Any
 
-from cinder_backup_recovery_tests import clients
 from cinder_backup_recovery_tests import commands
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import ledger as resource_ledger
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 
 STORAGE = 'storage'
 """The kind of the ledger's change while the storage is away or hangs."""

@@ -10,7 +10,7 @@ from typing import Any
 import subunit
 import testtools
 
-from cinder_backup_recovery_tests.certification import results
+from cinder_backup_recovery_tests.certification.verdict import results
 
 _OPEN = (None, 'exists', 'inprogress')
 # A packet of subunit is at most 4 MiB.
