@@ -16,9 +16,16 @@ version = release = metadata.version(project)
 
 extensions = [
     'openstackdocstheme',
+    'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
     'recovery_reference',
 ]
+
+# Samples of configuration files, which the pages link to.
+config_generator_config_file = [
+    (str(_ROOT / 'etc/oslo-config-generator' / f'{name}.conf'),
+     f'_static/{name}')
+    for name in ('cinder-backup-recovery-tests', 'reference-drivers')]
 
 html_theme = 'openstackdocs'
 openstackdocs_repo_name = f'openstack/{project}'
