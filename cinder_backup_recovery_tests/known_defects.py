@@ -54,7 +54,7 @@ class Defect:
         return f'LP {self.bug}' if self.bug else 'no number known'
 
     def of(self, driver: str) -> bool:
-        """Whether a backup driver has it."""
+        """Check whether a backup driver has it."""
         return f'{driver}.'.startswith(self.drivers or '')
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What Tempest asks of a plugin."""
+"""The plugin, as Tempest loads it."""
 
 import os
 from typing import Any

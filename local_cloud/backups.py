@@ -208,7 +208,7 @@ def second_store(backup: str, asked: str | None = None) -> str:
 
 
 def has_second_store(state: cloud_state.State) -> bool:
-    """Whether the second site of a cloud has a separate storage."""
+    """True if the second site of a cloud has a separate storage."""
     return state.record.get('second_store') == sites.OWN
 
 
@@ -285,7 +285,7 @@ def volume_backend(state: cloud_state.State) -> volumes.Backend:
 
 
 def incremental(state: cloud_state.State) -> bool:
-    """Whether a cloud makes incremental backups of its volumes."""
+    """True if a cloud makes incremental backups of its volumes."""
     return _volumes(state) in of(state).incremental_of
 
 

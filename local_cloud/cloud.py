@@ -286,7 +286,7 @@ class Cloud:
         return stopped
 
     def status(self) -> dict[str, Any]:
-        """What runs, where, in which release, with which memory.
+        """Report the running services: place, release, memory.
 
         :returns: ``state_directory``; ``id``, the value of the mark that
             the cloud's processes carry; ``versions``, the release of each

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What killed which mutant, and what that says of the checks."""
+"""Killers of each mutant, and conclusions about the checks."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -30,7 +30,7 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Whether the check has found a defect."""
+        """True if the check has found a defect."""
         return self.how in ('failed', 'hung', 'crashed')
 
 
@@ -81,7 +81,7 @@ class Matrix:
 
     @property
     def good(self) -> bool:
-        """Whether the checks find what they should, and nothing else."""
+        """True if the checks find what they should, and nothing else."""
         return not (self.survivors() or self.idle() or self.false_alarms())
 
     @property

@@ -80,7 +80,7 @@ class _WithoutHoles(_File):
 @catalogue.mutant(_GENERATIONS,
                   resembles="LP 2155612, of Cinder's Ceph driver")
 class ShiftsAfterHole(_Through):
-    """What follows a hole is written where the hole begins."""
+    """Data past a hole is written where the hole starts."""
 
     device = _WithoutHoles
 
@@ -280,7 +280,7 @@ class _Sectors(_File):
 
 @catalogue.mutant('every_size')
 class BacksUpSectors(default.DefaultBackupDriver):
-    """What is behind the last whole sector is not backed up."""
+    """Bytes past the last whole sector are not backed up."""
 
     def backup(self, backup: Any, volume_file: Any,
                backup_metadata: bool = True) -> Any:

@@ -297,7 +297,7 @@ class GoesInCircles(default.DefaultBackupDriver):
 
 @catalogue.mutant(_PLAIN, _COMPRESSED)
 class Remembers(_Accepting):
-    """What was good once is not verified again."""
+    """A backup that was good once is not verified again."""
 
     _good: set[tuple[str, str]] = set()
 

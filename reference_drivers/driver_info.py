@@ -178,7 +178,7 @@ def _check_parents(info: dict[str, Any], wrong: Wrong) -> None:
 
 
 def target(info: dict[str, Any]) -> verifier.Target:
-    """What a driver_info says of the backup itself."""
+    """The entry of the backup itself."""
     lengths = info.get('lengths')
     return verifier.Target(
         info['backup_id'], info['container'], info['prefix'],
@@ -191,7 +191,7 @@ def target(info: dict[str, Any]) -> verifier.Target:
 
 def parent_target(info: dict[str, Any], parent_id: str
                   ) -> verifier.Target | None:
-    """What a driver_info says of one of the parents."""
+    """The entry of one of the parents."""
     for found, container, prefix, total in info.get('parents') or []:
         if found == parent_id:
             return verifier.Target(

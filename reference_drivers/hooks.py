@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the reference drivers add to a chunked driver of Cinder.
+"""Hooks and guards that the reference drivers add to a chunked driver.
 
 The hooks of the record, and guards for what follows an import, since a row
 can be wrong, old or hostile.

@@ -167,7 +167,7 @@ class ImportVerifyMixin:
 
     @staticmethod
     def _stop_of(backup: Any) -> Callable[[], str | None]:
-        """What tells that an import is not wanted any more."""
+        """A condition that ends a verification whose import was cancelled."""
         # A service ends its coordination when it is told to stop, and then
         # waits for what it still does. Without one there is no telling.
         service = coordination.COORDINATOR.started

@@ -36,7 +36,7 @@ class NFSStore(stores.PosixStore):
         return f'nfs://{host}{place}'
 
     def mounted(self) -> tuple[str, str] | None:
-        """What is mounted at the directory of the backups.
+        """Find the mount at the directory of the backups.
 
         :returns: type and source of the topmost mount, None for none
         """

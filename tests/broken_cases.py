@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can go wrong in a test, for the test of what runs such ones."""
+"""Broken tests, for the test of the runner."""
 
 import os
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the tests of the real local cloud share."""
+"""Base classes and helpers for tests of the real local cloud."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ def left_of(processes):
 
 
 class OneCloud:
-    """What the services of the cloud of a class of tests are."""
+    """Tests of the cloud that a class has."""
 
     def pids(self):
         """The process of each service."""
@@ -122,7 +122,7 @@ class CloudCase(testtools.TestCase):
 
     @property
     def output(self):
-        """What started programs have printed."""
+        """The output of started programs."""
         return (self.temporary / 'output').read_text(errors='replace')
 
     def processes(self):

@@ -135,7 +135,7 @@ class Sandbox(fixtures.Fixture):
         return self.root / 'exports.d' / 'backups.exports'
 
     def actions(self) -> list[str]:
-        """What would have happened to the machine in the last script."""
+        """The commands that the last script would have run on the machine."""
         path = self.root / 'actions'
         return path.read_text().splitlines() if path.exists() else []
 

@@ -64,7 +64,7 @@ runpy.run_module('subunit.run', run_name='__main__', alter_sys=True)
 
 
 class _Results(testtools.StreamToDict):
-    """What became of each inner test, from a stream of subunit."""
+    """Results of inner tests, from a stream of subunit."""
 
     def __init__(self):
         super().__init__(self._on_test)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every database must show for row loss, whichever schema it has."""
+"""Row loss, with the same tests for every database and schema."""
 
 import datetime
 from unittest import mock

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every database must show for the loss of volumes and snapshots."""
+"""Row loss of volumes and snapshots, the same for every database."""
 
 import copy
 import datetime

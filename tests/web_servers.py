@@ -102,7 +102,7 @@ class Program(fixtures.Fixture):
         raise NotImplementedError
 
     def answers(self):
-        """Whether it has begun to serve."""
+        """Check whether it has started to serve."""
         raise NotImplementedError
 
 

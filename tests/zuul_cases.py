@@ -18,7 +18,7 @@ _FILE = pathlib.Path(__file__).parents[1] / '.zuul.yaml'
 
 
 def load():
-    """What Zuul reads."""
+    """The files that Zuul reads."""
     return yamlutil.safe_load(_FILE.read_text())
 
 

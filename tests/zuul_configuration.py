@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is wrong with the jobs, where Zuul's schemas cannot tell.
+"""Faults of the jobs that Zuul's schemas cannot find.
 
 Zuul itself would say some of it, once the change is proposed; the rest would
 be a job that is green and has shown nothing.
@@ -172,7 +172,7 @@ class _Configuration:
             yield f'its {key} {pattern} selects none of {len(tests)} tests'
 
     def _plugins(self, name: str) -> Iterator[str]:
-        """What is not checked out is cloned, and so not what is proposed."""
+        """Projects that are not checked out, and so cloned unchanged."""
         wanted: set[str] = set()
         required: set[str] = set()
         for job in self._line(name):

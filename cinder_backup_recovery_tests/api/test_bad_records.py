@@ -268,7 +268,7 @@ class BadRecordTest(bad_records.BadRecordTest):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('a6c1b0fb-1c0f-4f5c-8a8e-44c5d1e2fba8')
     def test_wrong_type_of_ignored(self) -> None:
-        """What an import does not take from a record does no harm there.
+        """A field that an import ignores does no harm with a wrong type.
 
         If it fails, a record of a newer Cinder, or of another cloud, keeps
         an administrator from a backup that is whole.

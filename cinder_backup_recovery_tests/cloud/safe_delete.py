@@ -41,7 +41,7 @@ SETTLED = {
 
 
 def _of_failed_import(view: dict[str, Any]) -> bool:
-    """Whether a backup is only the row that a failed import has left.
+    """Check whether a backup is only the row that a failed import has left.
 
     An import writes the place of the data only when it has succeeded.
     """

@@ -75,7 +75,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether every byte is as expected, and none is missing."""
+        """True if every byte is as expected, and none is missing."""
         return not self.counts
 
     def __str__(self) -> str:

@@ -44,7 +44,7 @@ class Link:
 
     @property
     def clears(self) -> bool:
-        """Whether it is incremental, and has zeros where data was."""
+        """True for an incremental backup with zeros where data was."""
         return self.view['is_incremental'] and any(
             extent.kind == content_layout.ZEROS
             for extent in self.layout.extents)

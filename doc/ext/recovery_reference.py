@@ -25,7 +25,7 @@ _PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
 
 
 def _proves(doc: str | None) -> str:
-    """What a test says of itself, as one paragraph.
+    """The first paragraph of a test's docstring.
 
     :raises ValueError: where it says nothing
     """
@@ -68,7 +68,7 @@ def _tests() -> Iterator[str]:
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """What a value may be, in words."""
+    """The type of a value, in words."""
     if 'const' in schema:
         return f'``{json.dumps(schema["const"])}``'
     if 'enum' in schema:
@@ -140,7 +140,7 @@ class KnownDefects(docutils.SphinxDirective):
 
 
 class Mutants(docutils.SphinxDirective):
-    """What kills which mutant, of a file that their program has written."""
+    """A table of mutants and their killers, from their program's JSON."""
 
     required_arguments = 1
 

@@ -128,7 +128,7 @@ def all_of(state: cloud_state.State) -> list[psutil.Process]:
 
 
 def has_open(process: psutil.Process, path: pathlib.Path) -> bool:
-    """Whether a process has a file open."""
+    """Check whether a process has a file open."""
     with contextlib.suppress(psutil.Error, OSError):
         return any(file.path == str(path) for file in process.open_files())
     return False

@@ -39,7 +39,7 @@ class Software:
              *([SYSTEM_PATH] if self.system else []))))
 
     def missing(self, others: Iterable[str] = ()) -> str:
-        """What this machine lacks of them.
+        """Find programs that this machine lacks.
 
         :param others: other things that it lacks
         :returns: a sentence with the packages, empty if nothing is missing

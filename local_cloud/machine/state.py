@@ -92,7 +92,7 @@ def owner_of(directory: pathlib.Path) -> pathlib.Path | None:
 
 
 def abandoned(temporary: pathlib.Path) -> bool:
-    """Whether the program that made a temporary directory has ended."""
+    """True if the program that made a temporary directory has ended."""
     try:
         names = {path.name for path in temporary.iterdir()}
         age = time.time() - temporary.stat().st_mtime
@@ -105,7 +105,7 @@ def abandoned(temporary: pathlib.Path) -> bool:
 
 
 def is_locked(path: str | os.PathLike) -> bool:
-    """Whether a program holds the lock on a file."""
+    """Check whether a program holds the lock on a file."""
     try:
         with open(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -182,7 +182,7 @@ class State:
 
     @property
     def exists(self) -> bool:
-        """Whether a cloud was ever started in this directory."""
+        """True if a cloud was ever started in this directory."""
         try:
             return (self.root / _MARKER).is_file()
         except OSError as error:
@@ -224,7 +224,7 @@ class State:
 
     @property
     def remains(self) -> bool:
-        """Whether a "down" has anything to remove here."""
+        """True if a "down" has anything to remove here."""
         if self.exists:
             return True
         return (self.root.is_dir() and self._foreign() is None and

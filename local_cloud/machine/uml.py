@@ -152,12 +152,12 @@ def _core() -> int:
 
 
 def inside() -> bool:
-    """Whether this process runs there, where threads and starts are slow."""
+    """Check whether this process runs there: threads and starts are slow."""
     return bool(os.environ.get(ENVIRONMENT))
 
 
 def missing() -> str:
-    """What it lacks here: a sentence with the remedy, empty if nothing."""
+    """A sentence with the remedy for missing packages, or nothing."""
     return SOFTWARE.missing([] if any(_MODULES.glob('*/modules.dep'))
                             else [str(_MODULES)])
 

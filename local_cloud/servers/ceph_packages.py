@@ -23,14 +23,14 @@ _DIST_PACKAGES = pathlib.Path('/usr/lib/python3/dist-packages')
 
 
 def missing() -> str:
-    """What a cluster lacks here: a sentence, empty if nothing."""
+    """A sentence about packages that a cluster lacks here, or nothing."""
     return SOFTWARE.missing(
         name for name in _MODULES
         if not list(_DIST_PACKAGES.glob(f'{name}.cpython-*.so')))
 
 
 def missing_for_cinder() -> str:
-    """What Cinder lacks for a cluster here: a sentence with the remedy."""
+    """A sentence about packages that Cinder lacks for a cluster here."""
     if lacking := missing():
         return lacking
     try:

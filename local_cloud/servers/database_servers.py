@@ -73,7 +73,7 @@ class Server:
 
     @classmethod
     def missing(cls) -> str:
-        """What this machine lacks for it: a sentence with the package."""
+        """A sentence about the package that this machine lacks, or nothing."""
         return cls.SOFTWARE.missing() or cls.SOFTWARE.missing(
             programs.missing_account(cls.ACCOUNT))
 

@@ -82,7 +82,7 @@ class Group:
                 self._kept, self.port = None, 0
 
     def _missing(self) -> str:
-        """What this machine lacks for it: a sentence, empty if nothing."""
+        """A sentence about missing packages; empty if there are none."""
         raise NotImplementedError
 
     def _start(self, new: bool) -> None:

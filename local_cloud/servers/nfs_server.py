@@ -80,7 +80,7 @@ EXPORT {{
 
 
 def missing() -> str:
-    """What a server and its clients lack here: a sentence with the remedy."""
+    """A sentence about missing packages of server and clients."""
     library = 'libfsalvfs.so'
     found = not SOFTWARE.find(_SERVER) or any(
         pathlib.Path('/usr/lib').glob(f'**/ganesha/{library}'))

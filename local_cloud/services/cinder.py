@@ -151,7 +151,7 @@ class Cinder(base.Bootstrapped):
                 if self._second_driver else [])
 
     def ready(self) -> bool | str:
-        """Whether all services are up and the scheduler knows the back end.
+        """Check that all services are up and the scheduler knows the back end.
 
         By the public API, as an operator would find out.
         """

@@ -25,7 +25,7 @@ def kind(state: cloud_state.State) -> str:
 
 
 def wanted(state: cloud_state.State) -> bool:
-    """Whether a cloud has a server of databases."""
+    """Check whether a cloud has a server of databases."""
     return kind(state) != SQLITE
 
 

@@ -22,7 +22,7 @@ LAUNCHER = ('unshare', '--mount', '--propagation', 'private')
 
 
 def missing() -> str:
-    """What a cloud with NFS lacks, here or in User-Mode Linux."""
+    """A sentence about packages that a cloud with NFS lacks, also in UML."""
     return nfs_server.missing() or (
         uml.missing() if nfs_server.cannot_mount() else '')
 

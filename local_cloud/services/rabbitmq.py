@@ -31,7 +31,7 @@ SOFTWARE = programs.Software(
 
 
 def wanted(state: cloud_state.State) -> bool:
-    """Whether a cloud has a broker."""
+    """Check whether a cloud has a broker."""
     return state.record.get('bus') == RabbitMQ.name
 
 

@@ -300,7 +300,7 @@ def _first(record):
                       '1_container', '2_service_metadata', '3_object_count',
                       '4_size')))
 def completes_record(original, url):
-    """What a record lacks is taken from one that was imported before."""
+    """Missing fields are taken from a record that was imported before."""
     record = original(url)
     return ({**_first(record), **record} if isinstance(record, dict)
             else record)
@@ -313,7 +313,7 @@ def completes_record(original, url):
                       '1_container', '2_object_count', '3_parent_id',
                       '4_service_metadata', '5_snapshot_id', '6_volume_id')))
 def mends_types(original, url):
-    """What cannot be is taken from a record that was imported before."""
+    """Impossible values are taken from a record that was imported before."""
     record = original(url)
     if not isinstance(record, dict):
         return record

@@ -29,7 +29,7 @@ _ZEROS = bytes(pools.BLOCK)
 
 
 def is_zero(data: bytes) -> bool:
-    """Whether a block has nothing but zeros."""
+    """Check whether a block has nothing but zeros."""
     return data == (_ZEROS if len(data) == pools.BLOCK else bytes(len(data)))
 
 

@@ -39,7 +39,7 @@ class NoDigest(errors.Unreadable):
 
 
 class Report(verifier.Report):
-    """What a verification has seen of one backup in Ceph."""
+    """The result of a verification of one backup in Ceph."""
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), 'chain': [self.backup_id]}
@@ -342,7 +342,7 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
 
     @staticmethod
     def _go_on(backup: Any, volume_id: str) -> Callable[[], None]:
-        """What ends a restore that is not wanted any more."""
+        """Check that a restore is still wanted, before it continues."""
         asked = time.monotonic()
 
         def go_on() -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a backup in Ceph is called, and what cannot be one's name."""
+"""Names of a backup's image and snapshot in Ceph, and their rules."""
 
 import base64
 import dataclasses
@@ -36,14 +36,14 @@ class Place:
 
     @property
     def url(self) -> str:
-        """What a person, and the program rbd, can read."""
+        """The place in the form that people, and the program rbd, read."""
         at = f'@{self.snapshot}' if self.snapshot else ''
         return f'rbd:{self.pool}/{self.image}{at}'
 
 
 @dataclasses.dataclass
 class Names:
-    """What names a backup on the storage: its row, or its record.
+    """Names of a backup on the storage, from its row or its record.
 
     :ivar base: the image that has a snapshot for this backup, None if the
         backup is a full copy, or so old that its row names no image
@@ -98,7 +98,7 @@ class Names:
 
 @dataclasses.dataclass
 class Kept:
-    """What ``service_metadata`` of a row keeps, as JSON.
+    """The JSON that ``service_metadata`` of a row keeps.
 
     Cinder's driver writes and reads only ``base``, and nothing for a full
     copy. What is added here means the same to it.
@@ -126,7 +126,7 @@ class Kept:
 
 
 def kept(service_metadata: Any, backup_id: str) -> Kept | None:
-    """What a row's service_metadata says, None if it says nothing.
+    """Parse a row's service_metadata; None if it is empty.
 
     :raises BadLocation: it is not what a driver for Ceph writes
     """
@@ -154,7 +154,7 @@ def kept(service_metadata: Any, backup_id: str) -> Kept | None:
 
 
 def names_of(values: Any, backup_id: str) -> Names:
-    """What a row, or a record's fields, say.
+    """Names by a row, or by a record's fields.
 
     :raises BadLocation: it cannot be a backup's
     """

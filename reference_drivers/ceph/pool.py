@@ -88,7 +88,7 @@ class Pool:
             raise errors.Unreadable(f'{what}: {err}', what) from err
 
     def is_timeout(self, err: Exception) -> bool:
-        """Whether an error says that the cluster did not answer in time."""
+        """Check whether an error is a timeout of the cluster."""
         # librbd has no class for some errors of librados.
         return (isinstance(err, (self.rados.TimedOut, self.rbd.Timeout)) or
                 abs(getattr(err, 'errno', None) or 0) == errno.ETIMEDOUT)

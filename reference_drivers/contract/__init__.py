@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every backup driver must satisfy, as tests that a vendor binds."""
+"""Tests for any backup driver, which a vendor binds to one."""
 
 import os
 

@@ -93,7 +93,7 @@ class Backups:
 
 
 class CephContract(Backups, records.RecordContract):
-    """What must hold for backups in Ceph.
+    """The contract for backups in Ceph.
 
     A vendor gives ``cluster``, and whether volumes are images.
     """

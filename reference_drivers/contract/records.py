@@ -281,7 +281,7 @@ class RecordContract(Records, recovery.RecoveryContract):
                 self.imports(record)
 
     def test_records_that_contradict_the_storage(self: Any) -> None:
-        """Whether the field of the row or driver_info was edited."""
+        """The edited field of the row or driver_info is named."""
         backups, contents, other = self.backups()
         full = backups[0]
         record = self.cinder.export(full)

@@ -11,7 +11,7 @@ from reference_drivers.contract import base
 
 
 class RecoveryContract(base.Contract):
-    """What must hold for any driver, also for one without hooks."""
+    """The contract for any driver, also for one without hooks."""
 
     def test_every_generation_of_a_chain(self: Any) -> None:
         """Full and incremental backups restore to what was backed up."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can be wrong with a backup, one class for each kind.
+"""Faults of a backup, one class for each kind.
 
 Every message names the object (or the backup, container or field) and what
 is wrong with it: Cinder shows it as the ``fail_reason`` of the backup, a

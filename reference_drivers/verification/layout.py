@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a chunked driver stores for a backup, read and checked for form.
+"""The objects of a chunked driver's backup, read and checked for form.
 
 Under ``<prefix>`` there are ``<prefix>-00001`` and so on, the chunks;
 ``<prefix>_metadata``, JSON that lists them; and ``<prefix>_sha256file``, JSON
@@ -58,7 +58,7 @@ class Chunk:
 
     @property
     def plain(self) -> bool:
-        """Whether the object holds the extent as it is.
+        """True if the object holds the extent uncompressed.
 
         That is so also where compression was on and did not help.
         """
@@ -148,7 +148,7 @@ class Link:
 
 
 def as_text(raw: bytes, name: str, backup_id: str) -> str:
-    """What an object says, whose bytes nobody needs any longer then.
+    """The text of an object, whose bytes are freed.
 
     :raises WrongContent: it is none
     """

@@ -31,7 +31,7 @@ class _Patience:
         self._last = time.monotonic()
 
     def over(self) -> bool:
-        """Whether the look after this pause was the last one."""
+        """True if the check after this pause was the last one."""
         if self._left is None or self.pause is None:
             return False
         if self._left <= 0:
@@ -142,7 +142,7 @@ class Watch:
 
     @contextlib.contextmanager
     def asked(self) -> Iterator[None]:
-        """What is done within is one request."""
+        """Count the requests within as one."""
         self.begin()
         yield
         self.end()

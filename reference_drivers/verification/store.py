@@ -153,7 +153,7 @@ class Store:
         return None
 
     def is_missing(self, err: BaseException) -> bool:
-        """Whether an error says that the object or container is not there."""
+        """Check whether an error means a missing object or container."""
         if isinstance(err, FileNotFoundError):
             return True
         response = getattr(err, 'response', None)
@@ -172,7 +172,7 @@ class FlatStore(Store):
     """
 
     def directories(self, container: str, prefix: str) -> Iterator[str]:
-        """What follows a prefix up to the next slash, each once.
+        """Names below a prefix up to the next slash, without repetition.
 
         :returns: the prefix with what follows it and the slash
         """

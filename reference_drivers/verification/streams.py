@@ -36,7 +36,7 @@ class Plain:
     """An extent that is stored as it is."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """What the next stored bytes expand to.
+        """Decompress the next stored bytes.
 
         :returns: pieces of the extent, some of which may be empty
         :raises Exception: they are not what the algorithm wrote; each has
@@ -45,7 +45,7 @@ class Plain:
         yield piece
 
     def finish(self) -> Iterator[bytes]:
-        """What is left when all stored bytes were fed.
+        """Decompress the rest, when all stored bytes were fed.
 
         :returns: pieces of the extent, some of which may be empty
         :raises Exception: there should have been more

@@ -27,7 +27,7 @@ KEPT = 16
 
 
 def green() -> bool:
-    """Whether the threads of this process are green ones of eventlet."""
+    """Check whether the threads of this process are green ones of eventlet."""
     return patcher is not None and patcher.is_monkey_patched('thread')
 
 
@@ -41,7 +41,7 @@ def native(module: str) -> Any:
 
 
 def outside() -> bool:
-    """Whether this runs in a native thread beside those of eventlet.
+    """Check whether this is a native thread beside those of eventlet.
 
     There a function may block, and must not do what switches green threads.
     """
@@ -90,7 +90,7 @@ class Request:
         return self._returned.wait(seconds)
 
     def result(self) -> Any:
-        """What the function has returned, after :meth:`wait` said so.
+        """The function's result, after :meth:`wait` returned True.
 
         :raises BaseException: what the function has raised
         """

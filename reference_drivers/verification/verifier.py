@@ -44,7 +44,7 @@ class Target:
 
 @dataclasses.dataclass
 class Report:
-    """What a verification has seen.
+    """The result of a verification.
 
     :ivar problems: what is wrong; empty for a good backup
     :ivar chain: the backup, its parent and so on to the full one

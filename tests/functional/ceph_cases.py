@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the tests on a real Ceph cluster share."""
+"""Base classes for the tests on a real Ceph cluster."""
 
 import os
 import sys

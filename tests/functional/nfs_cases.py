@@ -118,7 +118,7 @@ class NFSRequestsTest(Share, base.Contract, testtools.TestCase):
 
 
 class NFSDamageTest(Share, base.Contract, testtools.TestCase):
-    """What happens to a share and not to an object on it.
+    """Faults of a share, and not of an object on it.
 
     Each is undone, and the same record imports and restores bit for bit.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What runs only where there is a Nova, with a stand-in for it."""
+"""The test that needs a Nova, with a stand-in for it."""
 
 import os
 import pathlib

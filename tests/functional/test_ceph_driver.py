@@ -72,7 +72,7 @@ class CephCase(ceph_contract.Backups, records.Records,
     # Backups
 
     def contents(self):
-        """What a volume has at each of its backups."""
+        """The content of a volume at each of its backups."""
         end = GIB if self.as_images else FILE
         first = {0: base.noise(100_000), 5 * BLOCK: base.noise(BLOCK, 2),
                  end - 512: base.noise(512, 3)}
@@ -301,7 +301,7 @@ class FilesTest(CephCase):
 
 
 class DigestTest(CephCase):
-    """What the digest in the row is good for."""
+    """Uses of the digest in the row."""
 
     as_images = True
 
@@ -566,7 +566,7 @@ class ClusterTest(testtools.TestCase):
         self.path = os.path.join(directory.name, 'ceph')
 
     def test_start_again(self):
-        """What it has outlives a stop; a last stop leaves nothing."""
+        """Its content outlives a stop; a last stop leaves nothing."""
         for store in ('memstore', 'bluestore'):
             cluster = ceph_cluster.Cluster(self.path, ['one'], store)
             self.addCleanup(cluster.stop)

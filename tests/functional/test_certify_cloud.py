@@ -87,7 +87,7 @@ run:
         return json.loads((self.report / 'results.json').read_text())
 
     def left(self):
-        """What is in the cloud, but for what was there at first."""
+        """Resources of the cloud that were not there at first."""
         session = identity.Session(self.local.state)
         found = []
         for kind in ('volumes', 'backups', 'snapshots'):
@@ -279,7 +279,7 @@ run:
         self.assertEqual([], self.left())
 
     def test_after_a_kill(self):
-        """What it left keeps other runs away, and the next one removes it."""
+        """Its rest keeps other runs away, and the next one removes it."""
         process = self.begin('--regex', 'FullBackupRowLossTest')
         workers = self.suspend(process)
         process.kill()

@@ -81,7 +81,7 @@ class CertifyDriverTest(testtools.TestCase):
         return int(code), out.getvalue(), err.getvalue()
 
     def left(self):
-        """What a run has left on the storage and among temporary files."""
+        """Files of a run on the storage and in the temporary directory."""
         names = os.listdir(self.temporary)
         if self.storage.exists():
             with contextlib.closing(sqlite3.connect(self.storage)) as rows:
@@ -147,7 +147,7 @@ class CertifyDriverTest(testtools.TestCase):
                       'plainly has', self.document()['reasons'])
 
     def test_a_capability_that_is_not_there(self):
-        """What is claimed and cannot be shown is no skip that counts."""
+        """A claimed capability that does not exist is no skip that counts."""
         plain = {'driver__class': contract.POSIX, 'driver__store': None,
                  'driver__chunk_option': None, 'driver__block_option': None,
                  'driver__config_files': None}
@@ -267,7 +267,7 @@ class Broken(sqlite_driver.SqliteBackupDriver):
             self.assertEqual([], self.left())
 
     def test_interrupted(self):
-        """What was found so far is kept, the storage is empty."""
+        """Results until then are kept, the storage is empty."""
         process = subprocess.Popen(
             [sys.executable, '-W', 'ignore', '-m', main.__name__,
              *self.words()], stdout=subprocess.PIPE, stderr=subprocess.PIPE,

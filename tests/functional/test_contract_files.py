@@ -125,7 +125,7 @@ class FilesTest(testtools.TestCase):
                 for one, text in result.failures + result.errors}
 
     def test_the_example(self):
-        """What needs chunks or chains is skipped, and the rest passes."""
+        """Tests of chunks and chains are skipped, and the rest passes."""
         self.assertEqual({}, self.run_contract(
             'file_driver.FileBackupDriver'))
         self.assertEqual({

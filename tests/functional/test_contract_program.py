@@ -226,7 +226,7 @@ class ContractProgramTest(testtools.TestCase):
             self.assertIn(said, error)
 
     def test_what_a_driver_lacks_is_data(self):
-        """What the profile denies, and what the driver plainly has not."""
+        """Capabilities that a profile denies, or that no such driver has."""
         chain = RECOVERY + 'every_generation_of_a_chain'
         for driver, words, test, lacks in (
                 (POSIX, ('--lacks=incremental',), chain, 'incremental'),
@@ -300,7 +300,7 @@ class ContractProgramTest(testtools.TestCase):
 class StoppedTest(testtools.TestCase):
 
     def stop(self, when):
-        """What is left on the storage, and where else."""
+        """End the program; list the rest on the storage and elsewhere."""
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         storage = directory / 'storage'
         storage.mkdir()

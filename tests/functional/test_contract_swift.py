@@ -106,7 +106,7 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
         self.cinder.configure(backup_compression_algorithm='none')
 
     def _verify(self, backup, **context):
-        """What the program says of a backup that it verifies."""
+        """The program's output about one backup."""
         asking = cinder_context.get_admin_context()
         for name, value in context.items():
             setattr(asking, name, value)
@@ -192,7 +192,7 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
         self._nothing_is_asked_any_more()
 
     def _nothing_is_asked_any_more(self):
-        """What was left behind ends when the store answers again.
+        """Abandoned requests end when the store answers again.
 
         The client waits between one attempt and the next. On eventlet Python
         may crash when it ends while another thread does that.
@@ -208,7 +208,7 @@ class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
         self._no_answer(self.hanging, local_swift.Swift.name, 'did not answer')
 
     def test_keystone_hangs(self):
-        """Who asks Swift has to ask Keystone first."""
+        """A request to Swift needs a token of Keystone first."""
         # The client asks only once, with the same time-out as the driver's:
         # either is the first to say so.
         self._no_answer(self.hanging, keystone.Keystone.name, 'did not answer',

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the plugin of DevStack writes, in a cloud that runs."""
+"""The configuration by DevStack's plugin, in a cloud that runs."""
 
 import os
 import pathlib

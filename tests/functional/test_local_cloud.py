@@ -332,7 +332,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertIn('backup_workers', done.stderr)
 
     def test_a_backup_driver_that_is_slow_to_start(self):
-        """Who is told that the cloud is ready can make backups."""
+        """A cloud that is reported ready can make backups."""
         (self.temporary / 'slow_driver.py').write_text(
             'import time\n'
             'from cinder.backup.drivers import posix\n'

@@ -86,7 +86,7 @@ class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
         self.assertEqual({'ready'}, {*self.states().values()})
 
     def test_killed_broker(self):
-        """What was connected to it goes on with the next one."""
+        """Services that were connected to it go on with the next one."""
         before = self.pids()
         self.cloud.kill(rabbitmq.RabbitMQ.name)
         self.assertEqual('stopped', self.states()[rabbitmq.RabbitMQ.name])

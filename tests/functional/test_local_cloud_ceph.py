@@ -35,7 +35,7 @@ def need_ceph():
 
 
 def etc_ceph():
-    """What the machine has of a Ceph of its own."""
+    """The configuration of a Ceph that the machine itself has."""
     directory = pathlib.Path('/etc/ceph')
     return {path: path.stat().st_mtime_ns
             for path in (directory, *directory.glob('*')) if path.exists()}

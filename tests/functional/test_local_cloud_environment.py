@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the shell that starts a local cloud has set, for a proxy or a cloud."""
+"""Variables of the shell that starts a cloud: proxies, other clouds."""
 
 import json
 import pathlib

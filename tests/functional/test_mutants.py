@@ -112,7 +112,7 @@ class MutantsTest(testtools.TestCase):
         self.assertIn(f'{SNAPSHOT} failed without a defect: second', out)
 
     def test_a_mutant_that_hangs_or_dies(self):
-        """What is left of the checks is run all the same."""
+        """The other checks are run all the same."""
         for cls, limit, how, reason in (
                 (EndlessDriver, 3, 'hung', 'no answer within 3 s'),
                 (DyingDriver, 300, 'crashed', 'here it ends')):

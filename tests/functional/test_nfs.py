@@ -78,7 +78,7 @@ class InnerTest(testtools.TestCase):
     """A failure inside is one outside."""
 
     def result_of(self, name):
-        """What the outer test makes of an inner one."""
+        """The outer test's result for an inner one."""
 
         class Outer(nfs_uml.InnerCase):
 

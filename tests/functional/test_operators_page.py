@@ -42,7 +42,7 @@ class OperatorsPageTest(cloud_cases.CloudCase):
             'PATH': f'{scripts}:/usr/sbin:/usr/bin:/sbin:/bin'}
 
     def read(self):
-        """What the page says to write, and to type."""
+        """The files and commands of the page."""
         steps = []
         for block in pages.blocks(_PAGE):
             if block.caption:

@@ -59,7 +59,7 @@ class WebServersTest(testtools.TestCase):
         self.assertEqual(2, apache.answered().count(503))
 
     def answer(self, url):
-        """What the clients of the suite raise for an import."""
+        """The exception that the suite's clients raise for an import."""
         environment = self.local.environment
         account = auth.KeystoneV3Credentials(
             username=environment['OS_USERNAME'],

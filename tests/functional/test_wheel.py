@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is installed, where nothing else is."""
+"""The wheel, installed where nothing else is."""
 
 from importlib import metadata
 import json

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What Cinder's own chunked drivers are known to do wrong."""
+"""Known defects of Cinder's own chunked drivers."""
 
 import functools
 from importlib import metadata

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What runs only where there is a Nova, as far as it goes without one."""
+"""The test that needs a Nova, as far as it goes without one."""
 
 import os
 import pathlib

@@ -17,7 +17,7 @@ from cinder_backup_recovery_tests import features
 
 
 class ClassProblemTest(testtools.TestCase):
-    """What keeps a class from being set up is a fact of each of its tests."""
+    """A failed set-up of a class is a fact of each of its tests."""
 
     def setUp(self):
         super().setUp()

@@ -140,7 +140,7 @@ class TableTest(testtools.TestCase):
 
 
 class ProgramTest(testtools.TestCase):
-    """What a user gets wrong is told at once, and nothing stays behind."""
+    """A user's mistakes are reported at once, and nothing stays behind."""
 
     def setUp(self):
         super().setUp()
@@ -191,7 +191,7 @@ class ProgramTest(testtools.TestCase):
         self.assertIn('error: borg init ended with 2: no lock', errors)
 
     def test_a_program_that_has_stored_too_little(self):
-        """What it takes to read nothing would be called slow or fast."""
+        """The time to read nothing would be called slow or fast."""
         code, errors = self.run_beside(
             'mkdir -p "$BORG_REPO" && echo data > "$BORG_REPO/1"')
         self.assertEqual(3, code)
@@ -286,7 +286,7 @@ class CephTest(testtools.TestCase):
 
 
 class PlainTest(testtools.TestCase):
-    """What L2 is compared with reads and hashes everything indeed."""
+    """The step that L2 is compared with reads and hashes everything."""
 
     def test_an_error_in_a_thread(self):
         self.assertRaises(FileNotFoundError, steps.plain,
@@ -317,7 +317,7 @@ def run(*argv):
 
 
 class ArgumentsTest(testtools.TestCase):
-    """What a user gets wrong is told at once, before anything is started."""
+    """A user's mistakes are reported before anything is started."""
 
     def test_arguments(self):
         for argv, reason in (

@@ -121,7 +121,7 @@ class WrongProfileTest(ProfileTestCase):
 
 class ProfileTest(ProfileTestCase):
     def test_name_without_a_file(self):
-        """What a report calls a driver that has no profile of its own."""
+        """The name in the report of a driver without a profile."""
         for settings, name in (
                 ([], 'the profile'), (['driver.class=acme.Driver'],
                                       'acme.Driver'),

@@ -154,7 +154,7 @@ class JudgeTest(testtools.TestCase):
             self._judge(result('B.test_3', PASS), interrupted=True))
 
     def test_order(self):
-        """What is broken says least of the driver, then what failed."""
+        """Errors say least of the driver, then failures."""
         outcomes = [result('B.test_3', SKIP, 's'),
                     result('A.test_1', FAIL, 'f'),
                     result('A.test_2', ERROR, 'e')]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is said of a run while it runs, in a terminal and elsewhere."""
+"""Progress of a run, in a terminal and elsewhere."""
 
 import fcntl
 import io

@@ -24,7 +24,7 @@ from tests.unit import test_stores
 
 
 class Killed(BaseException):
-    """What no clean-up of the same process runs after."""
+    """A kill, after which no clean-up of the same process runs."""
 
 
 class CopyingCase(test_stores.DirectoryCase):
@@ -45,7 +45,7 @@ class CopyingCase(test_stores.DirectoryCase):
         self.copier.destroy(backups)
 
     def files(self, root, backup=None):
-        """What is below a directory: modes and times, and bytes of files."""
+        """The files below a directory: modes, times and bytes."""
         found = {}
         for directory, _, names in os.walk(root):
             for name in names:
@@ -139,7 +139,7 @@ class CopyTest(CopyingCase):
         self.assertEqual([], self.entries())
 
     def test_storage_that_is_shared(self):
-        """What would be removed as a copy is the backup itself."""
+        """The copy to be removed would be the backup itself."""
         self.there = self.store
         before = self.files(self.root)
         self.copier = self.make_copier()
@@ -198,7 +198,7 @@ class CopyTest(CopyingCase):
 
 
 class CleanupTest(CopyingCase):
-    """What a killed run has left is removed by the ledger alone."""
+    """Copies of a killed run are removed by the ledger only."""
 
     def setUp(self):
         super().setUp()

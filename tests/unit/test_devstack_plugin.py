@@ -63,7 +63,7 @@ _KNOWN = {
 
 
 def unknown_options(sections):
-    """What a configuration sets that nothing registers.
+    """Options of the backup in a configuration that nothing registers.
 
     The options of the backup only: the rest is DevStack's.
     """
@@ -152,7 +152,7 @@ class PhasesTest(_PluginTest):
         self.assertEqual(0o40700, mine.stat().st_mode)
 
     def test_data_directory_that_it_has_not_made(self):
-        """What clean would remove is somebody's."""
+        """A directory of the user's is not removed by clean."""
         sandbox = self.sandbox()
         mine = sandbox.root / 'mine'
         mine.mkdir(mode=0o700)

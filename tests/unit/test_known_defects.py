@@ -10,7 +10,7 @@ from local_cloud import releases
 
 class KnownDefectsTest(testtools.TestCase):
     def test_table(self):
-        """What the manual, an operator and the certification need is there."""
+        """The table has the fields for manual, operator and certification."""
         for name, defect in known_defects.DEFECTS.items():
             self.assertTrue(defect.what and defect.detail and defect.releases,
                             name)
@@ -42,7 +42,7 @@ class KnownDefectsTest(testtools.TestCase):
         self.assertEqual(zeros, declared('', '', 'zeros-of-incremental'))
 
     def outcome(self, failure, declared):
-        """What a test that meets a failure ends as."""
+        """The end of a test that meets a failure."""
         class Inner(testtools.TestCase):
             def test(self):
                 with known_defects.expected(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the services of the local cloud's Cinder talk over."""
+"""The message bus of the local cloud's Cinder."""
 
 import base64
 import configparser

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the local cloud's Cinder has its database on."""
+"""The database of the local cloud's Cinder."""
 
 import os
 import socket

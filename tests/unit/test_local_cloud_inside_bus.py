@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the services of a local cloud talk through with each other."""
+"""The bus between services of a local cloud that share a process."""
 
 import queue
 
@@ -15,7 +15,7 @@ from local_cloud.inside import bus
 
 
 class BusTest(testtools.TestCase):
-    """What is sent wakes who serves: nobody here looks by himself."""
+    """A message wakes its server: nothing polls here."""
 
     def setUp(self):
         super().setUp()

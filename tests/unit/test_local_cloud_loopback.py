@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What clients of a local cloud talk to its services through."""
+"""Clients of a local cloud connect over loopback."""
 
 import contextlib
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Whether a cloud with NFS can run here, and what is said when not."""
+"""The check that a cloud with NFS can run here, and its messages."""
 
 import configparser
 import contextlib

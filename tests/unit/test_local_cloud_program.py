@@ -457,7 +457,7 @@ class ProcessesTest(LocalCloudTestCase):
 
 
 class AbandonedTest(LocalCloudTestCase):
-    """What programs that are killed leave, and who finds it."""
+    """Clouds of killed programs are found."""
 
     OWNER = ('import sys, time\n'
              'from local_cloud.machine import state\n'

@@ -205,7 +205,7 @@ class InstallTest(ReleasesCase):
         self.assertIn('set XDG_CACHE_HOME', error)
 
     def test_interrupted(self):
-        """What was half made is made anew, and no child goes on."""
+        """A half-made virtualenv is made anew, and no child goes on."""
         children, descriptors, environments = [], [], []
 
         def environment(process):
@@ -263,7 +263,7 @@ class InstallTest(ReleasesCase):
 
 
 class RunningTest(ReleasesCase):
-    """What differs in a cloud that has one."""
+    """A cloud with another release of Cinder."""
 
     def setUp(self):
         super().setUp()

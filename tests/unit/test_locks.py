@@ -125,7 +125,7 @@ class LocksTest(testtools.TestCase):
         self.assertIn('unknown process', error)
 
     def test_a_file_that_was_removed(self):
-        """What is locked then is another file than the next one locks."""
+        """The lock is then on another file than the next one locks."""
         with locks.RunLock(self.run_lock, self.run):
             os.unlink(self.run_lock)
             with locks.RunLock(self.run_lock, locks.owner()):
@@ -143,7 +143,7 @@ class LocksTest(testtools.TestCase):
                 self.assertIn('No locks available; choose', error)
 
     def test_a_full_disk(self):
-        """What could not be named is not held."""
+        """A lock that could not be written is not held."""
         with mock.patch('os.pwrite', side_effect=OSError(errno.ENOSPC, 'x')):
             self.assertRaises(OSError, locks.RunLock, self.run_lock, self.run)
         self.assertEqual([], os.listdir(self.ledger))

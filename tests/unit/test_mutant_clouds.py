@@ -157,7 +157,7 @@ class JoinedTest(testtools.TestCase):
 class JudgedTest(testtools.TestCase):
 
     def test_refusal(self):
-        """What the suite refuses to touch it has found nothing in."""
+        """The suite's refusals find no defect."""
         def judge(error):
             class Test(testtools.TestCase):
                 def test(self):

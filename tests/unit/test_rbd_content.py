@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 
 
 class Image:
-    """What librbd offers of an image, and no more."""
+    """The methods that librbd's image has, and no more."""
 
     def __init__(self, size):
         self.content = bytearray(size)

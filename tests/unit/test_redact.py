@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is taken out of a report, and what stays."""
+"""Secrets that are removed from a report, and text that stays."""
 
 import contextlib
 import json

@@ -18,7 +18,7 @@ _JSON = 'application/json'
 
 
 class Answer(dict):
-    """What Tempest's clients make of an answer."""
+    """An answer, as Tempest's clients hand it on."""
 
     def __init__(self, status, content_type, of_cinder):
         super().__init__({'content-type': content_type})
@@ -28,7 +28,7 @@ class Answer(dict):
 
 
 def raised(status, content_type=_HTML, of_cinder=False):
-    """What Tempest's clients raise for an answer."""
+    """The exception that Tempest's clients raise for an answer."""
     client = rest_client.RestClient(mock.Mock(), 'volume', 'region')
     body = (json.dumps({'computeFault': {'message': 'm', 'code': status}})
             if content_type == _JSON else '<html>m</html>')
@@ -78,7 +78,7 @@ class RefusalsTest(testtools.TestCase):
 
 
 class MalformedTest(testtools.TestCase):
-    """What must be true beside the answer of a web server."""
+    """Conditions beside the answer of a web server."""
 
     def run_one(self, exc, large=True, made=(), row=None, after=None):
         """Import one thing that is no record.

@@ -509,7 +509,7 @@ class VerifyReportTest(ReportTestCase):
             self.assertIn(f'{name} differs from what results.json gives', out)
 
     def test_another_version_of_the_kit(self):
-        """What only that version can make again is not compared."""
+        """Files that only that version can make again are not compared."""
         for name, value, said in (
                 ('kit', '99.0.0', 'version 99.0.0 ('),
                 ('commit', 'c0ffee', '(c0ffee) of the kit')):

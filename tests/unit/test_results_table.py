@@ -150,7 +150,7 @@ class TableTest(testtools.TestCase):
         self.assertIn('DamagedBackupTest (tearDownClass)', second)
 
     def test_suite_that_has_grown(self):
-        """What a run could not have is no test that it left out."""
+        """A test that a run could not have is not one that it left out."""
         cells = self.cells(self.made(
             self.report(suite={_LOSS: {'proves': 'A row is lost.',
                                        'tests': 3}}),

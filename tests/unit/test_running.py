@@ -249,7 +249,7 @@ class RunningTest(testtools.TestCase):
         self.assertTrue(running.within(60, 'x', late.wait, 60))
 
     def test_slow_between_answers(self):
-        """What takes long while nothing is asked is nobody's fault."""
+        """Time between requests does not count as a store's delay."""
         def ask(watch):
             watch.begin()
             watch.end()

@@ -26,7 +26,7 @@ from tests.unit import fake_cloud
 
 
 class _Conf:
-    """What an adapter reads of Tempest's configuration."""
+    """The part of Tempest's configuration that an adapter reads."""
 
     def __init__(self, **options):
         self.cinder_backup_recovery = self
@@ -462,7 +462,7 @@ class HostileRecordTest(DirectoryCase):
 
 
 class RbdNamesTest(testtools.TestCase):
-    """What a record may name in Ceph; the rest is shown on a cluster."""
+    """Names that a record may have in Ceph; the rest is on a cluster."""
 
     def setUp(self):
         super().setUp()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What undoes the compression of chunks, piece by piece."""
+"""Decompression of chunks, piece by piece."""
 
 import bz2
 import tracemalloc

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the Swift driver asks of Swift, from a connection in memory."""
+"""Requests of the Swift driver, to a connection in memory."""
 
 import hashlib
 import os

@@ -70,7 +70,7 @@ class ManifestTest(testtools.TestCase):
         self.assertGreater(len(tests), 100)
 
     def test_tiers(self):
-        """What the documents promise."""
+        """The tiers that the documents promise."""
         self.assertEqual(
             {'record': True, 'recovery': True, 'verified': False,
              'portable': False},
@@ -102,7 +102,7 @@ class ManifestTest(testtools.TestCase):
             tiers.Manifest((changed, small().tiers[1])).digest)
 
     def test_refresh(self):
-        """What is new goes where its class is, if that is one place."""
+        """A new test goes where its class is, if that is one place."""
         suite = [*SUITE[:2], test_id('A.test_6', 6),
                  # Moved to another class, and still the same test.
                  test_id('A.test_3', 3), test_id('D.test_7', 7)]
@@ -184,7 +184,7 @@ class EarnedTest(testtools.TestCase):
             self.judge(known(SUITE[3])))
 
     def test_a_defect_of_the_driver_does_not_count(self):
-        """What gives wrong bytes back has not shown that volumes come back."""
+        """A restore of wrong bytes has not shown that volumes come back."""
         self.assertEqual(
             (2, ['B.test_3 met a defect of the driver itself: known defect '
                  'x: y'], ['earned', 'not shown']),
@@ -226,7 +226,7 @@ class EarnedTest(testtools.TestCase):
                 self.assertEqual(1, len(reasons))
 
     def test_explained(self):
-        """What is lacking is said, and the rest counts."""
+        """Missing tests are named, and the rest counts."""
         for one in (result(SUITE[3], SKIP, lacks='incremental'),
                     set_up('B', SKIP, lacks='incremental')):
             self.assertEqual((0, [], ['earned', 'earned']),

@@ -143,7 +143,7 @@ class Case(testtools.TestCase):
 
 
 class NoFalseAlarmTest(Case):
-    """What Cinder's driver makes of any volume is good at every level."""
+    """A backup by Cinder's driver of any volume is good at every level."""
 
     def test_every_compression(self):
         for algorithm in ('none', 'off', 'no', 'zlib', 'gzip', 'bz2', 'bzip2',
@@ -813,7 +813,7 @@ class LocationTest(Case):
 
 
 class CostTest(Case):
-    """What a verification asks of the storage, and when it gives up."""
+    """Requests of a verification, and its time limit."""
 
     def test_requests_of_presence_do_not_grow_with_the_chunks(self):
         small, = self.chain(text(CHUNK))

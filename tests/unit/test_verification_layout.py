@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What describes a backup, as text: its metadata and its hashes."""
+"""Metadata and hashes of a backup, as text."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ PREFIX = f'volume_1/20260101000000/az_nova_backup_{ID}'
 
 
 def described(**more):
-    """What both objects say."""
+    """The content of both objects."""
     return {'version': '1.0.0', 'backup_id': ID, 'volume_id': 'a volume',
             **more}
 
@@ -45,7 +45,7 @@ class MemoryTest(testtools.TestCase):
                           sort_keys=True)
 
     def test_metadata(self):
-        """What json makes of it is never there as a whole."""
+        """The parsed JSON is never in memory as a whole."""
         text = self.metadata(10000)
         parsed, kept, peak = self.measured(layout.parse_metadata, text,
                                            PREFIX, ID)

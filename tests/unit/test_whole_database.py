@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who may lose a whole database, and what it must have done then."""
+"""Conditions of the loss of a whole database."""
 
 import os
 import shlex

@@ -72,11 +72,11 @@ class Report:
 
     @property
     def name(self) -> str:
-        """What tells it from the other reports."""
+        """A name that no other report of the table has."""
         return f'{self.backup}-{self.cinder}'
 
     def count(self, cls: str) -> dict[results.Status | None, int]:
-        """What came of the tests of a class; None is what did not run."""
+        """The statuses of a class's tests; None for those that did not run."""
         counts: dict[results.Status | None, int] = {}
         left = self.document['suite'].get(cls, {'tests': 0})['tests']
         whole = None
@@ -164,7 +164,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _remarks(report: Report) -> list[str]:
-    """What a report says beside its numbers."""
+    """The remarks of a report, beside its numbers."""
     document = report.document
     lines = _wrapped(
         f'**{report.backup}**, Cinder {report.cinder}, kit '

@@ -54,7 +54,7 @@ class Writer(io.BytesIO):
 
 
 class SqliteStore(store.FlatStore):
-    """What a listing says beyond names, and how a backup is found."""
+    """Listing of a backup's objects, and search for a backup."""
 
     def url(self, container, prefix):
         return f'sqlite://{CONF.backup_sqlite_file}#{container}/{prefix}'

@@ -10,7 +10,7 @@ from reference_drivers.verification import store
 
 
 class S3Store(store.FlatStore):
-    """What a listing of S3 says beyond the names of all objects."""
+    """Lengths of objects, and search for a backup, beyond a listing."""
 
     def url(self, container, prefix):
         return f's3://{container}/{prefix}'
