@@ -42,7 +42,7 @@ class Directory(objects.ObjectStore):
         return [name for name in names if name.startswith(prefix)]
 
     def read(self, container: str, name: str) -> bytes | None:
-        """Read a file, None if there is none."""
+        """Read a file, None if it does not exist."""
         try:
             with open(self._path(container, name), 'rb') as stream:
                 return stream.read()

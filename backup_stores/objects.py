@@ -50,7 +50,7 @@ class ObjectStore(base.Store):
 
     @abc.abstractmethod
     def read(self, container: str, name: str) -> bytes | None:
-        """Return the stored bytes of an object, None if there is none."""
+        """Return the stored bytes of an object, None if it does not exist."""
 
     @abc.abstractmethod
     def write(self, container: str, name: str, data: bytes) -> None:

@@ -83,7 +83,7 @@ class SwiftStore(chunked.ChunkedStore):
                 for entry in self._listing(container)}
 
     def read(self, container: str, name: str) -> bytes | None:
-        """Read an object, None if there is none."""
+        """Read an object, None if it does not exist."""
         status, _, body = self._send('GET', container, name, allowed=(404,))
         return None if status == 404 else body
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Drivers that verify too little, or find what is not there."""
+"""Drivers that verify too little, or find faults that do not exist."""
 
 from collections.abc import Iterator
 import dataclasses

@@ -3,7 +3,7 @@
 """The drivers' own part of an exported record.
 
 It is the anchor of trust: where the backup is, and a digest of what it is.
-A version that was exported once can be read for ever.
+A version that was exported once can be read indefinitely.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@
 
 The blueprint cinder-backup-recover-api asked a driver for two hooks: one
 that says in the exported record where the backup is, and one, import verify,
-that proves on import that it is there and can be restored. What they have in
+that proves on import that it exists and can be restored. What they have in
 common for all drivers is here; :mod:`reference_drivers.hooks` has the rest
 for chunked drivers, :mod:`reference_drivers.ceph` for another kind.
 """
@@ -103,7 +103,7 @@ class ImportVerifyMixin:
         raise NotImplementedError
 
     def import_record(self, backup: Any, driver_info: Any) -> None:
-        """Prove that a backup is there before its row is available.
+        """Prove that a backup exists before its row is available.
 
         The manager calls this before it copies the record's fields onto the
         row, ignores what is returned and does not ask again. So the fields

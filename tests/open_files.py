@@ -9,7 +9,7 @@ import time
 def below(path, patience=30):
     """The files below a directory that this process has open.
 
-    Threads that nobody waits for may be about to close theirs.
+    Abandoned threads may be about to close theirs.
 
     :param path: of the directory, as the kernel knows it
     :param patience: seconds after which they do not count as such any more

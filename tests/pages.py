@@ -102,7 +102,7 @@ def expected(said: str, seen: str) -> str | None:
 
     Three dots stand for whatever there is, and other lines may be between.
 
-    :returns: the first line that is not there, None if all are
+    :returns: the first missing line, or None
     """
     where = 0
     for line in said.splitlines():

@@ -282,7 +282,7 @@ class BadRecordTest(bad_records.BadRecordTest):
         """A driver is not broken by a part of the record that is not its.
 
         If it fails, a record that was written by hand, or by another
-        driver, makes a backup that is not there, or one without an end.
+        driver, makes a backup that does not exist, or one without an end.
         """
         for info in (None, 5, 'text', [], [1], {'not': 'this'},
                      {'version': 10 ** 30}):

@@ -89,7 +89,7 @@ class ExportImportTest(base.RecordTest):
 
     @decorators.idempotent_id('af29f34c-fa17-4044-a26f-931aea24f14b')
     def test_import_of_live_backup_is_refused(self) -> None:
-        """A record of a backup that is there does it no harm.
+        """A record of a backup that exists does it no harm.
 
         If it fails, an administrator who imports one record too many
         destroys a backup that nothing was wrong with (LP 1965847).

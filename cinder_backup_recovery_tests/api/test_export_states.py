@@ -212,7 +212,7 @@ class ExportTest(lost_backup.LostBackupTest):
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('d9faeac4-a598-4fe5-87b3-dd5e0e1b2431')
     def test_unknown(self) -> None:
-        """A backup that is not there is not found.
+        """A backup that does not exist is not found.
 
         If it fails, a mistyped id gives a record of something.
         """

@@ -100,7 +100,7 @@ class VerifyScenario(damages.DamageScenario):
         :param names: what of it is damaged, of which the reason must name
             one, if there are any
         :param victim: the backup that is damaged, it or its parent
-        :returns: the mistake in the result, None if there is none
+        :returns: the mistake in the result, or None
         """
         with self.story.step(f'import {link.what} {link.backup_id}',
                              facts.IMPORT):

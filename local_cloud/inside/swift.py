@@ -51,7 +51,7 @@ class Cache:
         self._values: dict[str, tuple[str, float]] = {}
 
     def get(self, key, raise_on_error=False):
-        """A value, None where there is none any more."""
+        """A value, None if it has gone."""
         value, until = self._values.get(key, ('null', 0))
         return json.loads(value) if time.monotonic() < until else None
 

@@ -95,7 +95,7 @@ def in_any_status(original, api, context, backup_id):
 
 @catalogue.defect(_API, f'{_EXPORT}.test_unknown')
 def of_what_is_not_there(original, api, context, backup_id):
-    """A backup that is not there is exported, too."""
+    """A backup that does not exist is exported, too."""
     from cinder import exception
     try:
         return original(api, context, backup_id)

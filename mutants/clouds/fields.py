@@ -77,7 +77,7 @@ def counts_no_children(original, backup, values):
 
 @catalogue.defect(_COPY, _ONE)
 def on_no_host(original, backup, values):
-    """An imported backup is on a host that is not there."""
+    """An imported backup is on a host that does not exist."""
     _with(original, backup, values, host='nowhere')
 
 

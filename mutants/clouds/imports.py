@@ -62,7 +62,7 @@ def under_a_new_id(original, api, context, service, url):
 @catalogue.defect(_ROW, f'{_CALLS}.test_import_of_live_backup_is_refused',
                   resembles='LP 1965847')
 def destroys_live_row(original, api, context, url):
-    """An import of a backup that is there is refused, and destroys it."""
+    """An import of a backup that exists is refused, and destroys it."""
     from cinder import exception
     from cinder import objects
     try:
@@ -74,7 +74,7 @@ def destroys_live_row(original, api, context, url):
 
 @catalogue.defect(_ROW, f'{_CALLS}.test_import_of_live_backup_is_refused')
 def takes_live_row(original, api, context, url):
-    """An import of a backup that is there is accepted."""
+    """An import of a backup that exists is accepted."""
     from cinder import objects
     return (_live(context, objects.Backup.decode_record(url)['id']) or
             original(api, context, url))
@@ -177,7 +177,7 @@ def finds_damage_where_is_none(original, driver, backup, driver_info):
                   f'{_DRIVERS}.test_driver_that_nobody_runs',
                   f'{_DRIVERS}.test_each_record_finds_its_host')
 def takes_any_service(original, manager, backup):
-    """A backup of another driver is imported as one of the own driver."""
+    """A backup of another driver is imported as one of its own driver."""
     return True
 
 

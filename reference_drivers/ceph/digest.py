@@ -203,7 +203,7 @@ class Copy:
         return getattr(self._source, name)
 
     def read(self, length: int = -1) -> bytes:
-        """Read on; nobody may seek."""
+        """Read on, without seeking."""
         data = self._source.read(length)
         view = memoryview(data)
         while view:

@@ -108,7 +108,7 @@ def place(info: dict[str, Any]) -> naming.Place:
 
 def compare(info: dict[str, Any], names: naming.Names, seen: finding.Seen
             ) -> None:
-    """Compare what is there with what was exported.
+    """Compare the storage with the export.
 
     :raises Problem: naming what differs
     """

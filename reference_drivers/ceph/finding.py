@@ -64,7 +64,7 @@ def _locate_snapshot(pool: pools.Pool, names: naming.Names, image: str
 
 
 def look(pool: pools.Pool, names: naming.Names) -> Seen:
-    """See what is there of a backup, without its content.
+    """Look at the objects of a backup, without its content.
 
     :raises Problem: what is missing
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool of Ceph, where no request waits for ever."""
+"""A pool of Ceph, where each request has a limit."""
 
 import collections
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class Pool:
         """Ask the cluster.
 
         :param what: what is asked for, for the message
-        :raises Missing: it is not there
+        :raises Missing: it does not exist
         :raises TimedOut: no answer in time
         :raises Unreadable: another error
         """

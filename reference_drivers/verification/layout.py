@@ -344,7 +344,7 @@ class Digest:
     def add(self, part: bytes | None) -> None:
         """Add one of the two, the metadata first.
 
-        :param part: the content of the object, None where there is none
+        :param part: the content of the object, None if it does not exist
         """
         self._total.update(b'-' if part is None else b'%d:' % len(part))
         self._total.update(part or b'')

@@ -22,7 +22,7 @@ class _Patience:
     no look counts for more than two pauses, and after the last one there is
     a pause for an answer that only has to be picked up.
 
-    :param seconds: how long to wait, None for ever
+    :param seconds: how long to wait, None for no limit
     """
 
     def __init__(self, seconds: float | None):
@@ -73,10 +73,10 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
 
     A read from a hard mounted share whose server is gone never returns and
     cannot be interrupted: its thread is left behind, as a daemon that does
-    not keep the process and takes nobody's place. Under eventlet the
+    not keep the process and takes no place in the pool. Under eventlet the
     function must not log.
 
-    :param seconds: how long to wait, None for ever; what this process
+    :param seconds: how long to wait, None for no limit; what this process
         stands still itself does not count
     :param what: what is asked of the store, for the message
     :raises TimedOut: it has not returned in time
@@ -95,7 +95,7 @@ def waiting(seconds: float | None, what: str, function: Callable[..., Any],
 
     For a function that starts a program, and may log, under eventlet too.
 
-    :param seconds: how long to wait, None for ever
+    :param seconds: how long to wait, None for no limit
     :param what: what is asked of the store, for the message
     :raises TimedOut: it has not returned in time
     """
@@ -133,7 +133,7 @@ class Watch:
     def end(self) -> None:
         """The store has answered.
 
-        :raises Stopped: but nobody waits any more; what was answered must
+        :raises Stopped: the call was abandoned; what was answered must
             not be used
         """
         self.since = None
@@ -168,7 +168,7 @@ def watched(seconds: float | None, what: str,
             function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that asks a store and does other things between.
 
-    :param seconds: how long one answer of the store may take, None for ever;
+    :param seconds: limit of one answer of the store, None for no limit;
         what this process stands still itself does not count
     :param what: what is asked of the store, for the message
     :raises TimedOut: the store has not answered in time

@@ -102,7 +102,7 @@ class Store:
         """Let go of what :meth:`clone` has opened."""
 
     def check_available(self) -> None:
-        """Refuse a store that is not there at all.
+        """Refuse a store that does not exist at all.
 
         An empty answer of such a store would look like a lost backup.
 
@@ -181,7 +181,7 @@ class FlatStore(Store):
     def first(self, container: str, prefix: str, after: str) -> str | None:
         """The first object with a prefix whose name is above another.
 
-        :returns: its name, None if there is none
+        :returns: its name, None if there is no such backup
         """
         raise NotImplementedError
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Calls in native threads that nobody has to wait for.
+"""Calls in native threads that may be abandoned.
 
 Eventlet's own pool is not enough for a store that hangs: it has a fixed
 number of threads, each request that is never answered keeps one, and the end
@@ -85,7 +85,7 @@ class Request:
     def wait(self, seconds: float | None = None) -> bool:
         """Wait as the other threads here do.
 
-        :param seconds: how long, None for ever
+        :param seconds: how long, None for no limit
         """
         return self._returned.wait(seconds)
 

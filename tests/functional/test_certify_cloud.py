@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""A cloud that is there, from its profile to the verdict."""
+"""A cloud that exists, from its profile to the verdict."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ ONE = 'FullBackupRowLossTest.test_hard_loss_restored_to_new_volume'
 
 
 class CertifyCloudTest(testtools.TestCase):
-    """One local cloud for all, which is there like any other."""
+    """One local cloud for all, which is like any other."""
 
     @classmethod
     def setUpClass(cls):

@@ -143,7 +143,7 @@ class FilesTest(testtools.TestCase):
                                         denied=())[name])
 
     def test_broken_drivers(self):
-        """Each is found by the test that is there for it."""
+        """Each is found by the test that is meant for it."""
         for driver, test, said in (
                 (AnyLengthDriver, 'every_damage',
                  'object cut off, at level presence: the import had to end '

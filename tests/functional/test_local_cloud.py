@@ -403,7 +403,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertGreaterEqual(tuple(map(int, version.split('.'))), (3, 68))
 
     def test_requests_side_by_side(self):
-        """Writers wait for each other, nobody sees a locked database."""
+        """Writers wait for each other; no request finds a locked database."""
         session = identity.Session(self.state)
         self.addCleanup(self._delete_all, session)
         with fixtures.Timeout(120, gentle=True):

@@ -185,7 +185,7 @@ class VolumeDriverTest(testtools.TestCase):
         self.assertLess(self._path(volume).stat().st_blocks * 512, 3 * MIB)
 
     def test_upload_twice(self):
-        """The second upload of one process once waited for ever."""
+        """The second upload of one process once waited without end."""
         volume = self._volume()
         self._write(volume, 'first')
         for _ in range(2):

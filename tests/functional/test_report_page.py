@@ -188,12 +188,12 @@ class PageInBrowserTest(testtools.TestCase):
         return self.browser.find_element('tag name', 'body').text
 
     def test_quiet(self):
-        """It asks nobody for anything, and the console has nothing to say."""
+        """It sends no request, and the console has nothing to say."""
         for fails in (False, True):
             self.assertEqual(([], []), self.open(make(fails)))
 
     def test_phone(self):
-        """All is there without scrolling to the side."""
+        """All is visible without scrolling to the side."""
         for fails in (False, True):
             self.open(make(fails), _PHONE)
             self.assertEqual(_PHONE, self.browser.execute_script(
@@ -235,7 +235,7 @@ class PageInBrowserTest(testtools.TestCase):
             self.assertIn(part, text)
 
     def test_these_checks(self):
-        """Each of them finds what it is there for."""
+        """Each of them finds what it is meant for."""
         good = make()
         broken = good.replace("img-src data:", "img-src *").replace(
             '</body>', '<img src="http://127.0.0.1:9/x.png"></body>')

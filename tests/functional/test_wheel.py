@@ -112,7 +112,7 @@ class PackageCase(testtools.TestCase):
 
 
 class PluginAloneTest(PackageCase):
-    """Tempest's virtualenv on somebody else's machine."""
+    """Tempest's virtualenv on another machine."""
 
     def test_all_sources_are_there(self):
         with tarfile.open(self.sdist) as archive:

@@ -778,7 +778,7 @@ class TemplateTest(LocalCloudTestCase):
                          sorted(os.listdir(self.temporary)))
 
     def test_killed_while_it_was_made(self):
-        """The leftover of another build is in nobody's way."""
+        """The leftover of another build does no harm."""
         state = self.make()
         target = self.temporary / 'key'
         pathlib.Path(f'{target}.new').mkdir()

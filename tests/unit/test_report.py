@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The reports of a run, and the check of somebody else's."""
+"""The reports of a run, and the check of other reports."""
 
 import contextlib
 import io
@@ -275,7 +275,7 @@ class PageTest(ReportTestCase):
                           page.render({**document, 'way': way}))
 
     def test_many_reasons(self):
-        """The first are read at once, and the rest is there."""
+        """The first are read at once, and the rest is in the report."""
         document = self.document(self.bad)
         document['reasons'] = [f'reason {number}.' for number in range(99)]
         text = page.render(document, reports.manifest())

@@ -37,7 +37,7 @@ class ProgramTest(testtools.TestCase):
     """In a process of its own, since its end is part of it."""
 
     def run_program(self, kind, program):
-        """Run a program beside a pipe that nobody writes to.
+        """Run a program beside a pipe without a writer.
 
         Opening it for reading does not return and cannot be interrupted
         from Python, as with a file on a share whose server is gone.
@@ -159,7 +159,7 @@ class ProgramTest(testtools.TestCase):
         """As Cinder's volume files do, and it must not be another thread.
 
         Whoever waits in a native thread for the pool is woken in the one of
-        the green threads, where that is an error that nobody gets.
+        the green threads, where that is an error that no caller gets.
         """
         self.assertEqual(['1', '1', '[0, 1, 2]'], self.run_program(
             'eventlet', """

@@ -97,7 +97,7 @@ class RemoveTest(SafeDeleteTestCase):
         self.assertEqual([], self.ledger.entries())
 
     def test_a_failed_import_is_imported_again_and_deleted(self):
-        """Its row says nothing of the data, which would stay for ever."""
+        """Its row says nothing of the data, which would stay indefinitely."""
         for status in ('error', 'creating'):
             backup_id = self.add(clients.BACKUP, status, container=None)
             self.safe_delete.remember_record(

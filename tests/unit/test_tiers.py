@@ -64,7 +64,7 @@ def set_up(cls, status, reason='', what='setUpClass', **found):
 
 class ManifestTest(testtools.TestCase):
     def test_the_suite_is_in_it(self):
-        """Each test is in a tier, and each that a tier names is there."""
+        """Each test is in a tier, and each that a tier names exists."""
         tests = manifest.suite()
         self.assertEqual([], manifest.differences(tiers.load(), tests))
         self.assertGreater(len(tests), 100)
@@ -270,7 +270,7 @@ class EarnedTest(testtools.TestCase):
             self.judge(contradictions=['import_verify']))
 
     def test_a_deleted_test(self):
-        """Taken out of the code, so that nobody misses it there."""
+        """Taken out of the code, it is named."""
         self.assertEqual(
             (2, ['the suite has no m.C.test_4, which the tier high asks '
                  'for'], ['earned', 'not shown']),

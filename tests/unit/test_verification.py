@@ -879,7 +879,7 @@ class CostTest(Case):
             self.assertIn('it is deleted', str(err))
 
     def test_stop_is_asked_once_a_second(self):
-        """Not for each chunk: whoever is asked may ask a database."""
+        """Not for each chunk: the answer may need a database."""
         full, = self.chain(text(32 * CHUNK))
         asked = []
         begin = time.monotonic()

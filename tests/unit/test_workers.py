@@ -20,7 +20,7 @@ class WorkersTest(testtools.TestCase):
                         for path in _TESTS.glob('*/test_*.py')]
 
     def test_each_module_has_one(self):
-        """One that nobody runs would be missed by nobody."""
+        """A test that no worker runs would not be missed."""
         self.assertGreater(len(self.modules), 50)
         for module in self.modules:
             found = [worker for worker in self.workers
@@ -28,7 +28,7 @@ class WorkersTest(testtools.TestCase):
             self.assertEqual(1, len(found), f'{module}: {found}')
 
     def test_each_name_is_of_a_module(self):
-        """A name that nothing has any more is somebody's mistake."""
+        """A name of no module is a mistake."""
         for worker in self.workers:
             for pattern in worker:
                 for name in re.findall(r'[a-z_]{3,}', pattern.partition(

@@ -138,7 +138,7 @@ class Profile:
     def database_url(self) -> str | None:
         """The URL of Cinder's database, with its password.
 
-        :raises ProfileError: if the password is not there
+        :raises ProfileError: if the password is missing
         """
         url, password = (self.get('connect.database_url'),
                          self.secret('connect.database_password'))

@@ -269,7 +269,7 @@ def result_of(case: dict[str, Any]) -> results.Result | None:
 
 
 def _facts(details: Mapping[str, Any]) -> facts_.Facts | None:
-    """Read the data of a test, None if there is none that can be read."""
+    """Read the data of a test, None if it cannot be read."""
     if facts_.DETAIL not in details:
         return None
     try:

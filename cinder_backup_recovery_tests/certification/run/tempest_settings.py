@@ -130,7 +130,7 @@ def _word(value: Any) -> str:
 def of_profile(profile: profiles.Profile) -> Sections:
     """The profile's own options, which override the cloud's.
 
-    :raises ProfileError: if a secret is not there
+    :raises ProfileError: if a secret is missing
     """
     group: dict[str, Any] = {
         option.name: profile.get(f'connect.{option.name}')

@@ -45,7 +45,7 @@ def share(tests: Iterable[str], count: int,
           seconds: Mapping[str, float]) -> list[list[str]]:
     """Give each worker classes, so that all end at about the same time.
 
-    :param seconds: of each class, by its name; one that is not there takes
+    :param seconds: of each class, by its name; a missing one takes
         as long as others do
     :returns: the whole names of the classes for each worker that has any
     """

@@ -108,7 +108,7 @@ class SqliteBackupDriver(hooks.VerifyMixin,
                 (container, len(prefix), prefix)).fetchall()
 
     def put_container(self, container):
-        """A container is there when something is in it."""
+        """A container exists when something is in it."""
 
     def get_container_entries(self, container, prefix):
         return [name for name, _ in self.objects(container, prefix)]
