@@ -21,7 +21,7 @@ from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from cinder_backup_recovery_tests.cloud import locks
 
-_CERTIFICATION = 'cinder_backup_recovery_tests.certification'
+_PREFLIGHT = 'cinder_backup_recovery_tests.certification.run.preflight'
 _CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'
 _CONTRACT = 'reference_drivers.contract'
 _CONTRACT_KEYS = ('driver.config_files', 'driver.python', 'driver.store',
@@ -293,7 +293,7 @@ class Cloud(_Existing):
 
     def _preflight(self, *words: str) -> list[str]:
         found = self._program(
-            sys.executable, '-m', f'{_CERTIFICATION}.preflight', *words)
+            sys.executable, '-m', _PREFLIGHT, *words)
         self.versions = found['versions']
         return found['found']
 
