@@ -207,10 +207,11 @@ class PluginAloneTest(PackageCase):
         self.run_program(
             self.bin / 'python', '-c',
             'import pathlib, sys\n'
-            'from cinder_backup_recovery_tests.certification import document\n'
-            'from cinder_backup_recovery_tests.certification import tiers\n'
-            'from cinder_backup_recovery_tests.certification import report\n'
-            'made = report.Report(pathlib.Path(sys.argv[1]))\n'
+            'from cinder_backup_recovery_tests.certification.report import '
+            'writer\n'
+            'from cinder_backup_recovery_tests.certification.verdict import '
+            'document, tiers\n'
+            'made = writer.Report(pathlib.Path(sys.argv[1]))\n'
             'made.recorder()\n'
             'tiers = tiers.load()\n'
             'made.write(document.build(["m.A.test_1"], [], tiers, dict(\n'
