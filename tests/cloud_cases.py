@@ -99,7 +99,7 @@ class CloudCase(testtools.TestCase):
         return subprocess.run(
             [*program, *map(str, arguments)], env=self.environment,
             cwd=self.temporary, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=180, **kwargs)
+            stdin=subprocess.DEVNULL, timeout=600, **kwargs)
 
     def on(self, *arguments, **kwargs):
         return self.call('--state-dir', self.directory, *arguments, **kwargs)

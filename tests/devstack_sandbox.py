@@ -96,7 +96,7 @@ class Sandbox(fixtures.Fixture):
         (self.root / 'actions').unlink(missing_ok=True)
         return subprocess.run(
             ['bash', str(_FUNCTIONS), script], cwd=self.root,
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=600,
             stdin=subprocess.DEVNULL,
             env={'PATH': f'{self.root}/bin:{os.environ["PATH"]}',
                  'HOME': str(self.root), 'LC_ALL': 'C.UTF-8',

@@ -213,7 +213,7 @@ run:
             # By its time of start, too: its pid may be another one's by now.
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(processes, timeout=60)
+        psutil.wait_procs(processes, timeout=600)
 
     def cleanup(self):
         """Run the clean-up by the ledger of the report's directory."""
@@ -308,7 +308,7 @@ run:
         process = self.begin('--regex', 'FullBackupRowLossTest')
         self.assertNotEqual([], self.left())
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         self.assertEqual((2, ''), (process.returncode, err), out)
         self.assertIn('interrupted, tidying up', out)
         document = self.document()

@@ -123,7 +123,7 @@ class CertifyDriverTest(testtools.TestCase):
                  **os.environ, 'OS_CINDER_DISABLE_EVENTLET_PATCHING': '0'},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=600)
         except subprocess.TimeoutExpired:
             # As by Ctrl-C: with the program that it has started.
             process.terminate()
@@ -259,7 +259,7 @@ class Broken(sqlite_driver.SqliteBackupDriver):
                  '"$@"; code=$?; ls "$0" >&2; exit $code',
                  str(place), size, str(place), sys.executable, '-W',
                  'ignore', '-m', main.__name__, *self.words()],
-                capture_output=True, text=True, timeout=120)
+                capture_output=True, text=True, timeout=600)
             self.assertEqual((3, 1), (done.returncode,
                                       done.stderr.count('\n')), done)
             self.assertThat(done.stderr, testtools.matchers.StartsWith(
@@ -283,7 +283,7 @@ class Broken(sqlite_driver.SqliteBackupDriver):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         self.assertEqual((2, ''), (process.returncode, err), out)
         self.assertIn('interrupted, tidying up', out)
         self.assertEqual([], self.left())

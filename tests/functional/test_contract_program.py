@@ -313,7 +313,7 @@ class StoppedTest(testtools.TestCase):
             env={**os.environ, ToldDriver.WHEN: when,
                  'TMPDIR': str(directory), 'PYTHONPATH': os.pathsep.join(
                      [str(pathlib.Path(__file__).parents[2]), *sys.path])},
-            capture_output=True, timeout=50)
+            capture_output=True, timeout=600)
         self.assertEqual(2, done.returncode, done.stderr)
         return ([one.name for one in storage.rglob('*') if one.is_file()],
                 set(directory.iterdir()) - {storage, conf})

@@ -88,7 +88,7 @@ class MutantCloudsTest(testtools.TestCase):
             time.sleep(0.1)
         self.assertNotEqual([], self.switched())
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=600)
         self.assertEqual((2, 'stopped'),
                          (process.returncode, err.splitlines()[-1]))
         self.assert_nothing_left(process)
@@ -96,6 +96,6 @@ class MutantCloudsTest(testtools.TestCase):
     def test_wrong_words(self):
         """No mutant, no verdict, and no cloud."""
         process = self.start('--regex', 'nothing-like-it')
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
         self.assertEqual((3, ''), (process.returncode, out))
         self.assertEqual('error: no mutant has such a name\n', err)

@@ -139,7 +139,7 @@ class MutantsTest(testtools.TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
         self.assertEqual(2, process.returncode, err)
         self.assertEqual('stopped', err.splitlines()[-1])
         self.assertEqual([], os.listdir(directory))

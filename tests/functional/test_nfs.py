@@ -83,7 +83,7 @@ class InnerTest(testtools.TestCase):
         class Outer(nfs_uml.InnerCase):
 
             def test(self):
-                self.run_inner(f'tests.broken_cases.{name}', timeout=120)
+                self.run_inner(f'tests.broken_cases.{name}', timeout=600)
 
         result = testtools.TestResult()
         Outer('test').run(result)

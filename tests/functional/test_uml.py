@@ -96,7 +96,7 @@ class UMLTest(UMLCase):
             try:
                 alone.append(cores())
                 uml.run(['echo', 'second'], stdout=second,
-                        stderr=self.err.append, timeout=120)
+                        stderr=self.err.append, timeout=600)
             finally:
                 # Whatever became of the second: the first need not wait.
                 pathlib.Path(seen, 'both').touch()

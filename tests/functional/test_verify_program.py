@@ -21,7 +21,7 @@ class VerifyProgramTest(testtools.TestCase):
             os.path.abspath(__file__))))
         return subprocess.run(
             [sys.executable, '-W', 'ignore', '-m', 'reference_drivers.verify',
-             *words], capture_output=True, text=True, cwd=root, timeout=120)
+             *words], capture_output=True, text=True, cwd=root, timeout=600)
 
     def configure(self, driver):
         directory = tempfile.mkdtemp(prefix='cbrt-verify-')

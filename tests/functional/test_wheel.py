@@ -238,7 +238,7 @@ class PluginAloneTest(PackageCase):
                 ([self.bin / 'cinder-backup-verify'], 'drivers')):
             done = subprocess.run(
                 [*command, '--help'], capture_output=True, text=True,
-                cwd=self.root, env={'PATH': os.environ['PATH']}, timeout=120)
+                cwd=self.root, env={'PATH': os.environ['PATH']}, timeout=600)
             self.assertEqual((3, '', 1), (
                 done.returncode, done.stdout, done.stderr.count('\n')),
                 done.stderr)
@@ -277,7 +277,7 @@ class OldestTest(PackageCase):
              'default', '--mode', 'quick', '--report-dir',
              self.root / 'report'],
             # Where nothing of the project lies that Python could find.
-            cwd=self.root, capture_output=True, text=True, timeout=300)
+            cwd=self.root, capture_output=True, text=True, timeout=900)
         self.assertIn('the set-up works', done.stdout, done.stderr)
         report = json.loads((self.root / 'report' / 'results.json')
                             .read_text())
@@ -339,5 +339,5 @@ class AllTest(testtools.TestCase):
 
     def test_its_requirements_agree(self):
         done = subprocess.run([sys.executable, '-m', 'pip', 'check'],
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=600)
         self.assertEqual(0, done.returncode, done.stdout)

@@ -300,7 +300,7 @@ class ProgramTest(testtools.TestCase):
         """The program itself, which reads the file."""
         return subprocess.run(
             [sys.executable, '-m', cleanup.__name__, *words],
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=600,
             env={**os.environ, 'PYTHONWARNINGS': 'ignore'})
 
     def test_mistakes(self):

@@ -29,6 +29,6 @@ class DriversAloneTest(testtools.TestCase):
         self.assertIn('reference_drivers.swift', names)
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', '-c', _PROGRAM, *names],
-            capture_output=True, text=True, check=True, timeout=120,
+            capture_output=True, text=True, check=True, timeout=600,
             cwd=reference_drivers.__path__[0] + '/..')
         self.assertEqual('', done.stdout.strip())

@@ -56,7 +56,7 @@ class StopTest(testtools.TestCase):
             start_new_session=True)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=600)
         self.assertEqual((2, ''), (process.returncode, err))
         self.assertEqual([], os.listdir(directory))
         # Its session has nobody any more.

@@ -176,7 +176,7 @@ class RowsProgramTest(rows_cases.RowsFixture, testtools.TestCase):
         done = subprocess.run(
             [sys.executable, '-m',
              'cinder_backup_recovery_tests.cmd.rows', '--help'],
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=600)
         self.assertEqual(0, done.returncode)
         for option in ('--config-file', '{state,save,hard,soft,restore,purge}',
                        '--ledger', '--ids-file', '--trust-caller',

@@ -116,7 +116,7 @@ class RealSchemaTest(SmallSchemaTest):
             ''') + textwrap.dedent(program)
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', '-c', program, config, *args],
-            capture_output=True, text=True, timeout=120)
+            capture_output=True, text=True, timeout=600)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 

@@ -52,7 +52,7 @@ class ProgramTest(testtools.TestCase):
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', path], cwd=directory,
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
-            capture_output=True, text=True, timeout=60)
+            capture_output=True, text=True, timeout=600)
         self.assertEqual('', done.stderr)
         self.assertEqual(0, done.returncode)
         return done.stdout.splitlines()
