@@ -13,8 +13,11 @@ from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import waiters
 
-PATIENCE = waiters.Patience(interval=0.001, timeout=0.05, backup=0.05,
-                            restore=0.05)
+# A busy machine stops a test for longer than anything takes here.
+PATIENCE = waiters.Patience(interval=0.001, timeout=600, backup=600,
+                            restore=600)
+#: For a wait that must end without its condition.
+IMPATIENCE = waiters.Patience(interval=0.001, timeout=0.05)
 
 
 class FakeCloud:

@@ -92,20 +92,20 @@ class HooksTest(testtools.TestCase):
     def test_store_that_hangs(self):
         gate = Event()
         self.addCleanup(gate.set)
-        self.cinder.configure(backup_import_verify__timeout=0.3)
+        self.cinder.configure(backup_import_verify__timeout=1)
         for name in ('entries', 'pieces', 'check_available',
                      'check_location'):
             with mock.patch.object(stores.PosixStore, name,
                                    lambda *args, **kwargs: gate.wait(60)):
                 begin = time.monotonic()
-                row = self.refused('within 0.3 s')
-                self.assertLess(time.monotonic() - begin, 10)
+                row = self.refused('within 1 s')
+                self.assertLess(time.monotonic() - begin, 100)
             self.assertEqual('error', row.status)
             self.cinder.lose_row(self.backup.id)
 
     def test_store_that_hangs_in_a_restore(self):
         self.cinder.import_record(self.record)
-        self.cinder.configure(backup_import_verify__timeout=0.3)
+        self.cinder.configure(backup_import_verify__timeout=1)
         gate = Event()
         self.addCleanup(gate.set)
         real = stores.PosixStore.pieces
@@ -119,7 +119,7 @@ class HooksTest(testtools.TestCase):
         volume = self.cinder.create_volume(b'old' * 100000)
         err = self.assertRaises(exception.InvalidBackup, self.cinder.restore,
                                 self.backup.id, volume)
-        self.assertIn('within 0.3 s: object', str(err))
+        self.assertIn('within 1 s: object', str(err))
         self.assertIn('-00003', str(err))
         # What comes too late is not written into what is given up.
         gate.clear()
@@ -136,15 +136,18 @@ class HooksTest(testtools.TestCase):
 
     def test_volume_that_is_slow_is_no_store_that_hangs(self):
         self.cinder.import_record(self.record)
-        self.cinder.configure(backup_import_verify__timeout=0.2)
+        self.cinder.configure(backup_import_verify__timeout=1)
         row = self.cinder.backup(self.backup.id)
         row.status = 'restoring'
         row.save()
 
         class Slow(io.BytesIO):
 
+            pause = 1.5
+
             def flush(self):
-                time.sleep(0.5)
+                time.sleep(self.pause)
+                self.pause = 0
 
         target = Slow()
         driver = self.cinder.driver()
@@ -154,12 +157,13 @@ class HooksTest(testtools.TestCase):
 
     def test_chunk_that_decompresses_slowly_is_no_store_that_hangs(self):
         self.cinder.import_record(self.record)
-        self.cinder.configure(backup_import_verify__timeout=0.2,
+        self.cinder.configure(backup_import_verify__timeout=1,
                               backup_import_verify__level='content')
         real = streams.Zlib.finish
+        pauses = [1.5, 1.5]
 
         def finish(stream):
-            time.sleep(0.5)
+            time.sleep(pauses.pop() if pauses else 0)
             return real(stream)
 
         with mock.patch.object(streams.Zlib, 'finish', finish):
@@ -173,12 +177,12 @@ class HooksTest(testtools.TestCase):
         self.cinder.import_record(self.record)
         gate = Event()
         self.addCleanup(gate.set)
-        self.cinder.configure(backup_import_verify__timeout=0.3)
+        self.cinder.configure(backup_import_verify__timeout=1)
         with mock.patch.object(default.DefaultBackupDriver, 'delete_object',
                                lambda *args: gate.wait(60)):
             err = self.assertRaises(errors.TimedOut, self.cinder.delete,
                                     self.backup.id)
-        self.assertIn('within 0.3 s: object', str(err))
+        self.assertIn('within 1 s: object', str(err))
         # The row is kept, and with it the knowledge of what is left.
         self.assertEqual('error',
                          self.cinder.backup(self.backup.id).status)

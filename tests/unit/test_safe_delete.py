@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
-import dataclasses
 
 import fixtures
 from tempest.lib import exceptions as lib_exc
@@ -67,17 +66,15 @@ class RemoveTest(SafeDeleteTestCase):
 
         self.cloud.show = shown
         self.cloud.delete = deleted
-        removing = safe_delete.SafeDelete(
-            self.cloud, self.ledger, dataclasses.replace(
-                fake_cloud.PATIENCE, timeout=30))
         self.assertEqual('removed',
-                         removing.remove(clients.BACKUP, parent_id))
+                         self.safe_delete.remove(clients.BACKUP, parent_id))
         self.assert_gone(clients.BACKUP, parent_id)
 
     def test_parent_whose_child_stays(self):
         self.cloud.refuse['delete'] = lib_exc.BadRequest(
             'Incremental backups exist')
         parent_id = self.add(clients.BACKUP, has_dependent_backups=True)
+        self.safe_delete.patience = fake_cloud.IMPATIENCE
         self.assertRaises(lib_exc.BadRequest, self.safe_delete.remove,
                           clients.BACKUP, parent_id)
 
@@ -98,6 +95,7 @@ class RemoveTest(SafeDeleteTestCase):
 
     def test_a_failed_import_is_imported_again_and_deleted(self):
         """Its row says nothing of the data, which would stay indefinitely."""
+        self.safe_delete.patience = fake_cloud.IMPATIENCE
         for status in ('error', 'creating'):
             backup_id = self.add(clients.BACKUP, status, container=None)
             self.safe_delete.remember_record(
@@ -145,6 +143,7 @@ class RemoveTest(SafeDeleteTestCase):
 
     def test_what_hangs_is_set_to_error(self):
         backup_id = self.add(clients.BACKUP, 'creating')
+        self.safe_delete.patience = fake_cloud.IMPATIENCE
         self.safe_delete.remove(clients.BACKUP, backup_id)
         self.assertEqual([('reset', clients.BACKUP, backup_id),
                           ('delete', clients.BACKUP, backup_id)],

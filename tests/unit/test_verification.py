@@ -904,7 +904,7 @@ class CostTest(Case):
         self.assertRaises(
             errors.Stopped, self.verify, full, 'content', should_stop=lambda:
             'deleted' if time.monotonic() - begin > 0.5 else None)
-        self.assertLess(time.monotonic() - begin, 10)
+        self.assertLess(time.monotonic() - begin, 100)
 
     def test_store_that_hangs(self):
         full, = self.chain(text(4 * CHUNK))
@@ -922,9 +922,9 @@ class CostTest(Case):
             self.store.pieces = hang
             begin = time.monotonic()
             err = self.assertRaises(errors.TimedOut, self.verify, full, level,
-                                    timeout=0.3)
-            self.assertIn('within 0.3 s', str(err))
-            self.assertLess(time.monotonic() - begin, 10)
+                                    timeout=1)
+            self.assertIn('within 1 s', str(err))
+            self.assertLess(time.monotonic() - begin, 100)
 
     def test_listing_that_hangs(self):
         full, = self.chain(text(4 * CHUNK))
@@ -941,8 +941,8 @@ class CostTest(Case):
         self.store.entries = hang
         begin = time.monotonic()
         self.assertRaises(errors.TimedOut, self.verify, full, 'presence',
-                          timeout=0.3)
-        self.assertLess(time.monotonic() - begin, 10)
+                          timeout=1)
+        self.assertLess(time.monotonic() - begin, 100)
 
     def test_listing_that_is_long(self):
         """Each of its pages is an answer, and so is what is read then."""
@@ -955,12 +955,12 @@ class CostTest(Case):
                 yield one
 
         def parse(*args):
-            time.sleep(1.5)
+            time.sleep(2.5)
             return real[1](*args)
 
         self.store.entries = slow
         with mock.patch.object(layout, 'parse_metadata', parse):
-            self.assertTrue(self.verify(full, 'presence', timeout=1).ok)
+            self.assertTrue(self.verify(full, 'presence', timeout=2).ok)
 
     def test_reader_that_gets_no_connection(self):
         full, = self.chain(text(4 * CHUNK))
@@ -976,13 +976,13 @@ class CostTest(Case):
 
         for clone, wrong, what in (
                 (refuse, errors.Unreadable, 'Connection refused'),
-                (hang, errors.TimedOut, 'within 0.3 s')):
+                (hang, errors.TimedOut, 'within 1 s')):
             with mock.patch.object(self.store, 'clone', clone):
                 begin = time.monotonic()
                 err = self.assertRaises(wrong, self.verify, full, 'content',
-                                        timeout=0.3)
+                                        timeout=1)
                 self.assertIn(what, str(err))
-                self.assertLess(time.monotonic() - begin, 10)
+                self.assertLess(time.monotonic() - begin, 100)
 
     def test_store_that_fails(self):
         full, = self.chain(text(2 * CHUNK))

@@ -14,10 +14,9 @@ class WaitForStatusTest(testtools.TestCase):
         self.cloud = fake_cloud.FakeCloud()
 
     def _wait(self, resource_id, kind=clients.BACKUP, wanted='available',
-              **kwargs):
+              patience=fake_cloud.PATIENCE, **kwargs):
         return waiters.wait_for_status(
-            self.cloud, kind, resource_id, wanted, fake_cloud.PATIENCE,
-            **kwargs)
+            self.cloud, kind, resource_id, wanted, patience, **kwargs)
 
     def _fails(self, error, *args, **kwargs):
         return str(self.assertRaises(error, self._wait, *args, **kwargs))
@@ -85,7 +84,8 @@ class WaitForStatusTest(testtools.TestCase):
 
     def test_timeout_names_everything(self):
         backup_id = self.cloud.add(clients.BACKUP, 'creating')
-        text = self._fails(exceptions.WaitTimeout, backup_id)
+        text = self._fails(exceptions.WaitTimeout, backup_id,
+                           patience=fake_cloud.IMPATIENCE)
         self.assertIn('WaitForStatusTest:test_timeout_names_everything '
                       'waited 0 s', text)
         self.assertIn(f'backup {backup_id} to be available, but it is still '
@@ -94,7 +94,7 @@ class WaitForStatusTest(testtools.TestCase):
     def test_own_timeout(self):
         backup_id = self.cloud.add(clients.BACKUP,
                                    ['creating'] * 200 + ['available'])
-        self._wait(backup_id, timeout=30)
+        self._wait(backup_id, patience=fake_cloud.IMPATIENCE, timeout=600)
 
     def test_asks_once_more_after_the_time_is_over(self):
         backup_id = self.cloud.add(clients.BACKUP, ['creating', 'available'])
@@ -119,7 +119,7 @@ class WaitUntilTest(testtools.TestCase):
             'WaitUntilTest:test_timeout waited 0 s, but something is left',
             str(self.assertRaises(
                 exceptions.WaitTimeout, waiters.wait_until, lambda: False,
-                'something is left', fake_cloud.PATIENCE)))
+                'something is left', fake_cloud.IMPATIENCE)))
 
 
 class PatienceTest(testtools.TestCase):
@@ -136,9 +136,8 @@ class WaitForDeletionTest(testtools.TestCase):
         super().setUp()
         self.cloud = fake_cloud.FakeCloud()
 
-    def _wait(self, kind, resource_id):
-        waiters.wait_for_deletion(self.cloud, kind, resource_id,
-                                  fake_cloud.PATIENCE)
+    def _wait(self, kind, resource_id, patience=fake_cloud.PATIENCE):
+        waiters.wait_for_deletion(self.cloud, kind, resource_id, patience)
 
     def test_waits(self):
         volume_id = self.cloud.add(clients.VOLUME, ['deleting', None])
@@ -157,5 +156,6 @@ class WaitForDeletionTest(testtools.TestCase):
     def test_timeout(self):
         volume_id = self.cloud.add(clients.VOLUME, 'deleting')
         exc = self.assertRaises(exceptions.WaitTimeout, self._wait,
-                                clients.VOLUME, volume_id)
+                                clients.VOLUME, volume_id,
+                                fake_cloud.IMPATIENCE)
         self.assertIn('still deleting', str(exc))
