@@ -4,11 +4,12 @@
 
 For example from cron, a seventh of all content each night::
 
-    python -m reference_drivers.verify --config-file /etc/cinder/cinder.conf \\
+    cinder-backup-verify --config-file /etc/cinder/cinder.conf \\
         --all --level content --part $(date +%u)/7 --json
 
 Exit codes: 0 every backup is good, 1 at least one is damaged, 3 a backup
-could not be verified or the configuration is wrong. Nothing is written.
+could not be verified, there is none or the configuration is wrong. Nothing is
+written.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 from typing import Any
+from typing import NoReturn
 from typing import TextIO
 
 from cinder import context as cinder_context
@@ -46,10 +48,16 @@ def _part(text: str) -> tuple[int, int]:
     return number, total
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse exits with 2, which a certification uses otherwise.
+        self.exit(FAILED, f'error: {message}; see {self.prog} --help\n')
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog='python -m reference_drivers.verify',
+    made = _Parser(
+        prog='cinder-backup-verify',
         description='Verify backups on their storage. Nothing is written.')
     made.add_argument('backups', nargs='*', metavar='BACKUP',
                       help='id of a backup')
@@ -91,19 +99,32 @@ class Command:
 
     def run(self) -> int:
         """Verify what the command line names."""
+        found = self._ids()
+        if not found:
+            self.log.write(
+                f'error: no available backup was made by '
+                f'{CONF.backup_driver}{self._of_others()}\n')
+            return FAILED
         worst = GOOD
-        for backup_id in self._ids():
+        for backup_id in found:
             worst = max(worst, self._verify(backup_id))
         return worst
 
     def _ids(self) -> list[str]:
         if not self.arguments.all:
             return self.arguments.backups
-        found = objects.BackupList.get_all(
-            self.context, filters={'status': fields.BackupStatus.AVAILABLE})
         name = CONF.backup_driver
-        return [one.id for one in found
+        return [one.id for one in self._available()
                 if one.service and name.startswith(one.service)]
+
+    def _available(self) -> Any:
+        return objects.BackupList.get_all(
+            self.context, filters={'status': fields.BackupStatus.AVAILABLE})
+
+    def _of_others(self) -> str:
+        others = sorted({str(one.service) for one in self._available()})
+        return f'; those in the database are of {", ".join(others)}' if (
+            others) else ', and there is no other'
 
     def _verify(self, backup_id: str) -> int:
         try:
@@ -177,7 +198,6 @@ def main(argv: list[str] | None = None) -> int:
         if bool(arguments.backups) == arguments.all:
             made.error('name backups, or --all')
     except SystemExit as err:
-        # argparse exits with 2, which a certification uses otherwise.
         return FAILED if err.code else GOOD
     objects.register_all()
     try:

@@ -40,7 +40,8 @@ class VerifyProgramTest(testtools.TestCase):
     def test_all_of_none(self):
         path = self.configure('reference_drivers.default.DefaultBackupDriver')
         done = self.run_program('--config-file', path, '--all')
-        self.assertEqual((0, ''), (done.returncode, done.stdout), done)
+        self.assertEqual((3, ''), (done.returncode, done.stdout), done)
+        self.assertIn('and there is no other\n', done.stderr)
 
     def test_backup_that_is_not_there(self):
         path = self.configure('reference_drivers.default.DefaultBackupDriver')

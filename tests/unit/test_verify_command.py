@@ -94,6 +94,22 @@ class VerifyCommandTest(testtools.TestCase):
             [json.loads(one)['ok']
              for one in self.out.getvalue().splitlines()])
 
+    def test_no_backup_of_this_driver(self):
+        """As after a change of backup_driver: nothing was verified."""
+        for backup in self.backups:
+            backup.service = 'cinder.backup.drivers.nfs.NFSBackupDriver'
+            backup.save()
+        self.assertEqual(3, self.run_command('--all'))
+        self.assertEqual(
+            'error: no available backup was made by '
+            'reference_drivers.default.DefaultBackupDriver; those in the '
+            'database are of cinder.backup.drivers.nfs.NFSBackupDriver\n',
+            self.log.getvalue())
+        for backup in self.backups:
+            self.cinder.lose_row(backup.id)
+        self.assertEqual(3, self.run_command('--all', '--json'))
+        self.assertEqual('', self.out.getvalue())
+
     def test_driver_that_is_ready_without_a_user(self):
         driver = verify.open_driver(
             'reference_drivers.default.DefaultBackupDriver',
@@ -109,4 +125,5 @@ class VerifyCommandTest(testtools.TestCase):
                       ['x', '--part', 'a'], ['x', '--level', 'record']):
             with contextlib.redirect_stderr(io.StringIO()) as said:
                 self.assertEqual(3, verify.main(words))
-            self.assertIn('error:', said.getvalue())
+            self.assertRegex(said.getvalue(), r'\Aerror: .*; see '
+                             r'cinder-backup-verify --help\n\Z')
