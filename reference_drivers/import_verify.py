@@ -31,6 +31,12 @@ options.register(CONF)
 _REASON = 255
 
 
+# Fields of what existed while the backup was made or restored. A service that
+# starts removes these volumes and snapshots of its own cloud by their ids.
+_TEMPORARY = frozenset({'temp_volume_id', 'temp_snapshot_id',
+                        'restore_volume_id'})
+
+
 class ImportVerifyMixin:
     """Hooks in front of any driver of Cinder.
 
@@ -138,6 +144,7 @@ class ImportVerifyMixin:
                 # The manager expects no error any more at this point.
                 volume_utils.update_backup_error(backup, str(clipped))
                 raise clipped from err
+            values.update(dict.fromkeys(_TEMPORARY & values.keys()))
             return apply(values)
 
         backup.update = update

@@ -362,6 +362,17 @@ class RecordContract(Records, recovery.RecoveryContract):
             if (type(wrong), wrong) != (type(value), value):
                 yield '', wrong
 
+    def test_volumes_of_another_cloud(self: Any) -> None:
+        """A restart of cinder-backup would delete them by their ids."""
+        backup, = self.chain(base.text(self.chunk))
+        fields = ('temp_volume_id', 'temp_snapshot_id', 'restore_volume_id')
+        record = self.edited(self.cinder.export(backup), **{
+            field: str(uuid.uuid4()) for field in fields})
+        self.cinder.lose_row(backup.id)
+        self.imports(record)
+        row = self.cinder.row(backup.id)
+        self.assertEqual([None] * 3, [row[field] for field in fields])
+
     def test_record_without_driver_info(self: Any) -> None:
         """By one option: refused, or found by its id and verified."""
         backups, _, other = self.backups()
