@@ -2,6 +2,7 @@
 
 """Delete what is a backup's own, and nothing else."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ from oslo_log import log as logging
 
 from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
+from reference_drivers.verification import errors
 from reference_drivers.verification import running
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +29,24 @@ def images(backup: Any, names: naming.Names) -> list[str]:
         if parent.base and parent.volume_id == names.volume_id:
             found.append(parent.base)
     return list(dict.fromkeys(found))
+
+
+def has_own_copy(pool: pools.Pool, names: naming.Names) -> bool:
+    """Check whether the backup of a snapshot has an image of its own name."""
+    if not names.of_snapshot or names.base:
+        return False
+    try:
+        with pool.image(names.own):
+            return True
+    except errors.Missing:
+        return False
+
+
+def delete_meta(pool: pools.Pool, names: naming.Names) -> None:
+    """Delete the object with the volume's metadata, if it exists."""
+    with contextlib.suppress(errors.Missing):
+        pool.call(f'object {names.meta}', pool.ioctx.remove_object,
+                  names.meta)
 
 
 def delete_from(pool: pools.Pool, names: naming.Names, name: str) -> None:

@@ -187,7 +187,8 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
             'base': driver_info.get('base'),
             'digest': names.digest,
             'meta': names.meta_sum,
-            'copy': names.copy if names.base is None else None,
+            'image': driver_info['image'],
+            'copy': names.copied,
         }
 
     def _verify_content(self, pool: pools.Pool, place: naming.Place,
@@ -234,10 +235,13 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         if not verified:
             self._look_without_driver_info(names)
             return
+        # A row of old names neither base nor copy: both are found.
+        image = verified.pop('image')
         said = {**values, 'base': names.base,
                 'digest': names.digest or verified['digest'],
                 'meta': names.meta_sum or verified['meta'],
-                'copy': names.copy if names.base is None else None}
+                'copy': names.copied if names.copied or names.base else
+                verified['copy']}
         for field, value in verified.items():
             if said.get(field) != value:
                 raise errors.WrongRecord(
@@ -248,8 +252,8 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         if verified['digest'] or verified['meta']:
             # What a restore will compare with.
             values['service_metadata'] = naming.Kept(
-                names.base or names.copy, verified['digest'],
-                verified['meta'], names.base is None).dump()
+                image, verified['digest'], verified['meta'],
+                verified['copy'] is not None).dump()
 
     def _look_without_driver_info(self, names: naming.Names) -> None:
         level = CONF[options.GROUP].level
@@ -373,12 +377,15 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         try:
             names = naming.names_of(backup, backup.id)
             with self._pool(names.pool) as pool:
-                for image in deletion.images(backup, names):
+                images = deletion.images(backup, names)
+                if deletion.has_own_copy(pool, names):
+                    # Then no shared image is a copy for it, and nothing may
+                    # look like that if this is interrupted and repeated.
+                    deletion.delete_meta(pool, names)
+                for image in images:
                     with contextlib.suppress(errors.Missing):
                         deletion.delete_from(pool, names, image)
-                with contextlib.suppress(errors.Missing):
-                    pool.call(f'object {names.meta}',
-                              pool.ioctx.remove_object, names.meta)
+                deletion.delete_meta(pool, names)
         except (errors.BadLocation, errors.Missing) as err:
             LOG.error('Nothing is deleted from the storage for backup '
                       '%(id)s: %(reason)s', {'id': backup.id, 'reason': err})

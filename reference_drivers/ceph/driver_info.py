@@ -55,9 +55,11 @@ def check(info: Any, backup_id: str) -> naming.Names:
                     f'backup {backup_id}')
     if info.get('base') not in (None, info['image']):
         raise wrong('base', f'{info["base"][:120]!r} is not the image')
-    if not snapshot and info['image'] != names.copy:
-        raise wrong('image', f'{info["image"][:120]!r} is not one of '
-                    f'backup {backup_id}')
+    if not snapshot:
+        if info['image'] not in names.copies:
+            raise wrong('image', f'{info["image"][:120]!r} is not one of '
+                        f'backup {backup_id}')
+        names.copied = info['image']
     return names
 
 

@@ -28,8 +28,9 @@ def locate(pool: pools.Pool, names: naming.Names) -> naming.Place:
     :raises Missing: image or snapshot
     :raises Extra: more than one snapshot
     """
-    if names.base is None:
-        image = names.copy
+    if names.base is not None:
+        return _locate_snapshot(pool, names, names.base)
+    for image in names.copies:
         try:
             with pool.image(image) as opened:
                 found = pool.snapshots(opened, image)
@@ -38,13 +39,13 @@ def locate(pool: pools.Pool, names: naming.Names) -> naming.Place:
                 return _locate_snapshot(pool, names, image)
             return naming.Place(names.pool, image, None)
         except errors.Missing as err:
-            # Before Cinder wrote down the image's name, all backups of a
-            # volume were in this one.
-            try:
-                return _locate_snapshot(pool, names, names.shared)
-            except errors.Missing:
-                raise err from None
-    return _locate_snapshot(pool, names, names.base)
+            missing = err
+    # Before Cinder wrote down the image's name, until Train, all backups of
+    # a volume were in this one (bug 1810270).
+    try:
+        return _locate_snapshot(pool, names, names.shared)
+    except errors.Missing:
+        raise missing from None
 
 
 def _locate_snapshot(pool: pools.Pool, names: naming.Names, image: str
@@ -75,7 +76,7 @@ def look(pool: pools.Pool, names: naming.Names) -> Seen:
     meta = pool.read_meta(names)
     if meta is None and (names.meta_sum or (
             # The image's name does not say which backup's it is; this does.
-            names.of_snapshot and place.snapshot is None)):
+            place.image == names.shared and place.snapshot is None)):
         raise errors.Missing(f'object {names.meta} is missing', names.meta,
                              names.backup_id)
     if names.meta_sum and names.meta_sum != naming.meta_sum(meta or b''):

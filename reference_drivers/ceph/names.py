@@ -49,6 +49,7 @@ class Names:
         backup is a full copy, or so old that its row names no image
     :ivar digest: of the content, where it is known
     :ivar meta_sum: of the object with metadata, where it is known
+    :ivar copied: the image of a full copy, where the row names it
     """
 
     backup_id: str
@@ -58,6 +59,7 @@ class Names:
     of_snapshot: bool
     digest: str | None = None
     meta_sum: str | None = None
+    copied: str | None = None
 
     @property
     def own(self) -> str:
@@ -70,9 +72,20 @@ class Names:
         return f'volume-{self.volume_id}.backup.base'
 
     @property
+    def copies(self) -> tuple[str, ...]:
+        """The names that a full copy may have, the surest one first.
+
+        That of a snapshot has the shared one, but had its own once (bug
+        1895035).
+        """
+        if self.copied:
+            return (self.copied,)
+        return (self.own, self.shared) if self.of_snapshot else (self.own,)
+
+    @property
     def copy(self) -> str:
-        """The image of a full copy, as Cinder's driver names it."""
-        return self.shared if self.of_snapshot else self.own
+        """The image of a full copy, as Cinder's driver names it now."""
+        return self.copies[-1]
 
     @property
     def meta(self) -> str:
@@ -163,11 +176,13 @@ def names_of(values: Any, backup_id: str) -> Names:
                   values.get('container'), None,
                   values.get('snapshot_id') is not None,
                   row.digest if row else None, row.meta if row else None)
-    if row and row.copy and row.base != names.copy:
-        raise errors.BadLocation(
-            f'image {row.base[:120]!r} is not the copy of backup '
-            f'{backup_id}', row.base, backup_id)
-    if row and not row.copy:
+    if row and row.copy:
+        if row.base not in names.copies:
+            raise errors.BadLocation(
+                f'image {row.base[:120]!r} is not the copy of backup '
+                f'{backup_id}', row.base, backup_id)
+        names.copied = row.base
+    elif row:
         names.base = row.base
     names.check()
     return names

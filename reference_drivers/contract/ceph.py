@@ -244,9 +244,10 @@ class CephContract(Backups, records.RecordContract):
     def delete_and_put_back(self: Any, backup: Any, values: dict[str, Any]
                             ) -> None:
         # Only where it must not find anything but its metadata.
+        named = values.get('service_metadata', backup.service_metadata)
         if not {'container', 'volume_id'} & set(values) and (
-                f'"{self.objects.image_of(backup)}"' in
-                values.get('service_metadata', backup.service_metadata)):
+                named is None or
+                f'"{self.objects.image_of(backup)}"' in named):
             return
         meta = (f'backup.{backup.id}.meta',)
         data = self.objects.state(rbd.OBJECT, meta)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import tempfile
 import time
 from unittest import mock
@@ -34,6 +35,7 @@ from reference_drivers.contract import base
 from reference_drivers.contract import ceph as ceph_contract
 from reference_drivers.contract import images
 from reference_drivers.contract import records
+from tests import old_layouts
 from tests.functional import ceph_cases
 
 GIB = images.GIB
@@ -626,3 +628,104 @@ class MissingTest(testtools.TestCase):
         err = self.assertRaises(exception.InvalidBackup,
                                 ceph.CephBackupDriver._pool, driver, 'x')
         self.assertIn('rados and rbd', str(err))
+
+
+class OldCopyTest(CephCase):
+    """The full copy of a snapshot has an image of its own name.
+
+    As in very old releases (bug 1895035).
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.content = {0: base.noise(100_000)}
+        self.volume = self.cinder.create_volume(self.content)
+        self.backup = self.copy_of_snapshot()
+        old_layouts.ceph_own_name(self.cinder.backups, images.rbd,
+                                  self.backup)
+
+    def copy_of_snapshot(self):
+        return self.cinder.create_backup(self.volume,
+                                         snapshot_id=str(uuid.uuid4()))
+
+    def test_round_trip(self):
+        record = self.cinder.export(self.backup)
+        for level in ('record', 'presence', 'content'):
+            self.level(level)
+            self.cinder.lose_row(self.backup.id)
+            self.imports(record)
+            self.assert_restores(self.backup, self.content)
+        again = self.cinder.export(self.cinder.backup(self.backup.id))
+        self.assertEqual(self.info(record), self.info(again))
+
+    def test_image_missing(self):
+        record = self.cinder.export(self.backup)
+        self.cinder.lose_row(self.backup.id)
+        with self.damaged(rbd_store.IMAGE_MISSING, self.backup) as names:
+            self.refused(record, self.backup, names)
+        self.imports(record)
+
+    def test_delete(self):
+        """Another snapshot's copy has the shared name now."""
+        other = self.copy_of_snapshot()
+        for _ in range(2):
+            # Also when it is interrupted and repeated.
+            self.cinder.driver().delete_backup(self.backup)
+            self.assertEqual([], [
+                one.key for one in self.cinder.backups.list_objects()
+                if self.backup.id in one.key])
+            self.assert_restores(other, self.content)
+        self.restore_refused(self.backup, 'is missing')
+
+    def test_interrupted_delete(self):
+        """The image is gone, and the object with metadata goes first."""
+        other = self.copy_of_snapshot()
+        with mock.patch('reference_drivers.ceph.deletion.delete_from',
+                        side_effect=OSError('stopped')):
+            self.assertRaises(OSError, self.cinder.driver().delete_backup,
+                              self.backup)
+        images.rbd.RBD().remove(self.cinder.backups,
+                                self.objects.image_of(self.backup))
+        self.cinder.driver().delete_backup(self.backup)
+        self.assert_restores(other, self.content)
+
+
+class MovedImageTest(CephCase):
+    """The image of a chain, copied by the program rbd."""
+
+    as_images = True
+
+    def rbd(self, *words):
+        subprocess.run(
+            ['rbd', '--conf', str(self.cluster.conf), '--id', 'admin',
+             '--no-progress', *words], check=True, capture_output=True)
+
+    def move(self, backup, *options):
+        """Export an image, remove it, and import it again."""
+        image = f'{self.cinder.pools[1]}/{self.objects.image_of(backup)}'
+        path = os.path.join(self.cinder.directory, 'moved')
+        self.rbd('export', *options, image, path)
+        self.rbd('snap', 'purge', image)
+        self.rbd('rm', image)
+        self.rbd('import', *options, path, image)
+
+    def test_with_its_snapshots(self):
+        contents = self.contents()
+        backups = self.chain(contents)
+        records = [self.cinder.export(one) for one in backups]
+        self.move(backups[0], '--export-format', '2')
+        for backup, record, content in zip(backups, records, contents,
+                                           strict=True):
+            self.cinder.lose_row(backup.id)
+            self.level('content')
+            self.imports(record)
+            self.assert_restores(backup, content)
+
+    def test_without_them(self):
+        """The newest content would be restored as any of them."""
+        backups = self.chain(self.contents())
+        record = self.cinder.export(backups[0])
+        self.move(backups[0])
+        self.cinder.lose_row(backups[0].id)
+        self.refused(record, backups[0],
+                     f'has no snapshot backup.{backups[0].id}')
