@@ -150,12 +150,13 @@ METADATA_CHANGED = _damage('metadata changed', base.CHANGED,
 MD5_EDITED = _damage('checksum in metadata edited', base.CHANGED,
                      _edited(_metadata, _md5_edited))
 
-# Cinder restores a chain without the checksums of its parents.
+# Cinder restores a chain without checksums.
+CHECKSUMS_MISSING = _damage('checksums missing', base.DESCRIPTION_MISSING,
+                            _missing(_checksums), hits_children=False)
 DAMAGES = (
     _damage('metadata missing', base.DESCRIPTION_MISSING,
             _missing(_metadata)),
-    _damage('checksums missing', base.DESCRIPTION_MISSING,
-            _missing(_checksums), hits_children=False),
+    CHECKSUMS_MISSING,
     _damage('chunk missing', base.DATA_MISSING, _missing(_middle),
             ruins_restore=True),
     _damage('everything missing', base.DATA_MISSING, _everything),

@@ -50,6 +50,41 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         """The store of this driver."""
         return stores.Store(self)
 
+    # Backup
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> Any:
+        """Back a volume up, but not on a parent that is not restorable.
+
+        An incremental backup has its parents verified at level presence.
+
+        :raises Problem: naming what is wrong with a parent
+        """
+        if backup.parent_id:
+            parent = objects.Backup.get_by_id(self.context, backup.parent_id)
+            report = self._verifier(self._find_row()).verify(
+                self._target(parent), 'presence')
+            if not report.ok:
+                raise report.problems[0]
+            link = report.chain[0]
+            if link.hashes is None:
+                raise errors.Missing(
+                    f'object {link.sha256_name} is missing, which an '
+                    f'incremental backup needs; make a full one',
+                    link.sha256_name, parent.id)
+        return super().backup(  # type: ignore[misc]
+            backup, volume_file, backup_metadata)
+
+    def put_container(self, container: str) -> None:
+        """Create a container, unless no backup would be read from it.
+
+        :raises BadLocation: with the reason, before anything is written
+        """
+        running.within(CONF[options.GROUP].timeout,
+                       f'container {container[:100]!r}',
+                       self.get_store().check_container, container)
+        super().put_container(container)  # type: ignore[misc]
+
     # Export and import
 
     def export_record(self, backup: Any) -> dict[str, Any]:
@@ -271,6 +306,10 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
             message = 'Metadata restore failed due to incompatible version.'
             LOG.error(message)
             raise exception.BackupOperationError(message) from None
+        except ValueError as err:
+            raise errors.WrongContent(
+                f'object {link.metadata_name} has volume_meta that is not '
+                f'JSON: {err}', link.metadata_name, link.backup_id) from err
 
     # Delete
 
@@ -318,6 +357,13 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
                 f'container {container} cannot be listed: {err}', container,
                 backup_id) from err
         metadata = f'{prefix}_metadata'
+        # A name that other backups may have, too, proves nothing.
+        shared = (prefix == stores.OLD_PREFIX and
+                  not container.endswith(f'/{backup_id}'))
+        if shared and names and metadata not in names:
+            raise errors.Foreign(
+                f'object {metadata} is missing, and no other tells whose '
+                f'{prefix} in {container} is', metadata, backup_id)
         if metadata in names:
             try:
                 with watch.asked():
@@ -326,8 +372,11 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
                     layout.as_text(raw, metadata, backup_id), prefix,
                     backup_id)
             except errors.WrongContent:
-                # Damaged, and still named by the backup's own id.
-                pass
+                # Damaged, and else still named by the backup's own id.
+                if shared:
+                    raise errors.Foreign(
+                        f'object {metadata} does not tell whose it is',
+                        metadata, backup_id) from None
             except errors.Problem:
                 raise
             except Exception as err:
@@ -336,5 +385,7 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         # Chunks last, so that what was interrupted can be repeated, and the
         # metadata before them: half a backup is no backup.
         return sorted((name for name in names
-                       if name[len(prefix):len(prefix) + 1] in ('-', '_')),
+                       if name[len(prefix):len(prefix) + 1] in ('-', '_')
+                       and (prefix != stores.OLD_PREFIX or
+                            stores.SUFFIX.fullmatch(name, len(prefix)))),
                       key=lambda name: (not name.endswith('_metadata'), name))

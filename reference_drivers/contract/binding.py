@@ -19,6 +19,7 @@ import testtools
 
 from backup_stores import filesystem
 from backup_stores import objects
+from reference_drivers import hooks
 from reference_drivers import import_verify
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
@@ -126,7 +127,8 @@ class Binding:
             'import_verify': self.verifies,
             'incremental': next(
                 f'{one.__module__}.{one.__qualname__}' == _CHUNKED
-                for one in found.__mro__ if 'backup' in vars(one))}
+                for one in found.__mro__
+                if 'backup' in vars(one) and one is not hooks.VerifyMixin)}
         #: Capabilities that drivers of its kind are not tested for, with
         #: the reason.
         self.inapplicable = {} if self.chunked else {

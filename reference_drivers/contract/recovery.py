@@ -51,15 +51,35 @@ class RecoveryContract(base.Contract):
             self.assert_restores(backup, content)
 
     def test_backup_of_a_snapshot(self: Any) -> None:
-        """The id of the snapshot is in the record and comes back."""
+        """The id of the snapshot is in the record and comes back.
+
+        So does the name, of which no character may be changed into its like.
+        """
         content = base.text(2 * self.chunk)
-        snapshot_id = str(uuid.uuid4())
-        backup, = self.chain(content, snapshot_id=snapshot_id)
+        values = {'snapshot_id': str(uuid.uuid4()),
+                  'display_name': 'Ku\u0308che \xfc \u212b \U0001f4be'}
+        backup, = self.chain(content, **values)
         record = self.cinder.export(backup)
         self.cinder.lose_row(backup.id)
-        self.assertEqual(snapshot_id,
-                         self.cinder.import_record(record).snapshot_id)
+        imported = self.cinder.import_record(record)
+        self.assertEqual(values, {name: getattr(imported, name)
+                                  for name in values})
         self.assert_restores(backup, content)
+
+    def test_a_long_chain(self: Any) -> None:
+        """Each of its links has data that no other has."""
+        self.needs('incremental')
+        contents = [base.text(4 * self.chunk)]
+        for number in range(1, 13):
+            contents.append(self.changed(contents[-1], number, seed=number))
+        backups = self.chain(*contents)
+        records = [self.cinder.export(one) for one in backups]
+        for one in backups:
+            self.cinder.lose_row(one.id)
+        for record in records:
+            self.cinder.import_record(record)
+        for number in (12, 6):
+            self.assert_restores(backups[number], contents[number])
 
     def test_any_rows_lost_and_imported_in_any_order(self: Any) -> None:
         """No order and no subset is a special case."""

@@ -9,6 +9,8 @@ from typing import Any
 import uuid
 import zlib
 
+from cinder import objects
+
 from backup_stores import base as stores_base
 from backup_stores import chunked
 from reference_drivers import options
@@ -43,6 +45,7 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
             number = 0 if place else -1
             for damage in chunked.DAMAGES:
                 edited = damage in _AFTER_IMPORT
+                kept = damage is chunked.CHECKSUMS_MISSING
                 # Of a parent's metadata no reason must name the object.
                 if place and (edited or not damage.hits_children):
                     continue
@@ -52,7 +55,8 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
                                       other[number]),
                     after_import=_AFTER_IMPORT.get(damage),
                     restore_may_succeed=edited,
-                    export_fails=damage.family in _MISSING)
+                    export_fails=damage.family in _MISSING and not kept,
+                    restore_succeeds=kept)
 
     def test_every_damage_of_compressed_chunks(self: Any) -> None:
         """The metadata does not have their stored lengths."""
@@ -80,6 +84,51 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
             else:
                 self.assertEqual(len(content),
                                  len(self.cinder.restore(backup.id)))
+
+    def test_no_backup_on_a_damaged_parent(self: Any) -> None:
+        """It could never be restored, and its user would not know."""
+        self.needs('incremental')
+        content = base.text(2 * self.chunk)
+        parent, = self.chain(content)
+        other, = self.chain(content[::-1])
+        volume = objects.Volume.get_by_id(self.cinder.context,
+                                          parent.volume_id)
+        for damage in chunked.DAMAGES:
+            if damage.family not in (stores_base.DESCRIPTION_MISSING,
+                                     stores_base.DATA_MISSING):
+                continue
+            with self.damaged(damage, parent, other) as parts:
+                err = self.rejected(
+                    f'{damage.name}: the incremental backup',
+                    self.cinder.create_backup, volume, parent)
+                self.assert_names(parts, str(err), damage.name)
+        child = self.cinder.create_backup(volume, parent)
+        self.assert_restores(child, content)
+
+    def test_containers_that_users_name(self: Any) -> None:
+        """A backup is refused, or restored after the loss of its row."""
+        content = base.text(self.chunk)
+        for container in ('monthly', 'monthly\n', 'a\tb', 'a\x7f', './dot',
+                          'a/../b', 'a//b', ' ', '..', '/a', 'a' * 255):
+            try:
+                backup, = self.chain(content, container=container)
+            except Exception:
+                # Each driver and store has errors of its own.
+                self.assertEqual({}, self._in_container(container))
+                continue
+            record = self.cinder.export(backup)
+            self.cinder.lose_row(backup.id)
+            self.imports(record, container)
+            self.assert_restores(backup, content)
+            self.cinder.delete(backup.id)
+            self.assertEqual({}, self._in_container(container))
+
+    def _in_container(self: Any, container: str) -> Any:
+        try:
+            return self.objects.contents(container)
+        except Exception:
+            # No store has a container of this name.
+            return {}
 
     # Records that are wrong
 

@@ -23,9 +23,14 @@ EMPTY, CONTROL, OUTSIDE, OF_ANOTHER = (
 
 # Names have up to 255 bytes in the row, and control characters in none.
 _LONGEST = 255
+#: The prefix of all backups in a directory, until 2017 (bug 1628768).
+OLD_PREFIX = 'backup'
 _CONTROL = re.compile(r'[\x00-\x1f\x7f]')
-_OBJECT = re.compile(r'(.*_backup_[0-9a-f-]{36})(-[0-9]+|_metadata|'
-                     r'_sha256file)\Z')
+_ID = re.compile(r'[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+#: What follows the prefix in the name of an object.
+SUFFIX = re.compile(r'-[0-9]+|_metadata|_sha256file')
+_OBJECT = re.compile(
+    rf'(.*_backup_[0-9a-f-]{{36}})({SUFFIX.pattern})\Z')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,35 +52,45 @@ def check_names(container: Any, prefix: Any, backup_id: str) -> None:
 
     Every chunked driver of Cinder ends the prefix with ``backup_<id>``. A
     shorter one, or another's, would list, restore and delete the objects of
-    other backups, since a listing asks for all that begins with it.
+    other backups, since a listing asks for all that begins with it. Only
+    :data:`OLD_PREFIX` is as short: each backup had a directory of its own.
+    Where several shared one, the metadata tells whose it is.
 
     :param backup_id: the backup that they should belong to
     :raises BadLocation: naming which, and why
     """
-    for field, value in (('container', container),
-                         ('service_metadata', prefix)):
-        reason, rule = None, None
-        if not isinstance(value, str):
-            reason, rule = 'is not text', EMPTY
-        elif not value:
-            reason, rule = 'is empty', EMPTY
-        elif _CONTROL.search(value):
-            reason, rule = 'has a control character', CONTROL
-        elif len(value) > _LONGEST:
-            reason = f'is longer than {_LONGEST} characters'
-        elif value.startswith('/'):
-            reason, rule = 'is absolute', OUTSIDE
-        elif any(part in ('.', '..') for part in value.split('/')):
-            reason, rule = 'leads outside the store', OUTSIDE
-        if reason:
-            shown = repr(value)[:100]
-            raise errors.BadLocation(f'{field} {shown} {reason}', field,
-                                     backup_id, rule)
-    if not re.search(rf'(^|[^0-9a-zA-Z-])backup_{re.escape(backup_id)}$',
-                     prefix):
+    _check_name('container', container, backup_id)
+    _check_name('service_metadata', prefix, backup_id)
+    if prefix == OLD_PREFIX:
+        directory = container.rpartition('/')[2]
+        if _ID.fullmatch(directory) and directory != backup_id:
+            raise errors.BadLocation(
+                f'container {container[:100]!r} is the directory of another '
+                f'backup', 'container', backup_id, OF_ANOTHER)
+    elif not re.search(
+            rf'(^|[^0-9a-zA-Z-])backup_{re.escape(backup_id)}$', prefix):
         raise errors.BadLocation(
             f'service_metadata {prefix[:100]!r} is not a prefix of backup '
             f'{backup_id}', 'service_metadata', backup_id, OF_ANOTHER)
+
+
+def _check_name(field: str, value: Any, backup_id: str | None) -> None:
+    reason, rule = None, None
+    if not isinstance(value, str):
+        reason, rule = 'is not text', EMPTY
+    elif not value:
+        reason, rule = 'is empty', EMPTY
+    elif _CONTROL.search(value):
+        reason, rule = 'has a control character', CONTROL
+    elif len(value) > _LONGEST:
+        reason = f'is longer than {_LONGEST} characters'
+    elif value.startswith('/'):
+        reason, rule = 'is absolute', OUTSIDE
+    elif any(part in ('.', '..') for part in value.split('/')):
+        reason, rule = 'leads outside the store', OUTSIDE
+    if reason:
+        raise errors.BadLocation(f'{field} {repr(value)[:100]} {reason}',
+                                 field, backup_id, rule)
 
 
 class Store:
@@ -109,6 +124,16 @@ class Store:
         :raises Unreadable: the store is not there
         """
 
+    def check_container(self, container: str,
+                        backup_id: str | None = None) -> None:
+        """Refuse a container from which no backup would be read.
+
+        Cinder takes nearly any name from a user who creates a backup.
+
+        :raises BadLocation: with the reason
+        """
+        _check_name('container', container, backup_id)
+
     def check_location(self, container: str, prefix: str,
                        backup_id: str) -> None:
         """Refuse a location that is not one of this very backup.
@@ -116,6 +141,7 @@ class Store:
         :raises BadLocation: naming the field
         """
         check_names(container, prefix, backup_id)
+        self.check_container(container, backup_id)
 
     def url(self, container: str, prefix: str) -> str:
         """A location that a person can read."""
@@ -232,6 +258,11 @@ class PosixStore(Store):
                 f'the directory of the backups {self.root} is not there',
                 self.root)
 
+    def check_container(self, container: str,
+                        backup_id: str | None = None) -> None:
+        super().check_container(container, backup_id)
+        self.directory(container, backup_id)
+
     def check_location(self, container: str, prefix: str,
                        backup_id: str) -> None:
         super().check_location(container, prefix, backup_id)
@@ -239,7 +270,6 @@ class PosixStore(Store):
             raise errors.BadLocation(
                 f'service_metadata {prefix[:100]!r} has a directory in it',
                 'service_metadata', backup_id)
-        self.directory(container, backup_id)
 
     def directory(self, container: str, backup_id: str | None = None) -> str:
         """The directory of a container, inside the store.
@@ -308,7 +338,9 @@ class PosixStore(Store):
             except (OSError, errors.BadLocation):
                 continue
             tail = f'_backup_{backup_id}_metadata'
-            found = [name for name in names if name.endswith(tail)]
+            found = [name for name in names if name.endswith(tail) or
+                     (name == f'{OLD_PREFIX}_metadata' and
+                      container.endswith(backup_id))]
             if len(found) == 1:
                 return container, found[0][:-len('_metadata')]
         return None

@@ -231,7 +231,14 @@ class Verifier:
     @staticmethod
     def _compare_digest(target: Target, link: layout.Link
                         ) -> Iterator[errors.Problem]:
-        if target.digest is not None and target.digest != link.digest:
+        if target.digest is None or target.digest == link.digest:
+            return
+        if link.hashes is None:
+            yield errors.Missing(
+                f'object {link.sha256_name} is missing, or '
+                f'{link.metadata_name} is not what it was at export',
+                link.sha256_name, link.backup_id)
+        else:
             yield errors.WrongContent(
                 f'objects {link.prefix}_metadata or _sha256file are not '
                 'what they were at export', link.metadata_name,

@@ -293,9 +293,14 @@ class DamageTest(Case):
         self.assert_found(errors.Missing, '_metadata is missing', self.full)
 
     def test_hashes_missing(self):
-        os.remove(self.path(self.full, '_sha256file'))
-        self.assert_found(errors.Missing, '_sha256file is missing',
-                          self.full)
+        """A restore does not need them, and MD5s are left."""
+        for backup in self.full, self.child:
+            os.remove(self.path(backup, '_sha256file'))
+            self.assert_good(self.child)
+        with open(self.path(self.full, '-00002'), 'r+b') as stream:
+            stream.write(zlib.compress(text(CHUNK, 9)))
+        self.assert_found(errors.WrongContent, '-00002', self.child,
+                          'content')
 
     def test_chunk_missing(self):
         os.remove(self.path(self.full, '-00003'))
@@ -460,7 +465,7 @@ class DamageTest(Case):
                 report = self.verify(backup, 'content')
                 self.assertEqual(['-00002'], [one.name[-6:] for one in
                                               report.problems])
-            for size in (0, CHUNK):
+            for size in (0, CHUNK if algorithm == 'zstd' else 2 * CHUNK):
                 os.truncate(path, size)
                 self.assert_found(errors.WrongLength,
                                   f'-00002 has {size} bytes', backup)
