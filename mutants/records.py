@@ -9,6 +9,7 @@ from cinder import objects
 from mutants import catalogue
 from reference_drivers import default
 from reference_drivers import driver_info as driver_infos
+from reference_drivers import hooks
 from reference_drivers.verification import errors
 from reference_drivers.verification import presence
 from reference_drivers.verification import verifier
@@ -45,6 +46,40 @@ class LosesParentId(_Loses):
     """An imported incremental backup has no parent."""
 
     field = 'parent_id'
+
+
+@catalogue.mutant('volumes_of_another_cloud')
+class TakesTemporaryVolume(default.DefaultBackupDriver):
+    """The id of another cloud's temporary volume is imported."""
+
+    def import_record(self, backup: Any, driver_info: Any) -> None:
+        super().import_record(backup, driver_info)
+        apply = backup.update
+
+        def update(values: dict[str, Any]) -> None:
+            taken = values.get('temp_volume_id')
+            apply(values)
+            backup.temp_volume_id = taken
+
+        backup.update = update
+
+
+@catalogue.mutant('no_backup_on_a_damaged_parent')
+class TrustsParents(default.DefaultBackupDriver):
+    """An incremental backup is made on a parent that lacks a chunk."""
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> Any:
+        return super(hooks.VerifyMixin, self).backup(
+            backup, volume_file, backup_metadata)
+
+
+@catalogue.mutant('containers_that_users_name')
+class TakesAnyContainer(default.DefaultBackupDriver):
+    """A backup is made in a container that no import accepts."""
+
+    def put_container(self, container: str) -> None:
+        super(hooks.VerifyMixin, self).put_container(container)
 
 
 @catalogue.mutant('any_rows_lost_and_imported_in_any_order')

@@ -132,6 +132,14 @@ class RestoresParent(_Shorter):
             del chain[0]
 
 
+@catalogue.mutant('a_long_chain')
+class ForgetsMiddle(_Shorter):
+    """Of more than eight links of a chain the middle is not restored."""
+
+    def shorten(self, chain: list[layout.Link]) -> None:
+        del chain[4:-4]
+
+
 @catalogue.mutant(_GENERATIONS)
 class RestoresInWrongOrder(_Shorter):
     """The full backup is restored after the incremental ones."""
