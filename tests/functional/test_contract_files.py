@@ -129,10 +129,12 @@ class FilesTest(testtools.TestCase):
         self.assertEqual({}, self.run_contract(
             'file_driver.FileBackupDriver'))
         self.assertEqual({
-            'a_store_that_hangs', 'a_wrong_parent_in_the_row_and_in_the_'
-            'metadata', 'driver_info_of_100000_chunks',
+            'a_long_chain', 'a_store_that_hangs',
+            'a_wrong_parent_in_the_row_and_in_the_metadata',
+            'containers_that_users_name', 'driver_info_of_100000_chunks',
             'driver_info_stays_small', 'every_damage_of_compressed_chunks',
-            'every_generation_of_a_chain', 'parents_that_lead_astray',
+            'every_generation_of_a_chain', 'no_backup_on_a_damaged_parent',
+            'parents_that_lead_astray',
             'wrong_bytes_are_restored_only_when_asked_for'}, self.skipped)
 
     def test_what_is_claimed_and_not_there(self):

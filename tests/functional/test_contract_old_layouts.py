@@ -23,6 +23,8 @@ class OldLayout(directory.Directory):
     """
 
     change = None
+    # It is about new backups.
+    test_containers_that_users_name = None
 
     def chain(self, *contents, **values):
         made = super().chain(*contents, **values)
@@ -70,6 +72,8 @@ class WithoutChecksumsTest(WithoutChecksums, trust.TrustContract,
 
     # It is made by writing checksums.
     test_driver_info_of_100000_chunks = None
+    # None is made on a backup without them.
+    test_no_backup_on_a_damaged_parent = None
 
 
 class PosixWithoutChecksumsTest(
