@@ -78,8 +78,8 @@ class TrustsParents(default.DefaultBackupDriver):
 class TakesAnyContainer(default.DefaultBackupDriver):
     """A backup is made in a container that no import accepts."""
 
-    def put_container(self, container: str) -> None:
-        super(hooks.VerifyMixin, self).put_container(container)
+    def _check_container(self, container: str, backup_id: str) -> None:
+        pass
 
 
 @catalogue.mutant('any_rows_lost_and_imported_in_any_order')

@@ -54,12 +54,14 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
 
     def backup(self, backup: Any, volume_file: Any,
                backup_metadata: bool = True) -> Any:
-        """Back a volume up, but not on a parent that is not restorable.
+        """Back a volume up, unless the backup would not be restorable.
 
         An incremental backup has its parents verified at level presence.
 
-        :raises Problem: naming what is wrong with a parent
+        :raises Problem: naming what is wrong with a parent or the container
         """
+        if backup.container is not None:
+            self._check_container(backup.container, backup.id)
         if backup.parent_id:
             parent = objects.Backup.get_by_id(self.context, backup.parent_id)
             report = self._verifier(self._find_row()).verify(
@@ -75,15 +77,14 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
         return super().backup(  # type: ignore[misc]
             backup, volume_file, backup_metadata)
 
-    def put_container(self, container: str) -> None:
-        """Create a container, unless no backup would be read from it.
+    def _check_container(self, container: str, backup_id: str) -> None:
+        """Refuse a container from which no backup would be read.
 
         :raises BadLocation: with the reason, before anything is written
         """
         running.within(CONF[options.GROUP].timeout,
                        f'container {container[:100]!r}',
-                       self.get_store().check_container, container)
-        super().put_container(container)  # type: ignore[misc]
+                       self.get_store().check_container, container, backup_id)
 
     # Export and import
 
