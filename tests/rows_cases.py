@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row loss, with the same tests for every database and schema."""
+"""Row loss, with the same tests on each database and schema."""
 
 import datetime
 from unittest import mock

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Row loss of volumes and snapshots, the same for every database."""
+"""Row loss of volumes and snapshots, the same on each database."""
 
 import copy
 import datetime
