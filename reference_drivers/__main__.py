@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start ``cinder-backup-verify``, or say what it lacks."""
+"""Start a program of this package, or say what it lacks."""
 
+import importlib
 import sys
 
 
 def main() -> int:
-    """The program, also where only the plugin is installed.
+    """Run ``cinder-backup-verify``; returns the exit code."""
+    return _start('verify')
 
-    :returns: the exit code
-    """
+
+def switch() -> int:
+    """Run ``cinder-backup-switch-driver``; returns the exit code."""
+    return _start('switch')
+
+
+def _start(module: str) -> int:
+    """Run a program also where only the plugin is installed."""
     try:
-        from reference_drivers import verify
+        program = importlib.import_module(f'reference_drivers.{module}')
     except ModuleNotFoundError as error:
         sys.stderr.write(
             f'error: {error.name} is not installed; run "pip install '
             f"'.[drivers]'\" in a clone of this project\n")
         return 3
-    return verify.main()
+    return program.main()
 
 
 if __name__ == '__main__':

@@ -17,7 +17,6 @@ import json
 import os
 import sys
 from typing import Any
-from typing import NoReturn
 from typing import TextIO
 
 from cinder import context as cinder_context
@@ -26,16 +25,13 @@ from cinder import exception
 from cinder import objects
 from cinder.objects import fields
 from oslo_config import cfg
-from oslo_log import log as logging
-from oslo_utils import importutils
 
 from reference_drivers import import_verify
+from reference_drivers import programs
 from reference_drivers.verification import errors
 from reference_drivers.verification import verifier
 
 CONF = cfg.CONF
-
-GOOD, DAMAGED, FAILED = 0, 1, 3
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -48,23 +44,16 @@ def _part(text: str) -> tuple[int, int]:
     return number, total
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # argparse exits with 2, which a certification uses otherwise.
-        self.exit(FAILED, f'error: {message}; see {self.prog} --help\n')
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = _Parser(
+    made = programs.Parser(
         prog='cinder-backup-verify',
         description='Verify backups on their storage. Nothing is written.')
     made.add_argument('backups', nargs='*', metavar='BACKUP',
                       help='id of a backup')
     made.add_argument('--all', action='store_true',
                       help='all available backups of this driver')
-    made.add_argument('--config-file', action='append', default=[],
-                      help="Cinder's configuration")
+    programs.add_config_file(made)
     made.add_argument('--level', choices=verifier.LEVELS[1:],
                       default='presence')
     made.add_argument('--part', type=_part, default=(1, 1), metavar='N/T',
@@ -104,8 +93,8 @@ class Command:
             self.log.write(
                 f'error: no available backup was made by '
                 f'{CONF.backup_driver}{self._of_others()}\n')
-            return FAILED
-        worst = GOOD
+            return programs.FAILED
+        worst = programs.GOOD
         for backup_id in found:
             worst = max(worst, self._verify(backup_id))
         return worst
@@ -136,7 +125,7 @@ class Command:
             self._say({'backup_id': backup_id, 'ok': None, 'problems': [
                 {'kind': kind, 'backup_id': backup_id, 'name': None,
                  'message': str(err)}]})
-            return FAILED
+            return programs.FAILED
         found = report.to_dict()
         unread = [isinstance(one, errors.Unreadable)
                   for one in report.problems]
@@ -145,8 +134,8 @@ class Command:
             found['ok'] = None
         self._say(found)
         if any(unread):
-            return FAILED
-        return GOOD if report.ok else DAMAGED
+            return programs.FAILED
+        return programs.GOOD if report.ok else programs.BAD
 
     def _report(self, backup: Any) -> verifier.Report:
         def progress(done: int, total: int) -> None:
@@ -182,7 +171,7 @@ def open_driver(name: str, context: Any) -> Any:
     :raises InvalidInput: it is not one that verifies
     :raises CinderException: what it needs for its storage is missing
     """
-    driver = importutils.import_class(name)(context)
+    driver = programs.import_driver(name)(context)
     if not isinstance(driver, import_verify.ImportVerifyMixin):
         raise exception.InvalidInput(
             reason=f'{name} is not a reference driver')
@@ -198,14 +187,9 @@ def main(argv: list[str] | None = None) -> int:
         if bool(arguments.backups) == arguments.all:
             made.error('name backups, or --all')
     except SystemExit as err:
-        return FAILED if err.code else GOOD
-    objects.register_all()
+        return programs.FAILED if err.code else programs.GOOD
     try:
-        logging.register_options(CONF)
-        importutils.import_module('cinder.backup.manager')
-        CONF([], project='cinder',
-             default_config_files=arguments.config_file or None)
-        logging.setup(CONF, 'cinder')
+        programs.configure(arguments.config_file)
         # Cinder's NFS driver mounts under a lock.
         coordination.COORDINATOR.start()
         context = cinder_context.get_admin_context()
@@ -215,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         driver = open_driver(CONF.backup_driver, context)
     except Exception as err:
         sys.stderr.write(f'error: {err}\n')
-        return FAILED
+        return programs.FAILED
     try:
         return Command(arguments, driver, context, sys.stdout,
                        sys.stderr).run()

@@ -235,6 +235,7 @@ class PluginAloneTest(PackageCase):
                    "sys.exit(__main__.main())")
         for command, extra in (
                 ([self.bin / 'python', '-c', without], 'local-cloud'),
+                ([self.bin / 'cinder-backup-switch-driver'], 'drivers'),
                 ([self.bin / 'cinder-backup-verify'], 'drivers')):
             done = subprocess.run(
                 [*command, '--help'], capture_output=True, text=True,
@@ -330,8 +331,9 @@ class DriversAloneTest(PackageCase):
         self.assertEqual(modules, len([
             name for name in self.tracked if name.endswith('.py') and
             name.startswith('reference_drivers/')]) - 1)
-        self.assertIn('usage:', self.run_program(
-            self.bin / 'cinder-backup-verify', '--help'))
+        for name in ('cinder-backup-switch-driver', 'cinder-backup-verify'):
+            self.assertIn('usage:', self.run_program(self.bin / name,
+                                                     '--help'))
 
 
 class AllTest(testtools.TestCase):

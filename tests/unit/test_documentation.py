@@ -25,6 +25,7 @@ _LANGUAGES = ('bash', 'console', 'shell')
 #: Pages whose blocks for the console a test follows word by word.
 FOLLOWED = {
     'admin/recovery.rst': 'tests/functional/test_operators_page.py',
+    'admin/switching.rst': 'tests/functional/test_operators_page.py',
     'user/certify.rst': 'tests/functional/test_vendor_page.py',
 }
 

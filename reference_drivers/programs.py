@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the programs of this package have in common."""
+
+import argparse
+from typing import NoReturn
+
+from cinder import exception
+from cinder import objects
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import importutils
+
+CONF = cfg.CONF
+
+GOOD, BAD, FAILED = 0, 1, 3
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors have the exit status of all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        # argparse exits with 2, which a certification uses otherwise.
+        self.exit(FAILED, f'error: {message}; see {self.prog} --help\n')
+
+
+def add_config_file(parser: argparse.ArgumentParser) -> None:
+    """Add the option for Cinder's configuration."""
+    parser.add_argument('--config-file', action='append', default=[],
+                        help="Cinder's configuration")
+
+
+def configure(files: list[str]) -> None:
+    """Read Cinder's configuration, as its own programs do.
+
+    :param files: paths; where Cinder looks by itself if there are none
+    :raises Exception: it cannot be read
+    """
+    objects.register_all()
+    logging.register_options(CONF)
+    importutils.import_module('cinder.backup.manager')
+    CONF([], project='cinder', default_config_files=files or None)
+    logging.setup(CONF, 'cinder')
+
+
+def import_driver(name: str) -> type:
+    """Import the class of a driver.
+
+    :param name: as ``backup_driver`` names it
+    :raises InvalidInput: there is none of that name here
+    """
+    try:
+        found = importutils.import_class(name)
+    except (ImportError, ValueError) as err:
+        # What oslo.utils says of a missing class is a traceback.
+        reason = str(err).partition(' ([')[0]
+        raise exception.InvalidInput(
+            reason=f'{name} is not the class of an installed driver '
+                   f'({reason})') from err
+    if not isinstance(found, type):
+        raise exception.InvalidInput(
+            reason=f'{name} is not the class of a driver')
+    return found
