@@ -437,6 +437,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         help="A backup can be restored onto a volume that exists and holds "
              "data. Otherwise every test of it is skipped."),
     cfg.BoolOpt(
+        'volume_properties',
+        default=True,
+        help="A restore to a new volume gives back the properties of the "
+             "original volume, the data of its image, and with them whether "
+             "a server can boot from it. Otherwise they are not compared."),
+    cfg.BoolOpt(
         'restore_keeps_excess',
         default=True,
         help="A restore onto a larger volume leaves what the volume holds "

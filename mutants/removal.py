@@ -9,6 +9,7 @@ from cinder import objects
 from cinder.backup import chunkeddriver
 
 from mutants import catalogue
+from reference_drivers import children
 from reference_drivers import default
 from reference_drivers import driver_info as driver_infos
 from reference_drivers.verification import errors
@@ -55,6 +56,34 @@ class DeletesOthersOfVolume(default.DefaultBackupDriver):
         for one in objects.BackupList.get_all_by_volume(
                 self.context, backup.volume_id, backup.project_id):
             super().delete_backup(one)
+
+
+@catalogue.mutant('driver_info_of_100000_chunks')
+class DeletesAThousand(default.DefaultBackupDriver):
+    """The first thousand objects of a backup are deleted."""
+
+    @staticmethod
+    def _own_objects(*args: Any) -> list[str]:
+        return default.DefaultBackupDriver._own_objects(*args)[:1000]
+
+
+@catalogue.mutant('delete_spares_what_a_child_needs',
+                  resembles="Cinder's own drivers, where the child was "
+                            "imported")
+class DeletesParents(default.DefaultBackupDriver):
+    """A backup is deleted on which an incremental one was made."""
+
+    def _refuse_parent(self, *args: Any) -> None:
+        pass
+
+
+@catalogue.mutant('delete_spares_what_a_child_needs')
+class DeletesParentsWithoutRows(default.DefaultBackupDriver):
+    """The same, where the row of the child was lost."""
+
+    def _refuse_parent(self, store: Any, backup: Any, container: str) -> None:
+        rows = children.rows_of_volume(self.context, backup)
+        children.refuse_in_rows(rows, backup)
 
 
 @catalogue.mutant('rows_that_name_what_is_not_theirs',

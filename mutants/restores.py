@@ -85,6 +85,42 @@ class ShiftsAfterHole(_Through):
     device = _WithoutHoles
 
 
+@catalogue.mutant('properties_of_the_volume')
+class LosesProperties(default.DefaultBackupDriver):
+    """A restored volume has neither name nor properties, nor boots."""
+
+    def put_metadata(self, volume_id: str, json_metadata: Any) -> None:
+        pass
+
+
+@catalogue.mutant('properties_of_the_volume')
+class GivesFirstProperties(default.DefaultBackupDriver):
+    """The volume of an incremental backup has the properties of the full."""
+
+    def _restore_volume_metadata(self, link: layout.Link, volume_id: str
+                                 ) -> None:
+        self.full = link
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, volume_file, volume_is_new)
+        while self.full.parent_id:
+            row = objects.Backup.get_by_id(self.context, self.full.parent_id)
+            report = self._verifier(self._find_row()).verify(
+                self._target(row), 'presence')
+            self.full = report.chain[0]
+        super()._restore_volume_metadata(self.full, volume_id)
+
+
+@catalogue.mutant('nothing_stays_open')
+class LeavesFilesOpen(default.DefaultBackupDriver):
+    """Each import opens a file that nothing closes."""
+
+    def import_record(self, backup: Any, driver_info: Any) -> None:
+        super().import_record(backup, driver_info)
+        os.open(self.backup_path, os.O_RDONLY)
+
+
 class _Shorter(default.DefaultBackupDriver):
     """Restores a chain of which something is left out."""
 

@@ -18,6 +18,7 @@ from cinder.volume import volume_utils
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from reference_drivers import deletion
 from reference_drivers import driver_info as driver_infos
 from reference_drivers import import_verify
 from reference_drivers import options
@@ -33,7 +34,7 @@ LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 
-class VerifyMixin(import_verify.ImportVerifyMixin):
+class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
     """Hooks and guards, in front of a ``ChunkedBackupDriver``.
 
     A driver says where it stores by :meth:`get_store`; that is all.
@@ -43,7 +44,6 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
     #: The detail of a problem: a parent was not imported.
     NO_ROW = 'no row'
 
-    delete_object: Callable[[str, str], None]
     put_metadata: Callable[[str, Any], None]
 
     def get_store(self) -> stores.Store:
@@ -255,7 +255,8 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
                     CONF[options.GROUP].timeout, f'object {chunk.name}',
                     self._write_chunk, store, link, chunk, volume_file,
                     volume_is_new and link is base)
-            self._restore_volume_metadata(link, volume_id)
+        # Not that of the parents: Cinder would leave the oldest name.
+        self._restore_volume_metadata(report.chain[0], volume_id)
         LOG.debug('Restored backup %(id)s to volume %(volume)s.',
                   {'id': backup.id, 'volume': volume_id})
 
@@ -311,82 +312,3 @@ class VerifyMixin(import_verify.ImportVerifyMixin):
             raise errors.WrongContent(
                 f'object {link.metadata_name} has volume_meta that is not '
                 f'JSON: {err}', link.metadata_name, link.backup_id) from err
-
-    # Delete
-
-    def delete_backup(self, backup: Any) -> None:
-        """Delete a backup's own objects, and nothing else.
-
-        A row that names what cannot be this backup's has nothing to delete
-        on the storage: it may go, or it could never be removed.
-
-        :raises Problem: the storage does not answer; the row stays then, so
-            that its objects are not forgotten
-        """
-        container, prefix = backup.container, backup.service_metadata
-        if container is None or prefix is None:
-            return
-        store = self.get_store()
-        try:
-            names = running.watched(
-                CONF[options.GROUP].timeout, f'objects of {backup.id}',
-                self._own_objects, store, backup.id, container, prefix)
-        except (errors.BadLocation, errors.Foreign) as err:
-            LOG.error('Nothing is deleted from the storage for backup '
-                      '%(id)s: %(reason)s', {'id': backup.id, 'reason': err})
-            return
-        for name in names:
-            running.within(CONF[options.GROUP].timeout, f'object {name}',
-                           self.delete_object, container, name)
-
-    @staticmethod
-    def _own_objects(watch: running.Watch, store: stores.Store,
-                     backup_id: str, container: str, prefix: str
-                     ) -> list[str]:
-        with watch.asked():
-            store.check_available()
-            store.check_location(container, prefix, backup_id)
-        try:
-            names = [one.name for one in
-                     watch.answers(store.entries, container, prefix)]
-        except errors.Problem:
-            raise
-        except Exception as err:
-            if store.is_missing(err):
-                return []
-            raise errors.Unreadable(
-                f'container {container} cannot be listed: {err}', container,
-                backup_id) from err
-        metadata = f'{prefix}_metadata'
-        # A name that other backups may have, too, proves nothing.
-        shared = (prefix == stores.OLD_PREFIX and
-                  not container.endswith(f'/{backup_id}'))
-        if shared and names and metadata not in names:
-            raise errors.Foreign(
-                f'object {metadata} is missing, and no other tells whose '
-                f'{prefix} in {container} is', metadata, backup_id)
-        if metadata in names:
-            try:
-                with watch.asked():
-                    raw = store.read(container, metadata)
-                layout.parse_metadata(
-                    layout.as_text(raw, metadata, backup_id), prefix,
-                    backup_id)
-            except errors.WrongContent:
-                # Damaged, and else still named by the backup's own id.
-                if shared:
-                    raise errors.Foreign(
-                        f'object {metadata} does not tell whose it is',
-                        metadata, backup_id) from None
-            except errors.Problem:
-                raise
-            except Exception as err:
-                raise presence.read_error(store, err, metadata,
-                                          backup_id) from err
-        # Chunks last, so that what was interrupted can be repeated, and the
-        # metadata before them: half a backup is no backup.
-        return sorted((name for name in names
-                       if name[len(prefix):len(prefix) + 1] in ('-', '_')
-                       and (prefix != stores.OLD_PREFIX or
-                            stores.SUFFIX.fullmatch(name, len(prefix)))),
-                      key=lambda name: (not name.endswith('_metadata'), name))

@@ -80,6 +80,16 @@ class SwiftStore(stores.FlatStore):
             if close is not None:
                 close()
 
+    def containers(self) -> Iterator[str]:
+        marker = ''
+        while True:
+            _, page = self.driver.conn.get_account(
+                marker=marker, limit=_PAGE, headers=self.driver._headers())
+            yield from (one['name'] for one in page)
+            if not page:
+                return
+            marker = page[-1]['name']
+
     def directories(self, container: str, prefix: str) -> Iterator[str]:
         for one in self._pages(container, prefix=prefix, delimiter='/'):
             if 'subdir' in one:

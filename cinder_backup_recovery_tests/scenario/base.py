@@ -2,10 +2,13 @@
 
 """Base of the recoveries: a backup, or a chain of them, with records."""
 
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 from typing import Any
 from typing import ClassVar
+
+from tempest import config
 
 from cinder_backup_recovery_tests import base
 from cinder_backup_recovery_tests import exceptions
@@ -16,11 +19,15 @@ from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base
 
+CONF = config.CONF
 MIB = 1024 * 1024
 
 # Seeds: what is backed up, and what else lies where a restore writes.
 OURS = 1
 FOREIGN = 2
+
+#: Given to the volumes that are backed up, and to be given back.
+DESCRIBED: Mapping[str, Any] = {'metadata': {'purpose': 'test of recovery'}}
 
 # Backups that the set-up of a class makes.
 FULL = 'full'
@@ -30,12 +37,16 @@ CHAIN = 'chain'
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """One backup, with its record and view before its row is lost."""
+    """One backup, with its record and view before its row is lost.
+
+    :ivar volume: the properties of its volume when it was backed up
+    """
 
     what: str
     layout: content_layout.Layout
     view: dict[str, Any]
     record: backup_record.BackupRecord
+    volume: dict[str, Any]
 
     @property
     def backup_id(self) -> str:
@@ -78,18 +89,38 @@ class RecoveryScenario(base.BackupRecoveryTest):
 
     @classmethod
     def link(cls, what: str, layout: content_layout.Layout,
-             backup_id: str) -> Link:
-        """Export the record of a backup that is finished."""
+             backup_id: str, volume: dict[str, Any] | None = None) -> Link:
+        """Export the record of a backup that is finished.
+
+        :param volume: the properties of its volume at that moment, where they
+            are others now
+        """
         record = cls.class_resources.export_record(backup_id)
         cls.check_driver(record)
-        return Link(what, layout,
-                    cls.cloud.show(clients.BACKUP, backup_id), record)
+        view = cls.cloud.show(clients.BACKUP, backup_id)
+        return Link(what, layout, view, record,
+                    volume or cls.properties(view['volume_id']))
+
+    @classmethod
+    def properties(cls, volume_id: str) -> dict[str, Any]:
+        """Return what a restore gives a new volume beside the content.
+
+        Its name and description too, but for one whose name is asked for.
+        """
+        volume = cls.cloud.show(clients.VOLUME, volume_id)
+        return {
+            'bootable': volume['bootable'],
+            'volume_image_metadata': volume.get('volume_image_metadata'),
+            # One is of Cinder, for each volume that a backup was restored to.
+            'metadata': {key: value for key, value in
+                         volume['metadata'].items()
+                         if key != 'src_backup_id'}}
 
     @classmethod
     def make_full(cls, layout: content_layout.Layout,
                   what: str = 'full backup') -> Link:
         """Back up a new volume for all tests of the class, and remove it."""
-        volume_id = cls.class_content.create_volume(layout)
+        volume_id = cls.class_content.create_volume(layout, **DESCRIBED)
         link = cls.link(what, layout, cls.make_backup(volume_id))
         cls.class_resources.remove(clients.VOLUME, volume_id)
         return link
@@ -115,19 +146,23 @@ class RecoveryScenario(base.BackupRecoveryTest):
                  .overwrite(18 * MIB + MIB // 2, MIB // 2)
                  .overwrite(19 * MIB + 4096, 512)
                  .zero(size // 4 + MIB // 2, MIB // 4))
-        volume_id = cls.class_content.create_volume(first)
+        volume_id = cls.class_content.create_volume(first, **DESCRIBED)
         backup_ids = [cls.make_backup(volume_id)]
+        # An image that is written into a volume leaves its data there.
+        volumes = [cls.properties(volume_id)]
         for former, layout in ((first, second), (second, third)):
             cls.class_content.rewrite(volume_id, layout,
                                       since=former.generation)
             parent_id = backup_ids[-1]
             backup_ids.append(cls.make_backup(volume_id, incremental=True))
+            volumes.append(cls.properties(volume_id))
             cls.wait_for_child_of(parent_id)
         names = ('full backup', 'first incremental backup',
                  'second incremental backup')
         chain = [
-            cls.link(what, layout, backup_id) for what, layout, backup_id
-            in zip(names, (first, second, third), backup_ids, strict=True)]
+            cls.link(*parts) for parts in zip(
+                names, (first, second, third), backup_ids, volumes,
+                strict=True)]
         if remove_volume:
             cls.class_resources.remove(clients.VOLUME, volume_id)
         return volume_id, chain
@@ -137,12 +172,13 @@ class RecoveryScenario(base.BackupRecoveryTest):
         """Back up a volume, and again after a change of a part."""
         first = cls.layout(OURS).overwrite(16 * MIB, MIB)
         second = first.overwrite(16 * MIB, MIB // 2)
-        volume_id = cls.class_content.create_volume(first)
+        volume_id = cls.class_content.create_volume(first, **DESCRIBED)
         full_id = cls.make_backup(volume_id)
+        volume = cls.properties(volume_id)
         cls.class_content.rewrite(volume_id, second, since=first.generation)
         child_id = cls.make_backup(volume_id, incremental=True)
         return [
-            cls.link('full backup', first, full_id),
+            cls.link('full backup', first, full_id, volume),
             cls.link('incremental backup', second, child_id)]
 
     @classmethod
@@ -192,6 +228,10 @@ class RecoveryScenario(base.BackupRecoveryTest):
                 volume_id, link.layout,
                 f'{link.what} {link.backup_id}, restored', history)
         if onto is None:
+            if CONF.cinder_backup_recovery_feature_enabled.volume_properties:
+                with self.story.step(f'compare the properties of volume '
+                                     f'{volume_id}'):
+                    self.assertEqual(link.volume, self.properties(volume_id))
             # Room for the next one: volumes are large.
             self.resources.remove(clients.VOLUME, volume_id)
 

@@ -23,7 +23,8 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         """Make a volume, back it up and export the record."""
         super().resource_setup()
         layout = cls.layout(base.OURS)
-        cls.volume_id = cls.class_content.create_volume(layout)
+        cls.volume_id = cls.class_content.create_volume(
+            layout, **base.DESCRIBED)
         backup_id = cls.make_backup(
             cls.volume_id, description='a description to be kept',
             metadata={'kept': 'until the disaster'})

@@ -30,7 +30,8 @@ class TwoDriversTest(base.RecoveryScenario):
         cls.second = base.Link(
             'backup of the other driver', layout,
             cls.cloud.show(clients.BACKUP, backup_id),
-            cls.class_resources.export_record(backup_id))
+            cls.class_resources.export_record(backup_id),
+            cls.properties(volume_id))
         if (cls.first.record.backup_service ==
                 cls.second.record.backup_service):
             raise exceptions.InvalidConfiguration(

@@ -55,6 +55,11 @@ def writes_to_own_type_only(original, manager, context, backup, volume,
     return None
 
 
+@catalogue.defect('cinder.backup.driver:BackupMetadataAPI.put', _NEW)
+def loses_properties(original, api, volume_id, metadata):
+    """A restored volume has neither name nor properties."""
+
+
 @catalogue.defect(_RUN, _NEW)
 def writes_onto_source(original, manager, context, backup, volume, is_new):
     """A restore writes onto the volume that the backup was made of."""

@@ -2,6 +2,7 @@
 
 """Delete what is a backup's own, and nothing else."""
 
+from collections.abc import Collection
 import contextlib
 import time
 from typing import Any
@@ -40,6 +41,30 @@ def has_own_copy(pool: pools.Pool, names: naming.Names) -> bool:
             return True
     except errors.Missing:
         return False
+
+
+def refuse_parent(pool: pools.Pool, names: naming.Names, image: str,
+                  known: Collection[str]) -> None:
+    """Refuse to delete a snapshot if a later one may be incremental to it.
+
+    The image tells which backups are in it, and not which of them was made
+    on which.
+
+    :param known: ids of the backups with rows, which tell that
+    :raises Needed: naming the first one that has no row
+    """
+    with pool.image(image) as opened:
+        found = pool.snapshots(opened, image)
+    own = naming.own_snapshots(found, names.backup_id)
+    if not own:
+        return
+    for one in found[found.index(own[0]) + 1:]:
+        other = naming.SNAPSHOT.match(one)
+        if other and other[1] not in known and one not in own:
+            raise errors.Needed(
+                f'backup {other[1]}, whose snapshot is in image {image}, may '
+                f'be incremental to it and has no row that would tell; '
+                f'import it first', other[1], names.backup_id)
 
 
 def delete_meta(pool: pools.Pool, names: naming.Names) -> None:

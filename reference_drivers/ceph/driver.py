@@ -16,6 +16,7 @@ from cinder.objects import fields
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from reference_drivers import children
 from reference_drivers import import_verify
 from reference_drivers import options
 from reference_drivers.ceph import deletion
@@ -370,14 +371,21 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         Cinder's driver deletes the image that all backups of snapshots of
         the volume share also for a backup that failed because it was there.
 
-        :raises Problem: the storage does not answer; the row stays then
+        :raises Problem: the storage does not answer, or an incremental
+            backup needs this one; the row stays then
         """
         if not backup.container:
             return
         try:
             names = naming.names_of(backup, backup.id)
+            rows = children.rows_of_volume(self.context, backup)
+            children.refuse_in_rows(rows, backup)
             with self._pool(names.pool) as pool:
                 images = deletion.images(backup, names)
+                for image in images:
+                    with contextlib.suppress(errors.Missing):
+                        deletion.refuse_parent(pool, names, image,
+                                               {row.id for row in rows})
                 if deletion.has_own_copy(pool, names):
                     # Then no shared image is a copy for it, and nothing may
                     # look like that if this is interrupted and repeated.

@@ -22,6 +22,9 @@ _META = re.compile(rf'{_LETTERS}{{12}}\Z')
 
 _ID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 
+SNAPSHOT = re.compile(rf'backup\.({_ID})\.snap\.')
+"""The start of the name of a backup's snapshot."""
+
 
 @dataclasses.dataclass
 class Place:

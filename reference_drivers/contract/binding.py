@@ -295,7 +295,8 @@ class _Bound:
     """Mixed into the contract's cases."""
 
     binding: Binding
-    many = 200
+    # More than a page of most listings.
+    many = 1100
 
     def run(self: Any, result: Any = None) -> Any:
         # Between two tests there are no backups to remove.

@@ -9,6 +9,8 @@ a regular file, and no message leaves the process.
 """
 
 from collections.abc import Sequence
+import contextlib
+import gc
 import os
 import sqlite3
 from typing import Any
@@ -17,6 +19,7 @@ import uuid
 
 from cinder import context as cinder_context
 from cinder import coordination
+from cinder import exception
 from cinder import objects
 from cinder import rpc
 from cinder.backup import api
@@ -189,6 +192,44 @@ class Environment(fixtures.Fixture):
         volume.create()
         self.write_volume(volume.id, content)
         return volume
+
+    def describe_volume(self, volume_id: str, values: dict[str, Any]
+                        ) -> None:
+        """Give a volume what :meth:`description_of` returns."""
+        values = dict(values)
+        db.volume_metadata_update(self.context, volume_id,
+                                  values.pop('metadata'), True)
+        db.volume_glance_metadata_delete_by_volume(self.context, volume_id)
+        for key, value in values.pop('glance_metadata').items():
+            db.volume_glance_metadata_create(self.context, volume_id, key,
+                                             value)
+        db.volume_update(self.context, volume_id, values)
+
+    def description_of(self, volume_id: str) -> dict[str, Any]:
+        """What users see of a volume beside its content."""
+        volume = objects.Volume.get_by_id(self.context, volume_id)
+        try:
+            image = {one['key']: one['value'] for one in
+                     db.volume_glance_metadata_get(self.context, volume_id)}
+        except exception.GlanceMetadataNotFound:
+            image = {}
+        metadata = db.volume_metadata_get(self.context, volume_id)
+        # Of the manager, for each volume that a backup was restored to.
+        metadata.pop('src_backup_id', None)
+        return {'display_name': volume.display_name,
+                'display_description': volume.display_description,
+                'metadata': metadata,
+                'glance_metadata': image, 'bootable': volume.bootable}
+
+    @staticmethod
+    def open_files() -> list[str]:
+        """What this process has open, sockets included."""
+        gc.collect()
+        found = []
+        for name in os.listdir('/proc/self/fd'):
+            with contextlib.suppress(OSError):
+                found.append(os.readlink(f'/proc/self/fd/{name}'))
+        return sorted(found)
 
     def _volume_type(self) -> str:
         name = '__DEFAULT__'

@@ -305,8 +305,11 @@ class RecordContract(Records, recovery.RecoveryContract):
 
     def test_rows_that_name_what_is_not_theirs(self: Any) -> None:
         """Forced into the database, neither restore nor delete obey."""
-        (full, *_), contents, (other, *_) = self.backups()
+        (full, *children), contents, (other, *_) = self.backups()
         record = self.cinder.export(full)
+        for one in reversed(children):
+            # A parent need not be deleted.
+            self.cinder.delete(one.id)
         for _, values in self.hostile(full, other):
             before = self.snapshot(other)
             self._force(full, values)
@@ -361,6 +364,44 @@ class RecordContract(Records, recovery.RecoveryContract):
         for wrong in (1.5, True, ['x'], {}, -1, 'x'):
             if (type(wrong), wrong) != (type(value), value):
                 yield '', wrong
+
+    def test_delete_spares_what_a_child_needs(self: Any) -> None:
+        """Be the child of another project, or its row lost.
+
+        The delete is refused and names the child, or takes nothing from it.
+        """
+        self.needs('incremental')
+        contents = self.contents()
+        backups = self.chain(*contents)
+        full, child = backups[0], backups[1]
+        records = [self.cinder.export(one) for one in backups]
+        row = self.cinder.backup(child.id)
+        row.project_id = uuid.uuid4().hex
+        row.save()
+        left = self._delete_parent(full, child, records[0])
+        for one in backups[1:]:
+            self.cinder.lose_row(one.id)
+        if left:
+            self._delete_parent(full, child, records[0])
+        for record in records[1:]:
+            self.imports(record)
+        for one, content in zip(backups[1:], contents[1:], strict=True):
+            self.assert_restores(one, content)
+        for one in reversed(backups if left else backups[1:]):
+            self.cinder.delete(one.id)
+            self.assertEqual([], self.remains(one))
+
+    def _delete_parent(self: Any, parent: Any, child: Any,
+                       record: dict[str, str]) -> bool:
+        """Delete a parent; returns True if it was refused, and is back."""
+        try:
+            self.cinder.delete(parent.id)
+        except exception.InvalidBackup as err:
+            self.assertIn(child.id, str(err))
+            self.cinder.lose_row(parent.id)
+            self.imports(record)
+            return True
+        return False
 
     def test_volumes_of_another_cloud(self: Any) -> None:
         """A restart of cinder-backup would delete them by their ids."""

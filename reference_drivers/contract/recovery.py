@@ -4,6 +4,7 @@
 
 import itertools
 import json
+import time
 from typing import Any
 import uuid
 
@@ -12,6 +13,9 @@ from reference_drivers.contract import base
 
 class RecoveryContract(base.Contract):
     """The contract for any driver, also for one without hooks."""
+
+    #: Seconds after which a file that is still open counts as left open.
+    patience = 30.0
 
     def test_every_generation_of_a_chain(self: Any) -> None:
         """Full and incremental backups restore to what was backed up."""
@@ -104,6 +108,71 @@ class RecoveryContract(base.Contract):
                 self.assertEqual(
                     contents[2],
                     restored.ljust(len(contents[2]), b'\0'))
+
+    def test_properties_of_the_volume(self: Any) -> None:
+        """Name, description, properties and what it was booted from.
+
+        Those of each backup's moment, on a new volume without a name. Of a
+        volume that was renamed meanwhile, Cinder's own drivers restore the
+        name of the full backup.
+        """
+        self.needs('volume_properties')
+        self.restores_properties('renamed never', 'renamed never')
+
+    def restores_properties(self: Any, *names: str) -> None:
+        """Compare the volume of each backup of a chain.
+
+        :param names: of the volume at each backup
+        """
+        volume = self.cinder.create_volume(base.text(self.chunk))
+        backups: list[Any] = []
+        moments: list[dict[str, Any]] = []
+        for number, name in enumerate(names):
+            moments.append({
+                'display_name': f'Ku\u0308che {name}',
+                'display_description': f'description of {name}',
+                'metadata': {'purpose': f'test {number}', 'e\u0301': ''},
+                'glance_metadata': {'image_name': f'image {number}',
+                                    'min_ram': '64'},
+                'bootable': True})
+            self.cinder.describe_volume(volume.id, moments[-1])
+            parent = (backups[-1] if backups and
+                      'incremental' not in self.denied else None)
+            backups.append(self.cinder.create_backup(volume, parent))
+        records = [self.cinder.export(one) for one in backups]
+        for one in backups:
+            self.cinder.lose_row(one.id)
+        for record in records:
+            self.cinder.import_record(record)
+        for backup, moment in zip(backups, moments, strict=True):
+            target = self.cinder.create_volume()
+            self.cinder.restore(backup.id, target)
+            self.assertEqual(moment, self.cinder.description_of(target.id))
+
+    def test_nothing_stays_open(self: Any) -> None:
+        """A service that runs for months has no file too many."""
+        content = base.text(self.chunk)
+        backup, = self.chain(content)
+        # Connections that are kept are open after some rounds.
+        before = self._rounds(3, backup, content)
+        after = self._rounds(12, backup, content)
+        deadline = time.monotonic() + self.patience
+        while len(after) - len(before) >= 10:
+            # An abandoned thread may be about to close its own.
+            if time.monotonic() > deadline:
+                self.fail(f'{len(after) - len(before)} files more are open '
+                          f'after 12 recoveries: {after}')
+            time.sleep(0.1)
+            after = self.cinder.open_files()
+
+    def _rounds(self: Any, number: int, backup: Any, content: bytes
+                ) -> list[str]:
+        for _ in range(number):
+            record = self.cinder.export(backup)
+            self.cinder.lose_row(backup.id)
+            self.cinder.import_record(record)
+            self.assert_restores(backup, content)
+        return self.cinder.open_files()
 
     def field(self: Any, backup: Any, name: str) -> Any:
         """The part of a row's field that an import must restore."""

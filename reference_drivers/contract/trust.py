@@ -308,6 +308,8 @@ class TrustContract(silence.SilenceContract, records.RecordContract):
         backup.save()
         self._forget_volume_size(backup)
         self.assertLess(len(json.dumps(self.driver_info(backup))), 4096)
+        self.cinder.delete(backup.id)
+        self.assertEqual([], self.remains(backup))
 
     #: 100,000 where the store makes files fast enough.
     many = 5000

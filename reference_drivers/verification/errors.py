@@ -80,6 +80,12 @@ class BrokenChain(Problem):
     kind = 'chain'
 
 
+class Needed(Problem):
+    """Another backup cannot be restored without this one."""
+
+    kind = 'needed'
+
+
 class BadLocation(Problem):
     """A container or prefix that no backup of this store can have."""
 

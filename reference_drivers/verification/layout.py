@@ -31,6 +31,8 @@ _DIGEST_SIZE = 32
 # As json.dumps(..., indent=2) writes it. A line break cannot be part of a
 # JSON string, so no name or description can look like this.
 _SHA256S = re.compile(rb'\n *"sha256s": \[([^\]]*)\]')
+# Likewise, and on the first level only.
+_KIN = re.compile(rb'\n  "(backup_id|parent_id)": (?:"([^"]*)"|null)')
 _MD5 = re.compile(r'[0-9a-f]{32}\Z')
 # Bytes of a list of hashes that are looked at at a time.
 _PORTION = 1 << 20
@@ -269,6 +271,26 @@ def parse_metadata(text: str, prefix: str, backup_id: str,
                 backup_id)
     chunks.sort(key=lambda chunk: chunk.offset)
     return value, chunks
+
+
+def kinship(raw: bytes) -> tuple[str | None, str | None]:
+    """Whose a metadata object is, and whose child that backup is.
+
+    :returns: the id of the backup and of its parent; None for what there is
+        not, also where it is not the metadata of a backup
+    """
+    found: dict[str, Any] = {
+        key.decode(): value.decode('ascii', 'replace') or None
+        for key, value in _KIN.findall(raw)}
+    if len(found) < 2:
+        # Written otherwise, or not for long: backups once had no parents.
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            found = {}
+    if not isinstance(found, dict):
+        return None, None
+    return found.get('backup_id'), found.get('parent_id')
 
 
 def parse_hashes(raw: bytes, prefix: str, backup_id: str

@@ -178,6 +178,21 @@ class Store:
         """
         return None
 
+    def containers(self) -> Iterator[str]:
+        """The containers in which there may be backups.
+
+        :returns: all that the store can list, or just that of the
+            configuration
+        """
+        return iter(())
+
+    def siblings(self, container: str, volume_id: str) -> Iterator[str]:
+        """Find the backups of a volume in one container.
+
+        :returns: their prefixes, and perhaps some of other volumes
+        """
+        return iter(())
+
     def is_missing(self, err: BaseException) -> bool:
         """Check whether an error means a missing object or container."""
         if isinstance(err, FileNotFoundError):
@@ -224,6 +239,13 @@ class FlatStore(Store):
                     if prefix.endswith(f'_backup_{backup_id}'):
                         return container, prefix
         return None
+
+    def containers(self) -> Iterator[str]:
+        yield self.driver.backup_default_container
+
+    def siblings(self, container: str, volume_id: str) -> Iterator[str]:
+        for moment in self.directories(container, f'volume_{volume_id}/'):
+            yield from self._backups(container, moment)
 
     def _backups(self, container: str, moment: str) -> Iterator[str]:
         """The prefixes of the backups that were begun in one second."""
@@ -344,3 +366,16 @@ class PosixStore(Store):
             if len(found) == 1:
                 return container, found[0][:-len('_metadata')]
         return None
+
+    def containers(self) -> Iterator[str]:
+        for path, _, names in os.walk(self.root):
+            if any(name.endswith('_metadata') for name in names):
+                yield os.path.relpath(path, self.root)
+
+    def siblings(self, container: str, volume_id: str) -> Iterator[str]:
+        for name in os.listdir(self.directory(container)):
+            prefix = name.removesuffix('_metadata')
+            if prefix != name and (
+                    prefix.startswith(f'volume_{volume_id}_') or
+                    prefix == OLD_PREFIX):
+                yield prefix

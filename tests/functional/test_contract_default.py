@@ -7,6 +7,7 @@ import os
 import testtools
 
 from backup_stores import filesystem
+from reference_drivers.contract import base
 from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
 from tests import open_files
@@ -29,6 +30,25 @@ class Directory:
 
 class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):
     many = 100_000
+
+    def test_volume_that_was_renamed(self):
+        """Each backup restores the name of its own moment."""
+        self.restores_properties('Monday', 'Tuesday', 'Wednesday')
+
+    def test_children_in_any_container(self):
+        """Also where none but the storage knows of it."""
+        for places in (('monthly', 'monthly'), (None, 'year/month')):
+            volume = self.cinder.create_volume(base.text(self.chunk))
+            parent = self.cinder.create_backup(volume, container=places[0])
+            child = self.cinder.create_backup(volume, parent,
+                                              container=places[1])
+            self.cinder.lose_row(child.id)
+            err = self.rejected('the delete of a parent', self.cinder.delete,
+                                parent.id)
+            self.assertIn(child.id, str(err))
+            row = self.cinder.backup(parent.id)
+            self.assertEqual('error', row.status)
+            self.assertIn(child.id, row.fail_reason)
 
 
 class PosixRecoveryTest(Directory, zeros_cases.ZerosOfIncremental,

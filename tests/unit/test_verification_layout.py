@@ -121,3 +121,27 @@ class HashesTest(testtools.TestCase):
             listed = ['0' * 64] * 12
             listed[place:place] = ['0' * 62, '0' * 66]
             self.assertRaises(errors.WrongContent, self.parse, listed, 2)
+
+
+class KinshipTest(testtools.TestCase):
+    """Whose metadata it is, and whose child, without reading its chunks."""
+
+    def test_forms(self):
+        for parent in (None, 'p'):
+            value = {'backup_id': 'b', 'parent_id': parent,
+                     'extra_metadata': {'parent_id': 'x'},
+                     'volume_meta': '{\n  "parent_id": "y"\n}',
+                     'objects': [{'backup_id': {'md5': 'z'}}]}
+            for form in ({'indent': 2, 'sort_keys': True}, {'indent': 2},
+                         {'indent': 4}, {}):
+                self.assertEqual(
+                    ('b', parent),
+                    layout.kinship(json.dumps(value, **form).encode()), form)
+
+    def test_before_there_were_parents(self):
+        self.assertEqual(('b', None), layout.kinship(
+            json.dumps({'backup_id': 'b'}, indent=2).encode()))
+
+    def test_of_no_backup(self):
+        for raw in (b'', b'{', b'[]', b'7', b'\xff', b'{}', b'[' * 100000):
+            self.assertEqual((None, None), layout.kinship(raw), raw[:9])
