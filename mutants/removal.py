@@ -68,8 +68,8 @@ class DeletesAThousand(default.DefaultBackupDriver):
 
 
 @catalogue.mutant('delete_spares_what_a_child_needs',
-                  resembles="Cinder's own drivers, where the child was "
-                            "imported")
+                  resembles="Cinder's own drivers, where the child is of "
+                            "another project")
 class DeletesParents(default.DefaultBackupDriver):
     """A backup is deleted on which an incremental one was made."""
 

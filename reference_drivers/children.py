@@ -26,8 +26,7 @@ def rows_of_volume(context: Any, backup: Any) -> list[Any]:
 def refuse_in_rows(rows: Iterable[Any], backup: Any) -> None:
     """Refuse to delete what a row names as its parent.
 
-    Cinder counts children where they are made only, and not where they are
-    imported.
+    Cinder's API does so, and looks into the project of the request only.
 
     :raises Needed: naming the child
     """

@@ -8,7 +8,9 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from backup_stores import base as stores_base
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
 
@@ -76,3 +78,35 @@ class RemovalTest(stores.StoreScenario):
                 self.fail(f'{link.what} {link.backup_id} is deleted, but '
                           f'still on the storage: {", ".join(left)}')
             time.sleep(self.patience.interval)
+
+
+class ParentRemovalTest(base.RecoveryScenario):
+    """An incremental backup has lost its row, and its parent has not."""
+
+    needed_features = ('row_loss_hard', 'incremental')
+    rewrites_content = True
+    makes = base.PAIR
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('8f1f3f0e-7a86-4d92-9a35-0c3d7be1a2f4')
+    def test_parent_deleted_meanwhile(self) -> None:
+        """No deletion takes what a lost backup needs to be recovered.
+
+        The storage knows of the child. If it fails, who deletes old backups
+        before all rows are recovered destroys the newer ones with them, and
+        learns it when one is to be restored.
+        """
+        parent, child = self.chain
+        self.lose_rows([child.record])
+        with self.story.step(f'delete {parent.what} {parent.backup_id}'):
+            try:
+                self.cloud.delete(clients.BACKUP, parent.backup_id)
+                waiters.wait_for_deletion(self.cloud, clients.BACKUP,
+                                          parent.backup_id, self.patience)
+            except (exceptions.ResourceFailed,
+                    lib_exc.BadRequest) as refused:
+                self.story.note(f'it is refused: {refused}')
+        self.resources.import_record(child.record)
+        with self.known_defect('deletion-of-parent', looks=lambda exc:
+                               isinstance(exc, exceptions.ResourceFailed)):
+            self.restore_and_compare(child)

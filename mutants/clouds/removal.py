@@ -22,6 +22,13 @@ def takes_parent_along(original, driver, backup):
         original(driver, backup.parent)
 
 
+@catalogue.defect('reference_drivers.deletion:DeletionMixin._refuse_parent',
+                  'scenario.test_removal.ParentRemovalTest.'
+                  'test_parent_deleted_meanwhile')
+def deletes_parents_of_lost(original, driver, *arguments):
+    """A backup is deleted though the storage has one that builds on it."""
+
+
 @catalogue.defect(_LIST, _REMOVED)
 def deletes_parents(original, api, context, search_opts=None, *arguments,
                     **more):
