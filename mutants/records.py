@@ -48,6 +48,13 @@ class LosesParentId(_Loses):
     field = 'parent_id'
 
 
+@catalogue.mutant('any_rows_lost_and_imported_in_any_order')
+class LosesDescription(_Loses):
+    """An imported backup has no description."""
+
+    field = 'display_description'
+
+
 @catalogue.mutant('volumes_of_another_cloud')
 class TakesTemporaryVolume(default.DefaultBackupDriver):
     """The id of another cloud's temporary volume is imported."""

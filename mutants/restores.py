@@ -64,6 +64,29 @@ class LeavesOldBytes(default.DefaultBackupDriver):
         super().restore(backup, volume_id, volume_file, True)
 
 
+class _Cutting(_File):
+    def flush(self) -> None:
+        self.real.truncate()
+        self.real.flush()
+
+
+@catalogue.mutant('onto_a_larger_volume')
+class CutsVolume(_Through):
+    """A larger volume ends where the backup does."""
+
+    device = _Cutting
+
+
+@catalogue.mutant('onto_a_larger_volume')
+class GrowsVolume(default.DefaultBackupDriver):
+    """What follows the last chunk in a buffer is written as well."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, volume_file, volume_is_new)
+        volume_file.write(b'of another user')
+
+
 class _WithoutHoles(_File):
     at = 0
 

@@ -113,11 +113,14 @@ class Contract:
         backups: list[Any] = []
         for content in contents:
             self.cinder.write_volume(volume.id, content)
-            parent = (backups[-1] if backups and
-                      'incremental' not in self.denied else None)
-            backups.append(self.cinder.create_backup(volume, parent,
-                                                     **values))
+            backups.append(self.cinder.create_backup(
+                volume, self.parent_of_next(backups), **values))
         return backups
+
+    def parent_of_next(self, backups: list[Any]) -> Any:
+        """The backup that the next one of its volume is incremental to."""
+        return (backups[-1] if backups and
+                'incremental' not in self.denied else None)
 
     # Recoveries
 

@@ -178,6 +178,10 @@ class CephContract(Backups, records.RecordContract):
             backups.append(self.cinder.create_backup(volume, **values))
         return backups
 
+    def parent_of_next(self: Any, backups: list[Any]) -> Any:
+        # Of files each backup is a full copy.
+        return super().parent_of_next(backups) if self.as_images else None
+
     def field(self: Any, backup: Any, name: str) -> Any:
         value = super().field(backup, name)
         if name == 'service_metadata' and value and self.as_images:
