@@ -79,7 +79,7 @@ class CutsVolume(_Through):
 
 @catalogue.mutant('onto_a_larger_volume')
 class GrowsVolume(default.DefaultBackupDriver):
-    """What follows the last chunk in a buffer is written as well."""
+    """Other bytes of a buffer are written after the last chunk."""
 
     def restore(self, backup: Any, volume_id: str, volume_file: Any,
                 volume_is_new: bool) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the programs of this package have in common."""
+"""Parts that the programs of this package share."""
 
 import argparse
 from typing import NoReturn
@@ -47,7 +47,7 @@ def import_driver(name: str) -> type:
     """Import the class of a driver.
 
     :param name: as ``backup_driver`` names it
-    :raises InvalidInput: there is none of that name here
+    :raises InvalidInput: no class of that name is installed
     """
     try:
         found = importutils.import_class(name)

@@ -2,6 +2,7 @@
 
 """Swift, as Cinder's Swift driver has it."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import re
 from typing import Any
@@ -44,21 +45,24 @@ class SwiftStore(stores.FlatStore):
         # account in it may be that of whoever exports.
         return f'swift://{urllib.parse.quote(f"{container}/{prefix}")}'
 
-    def _pages(self, container: str, **query: Any
+    def _pages(self, function: Callable[..., Any], *args: str, **query: Any
                ) -> Iterator[dict[str, Any]]:
         marker = ''
         while True:
-            _, page = self.driver.conn.get_container(
-                container, marker=marker, limit=_PAGE,
-                headers=self.driver._headers(), **query)
+            _, page = function(*args, marker=marker, limit=_PAGE,
+                               headers=self.driver._headers(), **query)
             yield from page
             if not page:
                 return
             marker = page[-1].get('name') or page[-1]['subdir']
 
+    def _listing(self, container: str, **query: Any
+                 ) -> Iterator[dict[str, Any]]:
+        return self._pages(self.driver.conn.get_container, container, **query)
+
     def entries(self, container: str, prefix: str
                 ) -> Iterator[stores.Entry]:
-        for one in self._pages(container, prefix=prefix):
+        for one in self._listing(container, prefix=prefix):
             md5 = one.get('hash')
             yield stores.Entry(
                 one['name'], one.get('bytes'),
@@ -81,17 +85,11 @@ class SwiftStore(stores.FlatStore):
                 close()
 
     def containers(self) -> Iterator[str]:
-        marker = ''
-        while True:
-            _, page = self.driver.conn.get_account(
-                marker=marker, limit=_PAGE, headers=self.driver._headers())
-            yield from (one['name'] for one in page)
-            if not page:
-                return
-            marker = page[-1]['name']
+        for one in self._pages(self.driver.conn.get_account):
+            yield one['name']
 
     def directories(self, container: str, prefix: str) -> Iterator[str]:
-        for one in self._pages(container, prefix=prefix, delimiter='/'):
+        for one in self._listing(container, prefix=prefix, delimiter='/'):
             if 'subdir' in one:
                 yield one['subdir']
 

@@ -206,7 +206,7 @@ class Environment(fixtures.Fixture):
         db.volume_update(self.context, volume_id, values)
 
     def description_of(self, volume_id: str) -> dict[str, Any]:
-        """What users see of a volume beside its content."""
+        """Return the fields of a volume that users see beside its content."""
         volume = objects.Volume.get_by_id(self.context, volume_id)
         try:
             image = {one['key']: one['value'] for one in
@@ -223,7 +223,7 @@ class Environment(fixtures.Fixture):
 
     @staticmethod
     def open_files() -> list[str]:
-        """What this process has open, sockets included."""
+        """List the files that this process has open, and its sockets."""
         gc.collect()
         found = []
         for name in os.listdir('/proc/self/fd'):
