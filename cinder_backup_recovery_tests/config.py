@@ -38,7 +38,7 @@ BackupStoreOptions: list[cfg.Opt] = [
         default='',
         help="Adapter that reaches the storage of the backups without "
              "Cinder and damages backups that the tests have made: "
-             "filesystem, swift or rbd, the class of a vendor as "
+             "filesystem, swift, s3 or rbd, the class of a vendor as "
              "module.Class, or an entry point in "
              "cinder_backup_recovery_tests.backup_stores. "
              "With the empty default every test of damage is skipped, and "
@@ -57,6 +57,23 @@ BackupStoreOptions: list[cfg.Opt] = [
              "backups, for backup_store = filesystem: backup_posix_path of "
              "cinder.conf, or where the share of the backups is mounted. "
              "The tests must be allowed to write there."),
+    cfg.StrOpt(
+        'backup_store_s3_url',
+        default='',
+        help="Endpoint of the S3 server that holds the backups, for "
+             "backup_store = s3: backup_s3_endpoint_url of cinder.conf. With "
+             "the empty default boto3 chooses it, from its own environment "
+             "or as Amazon's."),
+    cfg.StrOpt(
+        'backup_store_s3_access_key',
+        secret=True,
+        help="Access key of a user that may list, read, write and delete the "
+             "objects of the backups, for backup_store = s3. Without it and "
+             "backup_store_s3_secret_key boto3 searches its environment."),
+    cfg.StrOpt(
+        'backup_store_s3_secret_key',
+        secret=True,
+        help="Secret key of backup_store_s3_access_key."),
     cfg.StrOpt(
         'backup_store_ceph_conf',
         default='/etc/ceph/ceph.conf',
@@ -90,6 +107,21 @@ BackupStoreOptions: list[cfg.Opt] = [
              "second_store and backup_store = swift. They go to the account "
              "of the tests' project there. With the empty default it is "
              "second_region."),
+    cfg.StrOpt(
+        'second_backup_store_s3_url',
+        default='',
+        help="The same as backup_store_s3_url, of the S3 to which backups "
+             "are copied, for second_store. They go into buckets of the same "
+             "names. With the empty default it is backup_store_s3_url, and "
+             "the keys must be those of a user with buckets of its own."),
+    cfg.StrOpt(
+        'second_backup_store_s3_access_key',
+        secret=True,
+        help="The same as backup_store_s3_access_key, there."),
+    cfg.StrOpt(
+        'second_backup_store_s3_secret_key',
+        secret=True,
+        help="Secret key of second_backup_store_s3_access_key."),
 ]
 
 BackupRecoveryGroup: list[cfg.Opt] = [

@@ -21,6 +21,7 @@ from local_cloud.servers import nfs_server
 from local_cloud.services import base
 from local_cloud.services import ceph
 from local_cloud.services import nfs
+from local_cloud.services import s3
 from local_cloud.services import swift
 
 # How far a driver verifies on import that can. All that the tests damage is
@@ -123,6 +124,33 @@ def _on_swift(driver: str, **values: Any) -> Backend:
                    **values)
 
 
+def _s3(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
+    return {
+        'backup_s3_endpoint_url': settings.url(state, s3.S3.name),
+        **_s3_keys(state, 'backup_s3_store_', site),
+        'backup_s3_object_size': settings.CHUNK,
+    }
+
+
+def _s3_keys(state: cloud_state.State, prefix: str, site: sites.Site
+             ) -> dict[str, str]:
+    key, secret = s3.S3(state).keys(site)
+    return {f'{prefix}access_key': key, f'{prefix}secret_key': secret}
+
+
+def _on_s3(driver: str, **values: Any) -> Backend:
+    return Backend(driver, _s3, services=(s3.S3, ceph.Ceph), answer=20,
+                   modules=('boto3',), extra='s3',
+                   missing=ceph_packages.missing_for_gateway,
+                   store=lambda state: {
+                       'backup_store': 's3',
+                       'backup_store_s3_url': settings.url(state, s3.S3.name),
+                       **_s3_keys(state, 'backup_store_s3_', sites.FIRST)},
+                   second_store=lambda state: _s3_keys(
+                       state, 'second_backup_store_s3_', sites.SECOND),
+                   **values)
+
+
 def _ceph(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
     return {
         'backup_ceph_conf': ceph.Ceph(state).cluster().conf,
@@ -160,6 +188,7 @@ BACKENDS = {
         'reference_drivers.default.DefaultBackupDriver', verifies=True),
     'swift': _on_swift(
         'reference_drivers.swift.SwiftBackupDriver', verifies=True),
+    's3': _on_s3('reference_drivers.s3.S3BackupDriver', verifies=True),
     'nfs': _on_nfs('reference_drivers.nfs.NFSBackupDriver', verifies=True),
     'ceph': _on_ceph('reference_drivers.ceph.CephBackupDriver',
                      verifies=True),
@@ -167,6 +196,7 @@ BACKENDS = {
         'cinder.backup.drivers.posix.PosixBackupDriver'),
     'in-tree-swift': _on_swift(
         'cinder.backup.drivers.swift.SwiftBackupDriver'),
+    'in-tree-s3': _on_s3('cinder.backup.drivers.s3.S3BackupDriver'),
     'in-tree-nfs': _on_nfs('cinder.backup.drivers.nfs.NFSBackupDriver'),
     'in-tree-ceph': _on_ceph('cinder.backup.drivers.ceph.CephBackupDriver',
                              pads=True),

@@ -113,9 +113,10 @@ class Cloud:
                 for name in registry.in_catalogue(self.state):
                     self.state.record['passwords'][name] = (
                         settings.new_password())
-                for service in registry.before_cinder(self.state):
-                    self.state.record['passwords'][service.name] = (
-                        settings.new_password())
+                for service in registry.of(self.state):
+                    if service.has_password:
+                        self.state.record['passwords'][service.name] = (
+                            settings.new_password())
                 # Some are read by what starts first.
                 self.state.save()
                 for service in registry.of(self.state):

@@ -15,6 +15,7 @@ from local_cloud import sites
 from local_cloud.machine import state as cloud_state
 from local_cloud.services import cinder
 from local_cloud.services import database
+from local_cloud.services import s3
 from local_cloud.services import swift
 
 IMAGE_NAME = 'local-cloud-test-image'
@@ -62,9 +63,10 @@ def _store_switch(state: cloud_state.State) -> dict[str, str]:
                 'sh', '-c', 'test ! -e "$1" || mv -T "$1" "$2"', 'sh',
                 str(away), str(directory)]),
         }
-    if swift.Swift in backups.of(state).services:
-        return {'store_stop_command': _verb(state, 'kill', swift.Swift.name),
-                'store_start_command': _verb(state, 'up')}
+    for service in backups.of(state).services:
+        if service in (s3.S3, swift.Swift):
+            return {'store_stop_command': _verb(state, 'kill', service.name),
+                    'store_start_command': _verb(state, 'up')}
     return {}
 
 

@@ -83,12 +83,26 @@ ceph_opts = [
                     'content. It can be good, and nothing can prove it.'),
 ]
 
+s3_opts = [
+    cfg.StrOpt('s3_request_checksums',
+               default='when_required',
+               choices=[
+                   ('when_required', 'Only with requests that the API wants '
+                    'one of'),
+                   ('when_supported', 'With every request that may have '
+                    'one, as boto3 does by default since 1.36')],
+               help='When the S3 driver sends a checksum of boto3\'s choice '
+                    'with a request. Many servers of S3 other than Amazon\'s '
+                    'refuse it. Cinder\'s own, backup_s3_md5_validation, is '
+                    'sent in any case.'),
+]
+
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options."""
-    conf.register_opts(verify_opts + ceph_opts, group=GROUP)
+    conf.register_opts(verify_opts + ceph_opts + s3_opts, group=GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options, for oslo-config-generator."""
-    return [(GROUP, verify_opts + ceph_opts)]
+    return [(GROUP, verify_opts + ceph_opts + s3_opts)]

@@ -13,18 +13,18 @@ usage() {
 
 case "${1:-}" in
     test)
-        # Real database servers, to lose rows in, a real broker, a real Ceph,
-        # and a real NFS with a kernel that has a client, should this one have
+        # Real database servers, to lose rows in, a real broker, a real Ceph
+        # with its gateway for S3, and a real NFS with a kernel that has a client, should this one have
         # none.
         packages=(mariadb-server postgresql rabbitmq-server
-            ceph-mon ceph-osd ceph-common python3-rados python3-rbd
+            ceph-mon ceph-osd ceph-common python3-rados python3-rbd radosgw
             nfs-ganesha nfs-ganesha-vfs nfs-common
             user-mode-linux kmod iproute2
             # The browser that opens the page of a report.
             chromium chromium-driver
             # Web servers in front of Cinder.
             apache2-bin nginx)
-        purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph and NFS, '
+        purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph, S3 and NFS, '
         purpose+='in a browser and behind web servers'
         ;;
     -h|--help)

@@ -11,6 +11,7 @@ from tempest.lib import exceptions as lib_exc
 
 from backup_stores import filesystem
 from backup_stores import rbd
+from backup_stores import s3
 from backup_stores import swift
 from cinder_backup_recovery_tests import exceptions
 
@@ -51,6 +52,33 @@ class RbdStore(rbd.RbdStore):
                                 group.backup_store_ceph_user,
                                 group.backup_store_ceph_keyring,
                                 group.backup_store_ceph_pool)
+
+
+class S3Store(s3.S3Store):
+    """Cinder's S3 driver, by keys of its user or of one like it."""
+
+    @classmethod
+    def from_config(cls, conf: Any, manager: Callable[[], Any]) -> Self:
+        group = conf.cinder_backup_recovery
+        return cls(group.backup_store_s3_url,
+                   group.backup_store_s3_access_key,
+                   group.backup_store_s3_secret_key)
+
+    @classmethod
+    def second_from_config(cls, conf: Any, manager: Callable[[], Any]
+                           ) -> Self:
+        group = conf.cinder_backup_recovery
+        if not (group.second_backup_store_s3_url or
+                group.second_backup_store_s3_access_key):
+            raise exceptions.InvalidConfiguration(
+                '[cinder_backup_recovery_feature_enabled] second_store is '
+                'true and [cinder_backup_recovery] backup_store is s3, but '
+                'neither second_backup_store_s3_url nor '
+                'second_backup_store_s3_access_key is set')
+        return cls(
+            group.second_backup_store_s3_url or group.backup_store_s3_url,
+            group.second_backup_store_s3_access_key,
+            group.second_backup_store_s3_secret_key)
 
 
 class SwiftStore(swift.SwiftStore):

@@ -25,6 +25,8 @@ from local_cloud.servers import group
 
 USER = 'cinder'
 """The user of volume and backup drivers."""
+GATEWAY = 'gateway'
+"""The user of a RADOS Gateway, which makes its pools itself."""
 
 _CLIENT = pathlib.Path(__file__).parents[1] / 'inside' / 'ceph_client.py'
 _READY_TIMEOUT = 60
@@ -114,6 +116,7 @@ class Cluster(group.Group):
             'client.admin': {'mon': 'allow *', 'osd': 'allow *',
                              'mgr': 'allow *', 'mds': 'allow *'},
             f'client.{USER}': {'mon': 'profile rbd', 'osd': 'profile rbd'},
+            f'client.{GATEWAY}': {'mon': 'allow rw', 'osd': 'allow rwx'},
             'osd.0': {'mon': 'allow profile osd', 'osd': 'allow *'},
         }
         keys = {user: _key() for user in users}

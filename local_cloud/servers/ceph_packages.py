@@ -15,6 +15,10 @@ SOFTWARE = programs.Software(
              'python3-rbd'), ('ceph-mon', 'ceph-osd', 'ceph', 'rbd'),
     system=False)
 
+GATEWAY = programs.Software(
+    'RADOS Gateway', ('radosgw', 'ceph-common'), ('radosgw', 'radosgw-admin'),
+    system=False)
+
 SYSTEM_PYTHON = '/usr/bin/python3'
 """The distribution's Python, to which its bindings belong."""
 
@@ -38,6 +42,11 @@ def missing_for_cinder() -> str:
     except exceptions.MissingPackage as error:
         return str(error)
     return ''
+
+
+def missing_for_gateway() -> str:
+    """A sentence about packages that a cloud with a gateway lacks here."""
+    return missing_for_cinder() or GATEWAY.missing()
 
 
 def _bindings() -> list[pathlib.Path]:

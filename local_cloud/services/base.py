@@ -24,6 +24,8 @@ class Service:
     name: str
     #: Names of its other ports.
     more_ports: ClassVar[tuple[str, ...]] = ()
+    #: It gets a password, for those that it serves.
+    has_password: ClassVar[bool] = False
     #: The path at which its API answers as soon as it is ready.
     health: ClassVar[str] = ''
 

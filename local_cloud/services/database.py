@@ -54,6 +54,7 @@ class Database(base.Service):
     """The server."""
 
     name = 'database'
+    has_password = True
 
     @property
     def server(self) -> database_servers.Server:

@@ -42,6 +42,7 @@ class RabbitMQ(base.Service):
     """
 
     name = 'rabbitmq'
+    has_password = True
     more_ports = ('rabbitmq-epmd', 'rabbitmq-nodes')
 
     @property

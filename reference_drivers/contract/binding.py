@@ -19,6 +19,7 @@ import testtools
 
 from backup_stores import filesystem
 from backup_stores import objects
+from backup_stores import s3
 from reference_drivers import hooks
 from reference_drivers import import_verify
 from reference_drivers.contract import base
@@ -46,7 +47,12 @@ _OPTIONS = {
         'backup_swift_enable_progress_timer'),
 }
 _CHUNKED = 'cinder.backup.chunkeddriver.ChunkedBackupDriver'
-_POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
+#: The stores that need no more than the driver's options.
+_STORES = {
+    'cinder.backup.drivers.posix.PosixBackupDriver':
+        filesystem.FilesystemStore,
+    'cinder.backup.drivers.s3.S3BackupDriver': s3.S3Store,
+}
 
 # Bytes for the volumes of a test and their restores.
 _ROOM = 64 << 20
@@ -143,8 +149,9 @@ class Binding:
             raise BindingError(
                 f'{self.driver} cuts volumes into chunks: name its options '
                 f'for their sizes with --chunk-option and --block-option')
-        self._make_store: Any = (
-            filesystem.FilesystemStore if _POSIX in parents else None)
+        self._make_store: Any = next(
+            (store for name, store in _STORES.items() if name in parents),
+            None)
         if self.store:
             self._make_store = _import(self.store, 'the store adapter')
 

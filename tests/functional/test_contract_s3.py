@@ -1,99 +1,211 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The documentation's example, on the S3 API of a real Swift."""
+"""The contract, for S3: a real RADOS Gateway on a real Ceph."""
 
+import contextlib
 import os
-import pathlib
-import sys
+import time
+from unittest import mock
+import uuid
 
-import fixtures
-from oslo_config import cfg
+from botocore import awsrequest
+from cinder import exception
 import testtools
 
-from backup_stores import base as stores_base
-from cinder_backup_recovery_tests import config
-from cinder_backup_recovery_tests import record
-from cinder_backup_recovery_tests import stores
-from cinder_backup_recovery_tests.cloud import ledger
-from cinder_backup_recovery_tests.stores import damaging
+from backup_stores import s3 as s3_store
 from local_cloud import fixture
-from local_cloud import identity
 from local_cloud import settings
+from local_cloud import sites
+from local_cloud.machine import daemons
+from local_cloud.servers import ceph_packages
+from local_cloud.services import s3 as local_s3
+from reference_drivers import options
+from reference_drivers.contract import base
 from reference_drivers.contract import recovery
+from reference_drivers.contract import trust
+from reference_drivers.verification import threads
 from tests.functional import zeros_cases
 
-_EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
-
-# Where the driver is found by its name, as in a vendor's virtualenv.
-sys.path.append(str(_EXAMPLES))
-
-import test_verified_s3 as example  # noqa: E402
+_WITHOUT = ('cinder-volume', 'cinder-backup')
 
 
-class OnSwift:
-    """One Swift and one Keystone for all tests of a class."""
+def need_gateway():
+    """Skip where it is not installed, unless it has to be."""
+    if missing := ceph_packages.missing_for_gateway():
+        if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
+            raise AssertionError(missing)
+        raise testtools.TestCase.skipException(missing)
+
+
+class S3:
+    """One gateway for all tests of a class."""
+
+    driver = 'reference_drivers.s3.S3BackupDriver'
+    chunk_option = 'backup_s3_object_size'
+    block_option = 'backup_s3_block_size'
+    many = 200
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        local = fixture.LocalCloud(
-            'swift', without=('cinder-volume', 'cinder-backup'))
-        local.setUp()
-        cls.addClassCleanup(local.cleanUp)
-        session = identity.Session(local.state)
-        user, = session.get('keystone', '/users?name=' +
-                            settings.ADMIN_USER)['users']
-        key = session.request(
-            'POST', 'keystone', f'/users/{user["id"]}/credentials/OS-EC2',
-            json={'tenant_id': session.project_id})['credential']
-        cls.variables = {
-            'S3_ENDPOINT_URL': settings.url(local.state, 'swift'),
-            'S3_ACCESS_KEY': key['access'],
-            'S3_SECRET_KEY': key['secret'],
+        need_gateway()
+        cls.local = fixture.LocalCloud('s3', without=_WITHOUT)
+        cls.local.setUp()
+        cls.addClassCleanup(cls.local.cleanUp)
+        key, secret = local_s3.S3(cls.local.state).keys(sites.FIRST)
+        cls.options = {
+            'backup_s3_endpoint_url': settings.url(cls.local.state, 's3'),
+            'backup_s3_store_access_key': key,
+            'backup_s3_store_secret_key': secret,
+            'backup_s3_enable_progress_timer': False,
         }
 
     def setUp(self):
-        for name, value in self.variables.items():
-            self.useFixture(fixtures.EnvironmentVariable(name, value))
+        # A bucket for each test, or each would look at more objects.
+        self.options = {**self.options,
+                        'backup_s3_store_bucket': uuid.uuid4().hex}
         super().setUp()
 
-
-class VerifiedS3Test(OnSwift, example.VerifiedS3Test):
-    many = 200
-
-    def test_the_same_store_for_a_cloud(self):
-        """It damages backups of a real driver, and undoes it."""
-        (_, _, top), _, (_, _, other) = self.backups()
-        for name, ours in (('AWS_ACCESS_KEY_ID', 'S3_ACCESS_KEY'),
-                           ('AWS_SECRET_ACCESS_KEY', 'S3_SECRET_KEY')):
-            self.useFixture(fixtures.EnvironmentVariable(
-                name, os.environ[ours]))
-        conf = cfg.ConfigOpts()
-        conf.register_opts(config.BackupStoreOptions,
-                           'cinder_backup_recovery')
-        conf([])
-        conf.set_override('backup_store_options', {
-            'url': os.environ['S3_ENDPOINT_URL']}, 'cinder_backup_recovery')
-        store = stores.make(conf, 's3_store.S3Store', self.fail)
-        store.check()
-        own = ledger.Ledger(self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(own.close)
-        damager = damaging.Damager(store, 's3', own, 'project')
-        backup, its_other = (
-            stores_base.Backup.from_fields(record.BackupRecord.from_api(
-                self.cinder.export(one)).fields) for one in (top, other))
-        for one in (backup, its_other):
-            own.add('backup', one.id)
-        before = self.objects.contents(top.container)
-        for damage in store.damages(backup):
-            with damager.damaged(damage, backup, its_other):
-                self.assertNotEqual(
-                    before, self.objects.contents(top.container), damage)
-            self.assertEqual(
-                before, self.objects.contents(top.container), damage)
+    def make_objects(self):
+        return s3_store.S3Store.from_cinder(self.cinder.config.conf)
 
 
-class InTreeS3Test(OnSwift, example.S3, zeros_cases.ZerosOfIncremental,
+class S3Test(S3, trust.TrustContract, testtools.TestCase):
+    timeout = 3
+
+    def _ends(self, begin):
+        # Of a machine that is shared; without a limit the client tries again
+        # and again for minutes.
+        self.assertLess(time.monotonic() - begin, 20 * self.timeout)
+
+    @contextlib.contextmanager
+    def _hanging(self):
+        """The gateway keeps its port open and answers nothing."""
+        process = daemons.alive(self.local.state, local_s3.S3.name)
+        daemons.suspend(process)
+        try:
+            yield
+        finally:
+            process.resume()
+
+    @contextlib.contextmanager
+    def _stopped(self):
+        self.local.cloud.stop(local_s3.S3.name)
+        try:
+            yield
+        finally:
+            self.local.cloud.up('s3', without=_WITHOUT)
+
+    def _no_answer(self, broken):
+        content = base.text(2 * self.chunk)
+        backup, = self.chain(content)
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.cinder.configure(**{f'{options.GROUP}__timeout': self.timeout})
+        for level in ('presence', 'content'):
+            self.cinder.configure(**{f'{options.GROUP}__level': level})
+            begin = time.monotonic()
+            with broken():
+                self.assertRaises(exception.InvalidBackup,
+                                  self.cinder.import_record, record)
+                self._ends(begin)
+            row = self.cinder.backup(backup.id)
+            self.assertEqual('error', row.status)
+            self.assertIn('did not answer', row.fail_reason)
+            self.cinder.lose_row(backup.id)
+        self.assertEqual('available',
+                         self.cinder.import_record(record).status)
+        begin = time.monotonic()
+        with broken():
+            self.assertRaises(exception.InvalidBackup, self.cinder.restore,
+                              backup.id)
+            self._ends(begin)
+        self.assert_restores(backup, content)
+        deadline = time.monotonic() + 600
+        while len(threads._workers) > len(threads._idle):
+            self.assertLess(time.monotonic(), deadline,
+                            'requests that were left behind do not end')
+            time.sleep(0.1)
+
+    def test_s3_hangs(self):
+        """An error within the time-out; undone, all is well."""
+        self._no_answer(self._hanging)
+
+    def test_s3_is_stopped(self):
+        """The client asks again and again, until the time is over."""
+        self._no_answer(self._stopped)
+
+    def _sent(self):
+        """The headers with which an object is written without an MD5."""
+        self.cinder.configure(backup_s3_md5_validation=False)
+        found = []
+        real = awsrequest.AWSPreparedRequest.__init__
+
+        def prepared(request, method, url, headers, *args, **kwargs):
+            if method == 'PUT':
+                found.append({name.lower() for name in headers})
+            real(request, method, url, headers, *args, **kwargs)
+
+        with mock.patch.object(awsrequest.AWSPreparedRequest, '__init__',
+                               prepared):
+            backup, = self.chain(base.text(self.chunk))
+        self.assert_restores(backup, base.text(self.chunk))
+        return {name for one in found for name in one
+                if name.startswith('x-amz-checksum')}
+
+    def test_checksums_of_requests(self):
+        """As the option says, and not as the client would by default."""
+        self.assertEqual(set(), self._sent())
+        self.cinder.configure(**{
+            f'{options.GROUP}__s3_request_checksums': 'when_supported'})
+        self.assertNotEqual(set(), self._sent())
+
+    def test_missing_bucket_and_missing_object(self):
+        """Told apart from each other, and from what may not be read."""
+        backup, = self.chain(base.text(self.chunk))
+        record = self.cinder.export(backup)
+
+        def reason(**changes):
+            self.cinder.lose_row(backup.id)
+            self.cinder.configure(**changes)
+            self.assertRaises(exception.InvalidBackup,
+                              self.cinder.import_record, record)
+            return self.cinder.backup(backup.id).fail_reason
+
+        refused = reason(backup_s3_store_secret_key='x' * 40)
+        self.assertIn('cannot be listed', refused)
+        self.assertIn('SignatureDoesNotMatch', refused)
+        secret = self.options['backup_s3_store_secret_key']
+        name = f'{backup.service_metadata}_metadata'
+        self.objects.delete(backup.container, name)
+        self.assertIn(f'object {name} is missing', reason(
+            backup_s3_store_secret_key=secret))
+        for one in self.objects.list(backup.container):
+            self.objects.delete(backup.container, one)
+        self.assertIn('no object with prefix', reason())
+        self.objects.remove_container(backup.container)
+        self.assertIn(f'container {backup.container} is missing', reason())
+
+    def test_client_for_one_more_reader(self):
+        """It is configured as the one that Cinder's driver makes."""
+        self.cinder.configure(
+            backup_s3_timeout=7, backup_s3_retry_max_attempts=2,
+            backup_s3_max_pool_connections=3, backup_s3_verify_ssl=False)
+        driver = self.cinder.driver()
+        store = driver.get_store()
+        with mock.patch.object(threads, 'green', return_value=True):
+            other = store.clone()
+        self.addCleanup(other.close)
+        self.assertIsNot(store.driver.conn, other.driver.conn)
+        one, two = (client.meta.config
+                    for client in (driver.conn, other.driver.conn))
+        for name in ('connect_timeout', 'read_timeout', 'retries',
+                     'max_pool_connections', 'proxies',
+                     'request_checksum_calculation'):
+            self.assertEqual(getattr(one, name), getattr(two, name), name)
+
+
+class InTreeS3Test(S3, zeros_cases.ZerosOfIncremental,
                    recovery.RecoveryContract, testtools.TestCase):
     """Cinder's own driver, whose records say nothing of the storage."""
 

@@ -188,7 +188,7 @@ class PluginAloneTest(PackageCase):
             'from importlib import metadata; print(*sorted('
             'one.load().__name__ for one in metadata.entry_points('
             'group="cinder_backup_recovery_tests.backup_stores")))')
-        self.assertEqual('FilesystemStore RbdStore SwiftStore',
+        self.assertEqual('FilesystemStore RbdStore S3Store SwiftStore',
                          listed.strip())
 
     def test_other_releases_can_be_installed(self):
@@ -307,7 +307,7 @@ class TempestTest(PackageCase):
 class LocalCloudTest(PackageCase):
     """A virtualenv for the local cloud, as its page makes it."""
 
-    printed = "pip install '.[local-cloud,swift,postgresql,mysql]'"
+    printed = "pip install '.[local-cloud,s3,swift,postgresql,mysql]'"
 
     def test_cloud_starts(self):
         self.run_program(self.bin / 'pip', 'check')

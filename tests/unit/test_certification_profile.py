@@ -78,8 +78,10 @@ class WrongProfileTest(ProfileTestCase):
     @ddt.data('hunter2', '{env: hunter2, file: hunter2}', '{env: 5}',
               '[hunter2]', '{plain: hunter2}', '5')
     def test_secret_in_a_profile(self, value):
-        said = self.refused(f'connect:\n  database_password: {value}')
-        self.assertIn('{env: NAME} or {file: PATH}', said)
+        for name in ('database_password', 'backup_store_s3_secret_key'):
+            said = self.refused(f'connect:\n  {name}: {value}')
+            self.assertIn('{env: NAME} or {file: PATH}', said)
+            self.assertNotIn('hunter2', said)
 
     def test_secret_in_a_url(self):
         self.assertIn('connect.database_password as {env: NAME}',
@@ -94,7 +96,7 @@ class WrongProfileTest(ProfileTestCase):
                  'the profile /nonexistent.yaml cannot be read: No such file '
                  'or directory'),
                 ('swfit', 'unknown profile swfit; give a file name or one of '
-                          'ceph, default, nfs, s3-in-tree, swift')):
+                          'ceph, default, nfs, s3, s3-in-tree, swift')):
             error = self.assertRaises(profiles.ProfileError, profiles.load,
                                       name, (), {})
             self.assertEqual(said, str(error))
@@ -158,6 +160,15 @@ class ProfileTest(ProfileTestCase):
         self.assertEqual('sqlite:///x', self.load(
             'connect:\n  database_url: sqlite:///x').database_url())
 
+    def test_secret_options(self):
+        """They are read for Tempest's configuration, and not before."""
+        self.useFixture(fixtures.EnvironmentVariable('KEY_', 'hunter2'))
+        found = self.load('connect:\n'
+                          '  backup_store_s3_secret_key: {env: KEY_}')
+        self.assertEqual(['hunter2'], tempest_settings.of_profile(found)[
+            'cinder_backup_recovery']['backup_store_s3_secret_key'])
+        self.assertNotIn('hunter2', str(found.document))
+
     def test_secrets_that_are_not_there(self):
         url = 'connect:\n  database_url: mysql://cinder@db/c\n'
         for reference, said in (
@@ -185,6 +196,7 @@ class ProfileTest(ProfileTestCase):
             'swift': 'reference_drivers.swift.SwiftBackupDriver',
             'ceph': 'reference_drivers.ceph.CephBackupDriver',
             'nfs': 'reference_drivers.nfs.NFSBackupDriver',
+            's3': 'reference_drivers.s3.S3BackupDriver',
             's3-in-tree': 'cinder.backup.drivers.s3.S3BackupDriver'}, names)
 
     def test_a_dictionary(self):

@@ -349,9 +349,9 @@ class MakeTest(testtools.TestCase):
 
     def test_which_can_copy(self):
         self.assertEqual(
-            {'filesystem': True, 'swift': True, 'rbd': False},
+            {'filesystem': True, 's3': True, 'swift': True, 'rbd': False},
             {name: stores.can_copy(name)
-             for name in ('filesystem', 'swift', 'rbd')})
+             for name in ('filesystem', 's3', 'swift', 'rbd')})
 
     def test_class_of_a_vendor_that_does_not_say(self):
         with mock.patch.object(stores, '_class', return_value=object):

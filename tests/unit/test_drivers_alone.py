@@ -26,6 +26,7 @@ class DriversAloneTest(testtools.TestCase):
     def test_nothing_of_tempest_is_imported(self):
         names = [one.name for one in pkgutil.walk_packages(
             reference_drivers.__path__, 'reference_drivers.')]
+        self.assertIn('reference_drivers.s3', names)
         self.assertIn('reference_drivers.swift', names)
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', '-c', _PROGRAM, *names],

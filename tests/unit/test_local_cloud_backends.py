@@ -34,6 +34,9 @@ from local_cloud.services import nfs
 from local_cloud.services import registry
 from tests import cloud_cases
 
+#: Of a cloud's record: what the options of some drivers are made of.
+_STORES = {'ports': {'swift': 5, 'nfs': 6, 's3': 7}, 'passwords': {'s3': 'x'}}
+
 
 class BackendsTest(cloud_cases.StateCase):
 
@@ -57,6 +60,16 @@ class BackendsTest(cloud_cases.StateCase):
                           registry.of(self.state)])
         self.assertEqual(['swift'], registry.in_catalogue(self.state))
 
+    def test_s3_needs_a_cluster(self):
+        """But its volumes are files, and tests stop the gateway."""
+        self.state.record['backup'] = 's3'
+        self.assertEqual(['keystone', 'glance', 's3', 'ceph', 'cinder'],
+                         [service.name for service in
+                          registry.of(self.state)])
+        self.assertEqual('sparse', backups.volume_backend(self.state).name)
+        self.assertIn('kill s3', tempest_conf._store_switch(self.state)[
+            'store_stop_command'])
+
     def test_record_that_does_not_say_yet(self):
         self.assertEqual(['keystone', 'glance', 'cinder'],
                          [service.name for service in
@@ -72,7 +85,7 @@ class BackendsTest(cloud_cases.StateCase):
         }, backups.cinder_options(self.state))
 
     def test_driver_of_the_second_backup_service(self):
-        self.state.record.update(ports={'swift': 5, 'nfs': 6})
+        self.state.record.update(_STORES)
         for backup, backend in backups.BACKENDS.items():
             self.state.record.update(backup=backup, second_backup=False)
             self.assertEqual('', backups.second_driver(self.state))
@@ -88,8 +101,8 @@ class BackendsTest(cloud_cases.StateCase):
                               backups.cinder_options(self.state))
 
     def test_options_of_the_second_site(self):
-        self.state.record.update(ports={'swift': 5, 'nfs': 6})
-        for backup in ('default', 'swift', 'nfs'):
+        self.state.record.update(_STORES)
+        for backup in ('default', 'swift', 's3', 'nfs'):
             self.state.record['backup'] = backup
             first = backups.cinder_options(self.state)
             for store, differ in (('shared', False), ('own', True)):
@@ -169,8 +182,7 @@ class BackendsTest(cloud_cases.StateCase):
 
     def test_whose_drivers_verify_an_import(self):
         for name, backend in backups.BACKENDS.items():
-            self.state.record.update(
-                backup=name, ports={'swift': 5, 'nfs': 6})
+            self.state.record.update(_STORES, backup=name)
             own = backend.driver.startswith('reference_drivers.')
             self.assertEqual(own, bool(
                 backups.cinder_sections(self.state)), name)
@@ -187,7 +199,7 @@ class BackendsTest(cloud_cases.StateCase):
         for name, backend in backups.BACKENDS.items():
             self.state.record['backup'] = name
             commands = tempest_conf._store_pause(self.state)
-            self.assertEqual('swift' in name or 'ceph' in name,
+            self.assertEqual(name.endswith(('swift', 's3', 'ceph')),
                              bool(commands), name)
             if commands:
                 self.assertEqual(
@@ -202,9 +214,10 @@ class BackendsTest(cloud_cases.StateCase):
                 self.assertLess(waits, commands['store_hang_timeout'])
 
     def test_how_the_backups_are_reached_without_cinder(self):
+        self.state.record.update(_STORES)
         for name, store in (('default', 'filesystem'), ('swift', 'swift'),
                             ('nfs', 'filesystem'), ('ceph', 'rbd'),
-                            ('in-tree-posix', 'filesystem')):
+                            ('s3', 's3'), ('in-tree-posix', 'filesystem')):
             self.state.record['backup'] = name
             options = backups.tempest_options(self.state)
             self.assertEqual(store, options['backup_store'])

@@ -47,7 +47,7 @@ class MakeTest(testtools.TestCase):
                                   stores.make, _Conf(), 'tape', self.fail)
         self.assertEqual(
             '[cinder_backup_recovery] backup_store = tape: unknown '
-            'backup_store; known: filesystem, rbd, swift, and classes as '
+            'backup_store; known: filesystem, rbd, s3, swift, and classes as '
             'module.Class', str(error))
 
     def make_vendors(self, name, **options):

@@ -12,9 +12,6 @@ from oslo_config import cfg
 
 from cinder_backup_recovery_tests import config as recovery_config
 
-#: Given by a reference only.
-SECRETS = ('connect.database_password',)
-
 _TEXT: dict[str, Any] = {'type': 'string', 'minLength': 1}
 _SECRET: dict[str, Any] = {
     'type': 'object', 'minProperties': 1, 'maxProperties': 1,
@@ -25,9 +22,16 @@ _SECRET: dict[str, Any] = {
 # a matter of each run.
 _OWN_WORDS = ('database_connection', 'backup_driver')
 
+#: Given by a reference only.
+SECRETS = ('connect.database_password', *(
+    f'connect.{option.name}' for option in recovery_config.BackupRecoveryGroup
+    if option.secret and option.name not in _OWN_WORDS))
+
 
 def _option(option: cfg.Opt) -> dict[str, Any]:
     """The schema of one of the plugin's options."""
+    if option.secret:
+        return _SECRET
     schema: dict[str, Any] = {'type': 'string'}
     if isinstance(option, cfg.BoolOpt):
         schema = {'type': 'boolean'}

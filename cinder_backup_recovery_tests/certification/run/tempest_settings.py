@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests.certification.profile import profiles
+from cinder_backup_recovery_tests.certification.profile import schema
 
 Sections = dict[str, dict[str, list[str]]]
 
@@ -133,7 +134,9 @@ def of_profile(profile: profiles.Profile) -> Sections:
     :raises ProfileError: if a secret is missing
     """
     group: dict[str, Any] = {
-        option.name: profile.get(f'connect.{option.name}')
+        option.name: (
+            profile.secret if f'connect.{option.name}' in schema.SECRETS else
+            profile.get)(f'connect.{option.name}')
         for option in recovery_config.BackupRecoveryGroup}
     group['database_connection'] = profile.database_url()
     group['backup_driver'] = profile.get('driver.class')

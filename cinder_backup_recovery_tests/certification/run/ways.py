@@ -160,7 +160,7 @@ class Local(Way):
         # A directory has no server that could hang, and if that of NFS hangs,
         # all of Cinder does.
         return super().denied | (
-            set() if self._backup.endswith(('swift', 'ceph')) else
+            set() if self._backup.endswith(('swift', 's3', 'ceph')) else
             {'store_pause'})
 
     def start(self, run: locks.Owner) -> None:
