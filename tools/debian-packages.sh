@@ -14,8 +14,8 @@ usage() {
 case "${1:-}" in
     test)
         # Real database servers, to lose rows in, a real broker, a real Ceph
-        # with its gateway for S3, and a real NFS with a kernel that has a client, should this one have
-        # none.
+        # with its gateway for S3, and a real NFS with a kernel that has a
+        # client, should this one have none.
         packages=(mariadb-server postgresql rabbitmq-server
             ceph-mon ceph-osd ceph-common python3-rados python3-rbd radosgw
             nfs-ganesha nfs-ganesha-vfs nfs-common

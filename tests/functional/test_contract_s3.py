@@ -43,7 +43,8 @@ class S3:
     driver = 'reference_drivers.s3.S3BackupDriver'
     chunk_option = 'backup_s3_object_size'
     block_option = 'backup_s3_block_size'
-    many = 200
+    # More than a page of a listing has.
+    many = 1100
 
     @classmethod
     def setUpClass(cls):
@@ -96,7 +97,7 @@ class S3Test(S3, trust.TrustContract, testtools.TestCase):
         finally:
             self.local.cloud.up('s3', without=_WITHOUT)
 
-    def _no_answer(self, broken):
+    def _unanswered(self, broken):
         content = base.text(2 * self.chunk)
         backup, = self.chain(content)
         record = self.cinder.export(backup)
@@ -129,11 +130,11 @@ class S3Test(S3, trust.TrustContract, testtools.TestCase):
 
     def test_s3_hangs(self):
         """An error within the time-out; undone, all is well."""
-        self._no_answer(self._hanging)
+        self._unanswered(self._hanging)
 
     def test_s3_is_stopped(self):
         """The client asks again and again, until the time is over."""
-        self._no_answer(self._stopped)
+        self._unanswered(self._stopped)
 
     def _sent(self):
         """The headers with which an object is written without an MD5."""
