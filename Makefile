@@ -11,11 +11,13 @@ SPACE := $() $()
 
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
 
-.PHONY: help certify test releases under-load lint docs wheel $(BENCHMARKS) clean
+.PHONY: help certify test cross-drivers releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
 	@echo 'make test      test the kit itself, against real services'
+	@echo 'make cross-drivers  back up at random with one driver, recover with the other'
+	@echo '               (CROSS_ARGS="--seed N --case K" runs one case again)'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
@@ -34,6 +36,9 @@ certify: $(TOX)
 test: $(TOX)
 	tools/debian-packages.sh test
 	$(TOX) -q -e py3 -- $(TEST_ARGS)
+
+cross-drivers: $(TOX)
+	$(TOX) -q -e cross-drivers -- $(CROSS_ARGS)
 
 # Their Swift is the local cloud's, which is installed with the tests. What an
 # environment prints is shown when it has failed.

@@ -10,10 +10,10 @@ from cinder_backup_recovery_tests import known_defects
 from local_cloud import releases
 from reference_drivers.contract import recovery
 
-# Defects that Cinder's own drivers have in the release that is installed.
 _RELEASE = {number: name for name, number in releases.NUMBERS.items()}[
     int(metadata.version('cinder').split('.')[0])]
-_KNOWN = known_defects.declared(
+#: Defects that Cinder's own drivers have in the release that is installed.
+KNOWN = known_defects.declared(
     [known_defects.ALL], _RELEASE, 'cinder.backup.drivers.posix')
 
 
@@ -24,7 +24,7 @@ def known_defect(name, test):
         # A function of this class alone: others inherit the test as well.
         test(self)
 
-    return unittest.expectedFailure(run) if name in _KNOWN else run
+    return unittest.expectedFailure(run) if name in KNOWN else run
 
 
 class ZerosOfIncremental:

@@ -69,6 +69,8 @@ RUN = {
     "pip install '.[local-cloud,s3,swift,postgresql,mysql]'":
         (_WHEEL, "pip install '.[local-cloud,s3,swift,postgresql,mysql]'"),
     'make certify': ('.ci/run', 'make certify'),
+    'make cross-drivers': ('tests/functional/test_cross_drivers.py',
+                           "'-m', 'tests.cross_drivers'"),
     'make docs': ('.ci/run', 'make docs'),
     'make lint': ('.ci/run', 'make lint'),
     'make test': ('.ci/run', 'make test'),
