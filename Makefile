@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TOX := $(VENV)/bin/tox
+STORES ?= swift s3 ceph nfs
 RELEASES ?= 2025.1 2026.2
 RELEASES_AT_ONCE ?= 2
 COMMA := ,
@@ -11,10 +12,13 @@ SPACE := $() $()
 
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
 
-.PHONY: help certify test cross-drivers releases under-load lint docs wheel $(BENCHMARKS) clean
+.PHONY: help certify certify-stores test cross-drivers releases under-load \
+  lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
+	@echo 'make certify-stores  the same on Swift, S3, Ceph and NFS, one after the other'
+	@echo '               (STORES="swift" chooses); takes an hour'
 	@echo 'make test      test the kit itself, against real services'
 	@echo 'make cross-drivers  back up at random with one driver, recover with the other'
 	@echo '               (CROSS_ARGS="--seed N --case K" runs one case again)'
@@ -32,6 +36,12 @@ help:
 
 certify: $(TOX)
 	$(TOX) -q -e certify -- $(CERTIFY_ARGS)
+
+certify-stores: $(TOX)
+	tools/debian-packages.sh test
+	$(TOX) -q -e certify --notest
+	for store in $(STORES); do .tox/certify/bin/cinder-backup-certify local \
+	  --backup $$store --report-dir certify-report-$$store || exit; done
 
 test: $(TOX)
 	tools/debian-packages.sh test
