@@ -10,14 +10,23 @@ import json
 import zlib
 
 
+def counted_one_more(objects, backup):
+    """Count an object more than there are in the row, as until Stein.
+
+    Each chunked driver did (bug 1685731, Cinder 84d2a8b09).
+
+    :param objects: the :class:`backup_stores.objects.ObjectStore`
+    :param backup: its row, which is saved
+    """
+    backup.object_count += 1
+    backup.save()
+
+
 def old_prefix(objects, backup):
     """Name the objects "backup", as in a directory until 2017.
 
     Every posix, NFS and GlusterFS backup was so named (bug 1628768, Cinder
-    186a0a8a0).
-
-    :param objects: the :class:`backup_stores.objects.ObjectStore`
-    :param backup: its row, which is saved
+    535e71797).
     """
     container, prefix = objects.locate(backup)
     for name in objects.list(container, prefix):

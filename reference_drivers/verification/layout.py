@@ -149,6 +149,14 @@ class Link:
         return sum(entry.size or 0 for entry in self.entries.values())
 
 
+def counts(count: Any, chunks: int) -> bool:
+    """Check whether a row's object_count is that of a number of chunks.
+
+    Until Stein it was one more (bug 1685731).
+    """
+    return count in (chunks, chunks + 1)
+
+
 def as_text(raw: bytes, name: str, backup_id: str) -> str:
     """The text of an object, whose bytes are freed.
 

@@ -247,13 +247,16 @@ class Verifier:
     def _compare(self, target: Target, link: layout.Link
                  ) -> Iterator[errors.Problem]:
         """Compare the storage with what is known from elsewhere."""
-        for field, wanted, found in (
-                ('volume_id', target.volume_id, link.volume_id),
-                ('object_count', target.object_count, len(link.chunks))):
-            if wanted is not None and wanted != found:
-                yield errors.WrongRecord(
-                    f'the record says {field} {wanted}, the storage {found}',
-                    field, link.backup_id)
+        if target.volume_id not in (None, link.volume_id):
+            yield errors.WrongRecord(
+                f'the record says volume_id {target.volume_id}, the storage '
+                f'{link.volume_id}', 'volume_id', link.backup_id)
+        if target.object_count is not None and not layout.counts(
+                target.object_count, len(link.chunks)):
+            yield errors.WrongRecord(
+                f'the record says object_count {target.object_count}, the '
+                f'storage {len(link.chunks)}', 'object_count',
+                link.backup_id)
         if (target.parent_id is not _UNKNOWN and
                 target.parent_id != link.parent_id):
             yield errors.WrongRecord(

@@ -58,6 +58,10 @@ class AlwaysCompressed(OldLayout):
                 for content in super().generations()]
 
 
+class CountedOneMore(OldLayout):
+    change = staticmethod(old_layouts.counted_one_more)
+
+
 class WithoutChecksums(OldLayout):
     change = staticmethod(old_layouts.without_checksums)
 
@@ -82,6 +86,11 @@ class PosixWithoutChecksumsTest(
     """The driver of Cinder restores it, too."""
 
     driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
+
+
+class CountedOneMoreTest(CountedOneMore, trust.TrustContract,
+                         testtools.TestCase):
+    """Its row counts an object that does not exist."""
 
 
 class OldPrefixTest(OldPrefix, trust.TrustContract, testtools.TestCase):
