@@ -58,7 +58,9 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
         'container': link.container,
         'prefix': link.prefix,
         'size': backup.size,
-        'object_count': len(link.chunks),
+        # Verified, and maybe one more: layout.counts().
+        'object_count': (len(link.chunks) if backup.object_count is None
+                         else backup.object_count),
         'digest': link.digest,
         'chain_digest': report.digest,
         'lengths': presence.lengths(link, _GROUPS),
@@ -213,6 +215,6 @@ def model_update(info: dict[str, Any], link: layout.Link | None
         'container': info['container'],
         'service_metadata': info['prefix'],
         'size': info['size'],
-        'object_count': len(link.chunks) if link else info['object_count'],
+        'object_count': info['object_count'],
         'snapshot_id': info.get('snapshot_id'),
     }

@@ -92,6 +92,19 @@ class CountedOneMoreTest(CountedOneMore, trust.TrustContract,
                          testtools.TestCase):
     """Its row counts an object that does not exist."""
 
+    def test_record_that_counts_another_number(self):
+        """It contradicts its driver_info, whichever is the right one."""
+        backup, = self.chain(base.text(2 * self.chunk))
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        for level in self.levels:
+            self.level(level)
+            for more in (-1, 1):
+                self.refused(self.edited(
+                    record, object_count=backup.object_count + more),
+                    backup, 'object_count')
+        self.imports(record)
+
 
 class OldPrefixTest(OldPrefix, trust.TrustContract, testtools.TestCase):
     """Its prefix is "backup"."""
