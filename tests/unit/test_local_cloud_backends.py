@@ -32,6 +32,7 @@ from local_cloud.services import ceph
 from local_cloud.services import keystone
 from local_cloud.services import nfs
 from local_cloud.services import registry
+from local_cloud.services import s3
 from tests import cloud_cases
 
 #: Of a cloud's record: what the options of some drivers are made of.
@@ -69,6 +70,15 @@ class BackendsTest(cloud_cases.StateCase):
         self.assertEqual('sparse', backups.volume_backend(self.state).name)
         self.assertIn('kill s3', tempest_conf._store_switch(self.state)[
             'store_stop_command'])
+
+    def test_keys_of_s3_are_no_words(self):
+        """A report has a mark in place of each of their values."""
+        self.state.record.update(_STORES)
+        keys = {s3.S3(self.state).keys(site)[0]
+                for site in (sites.FIRST, sites.SECOND)}
+        self.assertEqual(2, len(keys))
+        for key in keys:
+            self.assertRegex(key, '^[0-9a-f]{20}$')
 
     def test_record_that_does_not_say_yet(self):
         self.assertEqual(['keystone', 'glance', 'cinder'],
