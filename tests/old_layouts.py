@@ -4,10 +4,49 @@
 
 Each function changes one backup that a driver of today has made, in its row
 and on its storage, and Cinder's own driver restores the result bit for bit.
+The forms were read from the history of Cinder's drivers; a commit is the one
+that ended the form, but for the last two.
+
+================================ ================ ========= ==================
+form                             releases         commit    here
+================================ ================ ========= ==================
+no ``_sha256file``, no parent_id Grizzly - Juno   e7f592df7 before_incremental
+no volume_meta                   Grizzly, Havana  41f6af9ff before_incremental
+each chunk compressed, MD5 of    Grizzly - Kilo   fc5affbe7 always_compressed
+the stored bytes
+objects named "backup"           Kilo - Ocata     535e71797 old_prefix
+object_count one too high        Grizzly - Rocky  84d2a8b09 counted_one_more
+JSON of Python 2                 Grizzly - Train            with each of these
+Ceph: no object with metadata    Havana           432a47cbc none
+Ceph: one base image, not named  Havana - Stein   5018727f8 ceph_shared_base
+in rows
+Ceph: the copy of a snapshot has Havana -         f04d905a6 ceph_own_name
+its own name                     Victoria
+zstd                             since Victoria   aeb94ecec the contract
+Ceph: a full copy                since Havana     e96b3e5ff the contract
+================================ ================ ========= ==================
 """
 
+import hashlib
 import json
 import zlib
+
+
+def _edit(objects, backup, edit):
+    """Write the metadata anew as Python 2 did: a blank after each comma.
+
+    :param edit: is called with the value
+    """
+    container, prefix = objects.locate(backup)
+    for end in '_metadata', '_sha256file':
+        data = objects.read(container, prefix + end)
+        if data is not None:
+            value = json.loads(data)
+            if end == '_metadata':
+                edit(value)
+            objects.write(container, prefix + end, json.dumps(
+                value, sort_keys=True, indent=2, separators=(', ', ': ')
+                ).encode())
 
 
 def counted_one_more(objects, backup):
@@ -28,15 +67,19 @@ def old_prefix(objects, backup):
     Every posix, NFS and GlusterFS backup was so named (bug 1628768, Cinder
     535e71797).
     """
+    def edit(value):
+        value['objects'] = [
+            {name.replace(prefix, 'backup'): fields}
+            for entry in value['objects'] for name, fields in entry.items()]
+
     container, prefix = objects.locate(backup)
+    _edit(objects, backup, edit)
     for name in objects.list(container, prefix):
-        data = objects.read(container, name)
-        if name == f'{prefix}_metadata':
-            data = data.replace(f'"{prefix}-'.encode(), b'"backup-')
-        objects.write(container, name.replace(prefix, 'backup'), data)
+        objects.write(container, name.replace(prefix, 'backup'),
+                      objects.read(container, name))
         objects.delete(container, name)
     backup.service_metadata = 'backup'
-    backup.save()
+    counted_one_more(objects, backup)
 
 
 def without_checksums(objects, backup):
@@ -77,18 +120,36 @@ def ceph_shared_base(ioctx, rbd, backups):
 
 
 def always_compressed(objects, backup):
-    """Compress also the chunks that do not shrink, as until 2015.
+    """Compress also the chunks that do not shrink, as until Kilo.
 
     The zlib object of random data is larger than its extent (bug 1462268,
-    Cinder fc5affbe7).
+    Cinder fc5affbe7). The MD5 is that of the stored bytes, for the same
+    change made it that of the extent.
     """
-    container, prefix = objects.locate(backup)
-    metadata = json.loads(objects.read(container, f'{prefix}_metadata'))
-    for entry in metadata['objects']:
-        (name, fields), = entry.items()
-        if fields['compression'] == 'none':
-            fields['compression'] = 'zlib'
-            objects.write(container, name, zlib.compress(
-                objects.read(container, name)))
-    objects.write(container, f'{prefix}_metadata',
-                  json.dumps(metadata, sort_keys=True, indent=2).encode())
+    def edit(value):
+        for entry in value['objects']:
+            (name, fields), = entry.items()
+            data = objects.read(container, name)
+            if fields['compression'] == 'none':
+                fields['compression'] = 'zlib'
+                data = zlib.compress(data)
+                objects.write(container, name, data)
+            fields['md5'] = hashlib.md5(data).hexdigest()
+
+    container, _ = objects.locate(backup)
+    _edit(objects, backup, edit)
+    counted_one_more(objects, backup)
+
+
+def before_incremental(objects, backup):
+    """Store a full backup as the Swift driver did from Grizzly to Juno.
+
+    Nothing is for incremental backups yet (Cinder e7f592df7), and until
+    Havana there is no metadata of the volume (Cinder 41f6af9ff).
+    """
+    def edit(value):
+        del value['parent_id'], value['volume_meta']
+
+    always_compressed(objects, backup)
+    without_checksums(objects, backup)
+    _edit(objects, backup, edit)

@@ -64,6 +64,9 @@ class _Blocks:
             raise _WrongBlock(self._block)
         self._block += 1
 
+    def stored(self, data: bytes) -> None:
+        """Stored bytes, compressed or not: nothing is compared with them."""
+
     def update(self, data: bytes) -> None:
         view = memoryview(data)
         start = 0
@@ -92,17 +95,29 @@ class _Blocks:
 
 
 class _Md5:
-    """Compares an extent with its MD5, where its blocks have no hash."""
+    """Compares an extent with its MD5, where its blocks have no hash.
+
+    Until Kilo it was the MD5 of the stored bytes, also where these are
+    compressed (Cinder fc5affbe7).
+    """
 
     def __init__(self, chunk: layout.Chunk):
         self._wanted = chunk.md5
         self._sum = hashlib.md5(usedforsecurity=False)
+        self._stored = (None if chunk.plain else
+                        hashlib.md5(usedforsecurity=False))
+
+    def stored(self, data: bytes) -> None:
+        if self._stored is not None:
+            self._stored.update(data)
 
     def update(self, data: bytes) -> None:
         self._sum.update(data)
 
     def finish(self) -> None:
-        if self._wanted is not None and self._sum.hexdigest() != self._wanted:
+        if self._wanted not in (None, *(
+                found.hexdigest() for found in (self._sum, self._stored)
+                if found is not None)):
             raise ValueError('it differs from its MD5')
 
 
@@ -142,8 +157,9 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
         meter = (_Blocks(link.hashes, chunk)
                  if link.hashes is not None and aligned else _Md5(chunk))
     length = 0
-    with contextlib.closing(_parts(store, link, chunk, stream, wrong,
-                                   watch or running.Watch())) as parts:
+    with contextlib.closing(_parts(
+            store, link, chunk, stream, wrong, watch or running.Watch(),
+            meter.stored if meter else None)) as parts:
         for part in parts:
             length += len(part)
             if length > chunk.length:
@@ -169,8 +185,12 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
 
 def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
            stream: Any, wrong: Callable[[Any], errors.Problem],
-           watch: running.Watch) -> Generator[bytes, None, None]:
-    """Decompressed pieces; tells errors of the store from bad content."""
+           watch: running.Watch, stored: Callable[[bytes], None] | None
+           ) -> Generator[bytes, None, None]:
+    """Decompressed pieces; tells errors of the store from bad content.
+
+    :param stored: is called with each piece before it is decompressed
+    """
     def decompressed(parts: Iterator[bytes]) -> Iterator[bytes]:
         try:
             yield from (part for part in parts if part)
@@ -194,6 +214,8 @@ def _parts(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
             except Exception as err:
                 raise presence.read_error(store, err, chunk.name,
                                           link.backup_id) from err
+            if stored is not None:
+                stored(piece)
             yield from decompressed(stream.feed(piece))
             # It may be the whole object, which is not needed any more.
             del piece

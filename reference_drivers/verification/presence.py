@@ -214,9 +214,10 @@ def check_parent(link: layout.Link, parent: layout.Link
             wrong = mine.differs(theirs, block, first)
             if wrong is not None:
                 yield errors.BrokenChain(
-                    f'parent {parent.backup_id} is not the one of this '
-                    f'backup: block {wrong} has another hash and no chunk '
-                    'stores it', parent.backup_id, link.backup_id)
+                    f'object {link.sha256_name} or parent '
+                    f'{parent.backup_id} is not of this backup: block '
+                    f'{wrong} has another hash and no chunk stores it',
+                    parent.backup_id, link.backup_id)
                 return
         block = max(block, last)
 

@@ -235,8 +235,8 @@ class Verifier:
             return
         if link.hashes is None:
             yield errors.Missing(
-                f'object {link.sha256_name} is missing, or '
-                f'{link.metadata_name} is not what it was at export',
+                f'object {link.metadata_name} is not what it was at export, '
+                f'or its _sha256file is missing',
                 link.sha256_name, link.backup_id)
         else:
             yield errors.WrongContent(

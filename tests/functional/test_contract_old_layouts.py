@@ -88,6 +88,11 @@ class PosixWithoutChecksumsTest(
     driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
 
+class BeforeIncremental(AlwaysCompressed, WithoutChecksums):
+    change = staticmethod(old_layouts.before_incremental)
+    denied = frozenset({'incremental'})
+
+
 class CountedOneMoreTest(CountedOneMore, trust.TrustContract,
                          testtools.TestCase):
     """Its row counts an object that does not exist."""
@@ -104,6 +109,22 @@ class CountedOneMoreTest(CountedOneMore, trust.TrustContract,
                     record, object_count=backup.object_count + more),
                     backup, 'object_count')
         self.imports(record)
+
+
+class BeforeIncrementalTest(BeforeIncremental, trust.TrustContract,
+                            testtools.TestCase):
+    """The MD5 of its stored chunks is all that it can be compared with."""
+
+    # As in the tests of both.
+    test_driver_info_of_100000_chunks = None
+    test_wrong_bytes_are_restored_only_when_asked_for = None
+
+
+class PosixBeforeIncrementalTest(
+        BeforeIncremental, recovery.RecoveryContract, testtools.TestCase):
+    """The driver of Cinder restores it, too."""
+
+    driver = 'cinder.backup.drivers.posix.PosixBackupDriver'
 
 
 class OldPrefixTest(OldPrefix, trust.TrustContract, testtools.TestCase):

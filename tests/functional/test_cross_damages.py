@@ -23,7 +23,10 @@ _LAYOUTS = {
     'always compressed': ('zlib', old_layouts.always_compressed),
     'without checksums': ('none', old_layouts.without_checksums),
     'without checksums, compressed': ('zlib', old_layouts.without_checksums),
+    'before incremental': ('zlib', old_layouts.before_incremental),
 }
+_WITHOUT_CHECKSUMS = (old_layouts.without_checksums,
+                      old_layouts.before_incremental)
 
 
 class DirectoryTest(damages.Answers, directory.Directory, base.Contract,
@@ -57,6 +60,8 @@ class DirectoryTest(damages.Answers, directory.Directory, base.Contract,
         for name, (compression, change) in _LAYOUTS.items():
             self.cinder.configure(backup_compression_algorithm=compression)
             contents = self.contents()
+            if change is old_layouts.before_incremental:
+                del contents[1:]
             mine = self.made(change, contents)
             other = self.made(change, [content.translate(damages.INVERTED)
                                        for content in contents])
@@ -64,7 +69,7 @@ class DirectoryTest(damages.Answers, directory.Directory, base.Contract,
                 self.compare_undamaged(backup, content, name)
             for number, victim in enumerate(mine):
                 for damage in chunked.DAMAGES:
-                    if (change is old_layouts.without_checksums and
+                    if (change in _WITHOUT_CHECKSUMS and
                             'checksum' in damage.name and
                             damage is not chunked.MD5_EDITED):
                         continue
