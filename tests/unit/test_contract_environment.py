@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Cinder's database of the contract, with a driver that has one, too."""
+
+import sqlalchemy
+from sqlalchemy import engine
+import testtools
+
+from reference_drivers.contract import environment
+
+
+def _check_foreign_keys(connection, record):
+    connection.execute('PRAGMA foreign_keys = ON')
+
+
+class DatabaseTest(testtools.TestCase):
+
+    def test_a_driver_that_has_foreign_keys_checked(self):
+        """It does so for all engines of the process, Cinder's included."""
+        arguments = (engine.Engine, 'connect', _check_foreign_keys)
+        sqlalchemy.event.listen(*arguments)
+        self.addCleanup(sqlalchemy.event.remove, *arguments)
+        for _ in range(2):
+            # The second one is made of the schema of the first.
+            with environment.Environment(
+                    'cinder.backup.drivers.posix.PosixBackupDriver') as cinder:
+                self.assertTrue(cinder.create_volume().id)
