@@ -2,11 +2,14 @@
 
 """Cinder's database of the contract, with a driver that has one, too."""
 
+from cinder.backup.drivers import posix
+import fixtures
 import sqlalchemy
 from sqlalchemy import engine
 import testtools
 
 from reference_drivers.contract import environment
+from reference_drivers.verification import threads
 
 
 def _check_foreign_keys(connection, record):
@@ -25,3 +28,21 @@ class DatabaseTest(testtools.TestCase):
             with environment.Environment(
                     'cinder.backup.drivers.posix.PosixBackupDriver') as cinder:
                 self.assertTrue(cinder.create_volume().id)
+
+
+class DeviceTest(testtools.TestCase):
+
+    def test_as_the_manager_hands_it(self):
+        """On eventlet in a proxy, which some drivers rely on."""
+        seen = []
+
+        def backup(driver, backup, volume_file, *args):
+            seen.append(type(volume_file).__name__)
+
+        self.useFixture(fixtures.MockPatchObject(
+            posix.PosixBackupDriver, 'backup', backup))
+        with environment.Environment(
+                'cinder.backup.drivers.posix.PosixBackupDriver') as cinder:
+            cinder.create_backup(cinder.create_volume(b'data'))
+        self.assertEqual(['Proxy' if threads.green() else 'BufferedReader'],
+                         seen)
