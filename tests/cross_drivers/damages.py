@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What two drivers answer when they restore the same damaged backup."""
+"""Answers of two drivers that restore the same damaged backup."""
 
 import dataclasses
 import itertools

@@ -20,7 +20,7 @@ _FIELDS = ('volume_id', 'parent_id', 'snapshot_id', 'container',
 
 
 class Difference(Exception):
-    """What was recovered is not what was backed up."""
+    """The recovered content is not the one that was backed up."""
 
 
 class Environment(environment.Environment):
