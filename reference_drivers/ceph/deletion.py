@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from reference_drivers import children
 from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.verification import errors
@@ -44,20 +45,22 @@ def has_own_copy(pool: pools.Pool, names: naming.Names) -> bool:
 
 
 def refuse_parent(pool: pools.Pool, names: naming.Names, image: str,
-                  known: Collection[str]) -> None:
-    """Refuse to delete a snapshot if a later one may be incremental to it.
+                  backup: Any, rows: Collection[Any]) -> None:
+    """Refuse to delete a snapshot that another backup was made on.
 
     The image tells which backups are in it, and not which of them was made
-    on which.
+    on which; where there is a row, that does.
 
-    :param known: ids of the backups with rows, which tell that
-    :raises Needed: naming the first one that has no row
+    :param rows: of all backups of the volume
+    :raises Needed: naming a child, or the first later one without a row
     """
     with pool.image(image) as opened:
         found = pool.snapshots(opened, image)
     own = naming.own_snapshots(found, names.backup_id)
     if not own:
         return
+    children.refuse_in_rows(rows, backup)
+    known = {row.id for row in rows}
     for one in found[found.index(own[0]) + 1:]:
         other = naming.SNAPSHOT.match(one)
         if other and other[1] not in known and one not in own:

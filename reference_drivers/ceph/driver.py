@@ -378,14 +378,13 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
             return
         try:
             names = naming.names_of(backup, backup.id)
-            rows = children.rows_of_volume(self.context, backup)
-            children.refuse_in_rows(rows, backup)
             with self._pool(names.pool) as pool:
                 images = deletion.images(backup, names)
                 for image in images:
                     with contextlib.suppress(errors.Missing):
-                        deletion.refuse_parent(pool, names, image,
-                                               {row.id for row in rows})
+                        deletion.refuse_parent(
+                            pool, names, image, backup,
+                            children.rows_of_volume(self.context, backup))
                 if deletion.has_own_copy(pool, names):
                     # Then no shared image is a copy for it, and nothing may
                     # look like that if this is interrupted and repeated.

@@ -179,16 +179,20 @@ class ImagesTest(CephCase):
                          {one[0] for one in before} -
                          {one[0] for one in self.everything()})
 
-    def test_delete_in_any_order(self):
-        """The image goes with the last snapshot in it."""
+    def test_delete_newest_first(self):
+        """No parent before its child; the image goes with the last one."""
         contents = self.contents()
         backups = self.chain(contents)
         image, _ = self.place(backups[0])
         self.cinder.delete(backups[2].id)
         self.assert_restores(backups[1], contents[1])
-        self.cinder.delete(backups[0].id)
-        self.assert_restores(backups[1], contents[1])
+        err = self.assertRaises(exception.InvalidBackup, self.cinder.delete,
+                                backups[0].id)
+        self.assertIn(f'backup {backups[1].id} is incremental', str(err))
+        self.assert_restores(backups[0], contents[0])
         self.cinder.delete(backups[1].id)
+        self.assert_restores(backups[0], contents[0])
+        self.cinder.delete(backups[0].id)
         self.assertNotIn(image, images.rbd.RBD().list(self.cinder.backups))
         for backup in backups:
             self.assertRaises(images.rados.ObjectNotFound,

@@ -249,7 +249,8 @@ class ContractProgramTest(testtools.TestCase):
                          self.results(POSIX, SNAPSHOT, TRUST))
 
     def test_without_an_adapter_what_needs_it_is_skipped(self):
-        with mock.patch('reference_drivers.contract.binding._POSIX', ''):
+        with mock.patch.dict('reference_drivers.contract.binding._STORES',
+                             clear=True):
             self.assertEqual({SNAPSHOT: 'success', DELETE: 'skip'},
                              self.results(POSIX, SNAPSHOT, DELETE))
 
