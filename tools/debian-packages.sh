@@ -24,8 +24,8 @@ case "${1:-}" in
             chromium chromium-driver
             # Web servers in front of Cinder.
             apache2-bin nginx)
-        purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph, S3 and NFS, '
-        purpose+='in a browser and behind web servers'
+        purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph, S3 and '
+        purpose+='NFS, in a browser and behind web servers'
         ;;
     -h|--help)
         usage
