@@ -147,6 +147,7 @@ def _run(arguments):
         if arguments.case is not None:
             raise _Failed('--case needs the --seed that its number is of')
         seed = random.randrange(1 << 32)
+    logged = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix='cross-drivers-') as directory:
         usual, tempfile.tempdir = tempfile.tempdir, directory
@@ -164,6 +165,7 @@ def _run(arguments):
             return SAME
         finally:
             tempfile.tempdir = usual
+            logging.disable(logged)
 
 
 def main(argv: list[str] | None = None) -> int:
