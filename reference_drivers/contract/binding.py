@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
@@ -280,13 +281,28 @@ def tidy(cinder: environment.Environment) -> None:
     """
     # A test of a storage that hangs leaves a limit that is too short here.
     cinder.configure(**{f'{options.GROUP}__timeout': 600})
-    driver = None
-    for backup in reversed(cinder.made):
+    left = _delete(cinder, reversed(cinder.made))
+    if left:
+        # An interrupt may have left the database in a transaction.
         with contextlib.suppress(Exception):
+            cinder.useFixture(environment.Database())
+            _delete(cinder, left)
+
+
+def _delete(cinder: environment.Environment, backups: Iterable[Any]
+            ) -> list[Any]:
+    """Delete backups, and return those that could not be deleted."""
+    left = []
+    driver = None
+    for backup in backups:
+        try:
             driver = driver or cinder.driver()
             driver.delete_backup(backup)
             # Or its parent has a child by the rows, and must stay.
             cinder.lose_row(backup.id)
+        except Exception:
+            left.append(backup)
+    return left
 
 
 def _heard(method: Callable[[], None]) -> Callable[[], None]:
