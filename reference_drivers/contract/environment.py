@@ -53,7 +53,7 @@ def _schema(connection: sqlite3.Connection) -> str:
 def _handed(device: Any) -> Any:
     """The device as the manager hands it to a driver.
 
-    On eventlet it is in a proxy, by which some drivers look for its path.
+    On eventlet it is in a proxy, in which some drivers look for the path.
     """
     wrap = getattr(utils, 'tpool_wrap', None)
     if wrap is None:
