@@ -14,6 +14,7 @@ import sys
 import textwrap
 from unittest import mock
 
+import ddt
 import fixtures
 import testtools
 from testtools import matchers
@@ -244,6 +245,7 @@ class SuiteTestCase(testtools.TestCase):
         return {r.name: r for r in self.run_.results}
 
 
+@ddt.ddt
 class RunnerTest(SuiteTestCase):
     def test_every_status(self):
         self.write('''
@@ -369,14 +371,18 @@ class RunnerTest(SuiteTestCase):
         self.assertEqual(['B.test_2'],
                          list(self.run_suite(pattern='test_2|test_none')))
 
-    def test_a_crash(self):
-        self.write('''
+    @ddt.data(('os._exit(0)', ''),
+              ('os.kill(os.getpid(), 9)', 'a worker was killed by SIGKILL'),
+              ('os.kill(os.getpid(), 11)', 'Fatal Python error'))
+    @ddt.unpack
+    def test_a_crash(self, crash, said):
+        self.write(f'''
             class A(testtools.TestCase):
                 def test_1(self):
                     pass
 
                 def test_2(self):
-                    os._exit(0)
+                    {crash}
 
                 def test_3(self):
                     pass
@@ -384,6 +390,8 @@ class RunnerTest(SuiteTestCase):
         found = self.run_suite()
         self.assertEqual({'A.test_1': PASS, 'A.test_2': ERROR},
                          {name: r.status for name, r in found.items()})
+        # An operator cannot see the processes of a run in a gate.
+        self.assertIn(said, found['A.test_2'].reason)
         verdict = results.judge(self.required, self.seen)
         self.assertEqual((3, ('A.test_2: error: its worker ended before the '
                               'test did',)),

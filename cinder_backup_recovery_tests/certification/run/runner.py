@@ -21,6 +21,7 @@ import testtools
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import facts as facts_
 from cinder_backup_recovery_tests.certification.run import stream as stream_
+from cinder_backup_recovery_tests.certification.run import worker
 from cinder_backup_recovery_tests.certification.run import workers
 from cinder_backup_recovery_tests.certification.verdict import results
 
@@ -38,6 +39,10 @@ STATUSES = {
 _REQUEST = re.compile(
     r'^\S+ (?P<time>[\d:]+)\S* .*\] Request \([^)]*\): '
     r'(?P<status>\d{3}) (?P<method>[A-Z]+) (?P<url>\S+.*)$', re.M)
+
+
+#: Lines of stderr that a test is shown with whose worker has died.
+_TAIL = 30
 
 
 class RunError(Exception):
@@ -116,7 +121,8 @@ class Streams:
         errors: list[bytes] = []
 
         def take(case: dict[str, Any]) -> None:
-            result = result_of(case)
+            result = result_of(
+                case, b''.join(errors).decode(errors='replace'))
             if result is not None and self._recorder:
                 result = self._recorder.result(result)
             # What an interrupt cut off has shown nothing.
@@ -231,9 +237,12 @@ class _Starts(testtools.StreamResult):
             self.error += file_bytes or b''
 
 
-def result_of(case: dict[str, Any]) -> results.Result | None:
+def result_of(case: dict[str, Any], errors: str = ''
+              ) -> results.Result | None:
     """Translate one case of the stream.
 
+    :param errors: what the workers wrote to stderr, for a test that was cut
+        off
     :returns: what came of a test, None for what is no test
     """
     status = case['status']
@@ -259,13 +268,18 @@ def result_of(case: dict[str, Any]) -> results.Result | None:
     return results.Result(
         test_id=case['id'], status=judged,
         seconds=(stop - start).total_seconds() if start and stop else 0.0,
-        reason=reason or ('' if status in STATUSES else
-                          'its worker ended before the test did'),
+        reason=reason or ('' if status in STATUSES else _cut_off(errors)),
         facts=facts,
         requests=() if status in ('success', 'skip') else tuple(
             results.Request(match['time'], int(match['status']),
                             match['method'], match['url'])
             for text in texts.values() for match in _REQUEST.finditer(text)))
+
+
+def _cut_off(errors: str) -> str:
+    """The reason of a test whose worker ended before it did."""
+    return '\n'.join([*errors.strip().splitlines()[-_TAIL:],
+                      'its worker ended before the test did'])
 
 
 def _facts(details: Mapping[str, Any]) -> facts_.Facts | None:
@@ -288,4 +302,6 @@ def environment(variables: Mapping[str, str],
         removed from there when the tests are killed
     """
     return {**os.environ, **variables, 'PYTHONWARNINGS': 'ignore',
+            # stestr starts its workers by it.
+            'PYTHON': f'{sys.executable} -m {worker.__name__}',
             'TMPDIR': str(temporary)}
