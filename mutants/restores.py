@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drivers that back up or restore something else than the volume."""
 
+from collections.abc import Iterator
 import contextlib
+import operator
 import os
 from typing import Any
 
@@ -14,6 +16,7 @@ from reference_drivers import default
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
+from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
 
 _GENERATIONS = 'every_generation_of_a_chain'
@@ -53,6 +56,21 @@ class SkipsZeros(_Through):
     """Zeros are not restored over data."""
 
     device = _SkippingZeros
+
+
+class _OnePage(stores.PosixStore):
+    def entries(self, container: str, prefix: str) -> Iterator[stores.Entry]:
+        yield from sorted(super().entries(container, prefix),
+                          key=operator.attrgetter('name'))[:1000]
+
+
+@catalogue.mutant('more_chunks_than_a_page',
+                  resembles="Cinder's driver for Google Cloud Storage")
+class ReadsOnePage(default.DefaultBackupDriver):
+    """Only the first page of a listing is read."""
+
+    def get_store(self) -> stores.PosixStore:
+        return _OnePage(self)
 
 
 @catalogue.mutant(_GENERATIONS)

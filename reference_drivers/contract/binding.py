@@ -64,8 +64,8 @@ LACKS_VERIFY = ('it does not derive from '
                 'reference_drivers.import_verify.ImportVerifyMixin')
 #: The classes of the tests; a driver that is not chunked has others of the
 #: same names.
-_CLASSES = (recovery.RecoveryContract, silence.SilenceContract,
-            trust.TrustContract)
+_CLASSES = (recovery.RecoveryContract, recovery.ChunksContract,
+            silence.SilenceContract, trust.TrustContract)
 NAMES = tuple(dict.fromkeys(
     name for cls in _CLASSES for parent in reversed(cls.__mro__)
     for name in vars(parent) if name.startswith('test_')))
@@ -181,7 +181,10 @@ class Binding:
         """
         members: dict[str, Any] = {'binding': self}
         contract: type = trust.TrustContract
-        if not self.chunked:
+        if self.chunked:
+            members |= {'chunk_option': self.chunk_option,
+                        'block_option': self.block_option}
+        else:
             contract = files.FilesContract
             members['compressions'] = ()
             members |= {name: _of_chunks for name in NAMES
@@ -338,7 +341,7 @@ class _Bound:
         if not self.binding.chunked:
             self.levels = self.levels[:self.levels.index(
                 self.binding.level) + 1]
-        if not hasattr(recovery.RecoveryContract, self._testMethodName):
+        if not hasattr(recovery.ChunksContract, self._testMethodName):
             self.needs('import_verify')
             if not self.binding.verifies:
                 self.lacks('import_verify', LACKS_VERIFY)

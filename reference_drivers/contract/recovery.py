@@ -249,3 +249,36 @@ class RecoveryContract(base.Contract):
         first, second = (self.cinder.create_backup(volume) for _ in range(2))
         self.cinder.delete(first.id)
         self.assert_restores(second, content)
+
+
+class ChunksContract(RecoveryContract):
+    """The same for a driver that stores chunks, as Cinder's do."""
+
+    #: More names than a page of most listings has.
+    pages = 1100
+
+    def test_more_chunks_than_a_page(self: Any) -> None:
+        """A listing in pages is read to its end, by restore and deletion."""
+        size = self.block // 32
+        self.cinder.configure(**{self.chunk_option: size,
+                                 self.block_option: size})
+        content = base.text(self.pages * size)
+        backup, = self.chain(content)
+        place = self.objects.locate(backup)
+        self.assertLess(self.pages, len(self.objects.list(*place)),
+                        'the store adapter does not list all objects')
+        record = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        self.cinder.import_record(record)
+        problems = []
+        try:
+            if self.cinder.restore(backup.id) != content:
+                problems.append('the restored volume has another content')
+        except Exception as error:
+            problems.append(f'the restore ended in an error: {error}')
+        self.cinder.delete(backup.id)
+        if left := self.objects.list(*place):
+            problems.append(
+                f'{len(left)} objects are left after the deletion')
+        if problems:
+            self.fail('; '.join(problems))

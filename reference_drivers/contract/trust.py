@@ -16,6 +16,7 @@ from backup_stores import chunked
 from reference_drivers import options
 from reference_drivers.contract import base
 from reference_drivers.contract import records
+from reference_drivers.contract import recovery
 from reference_drivers.contract import silence
 
 #: By the SHA-256 of its blocks a volume is right after these, whatever the
@@ -25,7 +26,8 @@ _AFTER_IMPORT: dict[stores_base.Damage, tuple[str, ...]] = {
 _MISSING = (stores_base.DESCRIPTION_MISSING, stores_base.DATA_MISSING)
 
 
-class TrustContract(silence.SilenceContract, records.RecordContract):
+class TrustContract(silence.SilenceContract, records.RecordContract,
+                    recovery.ChunksContract):
     """For a chunked driver with the reference drivers' hooks."""
 
     early = True

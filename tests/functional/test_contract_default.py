@@ -52,7 +52,7 @@ class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):
 
 
 class PosixRecoveryTest(Directory, zeros_cases.ZerosOfIncremental,
-                        recovery.RecoveryContract, testtools.TestCase):
+                        recovery.ChunksContract, testtools.TestCase):
     """Cinder's own driver, whose records say nothing of the storage."""
 
     driver = 'cinder.backup.drivers.posix.PosixBackupDriver'

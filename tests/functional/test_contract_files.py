@@ -135,7 +135,8 @@ class FilesTest(testtools.TestCase):
             'containers_that_users_name', 'delete_spares_what_a_child_needs',
             'driver_info_of_100000_chunks',
             'driver_info_stays_small', 'every_damage_of_compressed_chunks',
-            'every_generation_of_a_chain', 'no_backup_on_a_damaged_parent',
+            'every_generation_of_a_chain', 'more_chunks_than_a_page',
+            'no_backup_on_a_damaged_parent',
             'parents_that_lead_astray', 'properties_of_the_volume',
             'wrong_bytes_are_restored_only_when_asked_for'}, self.skipped)
 

@@ -27,6 +27,8 @@ from reference_drivers.contract import environment
 RECOVERY = 'reference_drivers.contract.recovery.RecoveryContract.test_'
 SNAPSHOT = RECOVERY + 'backup_of_a_snapshot'
 DELETE = RECOVERY + 'delete_removes_a_backup_and_no_other'
+PAGES = ('reference_drivers.contract.recovery.ChunksContract.'
+         'test_more_chunks_than_a_page')
 TRUST = ('reference_drivers.contract.trust.TrustContract.'
          'test_parents_that_lead_astray')
 _SILENCE = 'reference_drivers.contract.silence.SilenceContract.test_'
@@ -49,6 +51,13 @@ class KeepsDriver(posix.PosixBackupDriver):
 
     def delete_backup(self, backup):
         pass
+
+
+class OnePageDriver(posix.PosixBackupDriver):
+    """Reads the first page of a listing only."""
+
+    def get_container_entries(self, container, prefix):
+        return sorted(super().get_container_entries(container, prefix))[:1000]
 
 
 class RefusedDriver(posix.PosixBackupDriver):
@@ -193,6 +202,16 @@ class ContractProgramTest(testtools.TestCase):
     def test_a_driver_that_deletes_nothing(self):
         found = self.results(f'{__name__}.KeepsDriver', DELETE)
         self.assertEqual({DELETE: 'fail'}, found)
+
+    def test_a_driver_that_reads_one_page(self):
+        """The test removes what the deletion has left."""
+        found = self.results(f'{__name__}.OnePageDriver', PAGES)
+        self.assertEqual({PAGES: 'fail'}, found)
+        said = self.details[PAGES]['traceback'].as_text()
+        self.assertIn('does not match object list stored in metadata', said)
+        self.assertIn('102 objects are left after the deletion', said)
+        self.assertEqual([], self.left)
+        self.assertEqual({PAGES: 'success'}, self.results(POSIX, PAGES))
 
     def test_description(self):
         """The same tests for each driver, and what it has."""

@@ -211,7 +211,7 @@ class S3Test(S3, trust.TrustContract, testtools.TestCase):
 
 
 class InTreeS3Test(S3, zeros_cases.ZerosOfIncremental,
-                   recovery.RecoveryContract, testtools.TestCase):
+                   recovery.ChunksContract, testtools.TestCase):
     """Cinder's own driver, whose records say nothing of the storage."""
 
     driver = 'cinder.backup.drivers.s3.S3BackupDriver'
