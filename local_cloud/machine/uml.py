@@ -134,6 +134,10 @@ exec env --default-signal=INT,QUIT,TERM,HUP \\
 _KEEPER = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c',
            "trap 'kill -KILL -$! $!' TERM; \"$@\" & wait", 'uml')
 
+# What the kernel says of a process that it has ended.
+_TROUBLE = re.compile('out of memory|oom-kill|segfault|bus error|killed proc',
+                      re.I)
+
 Sink = Callable[[bytes], object]
 
 
@@ -357,6 +361,10 @@ class _Kernel:
             finally:
                 self._end(process)
                 pumps.drain()
+        # The command need not know why one of its processes died.
+        for line in self._lines():
+            if _TROUBLE.search(line):
+                stderr(f'User-Mode Linux: {line}\n'.encode())
         if control.status is None:
             raise exceptions.ServiceFailed(
                 f'User-Mode Linux ended {self._progress(control)}; the end '
@@ -408,12 +416,14 @@ class _Kernel:
         return ('before its command did' if control.booted.is_set() else
                 'while it was booting')
 
-    def _tail(self) -> str:
+    def _lines(self) -> list[str]:
+        """The kernel's log without stacks, which only hide the rest."""
         text = b''.join(self._log).decode(errors='replace')
-        # A stack of the kernel does not help a user, and hides the rest.
-        lines = [line for line in text.splitlines()
-                 if not line.startswith(' [<')]
-        return '\n'.join(lines[-_TAIL:]) or '(it is empty)'
+        return [line for line in text.splitlines()
+                if not line.startswith(' [<')]
+
+    def _tail(self) -> str:
+        return '\n'.join(self._lines()[-_TAIL:]) or '(it is empty)'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
