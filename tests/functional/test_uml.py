@@ -123,7 +123,8 @@ class UMLTest(UMLCase):
     def test_process_that_found_no_memory(self):
         """It says so, while the command only knows that one was killed."""
         code = self.run_in_uml(
-            f'{sys.executable} -c "[b\"x\" * (i + (1 << 20)) for i in range(1024)]"; '
+            f'{sys.executable} -c '
+            f'"[bytes([1]) * (1 << 20) for _ in range(1024)]"; '
             f'echo status $?', memory=512)
         self.assertEqual((0, b'status 137\n'), (code, b''.join(self.out)))
         self.assertIn(b'User-Mode Linux: Out of memory: Killed process',
