@@ -82,15 +82,22 @@ class UMLTest(UMLCase):
         seen = pathlib.Path(self.temporary, 'seen')
         seen.mkdir()
 
+        others = []
+
         def cores():
-            # A process that is just ending has no command line any more,
-            # and no cores either.
-            return {tuple(process.info['cpu_affinity'])
-                    for process in psutil.process_iter(
-                        ['name', 'cmdline', 'cpu_affinity'])
-                    if process.info['name'] == 'linux.uml' and
-                    process.info['cpu_affinity'] and
-                    self.temporary in ' '.join(process.info['cmdline'] or ())}
+            found = set()
+            for process in psutil.process_iter(
+                    ['name', 'cmdline', 'cpu_affinity']):
+                # A process that is just ending has no command line any
+                # more, and no cores either.
+                if (process.info['name'] != 'linux.uml' or
+                        not process.info['cpu_affinity']):
+                    continue
+                if self.temporary in ' '.join(process.info['cmdline'] or ()):
+                    found.add(tuple(process.info['cpu_affinity']))
+                elif process.info['cmdline']:
+                    others.append(process.pid)
+            return found
 
         def first(printed):
             try:
@@ -111,7 +118,9 @@ class UMLTest(UMLCase):
             stderr=self.err.append, timeout=240), self.err)
         (alone,), (both,) = alone, both
         self.assertEqual([1], [len(one) for one in alone])
-        self.assertEqual(min(2, len(os.sched_getaffinity(0))), len(both))
+        if not others:
+            # Kernels of another program have taken cores, too.
+            self.assertEqual(min(2, len(os.sched_getaffinity(0))), len(both))
         self.assertEqual({1}, {len(one) for one in both})
 
     def test_status_of_a_command_that_is_killed_or_not_there(self):
