@@ -3,6 +3,7 @@
 
 import importlib
 import sys
+import warnings
 
 
 def main() -> int:
@@ -15,8 +16,16 @@ def switch() -> int:
     return _start('switch')
 
 
+def histories() -> int:
+    """Run ``cinder-backup-histories``; returns the exit code."""
+    return _start('histories.__main__')
+
+
 def _start(module: str) -> int:
     """Run a program also where only the plugin is installed."""
+    if not sys.warnoptions:
+        # Of the libraries of Cinder, about each other.
+        warnings.simplefilter('ignore')
     try:
         program = importlib.import_module(f'reference_drivers.{module}')
     except ModuleNotFoundError as error:

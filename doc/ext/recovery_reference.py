@@ -14,6 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import docutils
 
+from backup_model import promises
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests.certification.report import table
@@ -139,6 +140,16 @@ class KnownDefects(docutils.SphinxDirective):
         return self.parse_text_to_nodes('\n'.join(_known_defects()))
 
 
+class Promises(docutils.SphinxDirective):
+    """What users may rely on, as the model of histories has it."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the list."""
+        return self.parse_text_to_nodes('\n'.join(
+            f'``{name}``\n    {inspect.getdoc(promise)}\n'
+            for name, promise in promises.ALL.items()))
+
+
 class Mutants(docutils.SphinxDirective):
     """A table of mutants and their killers, from their program's JSON."""
 
@@ -173,5 +184,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('recovery-schema', Schema)
     app.add_directive('recovery-known-defects', KnownDefects)
     app.add_directive('recovery-mutants', Mutants)
+    app.add_directive('recovery-promises', Promises)
     app.add_directive('recovery-results', Results)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

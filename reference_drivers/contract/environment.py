@@ -170,7 +170,7 @@ class Environment(fixtures.Fixture):
         """The file that is a volume."""
         return os.path.join(self.directory, f'volume-{volume_id}')
 
-    def _attach(self, context: Any, volume: Any, properties: Any,
+    def _attach(self, context: Any, volume: Any, *args: Any,
                 **kwargs: Any) -> dict[str, Any]:
         return {'device': {'path': self.attached(volume.id)}, 'conn': {}}
 

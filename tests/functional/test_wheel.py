@@ -23,8 +23,8 @@ _SERVICES = ('cinder', 'glance', 'keystone', 'os_brick', 'oslo_messaging')
 
 
 #: What is installed of the project, and nothing else of it.
-_ROOMS = ('backup_stores', 'cinder_backup_recovery_tests', 'local_cloud',
-          'reference_drivers')
+_ROOMS = ('backup_model', 'backup_stores', 'cinder_backup_recovery_tests',
+          'local_cloud', 'reference_drivers')
 
 #: Of the plugin alone, and of the extra without which volumes are not read.
 _REQUIREMENT = re.compile(r'Requires-Dist: ([\w.-]+)>=([\w.]+)'
@@ -235,6 +235,7 @@ class PluginAloneTest(PackageCase):
                    "sys.exit(__main__.main())")
         for command, extra in (
                 ([self.bin / 'python', '-c', without], 'local-cloud'),
+                ([self.bin / 'cinder-backup-histories'], 'drivers'),
                 ([self.bin / 'cinder-backup-switch-driver'], 'drivers'),
                 ([self.bin / 'cinder-backup-verify'], 'drivers')):
             done = subprocess.run(
@@ -331,7 +332,8 @@ class DriversAloneTest(PackageCase):
         self.assertEqual(modules, len([
             name for name in self.tracked if name.endswith('.py') and
             name.startswith('reference_drivers/')]) - 1)
-        for name in ('cinder-backup-switch-driver', 'cinder-backup-verify'):
+        for name in ('cinder-backup-histories', 'cinder-backup-switch-driver',
+                     'cinder-backup-verify'):
             self.assertIn('usage:', self.run_program(self.bin / name,
                                                      '--help'))
 

@@ -38,6 +38,8 @@ _BENCHMARKS = 'tests/unit/test_benchmarks.py'
 #: By how a command begins: the test that runs the same, and what of the
 #: command is in it.
 RUN = {
+    'cinder-backup-histories': ('tests/functional/test_histories.py',
+                                "'reference_drivers.histories'"),
     'cinder-backup-local-cloud up': (_CLOUD, "'up'"),
     'eval "$(cinder-backup-local-cloud env)"': (_CLOUD, 'eval "$('),
     'cinder-backup-local-cloud status': (_CLOUD, "'status'"),

@@ -16,6 +16,7 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: Each room, and what it may import of the project besides itself. The rooms
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
+    'backup_model': set(),
     'backup_stores': set(),
     _PLUGIN: {'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
@@ -23,6 +24,9 @@ ROOMS = {
     f'{_PLUGIN}.certification': {_PLUGIN},
     'reference_drivers': set(),
     'reference_drivers.contract': {'reference_drivers', 'backup_stores'},
+    'reference_drivers.histories': {
+        'reference_drivers', 'reference_drivers.contract', 'backup_model',
+        'backup_stores'},
     'local_cloud': set(),
     'benchmarks': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
                    'reference_drivers', 'reference_drivers.contract'},
@@ -33,6 +37,7 @@ ROOMS = {
 
 #: Of other projects: what a room must run without.
 WITHOUT = {
+    'backup_model': {'cinder', 'tempest'},
     'backup_stores': {'cinder', 'tempest'},
     _PLUGIN: {'cinder'},
     f'{_PLUGIN}.api': {'cinder'},
@@ -40,6 +45,7 @@ WITHOUT = {
     f'{_PLUGIN}.certification': {'cinder'},
     'reference_drivers': {'tempest'},
     'reference_drivers.contract': {'tempest'},
+    'reference_drivers.histories': {'tempest'},
 }
 
 

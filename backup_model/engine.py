@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What carries histories out."""
+
+import dataclasses
+from typing import Any
+from typing import Protocol
+
+#: The blocks of a volume, each with the number of its content; 0 is zeros.
+Content = tuple[int, ...]
+#: In place of a block that has no such content.
+GARBAGE = -1
+#: The blocks that the model writes into a volume.
+BLOCKS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An answer of the API.
+
+    :ivar status: of HTTP
+    :ivar body: decoded JSON, empty without any
+    """
+
+    status: int
+    body: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def accepted(self) -> bool:
+        return self.status < 400
+
+    @property
+    def text(self) -> str:
+        """The reason of a refusal."""
+        for value in self.body.values():
+            if isinstance(value, dict) and 'message' in value:
+                return str(value['message'])
+        return ''
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """All that can be seen of a cloud between two steps.
+
+    :ivar backups: what the API says of each, to an administrator, by id
+    :ivar volumes: the status of each, by id
+    :ivar usage: the used and the reserved quota, by project and resource
+    :ivar stored: a digest of each object on the storage, by its name
+    """
+
+    backups: dict[str, dict[str, Any]]
+    volumes: dict[str, str]
+    usage: dict[str, dict[str, int]]
+    stored: dict[str, str]
+
+
+class Engine(Protocol):
+    """A cloud that steps are carried out on."""
+
+    def request(self, actor: str, method: str, path: str,
+                body: Any = None) -> Answer:
+        """Send a request below ``/v3/<project>``, and return its answer."""
+
+    def settle(self) -> None:
+        """Wait until all work that was asked for has ended."""
+
+    def view(self) -> View:
+        """Look at everything."""
+
+    def create_volume(self, actor: str, size: int) -> str:
+        """Make a volume of zeros, its size in GiB, and return its id."""
+
+    def write(self, volume: str, content: Content) -> None:
+        """Give a volume its content."""
+
+    def read(self, volume: str) -> Content:
+        """The content of a volume or a snapshot."""
+
+    def snapshot(self, actor: str, volume: str) -> str:
+        """Make a snapshot of a volume, and return its id."""
+
+    def delete_volume(self, volume: str) -> None:
+        """Remove a volume and its snapshots."""
+
+    def lose(self, backups: list[str], soft: bool) -> None:
+        """Lose rows, and put the quota right.
+
+        :param soft: leave them, marked as deleted
+        """
+
+    def damage(self, objects: list[str]) -> None:
+        """Change a byte of each of these objects, until :meth:`repair`."""
+
+    def repair(self) -> None:
+        """Undo all damage."""

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Run histories, and make failing ones short."""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+
+from backup_model import engine as engines
+from backup_model import history
+from backup_model import operations
+from backup_model import promises
+from backup_model import world as worlds
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A promise that a history has broken.
+
+    :ivar steps: up to the one that broke it
+    """
+
+    broken: promises.Broken
+    steps: tuple[history.Step, ...]
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """The same for the same fault."""
+        return self.broken.promise, self.broken.key
+
+
+def run(engine: engines.Engine, steps: Iterable[history.Step],
+        ) -> Iterator[Failure]:
+    """Carry a history out on an empty cloud, and audit it at the end.
+
+    :returns: each broken promise, when it is found
+    """
+    world = worlds.World()
+    before = engine.view()
+    done: list[history.Step] = []
+    for step in _with_audit(world, steps):
+        operation = operations.ALL[step.operation]
+        answer = operation.ask(world, engine, step)
+        if answer is None:
+            continue
+        done.append(step)
+        engine.settle()
+        after = engine.view()
+        target = operation.target(world, step)
+        operation.learn(world, step, answer, before, after)
+        target = target or operation.target(world, step)
+        backup = world.backups.get(target)
+        for broken in promises.judge(promises.Moment(
+                world, step, answer, before, after, target,
+                backup.id if backup else ''), engine):
+            yield Failure(broken, tuple(done))
+        before = after
+
+
+def _with_audit(world: worlds.World, steps: Iterable[history.Step]
+                ) -> Iterator[history.Step]:
+    """The steps, and those that prove at the end what is promised.
+
+    Each backup that was lost and has a record is imported, and each backup
+    is restored, by its owner.
+    """
+    yield from steps
+    yield history.Step('repair')
+    for name, record in list(world.records.items()):
+        backup = world.backups[record.backup]
+        if backup.lost and not backup.deleted:
+            yield history.Step('import', _owner(backup), {'record': name})
+    for name, backup in list(world.backups.items()):
+        if not backup.deleted and not backup.lost:
+            yield history.Step('restore', _owner(backup), {'backup': name})
+
+
+def _owner(backup: worlds.Backup) -> str:
+    return f'admin-{backup.project[-1]}'
+
+
+def first(engine: engines.Engine, steps: Sequence[history.Step],
+          known: Collection[tuple[str, str]] = ()) -> Failure | None:
+    """The first failure of a history whose cause is not known yet."""
+    return next((one for one in run(engine, steps)
+                 if one.cause not in known), None)
+
+
+def _simpler(step: history.Step) -> Iterator[history.Step]:
+    """The same step with less in it."""
+    for name in ('soft', 'metadata', 'name', 'incremental', 'volume',
+                 'service'):
+        if step.arguments.get(name) and (
+                name != 'volume' or step.operation == 'restore') and (
+                name != 'name' or step.operation == 'create backup'):
+            yield dataclasses.replace(step, arguments={
+                key: value for key, value in step.arguments.items()
+                if key != name})
+    backups = step.arguments.get('backups', ())
+    for number in range(len(backups) if len(backups) > 1 else 0):
+        yield dataclasses.replace(step, arguments={
+            **step.arguments,
+            'backups': backups[:number] + backups[number + 1:]})
+    simple = history.ACTORS[1]
+    if step.actor not in ('', simple):
+        yield dataclasses.replace(step, actor=simple)
+
+
+def shrink(failure: Failure, again: Callable[
+        [Sequence[history.Step]], Iterable[Failure]]) -> Failure:
+    """Leave out all that a failure does not need.
+
+    :param again: runs a history on an empty cloud
+    :returns: a failure of the same cause
+    """
+    best = failure
+
+    def fails(steps: Sequence[history.Step]) -> bool:
+        """Whether it still fails, and take these steps if so."""
+        nonlocal best
+        found = next((one for one in again(steps)
+                      if one.cause == failure.cause and
+                      len(one.steps) <= len(best.steps)), None)
+        best = found or best
+        return found is not None
+
+    before = None
+    while before != best.steps:
+        before = best.steps
+        position = len(best.steps)
+        while position > 0:
+            position -= 1
+            if position < len(best.steps):
+                fails(best.steps[:position] + best.steps[position + 1:])
+        for position in range(len(best.steps)):
+            if position < len(best.steps):
+                for simpler in _simpler(best.steps[position]):
+                    if fails((*best.steps[:position], simpler,
+                              *best.steps[position + 1:])):
+                        break
+    return best

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tell a history to people: as a story, and as commands of the clients."""
+
+from collections.abc import Sequence
+import shlex
+from typing import Any
+
+from backup_model import history
+from backup_model import running
+
+_STORY = {
+    'create volume': 'creates volume {volume}, with blocks {content}',
+    'write': 'volume {volume} gets blocks {content}',
+    'snapshot': 'makes snapshot {snapshot} of volume {volume}',
+    'delete volume': 'volume {volume} is deleted',
+    'create backup': 'makes backup {backup} of volume {volume}',
+    'rename': 'renames backup {backup} to {name!r}',
+    'export': 'exports record {record} of backup {backup}',
+    'lose rows': 'the rows of {backups} are lost',
+    'import': 'imports record {record}',
+    'restore': 'restores backup {backup}',
+    'delete': 'deletes backup {backup}',
+    'force delete': 'deletes backup {backup} by force',
+    'reset status': 'sets the status of backup {backup} to {status}',
+    'damage': 'a byte of each stored object of backup {backup} changes',
+    'repair': 'the storage is as it was',
+}
+
+
+def step(one: history.Step) -> str:
+    """A step in a sentence."""
+    arguments: dict[str, Any] = dict(one.arguments)
+    if 'content' in arguments:
+        arguments['content'] = ' '.join(
+            '.' if block is None else str(block)
+            for block in arguments['content'])
+    if 'backups' in arguments:
+        arguments['backups'] = ', '.join(arguments['backups'])
+    text = _STORY[one.operation].format(**arguments)
+    if arguments.get('incremental'):
+        text += ', incremental'
+    if one.operation == 'create backup' and 'snapshot' in arguments:
+        text += f", from snapshot {arguments['snapshot']}"
+    if one.operation == 'restore' and 'volume' in arguments:
+        text += f" onto volume {arguments['volume']}"
+    if arguments.get('soft'):
+        text += ', and are left as deleted'
+    if 'service' in arguments:
+        text += f" with {arguments['service']!r} for the service"
+    if 'field' in arguments:
+        text += f" with {arguments['value']!r} for {arguments['field']}"
+    return f'{one.actor} {text}'.strip()
+
+
+def story(failure: running.Failure) -> str:
+    """The steps of a failure, numbered, and what came of them."""
+    lines = [f'{number}. {step(one)}'
+             for number, one in enumerate(failure.steps, 1)]
+    return '\n'.join([*lines, f'=> {failure.broken}'])
+
+
+def script(steps: Sequence[history.Step]) -> str:
+    """The steps as a script for bash, with the clients of OpenStack.
+
+    It asks for one cloud of clouds.yaml an actor, by the actor's name, for
+    the command ``sql`` that changes Cinder's database, and for ``edit``,
+    which changes a field of a record.
+    """
+    lines = ['#!/usr/bin/env bash', 'set -x']
+    for number, one in enumerate(steps, 1):
+        lines += ['', f'# {number}. {step(one)}', *_commands(one)]
+    return '\n'.join(lines) + '\n'
+
+
+def _commands(one: history.Step) -> list[str]:
+    arguments = one.arguments
+    client = f'openstack --os-cloud {one.actor}'
+
+    def made(name: str, rest: str) -> str:
+        return f'{name}=$({client} {rest} -f value -c id)'
+
+    match one.operation:
+        case 'create volume':
+            return [made(arguments['volume'],
+                         f'volume create --size 1 {arguments["volume"]}')]
+        case 'snapshot':
+            return [made(arguments['snapshot'],
+                         f'volume snapshot create --volume '
+                         f'${arguments["volume"]} {arguments["snapshot"]}')]
+        case 'create backup':
+            words = ['volume backup create']
+            words += ['--incremental'] * bool(arguments.get('incremental'))
+            for name, value in arguments.get('metadata', {}).items():
+                words.append(f'--property {shlex.quote(f"{name}={value}")}')
+            if 'name' in arguments:
+                words.append(f'--name {shlex.quote(arguments["name"])}')
+            if 'snapshot' in arguments:
+                words.append(f'--snapshot ${arguments["snapshot"]}')
+            words.append(f'${arguments["volume"]}')
+            return [made(arguments['backup'], ' '.join(words))]
+        case 'rename':
+            return [f'{client} volume backup set --name '
+                    f'{shlex.quote(arguments["name"])} '
+                    f'${arguments["backup"]}']
+        case 'export':
+            return [f'{arguments["record"]}=$({client} volume backup record '
+                    f'export ${arguments["backup"]} -f json)']
+        case 'lose rows':
+            statement = ('UPDATE backups SET deleted = 1, '
+                         "status = 'deleted'" if arguments.get('soft') else
+                         'DELETE FROM backups')
+            return [f'sql "{statement} WHERE id = \'${name}\'"'
+                    for name in arguments['backups']]
+        case 'import':
+            record = f'"${arguments["record"]}"'
+            service = shlex.quote(arguments['service']) if (
+                'service' in arguments) else (
+                    f'$(jq -r .backup_service <<< {record})')
+            url = f'$(jq -r .backup_url <<< {record})'
+            if 'field' in arguments:
+                url = (f'$(edit {arguments["field"]} '
+                       f'{shlex.quote(repr(arguments["value"]))} {url})')
+            return [f'cinder --os-cloud {one.actor} backup-import '
+                    f'{service} {url}']
+        case 'restore':
+            if 'volume' in arguments:
+                return [f'{client} volume backup restore --force '
+                        f'${arguments["backup"]} ${arguments["volume"]}']
+            return [f'{client} volume backup restore '
+                    f'${arguments["backup"]}']
+        case 'delete' | 'force delete':
+            force = '--force ' * (one.operation == 'force delete')
+            return [f'{client} volume backup delete {force}'
+                    f'${arguments["backup"]}']
+        case 'reset status':
+            return [f'{client} volume backup set --state '
+                    f'{arguments["status"]} ${arguments["backup"]}']
+        case 'delete volume':
+            return [f'openstack volume delete --cascade '
+                    f'${arguments["volume"]}']
+    return ['# on the storage or in a server, by hand']

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a history has made so far, as its users remember it."""
+
+from collections.abc import Iterator
+import dataclasses
+from typing import Any
+
+from backup_model import engine
+
+
+@dataclasses.dataclass
+class Volume:
+    """A volume, or a snapshot of one.
+
+    :ivar id: '' as long as there is none
+    :ivar project: of its owner
+    :ivar content: None where a restore that failed has left anything
+    :ivar size: in GiB
+    """
+
+    id: str = ''
+    project: str = ''
+    content: engine.Content | None = ()
+    size: int = 1
+    #: The volume that a snapshot was made of, by its name.
+    source: str = ''
+    gone: bool = False
+
+
+@dataclasses.dataclass
+class Backup:
+    """A backup that was accepted.
+
+    :ivar project: of its owner when it was made
+    :ivar content: of the volume when it was made
+    :ivar parent: its name
+    :ivar keys: the objects that its creation has put on the storage
+    :ivar told: what the API said of it when it was complete
+    """
+
+    id: str = ''
+    project: str = ''
+    volume: str = ''
+    snapshot: str = ''
+    content: engine.Content = ()
+    parent: str = ''
+    keys: frozenset[str] = frozenset()
+    told: dict[str, Any] = dataclasses.field(default_factory=dict)
+    #: Its creation has succeeded.
+    complete: bool = False
+    #: Its deletion was accepted: nothing of it is promised any more.
+    deleted: bool = False
+    #: Its row was lost, and has not been imported since.
+    lost: bool = False
+    #: Its row came from a record that had been changed, or an administrator
+    #: has set its status: what is said of it need not be so.
+    touched: bool = False
+
+
+@dataclasses.dataclass
+class Record:
+    """A record that was exported.
+
+    :ivar backup: the name of its backup
+    """
+
+    backup: str = ''
+    service: str = ''
+    url: str = ''
+    #: What the API said of the backup then.
+    told: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class World:
+    """All of it, by the names that the steps have given."""
+
+    def __init__(self) -> None:
+        self.volumes: dict[str, Volume] = {}
+        self.snapshots: dict[str, Volume] = {}
+        self.backups: dict[str, Backup] = {}
+        self.records: dict[str, Record] = {}
+        #: Backups of which a stored object is damaged.
+        self.damaged: set[str] = set()
+
+    def chain(self, name: str) -> list[str]:
+        """A backup and all that it is based on, itself first."""
+        found = []
+        while name:
+            found.append(name)
+            name = self.backups[name].parent
+        return found
+
+    def children(self, name: str) -> Iterator[str]:
+        """The backups on top of one that its restore does not need."""
+        for other, backup in self.backups.items():
+            if backup.parent == name and backup.complete:
+                yield other
+
+    def named(self, backup_id: str) -> str:
+        """The name of a backup, '' if the history did not make it."""
+        return next((name for name, one in self.backups.items()
+                     if one.id == backup_id), '')
+
+    def intact(self, name: str) -> bool:
+        """Whether the storage must have all that a restore needs."""
+        return all(
+            self.backups[one].complete and not self.backups[one].deleted
+            and one not in self.damaged for one in self.chain(name))
+
+    def recoverable(self, name: str) -> bool:
+        """Whether the rows are there, too."""
+        return self.intact(name) and not any(
+            self.backups[one].lost for one in self.chain(name))
