@@ -17,7 +17,8 @@ the stored bytes
 objects named "backup"           Kilo - Ocata     535e71797 old_prefix
 object_count one too high        Grizzly - Rocky  84d2a8b09 counted_one_more
 JSON of Python 2                 Grizzly - Train            with each of these
-Ceph: no object with metadata    Havana           432a47cbc none
+Ceph: no object with metadata    Havana           432a47cbc ceph_without_
+                                                            metadata
 Ceph: one base image, not named  Havana - Stein   5018727f8 ceph_shared_base
 in rows
 Ceph: the copy of a snapshot has Havana -         f04d905a6 ceph_own_name
@@ -103,6 +104,17 @@ def ceph_own_name(ioctx, rbd, backup):
     rbd.RBD().rename(ioctx, f'{start}.base', f'{start}.{backup.id}')
     backup.service_metadata = None
     backup.save()
+
+
+def ceph_without_metadata(ioctx, backups):
+    """Remove the objects with the metadata of the volume.
+
+    Havana made none (Cinder 432a47cbc).
+
+    :param ioctx: the pool of the backups
+    """
+    for backup in backups:
+        ioctx.remove_object(f'backup.{backup.id}.meta')
 
 
 def ceph_shared_base(ioctx, rbd, backups):

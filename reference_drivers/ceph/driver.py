@@ -335,11 +335,16 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
                 writer.write(pool, image, seen.place, seen.size,
                              names.digest)
         if seen.meta is not None:
-            self._put_metadata(seen.meta, volume_id)
+            self._put_metadata(seen.meta, volume_id, names)
 
-    def _put_metadata(self, metadata: bytes, volume_id: str) -> None:
+    def _put_metadata(self, metadata: bytes, volume_id: str,
+                      names: naming.Names) -> None:
         try:
             self.put_metadata(volume_id, metadata.decode())
+        except ValueError as err:
+            raise errors.WrongContent(
+                f'object {names.meta} is not JSON: {err}', names.meta,
+                names.backup_id) from err
         except exception.BackupMetadataUnsupportedVersion:
             message = 'Metadata restore failed due to incompatible version.'
             LOG.error(message)

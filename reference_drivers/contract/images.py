@@ -6,6 +6,7 @@ For drivers that are not chunked, and for such that take a volume in Ceph
 another way than a file. It needs the modules ``rados`` and ``rbd``.
 """
 
+from collections.abc import Collection
 import contextlib
 import json
 import os
@@ -78,12 +79,12 @@ class Environment(environment.Environment):
         for ioctx in (self.volumes, self.backups):
             self.addCleanup(ioctx.close)
             # A full copy fills its image, and a pool in memory is small.
-            self.addCleanup(self._remove_images, ioctx)
+            self.addCleanup(self._remove_images, ioctx, self._written)
 
-    def _remove_images(self, ioctx: Any) -> None:
-        """Remove the volumes made here, and the images of their backups."""
+    def _remove_images(self, ioctx: Any, volumes: Collection[str]) -> None:
+        """Remove the images of some volumes, and of their backups."""
         for name in rbd.RBD().list(ioctx):
-            if name[len('volume-'):][:36] not in self._written:
+            if name[len('volume-'):][:36] not in volumes:
                 continue
             with rbd.Image(ioctx, name) as image:
                 self._end_others(image)
@@ -196,6 +197,25 @@ class Environment(environment.Environment):
                  range(0, max(found, default=-BLOCK) + BLOCK, BLOCK)]
         data = b''.join(parts).rstrip(b'\0')
         return data.ljust(self._written.get(volume_id, 0), b'\0')
+
+    def restore(self, backup_id: str, volume: Any = None) -> bytes:
+        """Restore a backup; the target is removed when it was read.
+
+        A driver may fill it with zeros, and all clients of a cluster that is
+        full wait without a limit. After an error it stays: the cluster may
+        not answer.
+        """
+        before = set(self._written)
+        restored = super().restore(backup_id, volume)
+        targets = self._written.keys() - before
+        if volume is not None:
+            targets.add(volume.id)
+        if self.as_images:
+            self._remove_images(self.volumes, targets)
+        else:
+            for one in targets:
+                os.unlink(self.path(one))
+        return restored
 
     def device(self, volume_id: str) -> Any:
         if not self.as_images:

@@ -179,6 +179,14 @@ class ImagesTest(CephCase):
                          {one[0] for one in before} -
                          {one[0] for one in self.everything()})
 
+    def test_targets_take_no_space(self):
+        """Cinder's driver fills a GiB each, and four fill the cluster."""
+        contents = self.contents()[:1]
+        backup, = self.chain(contents)
+        before = images.rbd.RBD().list(self.cinder.volumes)
+        self.assert_restores(backup, *contents)
+        self.assertEqual(before, images.rbd.RBD().list(self.cinder.volumes))
+
     def test_delete_newest_first(self):
         """No parent before its child; the image goes with the last one."""
         contents = self.contents()
