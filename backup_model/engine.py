@@ -2,6 +2,7 @@
 
 """What carries histories out."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import Protocol
@@ -39,6 +40,16 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Request:
+    """The arguments of :meth:`Engine.request`."""
+
+    actor: str
+    method: str
+    path: str
+    body: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
 class View:
     """All that can be seen of a cloud between two steps.
 
@@ -61,8 +72,19 @@ class Engine(Protocol):
                 body: Any = None) -> Answer:
         """Send a request below ``/v3/<project>``, and return its answer."""
 
-    def settle(self) -> None:
-        """Wait until all work that was asked for has ended."""
+    def together(self, requests: Sequence['Request'], seed: int
+                 ) -> list[Answer]:
+        """Send requests at the same time.
+
+        :param seed: decides how they meet, where that can be decided
+        """
+
+    def settle(self, killed_after: int | None = None) -> None:
+        """Wait until all work that was asked for has ended.
+
+        :param killed_after: cinder-backup dies there, after this number of
+            transactions and messages, and is started again
+        """
 
     def view(self) -> View:
         """Look at everything."""

@@ -8,10 +8,12 @@ the :class:`.world.World` what was accepted.
 
 import base64
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import json
 import random
 from typing import Any
+from typing import cast
 
 from backup_model import engine as engines
 from backup_model import history
@@ -230,12 +232,14 @@ class CreateBackup(Operation):
         source = world.volumes[volume]
         if 'snapshot' in step.arguments:
             source = world.snapshots[step.arguments['snapshot']]
+        new = set(after.stored) - set(before.stored)
         world.backups[step.arguments['backup']] = worlds.Backup(
             id=backup_id, project=history.project_of(step.actor),
             volume=volume, snapshot=step.arguments.get('snapshot', ''),
             content=source.content or (),
             parent=world.named(told.get('parent_id') or ''),
-            keys=frozenset(set(after.stored) - set(before.stored)),
+            # Of two that were made at once, those with its id.
+            keys=frozenset({key for key in new if backup_id in key} or new),
             told=told, complete=told.get('status') == 'available')
 
 
@@ -359,6 +363,8 @@ class Import(Operation):
         backup.lost = False
         backup.told = world.records[step.arguments['record']].told
         backup.touched = 'field' in step.arguments
+        backup.failed = after.backups.get(backup.id, {}).get(
+            'status') != 'available'
 
 
 class Restore(Operation):
@@ -409,7 +415,10 @@ class Delete(Operation):
     def learn(self, world, step, answer, before, after):
         backup = world.backups[step.arguments['backup']]
         if answer.accepted and backup.id not in after.backups:
-            backup.deleted = True
+            # The row of a failed import knows nothing of what is stored: it
+            # is deleted so that the record can be imported again.
+            backup.deleted = backup.deleted or not backup.failed
+            backup.lost = not backup.deleted
 
 
 class ForceDelete(Delete):
@@ -483,6 +492,96 @@ class Repair(Operation):
         return _DONE
 
 
+class Inner(Operation):
+    """What is done with other steps, which are in its arguments.
+
+    :ivar answers: to each of them, when it was asked
+    """
+
+    request = False
+    answers: Sequence[engines.Answer] = ()
+
+    @staticmethod
+    def steps(step: history.Step) -> list[history.Step]:
+        """The steps inside."""
+        return [history.Step.of_data(one) for one in step.arguments['steps']]
+
+    def target(self, world, step):
+        return ''
+
+
+class AtOnce(Inner):
+    """Two requests are sent at the same time."""
+
+    weight = 6
+    kinds = ('import', 'import', 'delete', 'create backup', 'restore')
+
+    def draw(self, chance, names):
+        first = _drawn(chance, names, chance.choice(self.kinds))
+        if first is None:
+            return None
+        # A backup and a record are made once, by their names.
+        second = first if chance.random() < 0.5 and (
+            first.operation in ('import', 'delete', 'restore')) else _drawn(
+                chance, names, chance.choice(self.kinds))
+        if second is None:
+            return None
+        return {'steps': [first.to_data(), second.to_data()],
+                'order': chance.randrange(100)}
+
+    def ask(self, world, engine, step):
+        inner = self.steps(step)
+        kept = _Keeper()
+        for one in inner:
+            ALL[one.operation].ask(world, cast(engines.Engine, kept), one)
+        if len(kept.requests) < len(inner):
+            return None
+        self.answers = engine.together(kept.requests,
+                                       step.arguments['order'])
+        return _DONE
+
+
+class Killed(Inner):
+    """cinder-backup dies while it does what it was asked for."""
+
+    weight = 3
+    kinds = ('import', 'delete', 'create backup', 'restore')
+
+    def draw(self, chance, names):
+        made = _drawn(chance, names, chance.choice(self.kinds))
+        return made and {'steps': [made.to_data()],
+                         'after': chance.randrange(12)}
+
+    def ask(self, world, engine, step):
+        inner, = self.steps(step)
+        answer = ALL[inner.operation].ask(world, engine, inner)
+        if answer is not None:
+            self.answers = [answer]
+            engine.settle(killed_after=step.arguments['after'])
+        return answer
+
+
+class _Keeper:
+    """Keeps the requests of an operation in place of sending them."""
+
+    def __init__(self) -> None:
+        self.requests: list[engines.Request] = []
+
+    def request(self, *arguments: Any) -> engines.Answer:
+        self.requests.append(engines.Request(*arguments))
+        return engines.Answer(0)
+
+
+def _drawn(chance: random.Random, names: Names, kind: str
+           ) -> history.Step | None:
+    """Draw one step of a kind, for the main project."""
+    operation = ALL[kind]
+    arguments = operation.draw(chance, names)
+    if arguments is None or 'field' in arguments or 'service' in arguments:
+        return None
+    return history.Step(kind, history.ACTORS[1], arguments)
+
+
 ALL: Mapping[str, Operation] = {
     'create volume': CreateVolume(), 'write': Write(),
     'snapshot': Snapshot(), 'delete volume': DeleteVolume(),
@@ -491,6 +590,7 @@ ALL: Mapping[str, Operation] = {
     'restore': Restore(), 'delete': Delete(),
     'force delete': ForceDelete(), 'reset status': ResetStatus(),
     'damage': Damage(), 'repair': Repair(),
+    'at once': AtOnce(), 'killed': Killed(),
 }
 
 

@@ -49,15 +49,30 @@ def run(engine: engines.Engine, steps: Iterable[history.Step],
         done.append(step)
         engine.settle()
         after = engine.view()
-        target = operation.target(world, step)
-        operation.learn(world, step, answer, before, after)
-        target = target or operation.target(world, step)
-        backup = world.backups.get(target)
-        for broken in promises.judge(promises.Moment(
-                world, step, answer, before, after, target,
-                backup.id if backup else ''), engine):
-            yield Failure(broken, tuple(done))
+        parts, together = [(step, answer)], ''
+        if isinstance(operation, operations.Inner):
+            together = step.operation
+            parts = list(zip(operation.steps(step), operation.answers,
+                             strict=True))
+        moments = [_learned(promises.Moment(
+            world, one, reply, before, after, together))
+            for one, reply in parts]
+        for moment in moments:
+            for broken in promises.judge(moment, engine):
+                yield Failure(broken, tuple(done))
         before = after
+
+
+def _learned(moment: promises.Moment) -> promises.Moment:
+    """Remember what came of a step."""
+    operation = operations.ALL[moment.step.operation]
+    target = operation.target(moment.world, moment.step)
+    operation.learn(moment.world, moment.step, moment.answer, moment.before,
+                    moment.after)
+    target = target or operation.target(moment.world, moment.step)
+    backup = moment.world.backups.get(target)
+    return dataclasses.replace(
+        moment, target=target, target_id=backup.id if backup else '')
 
 
 def _with_audit(world: worlds.World, steps: Iterable[history.Step]

@@ -31,6 +31,12 @@ _STORY = {
 def step(one: history.Step) -> str:
     """A step in a sentence."""
     arguments: dict[str, Any] = dict(one.arguments)
+    inner = [step(history.Step.of_data(each))
+             for each in arguments.get('steps', ())]
+    if one.operation == 'at once':
+        return f'at once: {"; and ".join(inner)}'
+    if one.operation == 'killed':
+        return f'{inner[0]}, and cinder-backup is killed meanwhile'
     if 'content' in arguments:
         arguments['content'] = ' '.join(
             '.' if block is None else str(block)
@@ -136,6 +142,13 @@ def _commands(one: history.Step) -> list[str]:
         case 'reset status':
             return [f'{client} volume backup set --state '
                     f'{arguments["status"]} ${arguments["backup"]}']
+        case 'at once':
+            return [*(f'{command} &' for each in arguments['steps']
+                      for command in _commands(history.Step.of_data(each))),
+                    'wait']
+        case 'killed':
+            return [*_commands(history.Step.of_data(arguments['steps'][0])),
+                    'pkill -KILL cinder-backup  # and start it again']
         case 'delete volume':
             return [f'openstack volume delete --cascade '
                     f'${arguments["volume"]}']

@@ -53,6 +53,8 @@ class Backup:
     deleted: bool = False
     #: Its row was lost, and has not been imported since.
     lost: bool = False
+    #: Its row is that of an import that failed, and knows nothing.
+    failed: bool = False
     #: Its row came from a record that had been changed, or an administrator
     #: has set its status: what is said of it need not be so.
     touched: bool = False

@@ -60,6 +60,8 @@ class Bus:
         self._waiting: collections.deque[Message] = collections.deque()
         #: Called before each message is sent and before it is delivered.
         self.on_message: Callable[[Message], None] = lambda message: None
+        #: The topic of the service that has a message now, '' for none.
+        self.receiver = ''
         #: Of messages that ended in an exception, as a service logs them.
         self.errors: list[str] = []
 
@@ -115,7 +117,11 @@ class Bus:
         return True
 
     def _dispatch(self, message: Message) -> Any:
-        return self._servers[message.topic].dispatch(message)
+        before, self.receiver = self.receiver, message.topic
+        try:
+            return self._servers[message.topic].dispatch(message)
+        finally:
+            self.receiver = before
 
 
 def _copied(*parts: Any) -> list[Any]:

@@ -10,7 +10,9 @@ service runs, so that each run of a history is the same.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
+import functools
 import hashlib
 import os
 import sqlite3
@@ -37,6 +39,7 @@ from backup_stores import objects as object_stores
 from reference_drivers.contract import binding
 from reference_drivers.contract import environment
 from reference_drivers.histories import bus
+from reference_drivers.histories import turns
 
 # Ids of projects by name; Cinder takes hexadecimal digits.
 _PROJECTS = {f'project-{digit}': digit * 32 for digit in '12'}
@@ -55,6 +58,11 @@ class Cloud(fixtures.Fixture):
         self.binding = bound
         self._blocks: dict[bytes, int] = {}
         self._damaged: dict[tuple[str, str], bytes] = {}
+        self.turns = turns.Turns()
+        # Points until the service dies, None if it does not.
+        self._left: int | None = None
+        # Connections in use.
+        self._open = 0
         # Where each backup is stored, by its first row.
         self._places: dict[str, tuple[str, str]] = {}
         # The last view, as long as it is true.
@@ -65,7 +73,10 @@ class Cloud(fixtures.Fixture):
         self.store: object_stores.ObjectStore = self.binding.make_objects()
         conf = environment.CONF
         self.cinder.configure(quota_backups=20, quota_backup_gigabytes=40,
-                              service_down_time=10**6)
+                              service_down_time=10**6,
+                              # In a thread of its own it would be done at
+                              # any time.
+                              backup_service_inithost_offload=False)
         self.bus = bus.Bus(conf)
         self.useFixture(fixtures.MockPatchObject(
             rpc, 'TRANSPORT', self.bus.transport()))
@@ -76,14 +87,12 @@ class Cloud(fixtures.Fixture):
             return_value={}))
         self._application = fault.FaultWrapper(
             auth.CinderKeystoneContext(router.APIRouter()))
-        self._manager = self.cinder._manager()
-        self._manager.volume_rpcapi.get_backup_device = self._get_device
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
         scheduler.driver.update_service_capabilities(
             'backup', conf.host, {
                 'backend_state': True, 'availability_zone': 'nova',
                 'driver_name': conf.backup_driver}, None, None)
-        self.bus.serve(constants.BACKUP_TOPIC, [self._manager])
+        self._start_backup_service()
         self.bus.serve(constants.SCHEDULER_TOPIC, [scheduler])
         objects.Service(
             cinder_context.get_admin_context(), host=conf.host,
@@ -97,6 +106,21 @@ class Cloud(fixtures.Fixture):
         if event.contains(*yields):
             event.remove(*yields)
             self.addCleanup(event.listen, *yields)
+        for name, listener in (('checkout', self._checked_out),
+                               ('checkin', self._checked_in),
+                               ('begin', self._may_die)):
+            event.listen(yields[0], name, listener)
+            self.addCleanup(event.remove, yields[0], name, listener)
+        self.bus.on_message = self._on_message
+        pool = environment.db.get_engine().pool
+        connect = pool.connect
+
+        def connect_in_turn() -> Any:
+            self._may_switch()
+            return connect()
+
+        self.useFixture(fixtures.MockPatchObject(
+            pool, 'connect', connect_in_turn))
         self._empty = sqlite3.connect(':memory:', check_same_thread=False)
         self._database().backup(self._empty)
         self.addCleanup(self._empty.close)
@@ -144,9 +168,59 @@ class Cloud(fixtures.Fixture):
                 decoded = jsonutils.loads(response.body)
         return engines.Answer(response.status_int, decoded)
 
-    def settle(self) -> None:
-        while self.bus.deliver():
-            pass
+    def together(self, requests: Sequence[engines.Request], seed: int
+                 ) -> list[engines.Answer]:
+        return self.turns.run([
+            functools.partial(self.request, one.actor, one.method, one.path,
+                              one.body) for one in requests], seed)
+
+    def settle(self, killed_after: int | None = None) -> None:
+        self._seen = None
+        self._left = killed_after
+        try:
+            while self.bus.deliver():
+                pass
+        except bus.Killed:
+            self._left = None
+            self._open = 0
+            self._start_backup_service()
+            self.settle()
+        finally:
+            self._left = None
+
+    def _may_die(self, *args: Any) -> None:
+        """Before each transaction and each message."""
+        if (self._left is None or
+                self.bus.receiver != constants.BACKUP_TOPIC):
+            return
+        if self._left == 0:
+            # Nor does it clean up what it was doing.
+            raise bus.Killed
+        self._left -= 1
+
+    def _on_message(self, message: bus.Message) -> None:
+        self._may_die()
+        self._may_switch()
+
+    def _checked_out(self, *args: Any) -> None:
+        self._open += 1
+
+    def _may_switch(self) -> None:
+        # Not in a transaction: the one of another thread would be a part of
+        # it, for all connections are the same.
+        if not self._open:
+            self.turns.switch()
+
+    def _checked_in(self, *args: Any) -> None:
+        self._open -= 1
+
+    def _start_backup_service(self) -> None:
+        """A new manager, which cleans up what another one has left."""
+        self._manager = self.cinder._manager()
+        self._manager.volume_rpcapi.get_backup_device = self._get_device
+        self.bus.serve(constants.BACKUP_TOPIC, [self._manager])
+        self._manager._cleanup_incomplete_backup_operations(
+            cinder_context.get_admin_context())
 
     def view(self) -> engines.View:
         if self._seen is None:
@@ -156,6 +230,8 @@ class Cloud(fixtures.Fixture):
     def _look(self) -> engines.View:
         listed = self.request('admin-1', 'GET',
                               'backups/detail?all_tenants=1')
+        if not listed.accepted:
+            raise LookupError(f'the backups cannot be listed: {listed}')
         with environment.db.get_engine().connect() as connection:
             def rows(statement: str) -> list[Mapping[str, Any]]:
                 return [one._mapping for one in
@@ -280,22 +356,27 @@ class Cloud(fixtures.Fixture):
     def lose(self, backups: list[str], soft: bool) -> None:
         self._seen = None
         for one in backups:
-            found, = self._projects(one)
+            row = self._project_and_size(one)
+            if row is None:
+                continue
+            project, size = row
             self.cinder.lose_row(one, soft)
             with environment.db.get_engine().begin() as connection:
                 for resource, amount in (('backups', 1),
-                                         ('backup_gigabytes', found[1])):
+                                         ('backup_gigabytes', size or 0)):
                     connection.exec_driver_sql(
                         'UPDATE quota_usages SET in_use = in_use - ? WHERE '
                         'project_id = ? AND resource = ?',
-                        (amount or 0, found[0], resource))
+                        (amount, project, resource))
 
     @staticmethod
-    def _projects(backup: str) -> list[tuple[str, int]]:
+    def _project_and_size(backup: str) -> tuple[str, int | None] | None:
+        """Of the row of a backup, None if there is none."""
         with environment.db.get_engine().connect() as connection:
-            return [tuple(one) for one in connection.exec_driver_sql(
-                'SELECT project_id, size FROM backups WHERE id = ?',
-                (backup,))]
+            found = connection.exec_driver_sql(
+                'SELECT project_id, size FROM backups WHERE id = ? AND '
+                'deleted = 0', (backup,)).first()
+            return tuple(found) if found else None
 
     def damage(self, objects: list[str]) -> None:
         self._seen = None

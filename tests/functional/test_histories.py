@@ -2,6 +2,7 @@
 
 """Histories with Cinder's own code, and with the reference driver."""
 
+import dataclasses
 import json
 import pathlib
 import signal
@@ -14,6 +15,7 @@ import testtools
 
 from backup_model import history
 from backup_model import running
+from cinder_backup_recovery_tests import known_defects
 from reference_drivers.contract import binding
 from reference_drivers.histories import cloud
 from reference_drivers.histories import search
@@ -59,10 +61,22 @@ class CorpusTest(HistoriesCase):
         self.assertIn(tuple(corpus()[name]['cause']),
                       [one.cause for one in failures])
 
-    def test_each_known_cause_has_one(self):
-        self.assertEqual(
-            search.known(), {tuple(one['cause']): one['defect']
-                             for one in corpus().values()})
+    def test_each_known_defect_has_one(self):
+        known = search.known()
+        self.assertEqual(set(known.values()),
+                         {one['defect'] for one in corpus().values()})
+        for one in corpus().values():
+            self.assertEqual(one['defect'], known[tuple(one['cause'])])
+            self.assertIn(one['defect'], known_defects.DEFECTS)
+
+    def test_imports_that_meet(self):
+        """Whatever the seed, some order of a few shows the defect."""
+        *steps, both = self.read('answered-at-once-import')
+        for first in range(0, 40, 8):
+            self.assertIn(('answered', 'at once import'), [
+                one.cause for order in range(first, first + 8)
+                for one in self.run_steps([*steps, dataclasses.replace(
+                    both, arguments={**both.arguments, 'order': order})])])
 
     def test_same_run_again(self):
         """A seed gives the same histories, and these the same failures."""
