@@ -259,9 +259,11 @@ class TrustContract(silence.SilenceContract, records.RecordContract,
         backups, _, _ = self.backups()
         full, top = backups[0], backups[2]
         name = full.service_metadata + '_metadata'
-        value = json.loads(self.objects.read(full.container, name))
-        value['parent_id'] = top.id
-        self.objects.write(full.container, name, json.dumps(value).encode())
+        original = self.objects.read(full.container, name)
+        # Of a loop each would be refused as a parent.
+        self.addCleanup(self.objects.write, full.container, name, original)
+        self.objects.write(full.container, name, json.dumps({
+            **json.loads(original), 'parent_id': top.id}).encode())
         row = self.cinder.backup(full.id)
         row.parent_id = top.id
         row.save()
