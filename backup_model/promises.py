@@ -161,15 +161,16 @@ def told_as_it_is(moment: Moment, engine: engines.Engine) -> Found:
                     yield (f'{moment.step.operation} {field}',
                            f'{field} of {name} was {old!r}, and after '
                            f'{moment.step.operation} is {new!r}')
-        if (told['status'] == 'available' and told['fail_reason'] and
+        if (moment.step.operation == 'import' and
+                told['status'] == 'available' and told['fail_reason'] and
                 (before.get('fail_reason'), before.get('status')) !=
                 (told['fail_reason'], told['status'])):
-            yield (f'{moment.step.operation} fail_reason',
+            yield ('import fail_reason',
                    f'{name} is available, and has a fail_reason: '
                    f'{told["fail_reason"]}')
-        live = any(one.id in moment.after.backups
-                   for one in map(moment.world.backups.get,
-                                  moment.world.children(name)) if one)
+        # As a deletion asks: a child that was never finished counts, too.
+        live = any(one['parent_id'] == backup.id
+                   for one in moment.after.backups.values())
         if (bool(told['has_dependent_backups']) != live and
                 not backup.touched and
                 told['has_dependent_backups'] !=

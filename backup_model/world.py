@@ -111,6 +111,7 @@ class World:
             and one not in self.damaged for one in self.chain(name))
 
     def recoverable(self, name: str) -> bool:
-        """Whether the rows are there, too."""
+        """Whether the rows are there, too, as they were."""
         return self.intact(name) and not any(
-            self.backups[one].lost for one in self.chain(name))
+            self.backups[one].lost or self.backups[one].touched
+            for one in self.chain(name))

@@ -3,8 +3,10 @@
 """Requests that take turns, in an order that a seed decides."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent import futures
+import contextlib
 import random
 import threading
 from typing import Any
@@ -32,12 +34,21 @@ class Turns:
     def switch(self) -> None:
         """Let another thread run, if there is one."""
         number = getattr(self._mine, 'number', None)
-        if number is None:
-            # Not one of them.
+        if number is None or getattr(self._mine, 'held', False):
+            # Not one of them, or one that gives no turn away.
             return
         self._waiting[number].clear()
         self._next()
         self._wait(number)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Give no turn away in a context, as under a lock."""
+        self._mine.held = True
+        try:
+            yield
+        finally:
+            self._mine.held = False
 
     def _wait(self, number: int) -> None:
         if not self._waiting[number].wait(_LIMIT):

@@ -4,21 +4,29 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
+from unittest import mock
 
+from cinder import objects
+from cinder.backup.drivers import posix
 import ddt
 import fixtures
 import testtools
 
 from backup_model import history
+from backup_model import promises
 from backup_model import running
+from backup_model import telling
 from cinder_backup_recovery_tests import known_defects
 from reference_drivers.contract import binding
+from reference_drivers.contract import environment
 from reference_drivers.histories import cloud
 from reference_drivers.histories import search
+from tests import patched_cinder
 
 CORPUS = pathlib.Path(__file__).parent / 'histories'
 POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
@@ -61,6 +69,27 @@ class CorpusTest(HistoriesCase):
         self.assertIn(tuple(corpus()[name]['cause']),
                       [one.cause for one in failures])
 
+    @ddt.data(*corpus())
+    def test_patch(self, name):
+        """Its patch is all that a history wants to keep its promise."""
+        cause, defect = tuple(corpus()[name]['cause']), corpus()[name][
+            'defect']
+        steps = self.read(name)
+        others = set(patched_cinder.PATCHES) - {defect}
+        with patched_cinder.patched(self.cloud, *others):
+            self.assertIn(cause, [
+                one.cause for one in self.run_steps(steps)])
+        if name.endswith('lost-child'):
+            # Only a driver knows of a child without a row.
+            return
+        with patched_cinder.patched(self.cloud, defect):
+            self.assertNotIn(cause, [
+                one.cause for one in self.run_steps(steps)])
+
+    def test_each_defect_has_a_patch(self):
+        self.assertEqual(set(patched_cinder.PATCHES),
+                         set(search.known().values()))
+
     def test_each_known_defect_has_one(self):
         known = search.known()
         self.assertEqual(set(known.values()),
@@ -88,14 +117,87 @@ class CorpusTest(HistoriesCase):
 
 
 class ReferenceTest(HistoriesCase):
-    """The reference driver stops what a driver can stop."""
+    """The reference driver, on Cinder as it is and without its defects."""
 
     driver = REFERENCE
 
     def test_nothing_that_is_not_known(self):
         found = search.Search(self.cloud, seed=1)
-        found.run(histories=40)
+        found.run(histories=60)
         self.assertEqual([], found.unknown)
+        for one in found.causes.values():
+            self.assertLessEqual(len(one.failure.steps), 8,
+                                 telling.story(one.failure))
+
+    def test_no_false_alarm(self):
+        """Without the known defects no promise is broken."""
+        found = search.Search(self.cloud, seed=2)
+        with patched_cinder.patched(self.cloud, *patched_cinder.PATCHES):
+            found.run(histories=120)
+        self.assertEqual({}, {
+            cause: telling.story(one.failure)
+            for cause, one in found.causes.items()})
+
+
+def _leaves_metadata(original, self, container, name):
+    if not name.endswith('_metadata'):
+        original(self, container, name)
+
+
+def _forgets_a_byte(original, self, backup, volume_id, volume_file, new):
+    original(self, backup, volume_id, volume_file, new)
+    volume_file.seek(-1, os.SEEK_END)
+    volume_file.write(b'!')
+
+
+def _exports_no_increment(original, self, backup):
+    if backup.parent_id:
+        raise ValueError('it is incremental')
+    return original(self, backup)
+
+
+def _renames_all(original, self, context, **arguments):
+    original(self, context, **arguments)
+    for one in objects.BackupList.get_all(context):
+        one.display_name = 'imported'
+        one.save()
+
+
+@ddt.ddt
+class FaultyTest(HistoriesCase):
+    """Random histories find a fault that none of them was made for."""
+
+    @ddt.data(
+        (posix.PosixBackupDriver, 'delete_object', _leaves_metadata,
+         ('storage-is-exact', 'delete leaves')),
+        (posix.PosixBackupDriver, 'restore', _forgets_a_byte,
+         ('restored-as-it-was', 'wrong')),
+        (posix.PosixBackupDriver, 'export_record', _exports_no_increment,
+         ('accepted', 'export')),
+        (environment.backup_manager.BackupManager, 'import_record',
+         _renames_all, ('others-are-untouched', 'import')))
+    @ddt.unpack
+    def test_fault(self, owner, name, fault, cause):
+        original = getattr(owner, name)
+
+        def faulty(*args, **kwargs):
+            return fault(original, *args, **kwargs)
+
+        found = search.Search(self.cloud, seed=4)
+        with mock.patch.object(owner, name, faulty):
+            for number in range(400):
+                failure = next((one for one in found.replay(
+                    search.drawn(4, number)) if one.cause == cause), None)
+                if failure:
+                    break
+        self.assertIsNotNone(failure)
+
+    def test_each_promise_is_needed(self):
+        """One that is left out of the model is missed by a test."""
+        faults = {'storage-is-exact', 'restored-as-it-was', 'accepted',
+                  'others-are-untouched'}
+        self.assertEqual(set(promises.ALL), faults | {
+            one['cause'][0] for one in corpus().values()})
 
 
 class ProgramTest(testtools.TestCase):
