@@ -73,10 +73,23 @@ def script(steps: Sequence[history.Step]) -> str:
     the command ``sql`` that changes Cinder's database, and for ``edit``,
     which changes a field of a record.
     """
-    lines = ['#!/usr/bin/env bash', 'set -x']
+    lines = ['#!/usr/bin/env bash', 'set -x', *_SETTLE]
     for number, one in enumerate(steps, 1):
-        lines += ['', f'# {number}. {step(one)}', *_commands(one)]
+        lines += ['', f'# {number}. {step(one)}', *_commands(one), 'settle']
     return '\n'.join(lines) + '\n'
+
+
+# What was asked for is done when nothing is on its way any more.
+_SETTLE = (
+    'settle() {',
+    '    while { openstack --os-cloud admin-1 volume backup list '
+    '--all-projects -f value -c Status;',
+    '            openstack --os-cloud admin-1 volume list --all-projects '
+    '-f value -c Status; } |',
+    "            grep -qE 'ing(-up|-backup)?$'; do",
+    '        sleep 1',
+    '    done',
+    '}')
 
 
 def _commands(one: history.Step) -> list[str]:
