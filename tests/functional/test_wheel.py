@@ -23,8 +23,8 @@ _SERVICES = ('cinder', 'glance', 'keystone', 'os_brick', 'oslo_messaging')
 
 
 #: What is installed of the project, and nothing else of it.
-_ROOMS = ('backup_model', 'backup_stores', 'cinder_backup_recovery_tests',
-          'local_cloud', 'reference_drivers')
+_ROOMS = ('backup_model', 'backup_recovery', 'backup_stores',
+          'cinder_backup_recovery_tests', 'local_cloud', 'reference_drivers')
 
 #: Of the plugin alone, and of the extra without which volumes are not read.
 _REQUIREMENT = re.compile(r'Requires-Dist: ([\w.-]+)>=([\w.]+)'
@@ -221,7 +221,8 @@ class PluginAloneTest(PackageCase):
                          report)
 
     def test_programs_say_how_to_be_used(self):
-        for name in ('cinder-backup-rows', 'cinder-backup-lose-rows',
+        for name in ('cinder-backup-records',
+                     'cinder-backup-rows', 'cinder-backup-lose-rows',
                      'cinder-backup-source-rows',
                      'cinder-backup-certify', 'cinder-backup-results-table',
                      'cinder-backup-recovery-cleanup'):

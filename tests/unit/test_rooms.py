@@ -17,6 +17,7 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
     'backup_model': set(),
+    'backup_recovery': set(),
     'backup_stores': set(),
     _PLUGIN: {'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
@@ -38,6 +39,7 @@ ROOMS = {
 #: Of other projects: what a room must run without.
 WITHOUT = {
     'backup_model': {'cinder', 'tempest'},
+    'backup_recovery': {'cinder', 'tempest'},
     'backup_stores': {'cinder', 'tempest'},
     _PLUGIN: {'cinder'},
     f'{_PLUGIN}.api': {'cinder'},

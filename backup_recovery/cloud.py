@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The cloud, as an administrator reaches it."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import threading
+from typing import Any
+import urllib.parse
+
+from keystoneauth1 import exceptions as auth_errors
+from keystoneauth1 import loading
+from openstack import config
+from openstack import connection
+from openstack import exceptions as sdk_errors
+from openstack.config import cloud_region
+
+from backup_recovery import exceptions
+from backup_recovery import records
+
+#: With the project of a backup (3.18) and what its user attached (3.43).
+_MICROVERSION = '3.43'
+_PROJECT = 'os-backup-project-attr:project_id'
+_PAGE = 1000
+#: Seconds that a request may take.
+_TIMEOUT = 120
+#: A service that restarts: half a minute.
+_RETRIES = 6
+_BUSY = (502, 503, 504)
+#: What a request for a token is scoped by.
+_SCOPE = ('project_id', 'project_name', 'project_domain_id',
+          'project_domain_name', 'domain_id', 'domain_name', 'system_scope',
+          'tenant_id', 'tenant_name')
+#: The volume of a row whose import has not ended.
+_PLACEHOLDER = '00000000-0000-0000-0000-000000000000'
+BACKUPS, GIGABYTES = 'backups', 'backup_gigabytes'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup, as the API shows it."""
+
+    id: str
+    status: str
+    fail_reason: str | None
+    facts: records.Facts
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> 'Backup':
+        """Read it from an answer."""
+        return cls(body['id'], body['status'], body['fail_reason'],
+                   records.Facts.of(body, body[_PROJECT], 'name',
+                                    'description', 'has_dependent_backups'))
+
+    @property
+    def imported_in_part(self) -> bool:
+        """It is the row of an import that has not succeeded (yet).
+
+        Such a row names no data, so that its deletion leaves the storage
+        alone. A row that was deleted before and revived by an import still
+        names its data.
+        """
+        return (self.facts.volume_id == _PLACEHOLDER and
+                self.facts.container is None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Quota:
+    """A limit, -1 for none, and what counts."""
+
+    limit: int
+    used: int
+
+
+class Session:
+    """Requests with a token of one project.
+
+    :ivar project_id: the project
+    :ivar user_id: the user
+    """
+
+    def __init__(self, region: cloud_region.CloudRegion):
+        connected = connection.Connection(config=region)
+        connected.session.timeout = connected.session.timeout or _TIMEOUT
+        self.project_id = connected.session.get_project_id()
+        self.user_id = connected.session.get_user_id()
+        self._clients = {'block-storage': connected.block_storage,
+                         'identity': connected.identity}
+
+    def request(self, method: str, path: str, service: str = 'block-storage',
+                **arguments: Any) -> dict[str, Any]:
+        """Send a request; repeat it while the service restarts.
+
+        :returns: the decoded answer, empty where there is none
+        :raises Refused: it is refused
+        :raises CloudError: the service does not answer
+        """
+        if service == 'block-storage':
+            arguments['microversion'] = _MICROVERSION
+        with _translated():
+            answer = self._clients[service].request(
+                path, method, raise_exc=True, connect_retries=_RETRIES,
+                status_code_retries=_RETRIES,
+                retriable_status_codes=_BUSY, **arguments)
+        return answer.json() if answer.content else {}
+
+    def backup(self, backup_id: str) -> Backup | None:
+        """Read one backup; None where it does not exist."""
+        try:
+            return Backup.of(self.request('GET', f'/backups/{backup_id}')[
+                'backup'])
+        except exceptions.Refused as error:
+            if error.status != 404:
+                raise
+            return None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Make one line of each error of the libraries."""
+    try:
+        yield
+    except auth_errors.Unauthorized as error:
+        raise exceptions.CloudError(
+            f'authentication failed ({_reason(error)}); check the user, '
+            f'the password and the project in clouds.yaml or OS_*'
+        ) from error
+    except auth_errors.HttpError as error:
+        raise exceptions.Refused(error.http_status, _reason(error)) from error
+    except auth_errors.ConnectFailure as error:
+        # The causes in Python follow after it.
+        raise exceptions.CloudError(
+            f'{_one_line(error).partition(": ")[0]}; check clouds.yaml or '
+            f'OS_*, and whether the service runs') from error
+    except (auth_errors.ClientException, sdk_errors.SDKException) as error:
+        raise exceptions.CloudError(
+            f'{_one_line(error)}; check clouds.yaml or OS_*') from error
+
+
+def _one_line(text: object) -> str:
+    return ' '.join(str(text).split()).rstrip('.')
+
+
+def _reason(error: auth_errors.HttpError) -> str:
+    """The sentence of the service, without what HTTP adds."""
+    try:
+        body = error.response.json()
+        reason = next(iter(body.values()))['message']
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+        reason = error.message
+    return _one_line(reason)
+
+
+class Cloud:
+    """All that the program asks of a cloud.
+
+    :param name: of the cloud in ``clouds.yaml``; None for the variables
+        ``OS_*``
+    :param region_name: None for the configured one
+    :raises CloudError: the cloud cannot be reached
+    """
+
+    def __init__(self, name: str | None = None,
+                 region_name: str | None = None):
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        with _translated():
+            self._configuration = config.OpenStackConfig()
+            wanted = {'region_name': region_name} if region_name else {}
+            self._region = self._configuration.get_one(cloud=name, **wanted)
+            self.admin = Session(self._region)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What tells this cloud from another one."""
+        return {'auth_url': self._region.config['auth'].get('auth_url', ''),
+                'region': self._region.get_region_name() or ''}
+
+    def require_administrator(self) -> None:
+        """Check the role, without which Cinder lists one project's backups.
+
+        :raises CloudError: it is missing, or no cinder-backup is up
+        """
+        try:
+            services = self.admin.request(
+                'GET', '/os-services', params={'binary': 'cinder-backup'}
+            )['services']
+        except exceptions.Refused as error:
+            raise exceptions.CloudError(
+                f'these credentials are not an administrator\'s ({error}); '
+                f'use some that are') from error
+        if not any(service['state'] == 'up' and
+                   service['status'] == 'enabled' for service in services):
+            raise exceptions.CloudError(
+                'no cinder-backup service is up and enabled; start one')
+
+    def backups(self) -> list[Backup]:
+        """List the backups of all projects, the oldest first."""
+        for attempt in range(5):
+            try:
+                return list(self._pages())
+            except exceptions.Refused as error:
+                # The last backup of a page was deleted meanwhile.
+                if error.status != 404 or attempt == 4:
+                    raise
+        raise AssertionError
+
+    def _pages(self) -> Iterator[Backup]:
+        after: dict[str, str] = {}
+        while True:
+            page = self.admin.request('GET', '/backups/detail', params={
+                'all_tenants': 'true', 'limit': str(_PAGE),
+                'sort': 'created_at:asc,id:asc', **after})['backups']
+            if not page:
+                return
+            yield from map(Backup.of, page)
+            after = {'marker': page[-1]['id']}
+
+    def export(self, backup_id: str) -> tuple[str, str]:
+        """Export a backup.
+
+        :returns: the class of its driver, and its record
+        :raises Refused: it cannot be exported
+        """
+        answer = self.admin.request(
+            'GET', f'/backups/{backup_id}/export_record')['backup-record']
+        return answer['backup_service'], answer['backup_url']
+
+    def projects(self) -> dict[str, tuple[str, bool]]:
+        """List the name of each project, and whether it is enabled."""
+        return {one['id']: (one['name'], one['enabled'])
+                for one in self._identity('/projects')}
+
+    def reachable(self) -> set[str]:
+        """List the projects in which the user has a role."""
+        return {one['id'] for one in self._identity('/auth/projects')}
+
+    def _identity(self, path: str) -> list[dict[str, Any]]:
+        return self.admin.request('GET', path, 'identity')['projects']
+
+    def quotas(self, project_id: str) -> dict[str, Quota]:
+        """Read the quotas of backups of a project."""
+        found = self.admin.request(
+            'GET', f'/os-quota-sets/{urllib.parse.quote(project_id)}',
+            params={'usage': 'true'})['quota_set']
+        return {name: Quota(found[name]['limit'], found[name]['in_use'] +
+                            found[name]['reserved'])
+                for name in (BACKUPS, GIGABYTES)}
+
+    def set_quotas(self, project_id: str, limits: dict[str, int]) -> None:
+        """Set quotas of a project."""
+        self.admin.request(
+            'PUT', f'/os-quota-sets/{urllib.parse.quote(project_id)}',
+            json={'quota_set': limits})
+
+    def session(self, project_id: str) -> Session:
+        """Authenticate for a project.
+
+        :raises Refused, CloudError: that is not possible
+        """
+        if project_id == self.admin.project_id:
+            return self.admin
+        with self._lock:
+            if project_id not in self._sessions:
+                self._sessions[project_id] = self._scoped(project_id)
+            return self._sessions[project_id]
+
+    def _scoped(self, project_id: str) -> Session:
+        # The SDK's connect_as() of some releases stays in the project of
+        # OS_PROJECT_NAME without a word.
+        region = self._region
+        options = {name: value for name, value in
+                   region.config['auth'].items() if name not in _SCOPE}
+        with _translated():
+            plugin = loading.get_plugin_loader(
+                region.config['auth_type']).load_from_options(
+                    **options, project_id=project_id)
+            session = Session(cloud_region.CloudRegion(
+                region.name, region.get_region_name(), region.config,
+                openstack_config=self._configuration, auth_plugin=plugin))
+        if session.project_id != project_id:
+            raise exceptions.CloudError(
+                f'these credentials are for project {session.project_id} '
+                f'only; use a user and a password')
+        return session

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The program ``cinder-backup-records``."""
+
+import argparse
+from collections.abc import Sequence
+import json
+import logging
+import os
+import pathlib
+import sys
+import time
+from typing import Any
+from typing import NoReturn
+
+from backup_recovery import exceptions
+
+DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, 3
+
+_DESCRIPTION = """\
+Export the records of all backups of a cloud into a file, and import them after
+the loss of the database, or at a second site. The cloud is that of --os-cloud
+in clouds.yaml, or of the variables OS_*; the user has to be an administrator.
+"""
+
+_EPILOG = """\
+exit status: 0 done; 1 done, but for what is named; 2 interrupted, to be
+continued by the same command; 3 an error, in one line.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors have the exit status of all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f'error: {message}; see {self.prog} --help\n')
+
+
+class Progress:
+    """How far it is, on stderr: in one line of a terminal, or now and then."""
+
+    def __init__(self, what: str, interval: float = 10):
+        self._what = what
+        self._terminal = sys.stderr.isatty()
+        self._interval = 0.2 if self._terminal else interval
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        now = time.monotonic()
+        if now - self._last < self._interval:
+            return
+        self._last = now
+        rate = done / (now - self._started)
+        left = f', {_time((of - done) / rate)} left' if rate else ''
+        text = f'{self._what} {done} of {of}, {rate:.1f}/s{left}'
+        if self._terminal:
+            sys.stderr.write(f'\r\033[K{text}')
+        else:
+            sys.stderr.write(f'{text}\n')
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Clear the line for what is printed next."""
+        if self._terminal:
+            sys.stderr.write('\r\033[K')
+
+
+def _time(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (f'{hours} h {minutes} min' if hours else
+            f'{minutes} min {seconds} s' if minutes else f'{seconds} s')
+
+
+def _warn(text: object) -> None:
+    print(f'warning: {text}', file=sys.stderr)
+
+
+def _workers(text: str) -> int:
+    if not 1 <= int(text) <= 32:
+        raise argparse.ArgumentTypeError(f'{text} is not from 1 to 32')
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument('--os-cloud', metavar='NAME',
+                        help='of the cloud in clouds.yaml (default: OS_CLOUD)')
+    common.add_argument('--os-region-name', metavar='NAME',
+                        help='of the region (default: OS_REGION_NAME)')
+    common.add_argument('-f', '--format', choices=('text', 'json'),
+                        default='text',
+                        help='of the outcome on stdout (%(default)s)')
+    workers = _Parser(add_help=False)
+    workers.add_argument('--workers', type=_workers, default=4, metavar='N',
+                         help='so many at a time, 1 to 32 (%(default)s)')
+    parser = _Parser(prog='cinder-backup-records', description=_DESCRIPTION,
+                     epilog=_EPILOG)
+    verbs = parser.add_subparsers(required=True, metavar='COMMAND')
+
+    def verb(function: Any, name: str, parents: list[Any], help: str
+             ) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=help, description=help,
+                                 parents=parents, epilog=_EPILOG)
+        added.set_defaults(function=function)
+        return added
+
+    export = verb(_export, 'export', [common, workers],
+                  'export the records of the backups of all projects which '
+                  'are not in a file yet; a backup that cannot be exported '
+                  'is named, and a record whose backup has gone is kept')
+    export.add_argument('records', metavar='FILE', type=pathlib.Path,
+                        help='the file of records; made where there is none')
+    export.add_argument('--everything', action='store_true',
+                        help='export anew what the file has, as after a '
+                             'change of the driver')
+    return parser
+
+
+def _cloud(arguments: argparse.Namespace) -> Any:
+    # Half a second, too long for --help.
+    from backup_recovery import cloud
+
+    return cloud.Cloud(arguments.os_cloud, arguments.os_region_name)
+
+
+def _print(arguments: argparse.Namespace, facts: dict[str, Any],
+           text: str) -> None:
+    """Print the outcome, for a program or for people."""
+    print(json.dumps(facts, indent=2) if arguments.format == 'json' else text)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from backup_recovery import exporting
+
+    progress = Progress('exported')
+    try:
+        report = exporting.export(_cloud(arguments), arguments.records,
+                                  arguments.everything, arguments.workers,
+                                  progress)
+    finally:
+        progress.close()
+    for problem in report.problems:
+        _warn(problem)
+    if report.damaged:
+        _warn(f'the file as it was is {report.damaged}')
+    for backup, status in report.unavailable.items():
+        _warn(f'backup {backup} is in status {status}; passed over')
+    for backup, reason in report.failed.items():
+        _warn(f'backup {backup} cannot be exported: {reason}; passed over')
+    if report.gone:
+        _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
+              f'the cloud any more; their records are kept')
+    _print(arguments, {
+        'records': report.count, 'exported': report.exported,
+        'unchanged': report.kept, 'gone': report.gone,
+        'unavailable': report.unavailable, 'failed': report.failed,
+        'problems': [{'line': problem.line, 'code': problem.code,
+                      'text': problem.text} for problem in report.problems],
+        'damaged': report.damaged and str(report.damaged)},
+        f'{report.count} records are in {arguments.records}, '
+        f'{report.exported} of them new')
+    return DONE if report.good else WRONG
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    # What libraries log, without a handler, goes to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        return arguments.function(arguments)
+    except exceptions.RecoveryError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has gone; what is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records of a real cloud: exported, lost, planned and imported.
+
+The backups are copies of one chain, as the benchmark of imports makes them, in
+three projects.
+"""
+
+import contextlib
+import json
+import sqlite3
+import sys
+
+from backup_recovery import records
+from benchmarks import chains
+from local_cloud import backups
+from local_cloud import fixture
+from local_cloud import identity
+from tests import cloud_cases
+
+_PROGRAM = (sys.executable, '-m', 'backup_recovery.main')
+_CHAINS = 15
+#: All that an import changes.
+_TABLES = ('backups', 'backup_metadata', 'quotas', 'quota_usages',
+           'reservations')
+
+
+class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
+    """One cloud; its tables of backups are the same before each test."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.local = fixture.LocalCloud()
+        cls.local.setUp()
+        cls.addClassCleanup(cls.local.cleanUp)
+        cls.state = cls.local.state
+        cls.session = identity.Session(cls.state)
+        cls.storage = backups.directory(cls.state)
+        chain, _ = chains.make(cls.session, cls.state.data / 'volumes')
+        copies = chains.Copies(chain, cls.state.database('cinder'),
+                               cls.storage)
+        copies.add(_CHAINS - 1)
+        cls.projects = [cls.session.project_id,
+                        *map(cls.add_project, ('red', 'blue'))]
+        #: The project of each backup.
+        cls.owners = {}
+        with cls.database() as database:
+            for number, chain in enumerate(copies.chains):
+                owner = cls.projects[number % len(cls.projects)]
+                for backup in (chain.full, chain.incremental):
+                    cls.owners[backup] = owner
+                    database.execute('UPDATE backups SET project_id = ? '
+                                     'WHERE id = ?', (owner, backup))
+            cls.tables = {name: database.execute(
+                f'SELECT * FROM {name}').fetchall() for name in _TABLES}
+        cls.chain = copies.chains[0]
+        cls.chains = copies.chains
+
+    @classmethod
+    def add_project(cls, name):
+        """Make a project in which the administrator has a role."""
+        project = cls.session.request('POST', 'keystone', '/projects', json={
+            'project': {'name': name, 'domain_id': 'default'}})['project']
+        cls.session.request('PUT', 'keystone', cls.role(project['id']))
+        return project['id']
+
+    @classmethod
+    def role(cls, project):
+        """The path of the administrator's role in a project."""
+        user, = cls.session.get('keystone', '/users?name=admin')['users']
+        role, = cls.session.get('keystone', '/roles?name=admin')['roles']
+        return f'/projects/{project}/users/{user["id"]}/roles/{role["id"]}'
+
+    @classmethod
+    @contextlib.contextmanager
+    def database(cls):
+        """Cinder's database, for a transaction of its own."""
+        with contextlib.closing(sqlite3.connect(
+                cls.state.database('cinder'), timeout=60,
+                isolation_level=None)) as database:
+            database.execute('BEGIN IMMEDIATE')
+            yield database
+            database.execute('COMMIT')
+
+    def setUp(self):
+        super().setUp()
+        self.environment |= self.local.environment
+        self.records = self.temporary / 'records'
+        self.set_tables(self.tables)
+
+    def set_tables(self, tables):
+        with self.database() as database:
+            for name in _TABLES:
+                database.execute(f'DELETE FROM {name}')
+                for row in tables.get(name, ()):
+                    database.execute(f'INSERT INTO {name} VALUES '
+                                     f'({", ".join("?" * len(row))})', row)
+
+    def lose(self):
+        """Lose all backups, and the quotas, as with the database."""
+        self.set_tables({})
+
+    def program(self, *arguments, status=0):
+        """Run the program; returns the facts that it prints."""
+        done = self.call(*arguments, '-f', 'json', program=_PROGRAM)
+        self.assertEqual(status, done.returncode, done.stderr)
+        self.assertNotIn('Traceback', done.stderr)
+        self.said = done.stderr
+        return json.loads(done.stdout) if done.stdout else None
+
+    def test_export(self):
+        """All projects' backups; a damaged one does not stop the others."""
+        found = self.program('export', self.records)
+        self.assertEqual((30, 30), (found['records'], found['exported']))
+        book = records.Book(self.records).load()
+        self.assertEqual(self.owners, {
+            one.id: one.facts.project_id for one in book.records.values()})
+        # An export changes the row, but not what makes the record.
+        self.assertEqual(0, self.program('export', self.records)['exported'])
+        bad = self.chain.incremental
+        files = list(self.storage.glob(f'*/*/{bad}'))
+        self.assertEqual(1, len(files))
+        away = self.temporary / 'away'
+        files[0].rename(away)
+        self.addCleanup(away.rename, files[0])
+        found = self.program('export', '--everything', self.records, status=1)
+        self.assertEqual([bad], list(found['failed']))
+        self.assertEqual((30, 29), (found['records'], found['exported']))
+        self.assertEqual(1, self.said.count('\n'), self.said)
+        self.lose()
+        found = self.program('export', self.records)
+        self.assertEqual((30, 0), (found['records'], found['exported']))
+        self.assertEqual(set(self.owners), set(found['gone']))
+
+    def test_export_is_for_administrators(self):
+        """Another user gets the backups of one project only, from Cinder."""
+        self.program('export', self.records)
+        before = self.records.read_bytes()
+        user = self.session.request('POST', 'keystone', '/users', json={
+            'user': {'name': 'member', 'password': 'secret',
+                     'domain_id': 'default'}})['user']['id']
+        role, = self.session.get('keystone', '/roles?name=member')['roles']
+        self.session.request(
+            'PUT', 'keystone', f'/projects/{self.projects[0]}/users/{user}'
+                               f'/roles/{role["id"]}')
+        self.environment |= {'OS_USERNAME': 'member', 'OS_PASSWORD': 'secret'}
+        self.assertIsNone(self.program('export', self.records, status=3))
+        self.assertIn("not an administrator's", self.said)
+        self.assertEqual(before, self.records.read_bytes())
