@@ -122,7 +122,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except auth_errors.Unauthorized as error:
-        raise exceptions.CloudError(
+        raise exceptions.NotAuthorized(
             f'authentication failed ({_reason(error)}); check the user, '
             f'the password and the project in clouds.yaml or OS_*'
         ) from error
@@ -227,17 +227,30 @@ class Cloud:
             'GET', f'/backups/{backup_id}/export_record')['backup-record']
         return answer['backup_service'], answer['backup_url']
 
-    def projects(self) -> dict[str, tuple[str, bool]]:
-        """List the name of each project, and whether it is enabled."""
-        return {one['id']: (one['name'], one['enabled'])
-                for one in self._identity('/projects')}
+    def project(self, project_id: str) -> tuple[str | None, bool] | None:
+        """Look a project up.
 
-    def reachable(self) -> set[str]:
-        """List the projects in which the user has a role."""
-        return {one['id'] for one in self._identity('/auth/projects')}
+        :returns: its name, None where that is a secret, and whether it is
+            enabled; None where it does not exist
+        """
+        try:
+            found = self.admin.request(
+                'GET', f'/projects/{urllib.parse.quote(project_id)}',
+                'identity')['project']
+        except exceptions.Refused as error:
+            if error.status == 404:
+                return None
+            # An administrator of Cinder only.
+            return None, True
+        return found['name'], found['enabled']
 
-    def _identity(self, path: str) -> list[dict[str, Any]]:
-        return self.admin.request('GET', path, 'identity')['projects']
+    def has_role(self, project_id: str) -> bool:
+        """Check whether the user can act in a project."""
+        try:
+            self.session(project_id)
+        except exceptions.NotAuthorized:
+            return False
+        return True
 
     def quotas(self, project_id: str) -> dict[str, Quota]:
         """Read the quotas of backups of a project."""

@@ -15,6 +15,10 @@ class CloudError(RecoveryError):
     """The cloud cannot be reached, or does not accept the credentials."""
 
 
+class NotAuthorized(CloudError):
+    """The cloud does not accept the credentials, or not for a project."""
+
+
 class Refused(RecoveryError):
     """The cloud refuses one request; others may work.
 

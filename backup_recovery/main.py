@@ -3,7 +3,10 @@
 """The program ``cinder-backup-records``."""
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
+import dataclasses
+import datetime
 import json
 import logging
 import os
@@ -82,6 +85,15 @@ def _workers(text: str) -> int:
     return int(text)
 
 
+def _moment(text: str) -> str:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'{text} is not a time in ISO 8601') from None
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
     common.add_argument('--os-cloud', metavar='NAME',
@@ -114,6 +126,24 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument('--everything', action='store_true',
                         help='export anew what the file has, as after a '
                              'change of the driver')
+    plan = verb(_plan, 'plan', [common, workers],
+                'write down which backups of a file would be imported into '
+                'the cloud, in which order and by which project; the cloud '
+                'is not changed')
+    plan.add_argument('records', metavar='FILE', type=pathlib.Path,
+                      help='the file of records')
+    plan.add_argument('plan', metavar='PLAN', type=pathlib.Path,
+                      help='the plan that is made, a line for each backup; '
+                           'lines may be deleted and changed')
+    plan.add_argument('--lost-since', metavar='TIME', type=_moment,
+                      help='import also what exports have missed in the cloud '
+                           'since then, such as 2026-11-29 or '
+                           '2026-11-29T02:00; what was missed before was '
+                           'deleted')
+    plan.add_argument('--map', metavar='FILE', type=pathlib.Path,
+                      help='ids of projects and names of drivers that are '
+                           'others in the cloud, in YAML: projects and '
+                           'services, each with old: new')
     return parser
 
 
@@ -128,6 +158,11 @@ def _print(arguments: argparse.Namespace, facts: dict[str, Any],
            text: str) -> None:
     """Print the outcome, for a program or for people."""
     print(json.dumps(facts, indent=2) if arguments.format == 'json' else text)
+
+
+def _problems(found: list[Any]) -> list[dict[str, Any]]:
+    return [{'line': one.line, 'code': one.code, 'text': one.text}
+            for one in found]
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -155,12 +190,55 @@ def _export(arguments: argparse.Namespace) -> int:
         'records': report.count, 'exported': report.exported,
         'unchanged': report.kept, 'gone': report.gone,
         'unavailable': report.unavailable, 'failed': report.failed,
-        'problems': [{'line': problem.line, 'code': problem.code,
-                      'text': problem.text} for problem in report.problems],
+        'problems': _problems(report.problems),
         'damaged': report.damaged and str(report.damaged)},
         f'{report.count} records are in {arguments.records}, '
         f'{report.exported} of them new')
     return DONE if report.good else WRONG
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from backup_recovery import plan as plan_
+    from backup_recovery import planning
+    from backup_recovery import records
+
+    names = planning.Names.read(arguments.map) if arguments.map else None
+    book = records.Book(arguments.records).load()
+    cloud = _cloud(arguments)
+    plan = planning.make(cloud, book, names, arguments.lost_since,
+                         arguments.workers)
+    plan.write(arguments.plan)
+    for problem in book.problems:
+        _warn(problem)
+    said = set()
+    for item in plan.items:
+        if item.why in plan_.PROJECT_REASONS:
+            said.add(plan_.PROJECT_REASONS[item.why].format(
+                project=item.project, user=cloud.admin.user_id))
+        elif item.why in plan_.REASONS and item.why != plan_.GONE:
+            _warn(f'backup {item.id} ' + plan_.REASONS[item.why].format(
+                project=item.project, parent=item.parent))
+    for text in sorted(said):
+        _warn(text)
+    gone = [book.records[item.id].gone or '' for item in plan.items
+            if item.why == plan_.GONE]
+    if gone and arguments.lost_since is None:
+        _warn(f'{len(gone)} backups were missed in the cloud by exports from '
+              f'{min(gone)} to {max(gone)}; they are left out, as if deleted. '
+              f'Those that were lost: --lost-since TIME')
+    left = Counter(item.why for item in plan.items
+                   if item.action == plan_.LEAVE)
+    _print(arguments, {
+        'records': len(book.records), 'import': len(plan.imports),
+        'projects': [dataclasses.asdict(one) for one in plan.projects],
+        'left': left,
+        'problems': _problems(book.problems)},
+        f'{len(book.records)} records: {len(plan.imports)} backups to import '
+        f'into {len(plan.projects)} projects, {left[plan_.EXISTS]} in the '
+        f'cloud already, {left.total() - left[plan_.EXISTS]} left out; the '
+        f'plan is {arguments.plan}')
+    expected = {plan_.EXISTS, plan_.GONE if arguments.lost_since else None}
+    return WRONG if book.problems or set(left) - expected else DONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

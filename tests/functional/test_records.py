@@ -11,6 +11,7 @@ import json
 import sqlite3
 import sys
 
+from backup_recovery import plan as plan_
 from backup_recovery import records
 from benchmarks import chains
 from local_cloud import backups
@@ -87,6 +88,7 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         super().setUp()
         self.environment |= self.local.environment
         self.records = self.temporary / 'records'
+        self.plans = []
         self.set_tables(self.tables)
 
     def set_tables(self, tables):
@@ -148,3 +150,48 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertIsNone(self.program('export', self.records, status=3))
         self.assertIn("not an administrator's", self.said)
         self.assertEqual(before, self.records.read_bytes())
+
+    def plan(self, *arguments, status=0):
+        """Make a plan of what was lost, and read it."""
+        path = self.temporary / f'plan-{len(self.plans)}'
+        self.plans.append(path)
+        found = self.program('plan', self.records, path, *arguments,
+                             status=status)
+        return found, plan_.read(path)
+
+    def test_plan(self):
+        """What is there, what is lost, and what cannot be imported."""
+        self.program('export', self.records)
+        found, _ = self.plan()
+        self.assertEqual((0, {'exists': 30}), (found['import'],
+                                               found['left']))
+        self.lose()
+        found, plan = self.plan()
+        self.assertEqual(self.owners, {
+            item.id: item.project for item in plan.imports})
+        self.assertEqual({(one, 10, 10) for one in self.projects}, {
+            (one['project'], one['imports'], one['gigabytes'])
+            for one in found['projects']})
+        gone, orphan = self.projects[1:]
+        self.session.request('DELETE', 'keystone', self.role(orphan))
+        self.addCleanup(self.session.request, 'PUT', 'keystone',
+                        self.role(orphan))
+        lines = self.records.read_text().splitlines(keepends=True)
+        renamed = self.temporary / 'renamed'
+        renamed.write_text(json.dumps({'projects': {gone: 'f' * 32}}))
+        # A parent, and something that is not a record.
+        number = next(number for number, line in enumerate(lines)
+                      if self.chain.full in line)
+        lines[number] = 'x\n'
+        self.records.write_text(''.join(lines))
+        found, plan = self.plan('--map', renamed, status=1)
+        self.assertEqual(
+            {'no-role': 10, 'no-project': 10, 'no-parent': 1}, found['left'])
+        self.assertEqual(8, found['import'])
+        # A line for each project, each backup and each line of the file.
+        self.assertIn(f'--project {orphan} admin', self.said)
+        self.assertIn(f'project {"f" * 32} does not exist', self.said)
+        self.assertIn(f'{self.chain.incremental} builds on backup '
+                      f'{self.chain.full}', self.said)
+        self.assertIn(f'{self.records}:{number + 1}: neither', self.said)
+        self.assertEqual(5, self.said.count('\n'), self.said)

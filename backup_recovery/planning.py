@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Make the plan of a recovery: a file of records against a cloud."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent import futures
+import dataclasses
+import pathlib
+from typing import Any
+
+import yaml
+
+from backup_recovery import cloud as cloud_
+from backup_recovery import exceptions
+from backup_recovery import files
+from backup_recovery import plan as plan_
+from backup_recovery import records
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """The names in the cloud of what has others in the records.
+
+    :ivar projects: ids by ids
+    :ivar services: classes of drivers by those in the records
+    """
+
+    projects: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    services: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> 'Names':
+        """Read it from a file in YAML.
+
+        :raises BadFile: it cannot be understood
+        """
+        with files.reading(path) as stream:
+            try:
+                content = yaml.safe_load(stream)
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise exceptions.BadFile(f'{path} is not YAML') from error
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(content, dict) or set(content) - names or not all(
+                isinstance(part, dict) and all(
+                    isinstance(text, str) for pair in part.items()
+                    for text in pair) for part in content.values()):
+            raise exceptions.BadFile(
+                f'{path} is not a map; it may have "projects" and '
+                f'"services", each with old: new (quote ids of digits only)')
+        return cls(**content)
+
+
+def make(cloud: Any, book: records.Book, names: Names | None = None,
+         lost_since: str | None = None, workers: int = 4) -> plan_.Plan:
+    """Make a plan. It changes nothing.
+
+    :param cloud: :class:`cloud.Cloud`
+    :param book: the records
+    :param names: those that are others in the cloud
+    :param lost_since: a time, of which a beginning is enough; a backup that
+        had gone before was deleted, and not lost. None: all that had gone
+    :param workers: requests at a time
+    :raises CloudError: the cloud cannot be read
+    """
+    cloud.require_administrator()
+    names = names or Names()
+    existing = {backup.id: backup for backup in cloud.backups()}
+    plan = plan_.Plan(cloud.place, book.path.resolve())
+    depths = _depths(book.records)
+    owners = {one.id: names.projects.get(project, project)
+              for one in book.records.values()
+              for project in [one.facts.project_id or '']}
+    reasons = {one.id: _reason(one, owners[one.id], existing.get(one.id),
+                               lost_since)
+               for one in book.records.values()}
+    wanted = {owners[one] for one, why in reasons.items()
+              if why in (None, plan_.FAILED, plan_.UNFINISHED)}
+    projects = _projects(cloud, sorted(wanted), workers)
+    importable: set[str] = set()
+    for one in sorted(book.records.values(),
+                      key=lambda one: (depths.get(one.id, 0),
+                                       one.facts.created_at, one.id)):
+        why = reasons[one.id]
+        if why in (None, plan_.FAILED, plan_.UNFINISHED):
+            why = projects[owners[one.id]][1] or why
+        if why in (None, plan_.FAILED, plan_.UNFINISHED):
+            if one.id not in depths:
+                why = plan_.CIRCLE
+            elif not _has_parent(one.parent_id, importable, existing):
+                why = plan_.NO_PARENT
+            else:
+                importable.add(one.id)
+        plan.items.append(_item(one, owners[one.id], why, names,
+                                one.id in importable))
+    plan.projects = _needs(cloud, plan.imports, projects)
+    return plan
+
+
+def _item(one: records.Summary, owner: str, why: str | None,
+          names: Names, is_import: bool) -> plan_.Item:
+    return plan_.Item(
+        plan_.IMPORT if is_import else plan_.LEAVE, why, one.id, owner,
+        one.parent_id, one.facts.name, one.facts.size, one.facts.volume_id,
+        one.facts.created_at,
+        names.services.get(one.service, one.service), one.digest)
+
+
+def _reason(one: records.Summary, owner: str, found: cloud_.Backup | None,
+            lost_since: str | None) -> str | None:
+    """The reason not to import a backup, by itself and the cloud alone."""
+    if found is None:
+        gone = one.gone and (lost_since is None or one.gone < lost_since)
+        return plan_.GONE if gone else None
+    if found.facts.project_id != owner:
+        return plan_.ELSEWHERE
+    if found.imported_in_part:
+        return (plan_.FAILED if found.status == 'error' else
+                plan_.UNFINISHED)
+    if (found.facts.volume_id, found.facts.size) != (one.facts.volume_id,
+                                                     one.facts.size):
+        return plan_.DIFFERS
+    return plan_.EXISTS
+
+
+def _has_parent(parent: str | None, importable: set[str],
+                existing: Mapping[str, cloud_.Backup]) -> bool:
+    return parent is None or parent in importable or (
+        parent in existing and not existing[parent].imported_in_part)
+
+
+def _depths(found: Mapping[str, records.Summary]) -> dict[str, int]:
+    """How many parents a backup has in the file.
+
+    :returns: without those that build on themselves
+    """
+    depths: dict[str, int] = {}
+    for one in found:
+        way: dict[str, None] = {}
+        while one in found and one not in depths and one not in way:
+            way[one] = None
+            one = found[one].parent_id or ''
+        if one in way:
+            # A circle, and all that leads to it.
+            continue
+        depth = depths.get(one, -1)
+        for step in reversed(way):
+            depth += 1
+            depths[step] = depth
+    return depths
+
+
+def _projects(cloud: Any, wanted: list[str], workers: int
+              ) -> dict[str, tuple[str | None, str | None]]:
+    """The name of each project, and the reason why it gets nothing."""
+    def look(project: str) -> tuple[str | None, str | None]:
+        found = cloud.project(project)
+        if found is None:
+            return None, plan_.NO_PROJECT
+        name, enabled = found
+        if not enabled:
+            return name, plan_.DISABLED
+        return name, None if cloud.has_role(project) else plan_.NO_ROLE
+
+    with futures.ThreadPoolExecutor(workers) as pool:
+        return dict(zip(wanted, pool.map(look, wanted), strict=True))
+
+
+def _needs(cloud: Any, imports: list[plan_.Item],
+           projects: dict[str, tuple[str | None, str | None]]
+           ) -> list[plan_.Project]:
+    """What each project gets, and the quotas that it needs for it."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for item in imports:
+        sizes[item.project].append(item.size)
+    needs = []
+    for project, own in sizes.items():
+        quotas = cloud.quotas(project)
+        needs.append(plan_.Project(
+            project, projects[project][0], len(own), sum(own), {
+                name: {'limit': quota.limit, 'used': quota.used,
+                       'needed': quota.used + added}
+                for (name, quota), added in zip(
+                    quotas.items(), (len(own), sum(own)), strict=True)}))
+    return needs
