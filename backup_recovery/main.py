@@ -4,14 +4,18 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import datetime
 import json
 import logging
 import os
 import pathlib
+import signal
 import sys
+import threading
 import time
 from typing import Any
 from typing import NoReturn
@@ -144,6 +148,17 @@ def _parser() -> argparse.ArgumentParser:
                       help='ids of projects and names of drivers that are '
                            'others in the cloud, in YAML: projects and '
                            'services, each with old: new')
+    apply = verb(_apply, 'apply', [common, workers],
+                 'carry a plan out: import its backups, a parent before its '
+                 'children; interrupted or killed, run it again')
+    apply.add_argument('plan', metavar='PLAN', type=pathlib.Path,
+                       help='the plan; what was done for it is beside it, in '
+                            'PLAN.journal')
+    apply.add_argument('--retry', action='store_true',
+                       help='delete the rows that failed imports have left, '
+                            'which name no data, and import again')
+    apply.add_argument('--wait', metavar='SECONDS', type=float, default=1800,
+                       help='so long one backup may take (%(default)s)')
     return parser
 
 
@@ -239,6 +254,60 @@ def _plan(arguments: argparse.Namespace) -> int:
         f'plan is {arguments.plan}')
     expected = {plan_.EXISTS, plan_.GONE if arguments.lost_since else None}
     return WRONG if book.problems or set(left) - expected else DONE
+
+
+@contextlib.contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """End in order on the first signal, and at once on the second."""
+    def handle(number: int, frame: Any) -> None:
+        if stop.is_set():
+            os._exit(INTERRUPTED)
+        stop.set()
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.getsignal(number)
+        # What nohup has told to be ignored stays ignored.
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from backup_recovery import applying
+    from backup_recovery import importing
+    from backup_recovery import journal
+    from backup_recovery import plan as plan_
+
+    plan = plan_.read(arguments.plan)
+    options = importing.Options(arguments.wait, arguments.retry)
+    progress = Progress('done')
+    place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
+    with _stopping(options.stop), journal.Journal(place) as written:
+        try:
+            report = applying.Run(_cloud(arguments), plan, written, options,
+                                  arguments.workers, progress).run()
+        finally:
+            progress.close()
+    for reason in report.projects.values():
+        _warn(reason)
+    for backup, reason in report.failed.items():
+        if reason not in report.projects.values():
+            _warn(f'backup {backup} is not imported: {reason}')
+    for change in report.limits:
+        _warn(change)
+    _print(arguments, dataclasses.asdict(report),
+           f'{len(report.imported)} backups imported, {len(report.existing)} '
+           f'in the cloud already, {len(report.failed)} failed'
+           + (f', {len(report.left)} left: interrupted, run again'
+              if report.left else ''))
+    if report.left:
+        return INTERRUPTED
+    return WRONG if report.failed else DONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,9 +8,12 @@ three projects.
 
 import contextlib
 import json
+import random
+import signal
 import sqlite3
 import sys
 
+from backup_recovery import journal
 from backup_recovery import plan as plan_
 from backup_recovery import records
 from benchmarks import chains
@@ -103,6 +106,22 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         """Lose all backups, and the quotas, as with the database."""
         self.set_tables({})
 
+    def hide(self, backup):
+        """Move the data of a backup away.
+
+        :returns: moves it back
+        """
+        container, = self.storage.glob(f'*/*/{backup}')
+        away = self.temporary / 'away'
+
+        def show():
+            if away.exists():
+                away.rename(container)
+
+        self.addCleanup(show)
+        container.rename(away)
+        return show
+
     def program(self, *arguments, status=0):
         """Run the program; returns the facts that it prints."""
         done = self.call(*arguments, '-f', 'json', program=_PROGRAM)
@@ -121,15 +140,11 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         # An export changes the row, but not what makes the record.
         self.assertEqual(0, self.program('export', self.records)['exported'])
         bad = self.chain.incremental
-        files = list(self.storage.glob(f'*/*/{bad}'))
-        self.assertEqual(1, len(files))
-        away = self.temporary / 'away'
-        files[0].rename(away)
-        self.addCleanup(away.rename, files[0])
+        self.hide(bad)
         found = self.program('export', '--everything', self.records, status=1)
         self.assertEqual([bad], list(found['failed']))
         self.assertEqual((30, 29), (found['records'], found['exported']))
-        self.assertEqual(1, self.said.count('\n'), self.said)
+        self.assertEqual(1, self.said.count('warning: '), self.said)
         self.lose()
         found = self.program('export', self.records)
         self.assertEqual((30, 0), (found['records'], found['exported']))
@@ -194,4 +209,134 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertIn(f'{self.chain.incremental} builds on backup '
                       f'{self.chain.full}', self.said)
         self.assertIn(f'{self.records}:{number + 1}: neither', self.said)
-        self.assertEqual(5, self.said.count('\n'), self.said)
+        self.assertEqual(5, self.said.count('warning: '), self.said)
+
+    def lost(self, **quotas):
+        """Export all, lose all, and plan; returns the plan's file."""
+        self.program('export', self.records)
+        self.lose()
+        for project, limit in quotas.items():
+            self.session.request(
+                'PUT', 'cinder', f'/os-quota-sets/{project}',
+                json={'quota_set': {'backups': limit}})
+        self.plan()
+        return self.plans[-1]
+
+    def rows(self):
+        """The project, the parent and the status of each backup."""
+        with self.database() as database:
+            return {row[0]: row[1:] for row in database.execute(
+                'SELECT id, project_id, parent_id, status FROM backups '
+                'WHERE NOT deleted')}
+
+    def limits(self):
+        """The limit and the use of backups, by the project."""
+        return {project: (found['limit'], found['in_use'], found['reserved'])
+                for project in self.projects for found in [self.session.get(
+                    'cinder', f'/os-quota-sets/{project}?usage=true')[
+                    'quota_set']['backups']]}
+
+    def imports(self):
+        """How many imports Cinder has begun, ever."""
+        return (self.state.logs / 'cinder.log').read_text().count(
+            'Import record started')
+
+    def expected(self):
+        return {backup: (self.owners[backup], parent, 'available')
+                for chain in self.chains for backup, parent in (
+                    (chain.full, None), (chain.incremental, chain.full))}
+
+    def test_killed(self):
+        """Killed at any moments and run again, it ends in the same way."""
+        plan = self.lost(**{self.projects[1]: 3})
+        begun = self.imports()
+        moments = sorted(random.sample(range(1, 29), 5))
+        for moment in moments:
+            process = self.start('apply', plan, program=_PROGRAM)
+            cloud_cases.until(lambda moment=moment, process=process:
+                              len(self.rows()) >= moment or
+                              process.poll() is not None, moments)
+            process.kill()
+            self.assertEqual(-signal.SIGKILL, process.wait(), self.output)
+        # Quotas that a kill has left are put back by the next run.
+        self.assertEqual(10, self.limits()[self.projects[1]][0])
+        found = self.program('apply', plan)
+        self.assertEqual((30, {}), (
+            len(found['imported']) + len(found['existing']), found['failed']))
+        self.assertEqual(self.expected(), self.rows(), moments)
+        # Nothing twice: neither begun nor counted.
+        self.assertEqual(30, self.imports() - begun)
+        self.assertEqual(dict.fromkeys(self.projects, (10, 10, 0)),
+                         self.limits())
+        with self.database() as database:
+            before = {name: database.execute(
+                f'SELECT * FROM {name}').fetchall() for name in _TABLES}
+        found = self.program('apply', plan)
+        self.assertEqual((0, 30), (len(found['imported']),
+                                   len(found['existing'])))
+        with self.database() as database:
+            self.assertEqual(before, {name: database.execute(
+                f'SELECT * FROM {name}').fetchall() for name in _TABLES})
+
+    def test_interrupted(self):
+        """Ctrl-C leaves no import half way, and puts quotas back."""
+        plan = self.lost(**{self.projects[1]: 1})
+        process = self.start('apply', plan, program=_PROGRAM)
+        cloud_cases.until(lambda: len(self.rows()) >= 8 or
+                          process.poll() is not None, 'eight rows')
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(2, process.wait(), self.output)
+        self.assertNotIn('Traceback', self.output)
+        self.assertIn('left: interrupted', self.output)
+        limit, used, _ = self.limits()[self.projects[1]]
+        self.assertEqual(used, limit)
+        self.assertLess(limit, 10)
+        self.program('apply', plan)
+        self.assertEqual(self.expected(), self.rows())
+
+    def test_failures(self):
+        """Each is named with what to do, and the others are imported."""
+        plan = self.lost(**{self.projects[0]: 4})
+        project = self.projects[2]
+        self.session.request('DELETE', 'keystone', self.role(project))
+        self.addCleanup(self.session.request, 'PUT', 'keystone',
+                        self.role(project))
+        broken = self.chain.full
+        self.assertEqual(self.projects[0], self.owners[broken])
+        show = self.hide(broken)
+        found = self.program('apply', plan, status=1)
+        self.assertEqual({project}, set(found['projects']))
+        # One line for the project, one for the backup, one for its child, one
+        # for the quota.
+        self.assertIn('openstack role add', self.said)
+        self.assertIn(f'{broken} is not imported: the import failed',
+                      self.said)
+        self.assertIn(f'its parent {broken} is not imported', self.said)
+        self.assertEqual(4, self.said.count('warning: '), self.said)
+        self.assertEqual(12, len(found['failed']))
+        self.assertEqual(18, len(found['imported']))
+        # The child was not imported.
+        self.assertEqual((9, 9, 0), self.limits()[self.projects[0]])
+        self.session.request('PUT', 'keystone', self.role(project))
+        found = self.program('apply', plan, status=1)
+        self.assertEqual({broken, self.chain.incremental},
+                         set(found['failed']))
+        show()
+        found = self.program('apply', '--retry', plan)
+        self.assertEqual((2, 28), (len(found['imported']),
+                                   len(found['existing'])))
+        self.assertEqual(self.expected(), self.rows())
+
+    def test_other_cloud(self):
+        """A plan is for the cloud that it was made with."""
+        plan = self.lost()
+        plan.write_text(plan.read_text().replace('RegionOne', 'RegionTwo'))
+        self.assertIsNone(self.program('apply', plan, status=3))
+        self.assertIn('is for region RegionTwo', self.said)
+        self.assertEqual({}, self.rows())
+
+    def test_two_at_a_time(self):
+        plan = self.lost()
+        with journal.Journal(plan.with_name(f'{plan.name}.journal')):
+            self.assertIsNone(self.program('apply', plan, status=3))
+        self.assertIn('in use by another process', self.said)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Import one backup, whatever has happened to it before."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import threading
+import time
+from typing import Any
+
+from backup_recovery import cloud as cloud_
+from backup_recovery import exceptions
+from backup_recovery import plan as plan_
+from backup_recovery import records
+
+#: Seconds between two looks at a backup, the first and the longest.
+_FIRST, _LONGEST = 0.05, 2.0
+_WORKING = ('creating', 'deleting')
+
+
+class Interrupted(Exception):
+    """The run ends before the import does."""
+
+
+class Failed(exceptions.RecoveryError):
+    """A backup is not imported."""
+
+
+class NotAllowed(Failed):
+    """The user may not import into this project."""
+
+
+@dataclasses.dataclass
+class Options:
+    """How backups are imported.
+
+    :ivar patience: seconds that one may take
+    :ivar retry: delete the rows of imports that have failed, and import
+        again
+    :ivar stop: set it to end the run
+    """
+
+    patience: float = 1800
+    retry: bool = False
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+
+class Importer:
+    """Imports backups, for several threads.
+
+    :param sessions: :class:`cloud.Session` by the project
+    :param existing: the backups of the cloud
+    :param read: reads the record of an item
+    """
+
+    def __init__(self, sessions: Mapping[str, Any],
+                 existing: Mapping[str, cloud_.Backup],
+                 read: Callable[[plan_.Item], records.Record],
+                 options: Options):
+        self._sessions = sessions
+        self._existing = existing
+        self._read = read
+        self._reading = threading.Lock()
+        self._options = options
+
+    def run(self, item: plan_.Item) -> bool:
+        """Import a backup, or wait for an import that was begun before.
+
+        :returns: it was not complete before
+        :raises Failed: it is not imported
+        :raises Interrupted: the run ends
+        :raises CloudError: the cloud does not answer
+        """
+        session = self._sessions[item.project]
+        found = self._existing.get(item.id)
+        is_new, may_retry = False, self._options.retry
+        deadline = time.monotonic() + self._options.patience
+        while True:
+            if found is None:
+                is_new = True
+                found = self._request(session, item)
+            found = self._settled(session, item, found, deadline)
+            if found is None:
+                # It was being deleted.
+                continue
+            if found.facts.project_id != item.project:
+                raise Failed(f'it belongs to project '
+                             f'{found.facts.project_id}')
+            if not found.imported_in_part:
+                break
+            reason = found.fail_reason or 'no reason is known'
+            if not may_retry:
+                raise Failed(f'the import failed: {reason}; remove the cause '
+                             f'and run again with --retry')
+            may_retry = False
+            session.request('DELETE', f'/backups/{item.id}')
+            found = session.backup(item.id)
+        if (found.facts.volume_id, found.facts.size) != (item.volume,
+                                                         item.size):
+            raise Failed('another backup of that id is in the cloud')
+        return is_new
+
+    def _request(self, session: Any, item: plan_.Item
+                 ) -> cloud_.Backup | None:
+        """Ask for an import.
+
+        :returns: the backup
+        """
+        with self._reading:
+            record = self._read(item)
+        try:
+            session.request('POST', '/backups/import_record', json={
+                'backup-record': {'backup_service': item.service,
+                                  'backup_url': record.backup_url}})
+        except exceptions.Refused as error:
+            if error.status == 403:
+                raise NotAllowed(str(error)) from error
+            # Where an answer was lost, the next attempt is refused.
+            found = session.backup(item.id)
+            if found is None:
+                raise Failed(f'the import is refused: {error}') from error
+            return found
+        return session.backup(item.id)
+
+    def _settled(self, session: Any, item: plan_.Item,
+                 found: cloud_.Backup | None, deadline: float
+                 ) -> cloud_.Backup | None:
+        """Wait until nothing works on a backup."""
+        interval = _FIRST
+        while found is not None and found.status in _WORKING:
+            if time.monotonic() > deadline:
+                raise Failed(self._late(found))
+            if self._options.stop.wait(interval):
+                raise Interrupted
+            interval = min(1.5 * interval, _LONGEST)
+            found = session.backup(item.id)
+        return found
+
+    def _late(self, found: cloud_.Backup) -> str:
+        state = 'error' if found.imported_in_part else 'available'
+        again = ' --retry' if found.imported_in_part else ''
+        return (f'it is {found.status} after {self._options.patience:.0f} s; '
+                f'wait and run again, or, where the cinder-backup that had it '
+                f'has ended: openstack volume backup set --state {state} '
+                f'{found.id}, and run again{again}')

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What was done for a plan, on disk before anything that a kill must not hide.
+
+Which backups are there is asked of the cloud. The journal has what the cloud
+does not know: the quotas from before they were raised, and, for people, when
+what was done.
+"""
+
+import contextlib
+import json
+import pathlib
+from types import TracebackType
+from typing import Any
+
+from backup_recovery import files
+
+RAISED, RESTORED = 'raised', 'restored'
+
+
+class Journal:
+    """The journal of a plan, which one process at a time can have.
+
+    :param path: the file; made where there is none
+    :ivar raised: the limits from before they were raised, by the project, of
+        which they were not put back
+    :raises BadFile: another process has it, or it cannot be written
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        self.raised: dict[str, dict[str, int]] = {}
+
+    def __enter__(self) -> 'Journal':
+        self._open = contextlib.ExitStack()
+        self._stream = self._open.enter_context(files.locked(self._path))
+        with files.reading(self._path) as stream:
+            content = stream.read()
+        for line in content.splitlines():
+            # A kill may have cut a line off.
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if entry['event'] == RAISED:
+                    self.raised.setdefault(entry['project'], entry['limits'])
+                elif entry['event'] == RESTORED:
+                    self.raised.pop(entry['project'], None)
+        if content and not content.endswith(b'\n'):
+            self._stream.write(b'\n')
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._open.close()
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write an entry, to the disk itself."""
+        self._stream.write(files.line({'event': event, 'at': files.now(),
+                                       **facts}))
+        files.sync(self._stream)
+
+    def raise_(self, project: str, limits: dict[str, int]) -> None:
+        """Remember limits before they are raised; the first ones count."""
+        if project not in self.raised:
+            self.write(RAISED, project=project, limits=limits)
+            self.raised[project] = limits
+
+    def restore(self, project: str) -> None:
+        """The limits of a project are put back."""
+        self.write(RESTORED, project=project)
+        del self.raised[project]

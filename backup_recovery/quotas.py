@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Raise the quotas of projects while backups are imported."""
+
+import dataclasses
+from typing import Any
+
+from backup_recovery import exceptions
+from backup_recovery import journal as journal_
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A quota that is not what it was.
+
+    :ivar was: the limit before
+    :ivar now: the limit, None where the request was refused
+    """
+
+    project: str
+    name: str
+    was: int
+    now: int | None
+
+    def __str__(self) -> str:
+        if self.now is None:
+            return (f'quota {self.name} of project {self.project} could not '
+                    f'be put back to {self.was}; run again')
+        return (f'quota {self.name} of project {self.project} is now '
+                f'{self.now}, as much as is used; it was {self.was}')
+
+
+class Limits:
+    """The quotas of the projects of a plan.
+
+    :param cloud: :class:`cloud.Cloud`
+    :param journal: remembers the limits, also after a kill
+    """
+
+    def __init__(self, cloud: Any, journal: journal_.Journal):
+        self._cloud = cloud
+        self._journal = journal
+
+    def raise_for(self, project: str, backups: int, gigabytes: int) -> None:
+        """Raise the limits that are too low for what will be imported."""
+        found = self._cloud.quotas(project)
+        needed = {name: quota.used + added for (name, quota), added in zip(
+            found.items(), (backups, gigabytes), strict=True)}
+        if all(quota.limit == -1 or quota.limit >= needed[name]
+               for name, quota in found.items()):
+            return
+        self._journal.raise_(project, {name: quota.limit for name, quota in
+                                       found.items()})
+        self._cloud.set_quotas(project, {
+            name: quota.limit if quota.limit == -1 else
+            max(quota.limit, needed[name]) for name, quota in found.items()})
+
+    def put_back(self) -> list[Change]:
+        """Put the limits back; Cinder accepts none below the use.
+
+        :returns: those that are different
+        """
+        changes = []
+        for project, limits in list(self._journal.raised.items()):
+            now: dict[str, int | None]
+            try:
+                used = {name: quota.used for name, quota in
+                        self._cloud.quotas(project).items()}
+                wanted = {name: limit if limit == -1 else
+                          max(limit, used[name])
+                          for name, limit in limits.items()}
+                self._cloud.set_quotas(project, wanted)
+                self._journal.restore(project)
+                now = dict(wanted)
+            except exceptions.RecoveryError:
+                now = dict.fromkeys(limits)
+            changes += [Change(project, name, limit, now[name])
+                        for name, limit in limits.items()
+                        if now[name] != limit]
+        return changes
