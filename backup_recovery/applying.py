@@ -212,11 +212,12 @@ class Run:
                                       user=self._cloud.admin.user_id)
             self._fail(item, self._report.projects[item.project])
             return
-        except importing.Failed as error:
+        except (importing.Failed, exceptions.Refused) as error:
             self._fail(item, str(error))
             return
-        except exceptions.CloudError:
-            # So would all others be, after a long time each.
+        except Exception:
+            # The cloud does not answer, or the file has changed: so would all
+            # others end, after a long time each.
             self._options.stop.set()
             raise
         if is_new:

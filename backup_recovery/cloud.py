@@ -9,8 +9,10 @@ import threading
 from typing import Any
 import urllib.parse
 
+from keystoneauth1 import adapter
 from keystoneauth1 import exceptions as auth_errors
 from keystoneauth1 import loading
+from keystoneauth1 import plugin
 from openstack import config
 from openstack import connection
 from openstack import exceptions as sdk_errors
@@ -85,8 +87,12 @@ class Session:
         connected.session.timeout = connected.session.timeout or _TIMEOUT
         self.project_id = connected.session.get_project_id()
         self.user_id = connected.session.get_user_id()
-        self._clients = {'block-storage': connected.block_storage,
-                         'identity': connected.identity}
+        self._clients: dict[str, adapter.Adapter] = {
+            'block-storage': connected.block_storage,
+            # Where the user authenticates: not each region has its own.
+            'identity': adapter.Adapter(
+                connected.session, service_type='identity', version='3',
+                interface=plugin.AUTH_INTERFACE)}
 
     def request(self, method: str, path: str, service: str = 'block-storage',
                 **arguments: Any) -> dict[str, Any]:
@@ -174,7 +180,8 @@ class Cloud:
     @property
     def place(self) -> dict[str, str]:
         """What tells this cloud from another one."""
-        return {'auth_url': self._region.config['auth'].get('auth_url', ''),
+        url = self._region.config['auth'].get('auth_url', '')
+        return {'auth_url': url.rstrip('/').removesuffix('/v3'),
                 'region': self._region.get_region_name() or ''}
 
     def require_administrator(self) -> None:
@@ -283,17 +290,16 @@ class Cloud:
         # The SDK's connect_as() of some releases stays in the project of
         # OS_PROJECT_NAME without a word.
         region = self._region
+        if 'applicationcredential' in region.config['auth_type']:
+            raise exceptions.CloudError(
+                'an application credential is for one project only; use a '
+                'user and a password')
         options = {name: value for name, value in
                    region.config['auth'].items() if name not in _SCOPE}
         with _translated():
-            plugin = loading.get_plugin_loader(
+            scoped = loading.get_plugin_loader(
                 region.config['auth_type']).load_from_options(
                     **options, project_id=project_id)
-            session = Session(cloud_region.CloudRegion(
+            return Session(cloud_region.CloudRegion(
                 region.name, region.get_region_name(), region.config,
-                openstack_config=self._configuration, auth_plugin=plugin))
-        if session.project_id != project_id:
-            raise exceptions.CloudError(
-                f'these credentials are for project {session.project_id} '
-                f'only; use a user and a password')
-        return session
+                openstack_config=self._configuration, auth_plugin=scoped))

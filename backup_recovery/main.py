@@ -79,6 +79,10 @@ def _time(seconds: float) -> str:
             f'{minutes} min {seconds} s' if minutes else f'{seconds} s')
 
 
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}{"" if number == 1 else "s"}'
+
+
 def _warn(text: object) -> None:
     print(f'warning: {text}', file=sys.stderr)
 
@@ -90,12 +94,15 @@ def _workers(text: str) -> int:
 
 
 def _moment(text: str) -> str:
+    """A time in the form of those in files; UTC where no zone is said."""
     try:
-        datetime.datetime.fromisoformat(text)
+        found = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f'{text} is not a time in ISO 8601') from None
-    return text
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return found.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,8 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument('--lost-since', metavar='TIME', type=_moment,
                       help='import also what exports have missed in the cloud '
                            'since then, such as 2026-11-29 or '
-                           '2026-11-29T02:00; what was missed before was '
-                           'deleted')
+                           '2026-11-29T02:00, in UTC; what was missed before '
+                           'was deleted')
     plan.add_argument('--map', metavar='FILE', type=pathlib.Path,
                       help='ids of projects and names of drivers that are '
                            'others in the cloud, in YAML: projects and '
@@ -207,7 +214,7 @@ def _export(arguments: argparse.Namespace) -> int:
         'unavailable': report.unavailable, 'failed': report.failed,
         'problems': _problems(report.problems),
         'damaged': report.damaged and str(report.damaged)},
-        f'{report.count} records are in {arguments.records}, '
+        f'{_count(report.count, "record")} in {arguments.records}, '
         f'{report.exported} of them new')
     return DONE if report.good else WRONG
 
@@ -248,10 +255,11 @@ def _plan(arguments: argparse.Namespace) -> int:
         'projects': [dataclasses.asdict(one) for one in plan.projects],
         'left': left,
         'problems': _problems(book.problems)},
-        f'{len(book.records)} records: {len(plan.imports)} backups to import '
-        f'into {len(plan.projects)} projects, {left[plan_.EXISTS]} in the '
-        f'cloud already, {left.total() - left[plan_.EXISTS]} left out; the '
-        f'plan is {arguments.plan}')
+        f'{_count(len(book.records), "record")}: '
+        f'{_count(len(plan.imports), "backup")} to import into '
+        f'{_count(len(plan.projects), "project")}, {left[plan_.EXISTS]} in '
+        f'the cloud already, {left.total() - left[plan_.EXISTS]} left out; '
+        f'the plan is {arguments.plan}')
     expected = {plan_.EXISTS, plan_.GONE if arguments.lost_since else None}
     return WRONG if book.problems or set(left) - expected else DONE
 
@@ -301,10 +309,11 @@ def _apply(arguments: argparse.Namespace) -> int:
     for change in report.limits:
         _warn(change)
     _print(arguments, dataclasses.asdict(report),
-           f'{len(report.imported)} backups imported, {len(report.existing)} '
-           f'in the cloud already, {len(report.failed)} failed'
-           + (f', {len(report.left)} left: interrupted, run again'
-              if report.left else ''))
+           f'{_count(len(report.imported), "backup")} imported, '
+           f'{len(report.existing)} in the cloud already, '
+           f'{len(report.failed)} failed' + (
+               f', {len(report.left)} left: interrupted, run again'
+               if report.left else ''))
     if report.left:
         return INTERRUPTED
     return WRONG if report.failed else DONE

@@ -22,7 +22,7 @@ from cinder_backup_recovery_tests.certification.verdict import tiers
 from mutants import matrix
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
-_PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parent
+_PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parents[1]
 
 
 def _proves(doc: str | None) -> str:
@@ -93,12 +93,25 @@ def _fields(schema: dict[str, Any], path: str = ''
         yield from _fields(schema['items'], f'{path}[]')
 
 
+def _forms(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas of which a value matches one, each with a title."""
+    if 'then' in schema:
+        yield from _forms(schema['then'])
+        yield from _forms(schema['else'])
+    else:
+        yield schema
+
+
 def _schema(place: pathlib.Path) -> Iterator[str]:
-    schema = json.loads(place.read_text())
-    yield ('.. list-table::\n   :header-rows: 1\n   :widths: 30 25 45\n\n'
-           '   * - field\n     - value\n     - meaning')
-    for path, kind, meaning in _fields(schema):
-        yield f'   * - ``{path}``\n     - {kind}\n     - {meaning}'
+    forms = list(_forms(json.loads(place.read_text())))
+    for form in forms:
+        title = f' {form["title"]}' if len(forms) > 1 else ''
+        yield (f'.. list-table::{title}\n   :header-rows: 1\n'
+               f'   :widths: 30 25 45\n\n'
+               f'   * - field\n     - value\n     - meaning')
+        for path, kind, meaning in _fields(form):
+            yield f'   * - ``{path}``\n     - {kind}\n     - {meaning}'
+        yield ''
 
 
 def _known_defects() -> Iterator[str]:
@@ -120,7 +133,7 @@ class Tests(docutils.SphinxDirective):
 
 
 class Schema(docutils.SphinxDirective):
-    """The fields that a JSON schema of the package describes."""
+    """The fields that a JSON schema of a package describes."""
 
     required_arguments = 1
 

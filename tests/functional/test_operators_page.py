@@ -4,7 +4,6 @@
 
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
@@ -49,7 +48,6 @@ class Page:
     def read(self):
         """The files and commands of the page."""
         steps = []
-        shutil.copy(_PAGES / 'records.sh', self.reader)
         for block in pages.blocks(_PAGES / self.page):
             if block.caption:
                 (self.reader / block.caption).write_text(block.body)

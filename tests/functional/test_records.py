@@ -166,6 +166,26 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertIn("not an administrator's", self.said)
         self.assertEqual(before, self.records.read_bytes())
 
+    def test_application_credential(self):
+        """It exports all, but cannot act in another project."""
+        user, = self.session.get('keystone', '/users?name=admin')['users']
+        made = self.session.request(
+            'POST', 'keystone', f'/users/{user["id"]}/application_credentials',
+            json={'application_credential': {'name': self.id()}})[
+                'application_credential']
+        for name in ('OS_USERNAME', 'OS_PASSWORD', 'OS_PROJECT_NAME',
+                     'OS_USER_DOMAIN_NAME', 'OS_PROJECT_DOMAIN_NAME'):
+            del self.environment[name]
+        self.environment |= {
+            'OS_AUTH_TYPE': 'v3applicationcredential',
+            'OS_APPLICATION_CREDENTIAL_ID': made['id'],
+            'OS_APPLICATION_CREDENTIAL_SECRET': made['secret']}
+        self.assertEqual(30, self.program('export', self.records)['exported'])
+        self.lose()
+        self.assertIsNone(self.program(
+            'plan', self.records, self.temporary / 'plan', status=3))
+        self.assertIn('use a user and a password', self.said)
+
     def plan(self, *arguments, status=0):
         """Make a plan of what was lost, and read it."""
         path = self.temporary / f'plan-{len(self.plans)}'

@@ -8,6 +8,8 @@
 import json
 import threading
 
+import fixtures
+
 from backup_recovery import applying
 from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
@@ -161,6 +163,26 @@ class ApplyTest(test_records_plan.PlanCase):
         self.assertEqual(('DELETE', f'/backups/{self.full.id}'),
                          self.cloud.requests[0])
 
+    def test_second_failure(self):
+        """A retry is one attempt, and says why it failed."""
+        plan = self.make()
+        self.options.retry = True
+        row = cases.backup(self.full, 'error', **_PART)
+        self.cloud.rows = {self.full.id: row}
+        self.cloud.errors = {self.full.id: [exceptions.Refused(400, 'x')]}
+        looks = []
+
+        def backup(session, backup_id):
+            # The row is gone after its deletion, and there again after that.
+            looks.append(backup_id)
+            return None if len(looks) == 1 else row
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'tests.unit.test_records_apply.Session.backup', backup))
+        self.assertIn(self.full.id, self.apply(plan).failed)
+        self.assertEqual(1, [one[0] for one in self.cloud.requests].count(
+            'DELETE'))
+
     def test_row_that_names_data_is_never_deleted(self):
         plan = self.make()
         self.options.retry = True
@@ -189,6 +211,8 @@ class ApplyTest(test_records_plan.PlanCase):
         plan = self.make()
         self.cloud.errors = {self.child.id: [exceptions.CloudError('end')]}
         self.assertRaises(exceptions.CloudError, self.apply, plan)
+        # What still waits does not go on.
+        self.assertTrue(self.options.stop.is_set())
         self.assertEqual([12, 10], self.cloud.set_limits)
         self.options = importing.Options()
         report = self.apply(plan)
@@ -198,9 +222,12 @@ class ApplyTest(test_records_plan.PlanCase):
     def test_quota_of_a_killed_run(self):
         with journal.Journal(self.journal) as written:
             written.raise_(cases.RED, self.cloud.limits)
+            written.raise_(cases.BLUE, self.cloud.limits)
         # The kill has cut the last line off.
         with open(self.journal, 'a') as stream:
             stream.write('{"event": "rais')
+        with journal.Journal(self.journal) as written:
+            written.restore(cases.BLUE)
         self.cloud.limits = {'backups': 500, 'backup_gigabytes': 70}
         report = self.apply()
         self.assertEqual({'backups': 12, 'backup_gigabytes': -1},
@@ -227,10 +254,12 @@ class ApplyTest(test_records_plan.PlanCase):
 
     def test_records_that_were_changed(self):
         plan = self.make()
-        self.make(self.full, self.child)
+        renamed = cases.record(self.child.id, display_name='renamed')
+        self.make(self.full, renamed)
         report = self.apply(plan)
-        self.assertEqual([self.grandchild.id], list(report.failed))
-        self.assertIn('make another plan', report.failed[self.grandchild.id])
+        self.assertEqual({self.child.id, self.grandchild.id},
+                         set(report.failed))
+        self.assertIn('make another plan', report.failed[self.child.id])
 
     def test_another_cloud(self):
         plan = self.make()

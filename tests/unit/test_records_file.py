@@ -121,7 +121,9 @@ class ReadTest(FileCase):
         self.path.write_bytes(lines[0])
         self.assert_found([self.monday.id], [(1, 'end')])
         self.path.write_bytes(lines[0] + lines[2])
-        self.assert_found([self.monday.id], [(2, 'end')])
+        book = self.assert_found([self.monday.id], [(2, 'end')])
+        self.assertIn('2 records were written, and 1 ',
+                      str(book.problems[0]))
         self.path.write_bytes(lines[0] + lines[0] + lines[2])
         self.assert_found([self.monday.id], [(2, 'copy'), (3, 'end')])
 
