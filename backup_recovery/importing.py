@@ -27,6 +27,10 @@ class Failed(exceptions.RecoveryError):
     """A backup is not imported."""
 
 
+class Late(Failed):
+    """A backup is not imported in time."""
+
+
 class NotAllowed(Failed):
     """The user may not import into this project."""
 
@@ -80,7 +84,15 @@ class Importer:
             if found is None:
                 is_new = True
                 found = self._request(session, item)
-            found = self._settled(session, item, found, deadline)
+            try:
+                found = self._settled(session, item, found, deadline)
+            except Late:
+                if not may_retry or not found or not found.imported_in_part:
+                    raise
+                may_retry = False
+                found = self._dropped(session, item)
+                deadline = time.monotonic() + self._options.patience
+                continue
             if found is None:
                 # It was being deleted.
                 continue
@@ -130,7 +142,7 @@ class Importer:
         interval = _FIRST
         while found is not None and found.status in _WORKING:
             if time.monotonic() > deadline:
-                raise Failed(self._late(found))
+                raise Late(self._late(found))
             if self._options.stop.wait(interval):
                 raise Interrupted
             interval = min(1.5 * interval, _LONGEST)
@@ -138,9 +150,27 @@ class Importer:
         return found
 
     def _late(self, found: cloud_.Backup) -> str:
-        state = 'error' if found.imported_in_part else 'available'
-        again = ' --retry' if found.imported_in_part else ''
+        # A row that was completed can be told so; another one can only go.
+        remedy = ('run again with --retry' if found.imported_in_part else
+                  f'openstack volume backup set --state available {found.id}')
         return (f'it is {found.status} after {self._options.patience:.0f} s; '
                 f'wait and run again, or, where the cinder-backup that had it '
-                f'has ended: openstack volume backup set --state {state} '
-                f'{found.id}, and run again{again}')
+                f'has died: {remedy}')
+
+    def _dropped(self, session: Any, item: plan_.Item
+                 ) -> cloud_.Backup | None:
+        """Delete the row of an import that has died.
+
+        :returns: the backup, while it is being deleted
+        """
+        try:
+            session.request('POST', f'/backups/{item.id}/action',
+                            json={'os-force_delete': {}})
+        except exceptions.Refused as error:
+            # The driver for Ceph, for one. The reset gives the row a host,
+            # which then finds it when it starts.
+            raise Failed(
+                f'its row cannot be deleted ({error}): openstack volume '
+                f'backup set --state error {item.id}, restart cinder-backup, '
+                f'and run again with --retry') from error
+        return session.backup(item.id)

@@ -162,8 +162,9 @@ def _parser() -> argparse.ArgumentParser:
                        help='the plan; what was done for it is beside it, in '
                             'PLAN.journal')
     apply.add_argument('--retry', action='store_true',
-                       help='delete the rows that failed imports have left, '
-                            'which name no data, and import again')
+                       help='delete the rows that imports have left which '
+                            'failed, or did not end within --wait, and '
+                            'import again; such rows name no data')
     apply.add_argument('--wait', metavar='SECONDS', type=float, default=1800,
                        help='so long one backup may take (%(default)s)')
     return parser

@@ -12,6 +12,7 @@ import random
 import signal
 import sqlite3
 import sys
+import uuid
 
 from backup_recovery import journal
 from backup_recovery import plan as plan_
@@ -346,6 +347,30 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.assertEqual((2, 28), (len(found['imported']),
                                    len(found['existing'])))
         self.assertEqual(self.expected(), self.rows())
+
+    def test_service_that_died(self):
+        """The row of its import stays in creating, and goes when told."""
+        plan = self.lost()
+        chain = self.chain.full, self.chain.incremental
+        plan.write_text(''.join(
+            line for line in plan.read_text().splitlines(keepends=True)
+            if '"action"' not in line or json.loads(line)['id'] in chain))
+        self.set_tables({'backups': [
+            row for row in self.tables['backups']
+            if chain[0] in row and chain[1] not in row]})
+        with self.database() as database:
+            # As Cinder makes it before it asks cinder-backup.
+            database.execute(
+                'UPDATE backups SET status = "creating", host = NULL, '
+                'service = NULL, container = NULL, service_metadata = NULL, '
+                'volume_id = ?', (str(uuid.UUID(int=0)),))
+        found = self.program('apply', '--wait', '1', plan, status=1)
+        self.assertIn('creating after 1 s', found['failed'][chain[0]])
+        self.assertEqual({chain[0]}, set(self.rows()))
+        found = self.program('apply', '--wait', '20', '--retry', plan)
+        self.assertEqual(list(chain), found['imported'])
+        self.assertEqual({one: self.expected()[one] for one in chain},
+                         self.rows())
 
     def test_other_cloud(self):
         """A plan is for the cloud that it was made with."""

@@ -145,12 +145,16 @@ class ApplyTest(test_records_plan.PlanCase):
         """What to do depends on how far it has come."""
         self.options.patience = 0
         plan = self.make()
-        for change, state in (_PART, 'error'), ({}, 'available'):
+        for change, remedy in (_PART, '--retry'), ({}, '--state available'):
             self.cloud.rows = {self.full.id: cases.backup(
                 self.full, 'creating', **change)}
             report = self.apply(plan)
-            self.assertIn(f'--state {state}', report.failed[self.full.id])
+            self.assertIn(remedy, report.failed[self.full.id])
             self.assertEqual(3, len(report.failed))
+        # What names data is not deleted either.
+        self.options.retry = True
+        self.apply(plan)
+        self.assertEqual([], self.cloud.requests)
 
     def test_failed_row_goes_only_when_told(self):
         plan = self.make()
