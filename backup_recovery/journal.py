@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was done for a plan, on disk before anything that a kill must not hide.
+"""What was done for a plan, on disk before what a kill must not hide.
 
 Which backups are there is asked of the cloud. The journal has what the cloud
 does not know: the quotas from before they were raised, and, for people, when
@@ -54,15 +54,16 @@ class Journal:
         self._open.close()
 
     def write(self, event: str, **facts: Any) -> None:
-        """Write an entry, to the disk itself."""
+        """Write an entry, which is there after a kill of the process."""
         self._stream.write(files.line({'event': event, 'at': files.now(),
                                        **facts}))
-        files.sync(self._stream)
+        self._stream.flush()
 
     def raise_(self, project: str, limits: dict[str, int]) -> None:
         """Remember limits before they are raised; the first ones count."""
         if project not in self.raised:
             self.write(RAISED, project=project, limits=limits)
+            files.sync(self._stream)
             self.raised[project] = limits
 
     def restore(self, project: str) -> None:
