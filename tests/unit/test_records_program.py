@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The command line of ``cinder-backup-records``."""
+
+import contextlib
+import io
+
+import ddt
+import testtools
+
+from backup_recovery import main
+
+
+@ddt.ddt
+class ProgramTest(testtools.TestCase):
+    def run_main(self, *arguments):
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said):
+            try:
+                status = main.main(arguments)
+            except SystemExit as error:
+                status = error.code
+        return status, said.getvalue()
+
+    @ddt.data(
+        (['apply', '/nonexistent/plan'], 'No such file'),
+        (['plan', '/nonexistent/records', 'plan'], 'No such file'),
+        (['plan', 'x', 'y', '--lost-since', 'monday'], 'ISO 8601'),
+        (['export', 'x', '--workers', '99'], '99 is not from 1 to 32'),
+        (['export'], 'required: FILE'), ([], 'required: COMMAND'))
+    @ddt.unpack
+    def test_mistakes(self, arguments, reason):
+        """One line, and the exit status of an error."""
+        status, said = self.run_main(*arguments)
+        self.assertEqual(3, status)
+        self.assertIn(reason, said)
+        self.assertTrue(said.startswith('error: '), said)
+        self.assertEqual(1, said.count('\n'))
+
+    @ddt.data(('2026-11-29', '2026-11-29T00:00:00Z'),
+              ('2026-11-29T02:00', '2026-11-29T02:00:00Z'),
+              ('2026-11-29T02:00+02:00', '2026-11-29T00:00:00Z'))
+    @ddt.unpack
+    def test_moments(self, text, moment):
+        self.assertEqual(moment, main._moment(text))
