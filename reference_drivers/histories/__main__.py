@@ -26,6 +26,7 @@ import time
 from typing import Any
 
 from backup_model import history
+from backup_model import known
 from backup_model import telling
 from reference_drivers import programs
 from reference_drivers.contract import binding
@@ -132,12 +133,12 @@ class Program:
     def _replay(pool: workers.Workers,
                 replays: list[tuple[pathlib.Path, list[history.Step]]]
                 ) -> int:
-        known = search.known()
+        causes = known.causes()
         status = GOOD
         for path, steps in replays:
             failures = pool.call(search.explore, steps).result()
             for failure in failures:
-                name = known.get(failure.cause)
+                name = causes.get(failure.cause)
                 print(f'{path}: {name or "UNKNOWN"}\n'
                       f'{telling.story(failure)}', flush=True)
                 status = status if name else BAD

@@ -4,36 +4,22 @@
 
 import collections
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
 import functools
-import json
-import pathlib
 import random
 import time
 from typing import Any
 
 from backup_model import engine as engines
 from backup_model import history
+from backup_model import known
 from backup_model import operations
 from backup_model import running
 
 #: Steps of a drawn history.
 LENGTHS = (3, 14)
-
-#: A short history of each known defect, as a file of :mod:`.history`.
-CORPUS = pathlib.Path(__file__).with_name('corpus')
-_KNOWN = pathlib.Path(__file__).with_name('known.json')
-
-
-def known() -> Mapping[tuple[str, str], str]:
-    """The causes that are known, each with the name of its defect."""
-    return {(promise, key): name
-            for name, causes in json.loads(_KNOWN.read_text()).items()
-            for promise, key in causes}
-
 
 def drawn(seed: int, number: int) -> list[history.Step]:
     """Draw a history: the same one for the same numbers."""
@@ -118,7 +104,7 @@ class Search:
         #: Histories that were run, and their steps, without the shrinking.
         self.histories = 0
         self.steps = 0
-        self.known = known()
+        self.known = known.causes()
 
     def run(self, histories: int | None = None, seconds: float | None = None
             ) -> None:

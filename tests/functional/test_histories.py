@@ -18,6 +18,7 @@ import fixtures
 import testtools
 
 from backup_model import history
+from backup_model import known
 from backup_model import promises
 from backup_model import running
 from backup_model import telling
@@ -35,7 +36,7 @@ REFERENCE = 'reference_drivers.default.DefaultBackupDriver'
 def corpus():
     """The short histories of Cinder's defects, by the name of the file."""
     return {path.stem: json.loads(path.read_text())
-            for path in sorted(search.CORPUS.glob('*.json'))}
+            for path in sorted(known.CORPUS.glob('*.json'))}
 
 
 class HistoriesCase(testtools.TestCase):
@@ -55,7 +56,7 @@ class HistoriesCase(testtools.TestCase):
         return list(running.run(self.cloud, steps))
 
     def read(self, name):
-        return history.read(search.CORPUS / f'{name}.json')
+        return history.read(known.CORPUS / f'{name}.json')
 
     def causes(self, name, enough=None):
         """The causes that a history of the corpus shows.
@@ -105,14 +106,14 @@ class CorpusTest(HistoriesCase):
 
     def test_each_defect_has_a_patch(self):
         self.assertEqual(set(patched_cinder.PATCHES),
-                         set(search.known().values()))
+                         set(known.causes().values()))
 
     def test_each_known_defect_has_one(self):
-        known = search.known()
-        self.assertEqual(set(known.values()),
+        causes = known.causes()
+        self.assertEqual(set(causes.values()),
                          {one['defect'] for one in corpus().values()})
         for one in corpus().values():
-            self.assertEqual(one['defect'], known[tuple(one['cause'])])
+            self.assertEqual(one['defect'], causes[tuple(one['cause'])])
             self.assertIn(one['defect'], known_defects.DEFECTS)
 
     def test_imports_that_meet(self):
@@ -236,7 +237,7 @@ class ProgramTest(testtools.TestCase):
         return json.loads((self.output / 'results.json').read_text())
 
     def test_replay(self):
-        path = search.CORPUS / f'{next(iter(corpus()))}.json'
+        path = known.CORPUS / f'{next(iter(corpus()))}.json'
         done = self.run_program('--replay', str(path), '--driver', POSIX)
         self.assertEqual(('', 0), (done.stderr, done.returncode))
         self.assertIn(corpus()[path.stem]['defect'], done.stdout)
