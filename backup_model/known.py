@@ -20,3 +20,9 @@ def causes() -> Mapping[tuple[str, str], str]:
     return {(promise, key): name
             for name, causes in json.loads(_CAUSES.read_text()).items()
             for promise, key in causes}
+
+
+def cause(name: str) -> tuple[str, str]:
+    """The cause that a history of the corpus was kept for."""
+    promise, key = json.loads((CORPUS / f'{name}.json').read_text())['cause']
+    return promise, key

@@ -20,7 +20,7 @@ ROOMS = {
     'backup_stores': set(),
     _PLUGIN: {'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
-    f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_stores'},
+    f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_model', 'backup_stores'},
     f'{_PLUGIN}.certification': {_PLUGIN},
     'reference_drivers': set(),
     'reference_drivers.contract': {'reference_drivers', 'backup_stores'},
