@@ -93,9 +93,11 @@ class Program:
         """Run, and return the exit code."""
         arguments = self.arguments
         replays = [(path, history.read(path)) for path in arguments.replay]
-        engine = cloud.Cloud(binding.Binding(
+        bound = binding.Binding(
             arguments.driver, arguments.config_file, arguments.store,
-            arguments.chunk_option, arguments.block_option))
+            arguments.chunk_option, arguments.block_option)
+        bound.check(look=False)
+        engine = cloud.Cloud(bound)
         # The services of the process log each error that a history causes.
         logging.disable(logging.CRITICAL)
         with engine:
@@ -183,14 +185,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     stopping.listen()
     try:
-        for name in arguments.config_file:
-            if not os.access(name, os.R_OK):
-                raise binding.BindingError(
-                    f'the configuration {name} cannot be read')
         return Program(arguments).run()
-    except (binding.BindingError, history.HistoryError) as error:
-        sys.stderr.write(f'error: {error}\n')
+    except BrokenPipeError:
+        # What is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
+    except (binding.BindingError, history.HistoryError, OSError) as error:
+        return programs.fail(error)
     except KeyboardInterrupt:
         return STOPPED
 

@@ -14,7 +14,6 @@ It prints one JSON object: ``found`` and ``versions``, or ``error``. Exit
 codes: 0 all is well, 3 with the error on stderr, too.
 """
 
-import argparse
 from collections.abc import Sequence
 import json
 import sys
@@ -173,7 +172,7 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
-    parser = argparse.ArgumentParser(
+    parser = programs.Parser(
         prog='python -m '
              'cinder_backup_recovery_tests.certification.run.preflight')
     parser.add_argument('--begin', type=json.loads, metavar='RUN',
