@@ -362,8 +362,16 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         'cinder_release',
         default='',
         help="The release of Cinder that the cloud runs, 2026.2 for one, or "
-             "master. Only known_defects uses it: without it, an entry "
-             "with a release and the entry all are refused."),
+             "master. A report names it where cinder_version is not set, and "
+             "known_defects uses it: without it, an entry with a release and "
+             "the entry all are refused."),
+    cfg.StrOpt(
+        'cinder_version',
+        default='',
+        help="The version of Cinder that the cloud runs, as cinder-manage "
+             "--version prints it on a controller. A report names it, since "
+             "no API does: with the empty default it names cinder_release, "
+             "or only the newest version of the API."),
     *BackupStoreOptions,
 ]
 

@@ -370,6 +370,10 @@ class TempestTest(_PluginTest):
         self.assertEqual({'rados.so', 'rbd.so'},
                          {link.name for link in bindings.iterdir()})
 
+    def test_the_version_is_that_of_the_installed_cinder(self):
+        _, found = self._configured('default')
+        self.assertEqual('30.0.0.0b2.dev7', found[_GROUP]['cinder_version'])
+
     def test_known_defects(self):
         """Those of the release that is stacked, from the kit's own table."""
         for branch, release in (('master', 'master'),
