@@ -356,8 +356,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "shown as one; otherwise it fails. A test fails also when a "
              "defect of this list no longer occurs. NAME@RELEASE "
              "declares one where cinder_release is that release, and all the "
-             "defects that cinder_release and backup_driver are known to "
-             "have."),
+             "defects that cinder_release, backup_driver and [volume] "
+             "storage_protocol are known to have."),
     cfg.StrOpt(
         'cinder_release',
         default='',
@@ -599,7 +599,8 @@ def declared_defects(conf: Any) -> frozenset[str]:
     """The names of the known defects that the configuration declares."""
     group = conf.cinder_backup_recovery
     return known_defects.declared(group.known_defects, group.cinder_release,
-                                  group.backup_driver)
+                                  group.backup_driver,
+                                  conf.volume.storage_protocol)
 
 
 def check(conf: Any) -> None:

@@ -374,6 +374,12 @@ class TempestTest(_PluginTest):
         _, found = self._configured('default')
         self.assertEqual('30.0.0.0b2.dev7', found[_GROUP]['cinder_version'])
 
+    def test_volumes_that_are_files_are_known_by_their_protocol(self):
+        for backend, protocol in (('nfs:nfs', 'nfs'), ('lvm:lvm', None)):
+            _, found = self._configured(CINDER_ENABLED_BACKENDS=backend)
+            self.assertEqual(protocol,
+                             found['volume'].get('storage_protocol'))
+
     def test_known_defects(self):
         """Those of the release that is stacked, from the kit's own table."""
         for branch, release in (('master', 'master'),
