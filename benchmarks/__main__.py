@@ -30,6 +30,7 @@ from benchmarks import start
 from benchmarks import suite
 from benchmarks import verification
 from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.cmd import programs
 
 MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 
@@ -43,7 +44,7 @@ PROGRAMS: dict[str, Any] = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = programs.Parser(
         prog='python -m benchmarks',
         description='Measure the time that verification, recovery and the '
                     'local cloud take. What is made for it is in TMPDIR.')

@@ -356,14 +356,22 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "shown as one; otherwise it fails. A test fails also when a "
              "defect of this list no longer occurs. NAME@RELEASE "
              "declares one where cinder_release is that release, and all the "
-             "defects that cinder_release and backup_driver are known to "
-             "have."),
+             "defects that cinder_release, backup_driver and [volume] "
+             "storage_protocol are known to have."),
     cfg.StrOpt(
         'cinder_release',
         default='',
         help="The release of Cinder that the cloud runs, 2026.2 for one, or "
-             "master. Only known_defects uses it: without it, an entry "
-             "with a release and the entry all are refused."),
+             "master. A report names it where cinder_version is not set, and "
+             "known_defects uses it: without it, an entry with a release and "
+             "the entry all are refused."),
+    cfg.StrOpt(
+        'cinder_version',
+        default='',
+        help="The version of Cinder that the cloud runs, as cinder-manage "
+             "--version prints it on a controller. A report names it, since "
+             "no API does: with the empty default it names cinder_release, "
+             "or only the newest version of the API."),
     *BackupStoreOptions,
 ]
 
@@ -591,7 +599,8 @@ def declared_defects(conf: Any) -> frozenset[str]:
     """The names of the known defects that the configuration declares."""
     group = conf.cinder_backup_recovery
     return known_defects.declared(group.known_defects, group.cinder_release,
-                                  group.backup_driver)
+                                  group.backup_driver,
+                                  conf.volume.storage_protocol)
 
 
 def check(conf: Any) -> None:

@@ -177,6 +177,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'openstack_command': shlex.join([
                 sys.executable, '-m', 'openstackclient.shell']),
             'cinder_release': releases.name(state),
+            'cinder_version': releases.version(state),
             'known_defects': 'all' if releases.name(state) else '',
             **volumes.tempest_options(state),
             **backups.tempest_options(state),

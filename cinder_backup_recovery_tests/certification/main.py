@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from typing import Any
-from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.report import redact
@@ -28,6 +27,7 @@ from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from cinder_backup_recovery_tests.certification.verdict import verify_report
 from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cmd import programs
 
 _DESCRIPTION = """\
 Prove that volumes come back from exported backup records: run the whole
@@ -48,16 +48,8 @@ _WAYS: dict[str, type[ways.Way]] = {
 _LOCK = 'report.lock'
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of a bad configuration."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(results.ExitCode.ERROR,
-                  f'error: {message}; see {self.prog} --help\n')
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = programs.Parser(
         prog='cinder-backup-certify', description=_DESCRIPTION,
         epilog=_EPILOG)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')

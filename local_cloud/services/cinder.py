@@ -142,6 +142,7 @@ class Cinder(base.Bootstrapped):
                 '--holds', str(state.holds),
                 *(['--ceph', str(state.root)]
                   if ceph.Ceph in backups.services(state) else []),
+                *backups.volume_backend(state).arguments,
                 *words, *(word for service in services
                           for word in ('--service', service))]
 

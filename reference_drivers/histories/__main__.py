@@ -100,7 +100,7 @@ class Program:
         replays = [(path, history.read(path)) for path in arguments.replay]
         bound = (arguments.driver, arguments.config_file, arguments.store,
                  arguments.chunk_option, arguments.block_option)
-        binding.Binding(*bound).check()
+        binding.Binding(*bound).check(look=False)
         pool = workers.Workers(bound, arguments.processes)
         try:
             if replays:
@@ -198,18 +198,17 @@ def main(argv: list[str] | None = None) -> int:
         made.error('--processes must be at least 1')
     stopping.listen()
     try:
-        for name in arguments.config_file:
-            if not os.access(name, os.R_OK):
-                raise binding.BindingError(
-                    f'the configuration {name} cannot be read')
         return Program(arguments).run()
-    except (binding.BindingError, history.HistoryError) as error:
-        sys.stderr.write(f'error: {error}\n')
+    except BrokenPipeError:
+        # What is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
+    except (binding.BindingError, history.HistoryError, OSError) as error:
+        return programs.fail(error)
     except process.BrokenProcessPool:
-        sys.stderr.write('error: a process that ran histories was killed; '
-                         'with --processes 1 they need less memory\n')
-        return WRONG
+        return programs.fail(RuntimeError(
+            'a process that ran histories was killed; with --processes 1 '
+            'they need less memory'))
     except KeyboardInterrupt:
         return STOPPED
 

@@ -186,7 +186,9 @@ class BackendsTest(cloud_cases.StateCase):
     def test_who_makes_incremental_backups(self):
         for backup, source, makes in (
                 ('ceph', 'rbd', True), ('ceph', 'files', False),
-                ('swift', 'files', True), ('swift', 'rbd', True)):
+                ('ceph', 'plain-files', False),
+                ('swift', 'files', True), ('swift', 'rbd', True),
+                ('default', 'plain-files', True)):
             self.state.record.update(backup=backup, volumes=source)
             self.assertEqual(makes, backups.incremental(self.state))
 
