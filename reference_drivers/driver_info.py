@@ -13,6 +13,7 @@ import json
 import re
 from typing import Any
 
+from reference_drivers import keys
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
 from reference_drivers.verification import presence
@@ -40,10 +41,12 @@ Wrong = Callable[[str, str], errors.WrongRecord]
 
 
 def make(backup: Any, report: verifier.Report, store: stores.Store,
-         driver: str) -> dict[str, Any]:
+         driver: str, encryption: dict[str, Any] | None = None
+         ) -> dict[str, Any]:
     """Describe a backup that was verified.
 
     :param driver: a name for the kind of store
+    :param encryption: a description of its key, None without one
     :returns: what can be written as JSON, the same each time
     """
     link = report.chain[0]
@@ -66,6 +69,8 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
         'lengths': presence.lengths(link, _GROUPS),
         'parents': [],
     }
+    if encryption is not None:
+        info['encryption'] = encryption
     # As many parents as there is room for; what is above is found by its id
     # when it is needed, and chain_digest covers it anyway.
     for parent in report.chain[1:]:
@@ -142,6 +147,7 @@ def check_form(info: Any, backup_id: str, fields: Mapping[str, type],
         raise wrong('parent_id', 'is the backup itself')
     if info['size'] < 1:
         raise wrong('size', f'{info["size"]} is not a size in GiB')
+    keys.check(info.get('encryption'), wrong)
     return wrong
 
 
@@ -217,4 +223,5 @@ def model_update(info: dict[str, Any], link: layout.Link | None
         'size': info['size'],
         'object_count': info['object_count'],
         'snapshot_id': info.get('snapshot_id'),
+        'volume_meta': link.metadata.get('volume_meta') if link else None,
     }

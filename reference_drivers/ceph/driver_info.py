@@ -72,11 +72,13 @@ def _short(meta: str | None) -> str | None:
 
 
 def make(backup: Any, names: naming.Names, seen: finding.Seen,
-         digest: str | None, parents: list[str]) -> dict[str, Any]:
+         digest: str | None, parents: list[str],
+         encryption: dict[str, Any] | None = None) -> dict[str, Any]:
     """Describe a backup that was looked at.
 
     :param parents: as many of them as there are; as many are kept as have
         room
+    :param encryption: a description of its key, None without one
     """
     info = {
         'version': VERSION,
@@ -97,6 +99,8 @@ def make(backup: Any, names: naming.Names, seen: finding.Seen,
         'digest': digest,
         'parents': list(parents),
     }
+    if encryption is not None:
+        info['encryption'] = encryption
     while len(json.dumps(info)) > driver_infos.LIMIT - 64 and info['parents']:
         info['parents'].pop()
     return info
