@@ -191,7 +191,7 @@ class ImportVerifyMixin:
             backup.fail_reason = str(self._clipped(err))
             backup.save()
             raise
-        if backup.fail_reason is not None:
+        if backup.fail_reason:
             backup.fail_reason = None
             backup.save()
         return found

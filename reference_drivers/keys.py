@@ -229,10 +229,8 @@ class Keys:
 
     # Volume types
 
-    def _type(self, type_id: str | None) -> dict[str, Any] | None:
+    def _type(self, type_id: str) -> dict[str, Any] | None:
         """The parameters of a volume type; None if it does not encrypt."""
-        if type_id is None:
-            return None
         context = self._context.elevated()
         found = volume_types.get_volume_type_encryption(context, type_id)
         if found is None:
@@ -244,13 +242,12 @@ class Keys:
         return {'type': name,
                 **{one: found[one] for one in _PARAMETERS}}
 
-    def _equal_type(self, parameters: Mapping[str, Any]
-                    ) -> tuple[str, str] | None:
-        """A type of this site that the user can use, as its id and name."""
+    def _equal_type(self, parameters: Mapping[str, Any]) -> str | None:
+        """The name of a type of this site that the user can use."""
         for name, one in volume_types.get_all_types(self._context).items():
             own = self._type(one['id'])
             if own is not None and _equal(own, parameters):
-                return one['id'], name
+                return name
         return None
 
     def _wanted(self, key: Any, volume: Source | None
@@ -266,7 +263,8 @@ class Keys:
         except ValueError:
             kept = None
         return ((_parameters(kept) if isinstance(kept, dict) else None) or
-                self._type(volume.type_id if volume else None))
+                (self._type(volume.type_id) if volume and volume.type_id
+                 else None))
 
     # Export, import, restore
 
@@ -380,7 +378,7 @@ class Keys:
                 f'the row names key {key_id}, and the storage no encrypted '
                 f'volume', 'encryption_key_id', self._backup_id)
         key = self._get(key_id)
-        type_id = self._fitting(volume, own, self._wanted(key, origin))
+        self._check_type(volume, own, self._wanted(key, origin))
         if backup.encryption_key_id is None:
             # Of a release before Queens, or lost: Cinder would take that of
             # the volume, and delete it with the backup.
@@ -388,7 +386,7 @@ class Keys:
             backup.save()
         meta = json.loads(volume_meta)
         base = meta['volume-base-metadata']
-        base['volume_type_id'] = type_id
+        base['volume_type_id'] = volume.volume_type_id
         if origin.key_id != volume.encryption_key_id:
             # Cinder gives the target this id until it has made a key for it.
             # If that fails, the target is deleted, and its key with it: that
@@ -396,11 +394,11 @@ class Keys:
             base['encryption_key_id'] = str(uuid.uuid4())
         return json.dumps(meta)
 
-    def _fitting(self, volume: Any, own: dict[str, Any] | None,
-                 wanted: dict[str, Any] | None) -> str:
-        """The type of a target, as it is or must become.
+    def _check_type(self, volume: Any, own: dict[str, Any] | None,
+                    wanted: dict[str, Any] | None) -> None:
+        """Refuse a target of a type with other parameters.
 
-        :raises Unfit: it must be another
+        :raises Unfit: naming the type that is needed
         """
         if own is not None and (wanted is None or _equal(own, wanted)):
             if wanted is None:
@@ -408,17 +406,14 @@ class Keys:
                             'needs. It is restored to one of the type '
                             '%(type)s.',
                             {'id': self._backup_id, 'type': own['type']})
-            return volume.volume_type_id
-        found = self._equal_type(wanted) if wanted else None
-        if volume.volume_type_id is None and found:
-            return found[0]
+            return
         use = 'an encrypted type'
         if wanted:
-            use = (f'type {found[1][:40]}' if found else
+            found = self._equal_type(wanted)
+            use = (f'type {found[:40]}' if found else
                    f'a new type like {str(wanted["type"])[:40]}')
             use = f'{use} ({_text(wanted)})'
-        mine = ('has no type' if volume.volume_type_id is None else
-                'is of a type that does not encrypt' if own is None else
+        mine = ('is of a type that does not encrypt' if own is None else
                 f'is encrypted with {_text(own)}')
         raise Unfit(f'restore to a volume of {use}: volume {volume.id} '
                     f'{mine}', volume.id, self._backup_id)
