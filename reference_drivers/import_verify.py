@@ -124,10 +124,12 @@ class ImportVerifyMixin:
         """
         try:
             verified = self.import_verify(backup, driver_info)
+            encryption = (driver_info.get('encryption')
+                          if isinstance(driver_info, dict) else None)
+            keys.check(encryption, backup.id)
         except errors.Problem as err:
             raise self._clipped(err) from err
-        self._compare_on_update(
-            backup, verified, (driver_info or {}).get('encryption'))
+        self._compare_on_update(backup, verified, encryption)
 
     def _compare_on_update(self, backup: Any, verified: dict[str, Any],
                            encryption: dict[str, Any] | None) -> None:

@@ -19,7 +19,8 @@ _FIELDS = {'version': int, 'driver': str, 'location': str, 'backup_id': str,
            'volume_id': str, 'container': str, 'image': str, 'size': int,
            'image_size': int}
 _OPTIONAL = {'base': str, 'snapshot': str, 'parent_id': str,
-             'snapshot_id': str, 'meta': str, 'digest': str, 'parents': list}
+             'snapshot_id': str, 'meta': str, 'digest': str, 'parents': list,
+             'encryption': dict}
 
 
 def check(info: Any, backup_id: str) -> naming.Names:

@@ -117,11 +117,11 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
     def test_malformed_descriptions(self):
         _, backup, _, record = self.exported()
         good = self.info(record)['encryption']
-        for bad in ([], {'fingerprint': 1}, {**good, 'fingerprint': 'x'},
+        for bad in ({}, {'fingerprint': 1}, {**good, 'fingerprint': 'x'},
                     {**good, 'key_size': 'x'}, {**good, 'cipher': 'x' * 256},
                     {**good, 'provider': None}):
             self.refused(self.edited(record, {'encryption': bad}), backup,
-                         'driver_info: encryption ', bad)
+                         'driver_info: encryption has ', bad)
 
     def test_missing_key(self):
         """Refused by each, and by a restore before it writes."""
