@@ -5,6 +5,7 @@
 Who asks is in the headers that Keystone's middleware would set.
 """
 
+import os
 import pathlib
 import socketserver
 import subprocess
@@ -17,6 +18,8 @@ import fixtures
 from keystoneauth1 import plugin
 import psutil
 import requests
+
+from local_cloud import remote
 
 
 class Barbican(fixtures.Fixture):
@@ -37,9 +40,12 @@ connection = sqlite:///{home}/barbican.sqlite
 kek = {fernet.Fernet.generate_key().decode()}
 """)
         log = self.enter_context((home / 'log').open('w'))
+        # It is not in the virtualenv of an older release of Cinder.
+        python = pathlib.Path(os.environ.get(
+            remote.ENVIRONMENT, sys.executable)).with_name('python')
         process = subprocess.Popen(
-            [sys.executable, '-m', __name__], env={'HOME': str(home)},
-            stdout=subprocess.PIPE, stderr=log, text=True)
+            [python, '-m', __name__], env={'HOME': str(home)},
+            cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=log, text=True)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.process = psutil.Process(process.pid)
