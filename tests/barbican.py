@@ -39,13 +39,17 @@ connection = sqlite:///{home}/barbican.sqlite
 [simple_crypto_plugin]
 kek = {fernet.Fernet.generate_key().decode()}
 """)
-        log = self.enter_context((home / 'log').open('w'))
+        log = (home / 'log').open('w')
+        self.addCleanup(log.close)
         # It is not in the virtualenv of an older release of Cinder.
         python = pathlib.Path(os.environ.get(
             remote.ENVIRONMENT, sys.executable)).with_name('python')
         process = subprocess.Popen(
-            [python, '-m', __name__], env={'HOME': str(home)},
-            cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=log, text=True)
+            # A test run that is killed leaves no daemon.
+            ['setpriv', '--pdeathsig', 'KILL', python, '-m', __name__],
+            env={'HOME': str(home), 'PATH': os.environ['PATH']},
+            cwd=pathlib.Path(__file__).parents[1],
+            stdout=subprocess.PIPE, stderr=log, text=True)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         self.process = psutil.Process(process.pid)
@@ -54,10 +58,6 @@ kek = {fernet.Fernet.generate_key().decode()}
         if not port:
             raise AssertionError((home / 'log').read_text())
         self.url = f'http://127.0.0.1:{port}'
-
-    def enter_context(self, manager):
-        self.addCleanup(manager.__exit__, None, None, None)
-        return manager.__enter__()
 
     def use(self, cinder):
         """Have the requests of an environment of Cinder use it."""
