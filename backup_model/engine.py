@@ -101,6 +101,9 @@ class Engine(Protocol):
     def snapshot(self, actor: str, volume: str) -> str:
         """Make a snapshot of a volume, and return its id."""
 
+    def extend_volume(self, volume: str, size: int) -> None:
+        """Make a volume larger, in GiB, with zeros at its end."""
+
     def delete_volume(self, volume: str) -> None:
         """Remove a volume and its snapshots."""
 

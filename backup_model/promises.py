@@ -288,7 +288,11 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
         return
     if step.operation == 'create backup' and moment.answer.accepted and (
             backup is not None and not backup.complete) and (
-                not backup.parent or moment.world.recoverable(backup.parent)):
+                not backup.parent or (
+                    moment.world.recoverable(backup.parent) and
+                    # Of a volume that was extended a full one is needed.
+                    moment.world.backups[backup.parent].told['size'] ==
+                    backup.told.get('size'))):
         yield ('create backup', f'{name} becomes {backup.told.get("status")}: '
                                 f'{backup.told.get("fail_reason")}')
     if backup is None or backup.touched or not moment.world.intact(name):

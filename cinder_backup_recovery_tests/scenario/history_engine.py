@@ -297,6 +297,12 @@ class CloudEngine:
         project = self._projects[history.project_of(actor)]
         return project.resources.create_snapshot(volume)['id']
 
+    def extend_volume(self, volume: str, size: int) -> None:
+        self._seen = None
+        project = self._owners[volume]
+        project.api.volumes.extend_volume(volume, new_size=size)
+        project.resources.wait(clients.VOLUME, volume, 'available')
+
     def delete_volume(self, volume: str) -> None:
         self._seen = None
         project = self._owners[volume]

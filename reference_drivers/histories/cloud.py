@@ -352,6 +352,13 @@ class Cloud(fixtures.Fixture):
                                  self.cinder.read_volume(volume))
         return snapshot.id
 
+    def extend_volume(self, volume: str, size: int) -> None:
+        self._seen = None
+        one = objects.Volume.get_by_id(
+            cinder_context.get_admin_context(), volume)
+        one.size = size
+        one.save()
+
     def delete_volume(self, volume: str) -> None:
         self._seen = None
         context = cinder_context.get_admin_context()
