@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import ceph
 from benchmarks import cloud
+from benchmarks import histories
 from benchmarks import results
 from benchmarks import start
 from benchmarks import suite
@@ -38,7 +39,7 @@ MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 #: measure(), which prints, and returns all measurements and the verdicts.
 PROGRAMS: dict[str, Any] = {
     'verification': verification, 'ceph': ceph, 'cloud': cloud,
-    'start': start, 'suite': suite}
+    'start': start, 'suite': suite, 'histories': histories}
 
 
 def parser() -> argparse.ArgumentParser:

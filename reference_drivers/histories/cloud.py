@@ -9,6 +9,7 @@ serializers and dispatcher. What is not: the volumes are files, and no
 service runs, so that each run of a history is the same.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -124,7 +125,7 @@ class Cloud(fixtures.Fixture):
         self._empty = sqlite3.connect(':memory:', check_same_thread=False)
         self._database().backup(self._empty)
         self.addCleanup(self._empty.close)
-        self.addCleanup(self.clear)
+        self.addCleanup(Cloud.clear, self)
 
     @staticmethod
     def _database() -> sqlite3.Connection:
@@ -263,7 +264,7 @@ class Cloud(fixtures.Fixture):
                         'project': _NAMES.get(
                             one['os-backup-project-attr:project_id'])}
             for one in listed.body['backups']}
-        self._find_places()
+        self._find_places(parents)
         return engines.View(backups, volumes, usage, {
             f'{container}/{name}': digest
             for (container, name), digest in self._objects().items()})
@@ -276,13 +277,16 @@ class Cloud(fixtures.Fixture):
                 for container, prefix in self._places.values()
                 for name in self.store.list(container, prefix)}
 
-    def _find_places(self) -> None:
-        for one in objects.BackupList.get_all(
-                cinder_context.get_admin_context()):
-            if one.id not in self._places and one.container:
+    def _find_places(self, backups: Iterable[str]) -> None:
+        for one in backups:
+            if one in self._places:
+                continue
+            backup = objects.Backup.get_by_id(
+                cinder_context.get_admin_context(), one)
+            if backup.container:
                 # A row of a record that was changed may say anything.
                 with contextlib.suppress(stores_base.StoreRefused):
-                    self._places[one.id] = self.store.locate(one)
+                    self._places[one] = self.store.locate(backup)
 
     # Volumes
 

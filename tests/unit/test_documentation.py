@@ -65,6 +65,7 @@ RUN = {
     'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
     'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),
     'make benchmark-start': (_BENCHMARKS, "(['start'"),
+    'make benchmark-histories': (_BENCHMARKS, "(['histories'"),
     'python -m benchmarks suite': (_BENCHMARKS, "run('suite'"),
     "pip install '.[drivers]'": (_WHEEL, "pip install '.[drivers]'"),
     "pip install '.[mysql]'": (_WHEEL, "pip install '.[mysql]'"),
