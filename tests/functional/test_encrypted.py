@@ -268,6 +268,9 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
         backup.save()
         self.assert_readable(backup,
                              self.cinder.create_volume(type_id=type_id), key)
+        self.assertNotEqual(
+            volume.encryption_key_id,
+            self.cinder.backup(backup.id).encryption_key_id)
         self.cinder.delete(backup.id)
         self.assertIn(volume.encryption_key_id, self.keys())
 
