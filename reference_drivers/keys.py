@@ -38,6 +38,9 @@ CONF = cfg.CONF
 _ITERATIONS = 210_000
 _FINGERPRINT = re.compile(r'pbkdf2-sha512:[0-9a-f]{64}\Z')
 
+# It becomes part of a URL. Vault has no dashes in it.
+_ID = re.compile(r'[0-9A-Za-z-]{1,36}\Z')
+
 _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 # As much as Cinder has for each, and Barbican for the name of a key.
 _LENGTH = 255
@@ -210,7 +213,7 @@ class Keys:
                 'encryption_key_id', self._backup_id) from err
 
     def _get(self, key_id: str) -> Any:
-        return self._ask(f'key {key_id[:40]}',
+        return self._ask(f'key {key_id}',
                          lambda manager: manager.get(self._context, key_id))
 
     def _store(self, key: Any) -> str:
@@ -310,10 +313,13 @@ class Keys:
                 raise self._wrong('names no key, but the backup is of an '
                                   'encrypted volume')
             return None
+        if not isinstance(key_id, str) or not _ID.match(key_id):
+            raise self._wrong(f'names key {str(key_id)[:40]!r}, which is not '
+                              f'an id')
         volume = source(volume_meta)
         if described is None and volume and volume.key_id is None:
-            raise self._wrong(f'names key {key_id[:40]}, but the backup is '
-                              f'of a plain volume')
+            raise self._wrong(f'names key {key_id}, but the backup is of a '
+                              f'plain volume')
         key = self._get(key_id)
         proof = (described or {}).get('fingerprint')
         if proof is None:
@@ -321,8 +327,8 @@ class Keys:
                         'key of backup %(id)s.',
                         {'key': key_id, 'id': self._backup_id})
         elif fingerprint(key, self._backup_id) != proof:
-            raise self._wrong(f'names key {key_id[:40]}, which is not the '
-                              f'one that the volume was encrypted with')
+            raise self._wrong(f'names key {key_id}, which is not the one '
+                              f'that the volume was encrypted with')
         if key_id == own:
             return own
         return self._store(self._named(key, described))

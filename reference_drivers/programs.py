@@ -46,9 +46,8 @@ def configure(files: list[str]) -> None:
     except (cfg.Error, OSError, UnicodeDecodeError,
             logging.LogConfigError) as err:
         raise exception.InvalidInput(
-            reason=f'the configuration '
-                   f'{", ".join(files or CONF.config_file)} cannot be read: '
-                   f'{err}') from err
+            reason=f'the configuration {", ".join(files) or "of Cinder"} '
+                   f'cannot be read: {err}') from err
 
 
 def fail(error: Exception) -> int:

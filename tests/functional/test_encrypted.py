@@ -107,6 +107,9 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
         _, backup, _, record = self.exported()
         self.refused(self.edited(record, encryption_key_id=None), backup,
                      'names no key')
+        for wrong in ('../secrets', '', 1, ['x'], 'x' * 37):
+            self.refused(self.edited(record, encryption_key_id=wrong), backup,
+                         'which is not an id', wrong)
 
     def test_record_of_a_plain_volume_with_a_key(self):
         volume, _, _ = self.encrypted()
@@ -186,7 +189,7 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
     def test_key_that_is_made_too_late(self):
         _, backup, _, record = self.exported()
         before = self.keys()
-        gate = threading.Event()
+        gate, stored = threading.Event(), threading.Event()
         manager = barbican_key_manager.BarbicanKeyManager
         real_get, real_store = manager.get, manager.store
 
@@ -197,17 +200,16 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
 
         def store(*args):
             gate.wait(60)
-            made.append(real_store(*args))
-            return made[0]
+            made = real_store(*args)
+            stored.set()
+            return made
 
-        made = []
         with mock.patch.multiple(manager, get=get, store=store):
             self.refused(record, backup,
                          'did not answer within 0.5 s: key of the copy')
         self.cinder.configure(backup_import_verify__timeout=60)
         gate.set()
-        while not made:
-            time.sleep(0.01)
+        self.assertTrue(stored.wait(60))
         self.assert_no_more_keys(before)
 
     def test_row_that_cannot_be_saved(self):
@@ -266,6 +268,9 @@ class DefaultTest(test_contract_default.Directory, keys_cases.FourCases,
         backup.save()
         self.assert_readable(backup,
                              self.cinder.create_volume(type_id=type_id), key)
+        self.assertNotEqual(
+            volume.encryption_key_id,
+            self.cinder.backup(backup.id).encryption_key_id)
         self.cinder.delete(backup.id)
         self.assertIn(volume.encryption_key_id, self.keys())
 
