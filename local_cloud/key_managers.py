@@ -68,6 +68,21 @@ def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
     return {}
 
 
+def tempest_options(state: cloud_state.State) -> dict[str, Any]:
+    """The options by which a test finds encrypted volumes and their keys."""
+    if not of(state):
+        return {}
+    fixed = state.record['passwords'].get(FIXED)
+    return {'encrypted_volume_type': VOLUME_TYPE,
+            **({'fixed_key': fixed} if fixed else {})}
+
+
+def tempest_features(state: cloud_state.State) -> dict[str, Any]:
+    """The capabilities of the key manager, for the tests."""
+    return {'encrypted_volumes': bool(of(state)),
+            'separate_keys': of(state) != FIXED}
+
+
 def add_volume_types(state: cloud_state.State) -> None:
     """Add the type of encrypted volumes at each site that lacks it.
 
