@@ -217,12 +217,17 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                         ledger: resource_ledger.Ledger | None = None
                         ) -> test_resources.Resources:
         defaults = {}
-        if CONF.volume.volume_type:
-            defaults['volume_type'] = CONF.volume.volume_type
+        if cls.volume_type():
+            defaults['volume_type'] = cls.volume_type()
         return test_resources.Resources(
             cloud or cls.cloud, ledger or cls.ledger, cls.patience,
             add_cleanup,
             CONF.cinder_backup_recovery.name_prefix, defaults, story)
+
+    @classmethod
+    def volume_type(cls) -> str:
+        """Return the type of the volumes; empty for the cloud's default."""
+        return CONF.volume.volume_type
 
     def known_defect(self, name: str, shows: bool = True,
                      looks: Callable[[BaseException], bool] | None = None

@@ -3,15 +3,21 @@
 """The local cloud with a real Barbican, and with Cinder's fixed key."""
 
 import contextlib
+import logging
 import os
+import pathlib
 import subprocess
 import sys
 import time
 
+import fixtures
 import psutil
 import requests
+from tempest.lib import auth
 import testtools
 
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.cloud import keys
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import key_managers
@@ -22,6 +28,9 @@ from local_cloud.services import barbican
 
 _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 _PATIENCE = 60
+_ROOT = pathlib.Path(__file__).parents[2]
+_SUITE = tuple(f'cinder_backup_recovery_tests.scenario.{name}'
+               for name in ('test_encrypted', 'test_encrypted_shipping'))
 
 
 class Encrypted:
@@ -88,8 +97,8 @@ class BarbicanTest(testtools.TestCase):
     def test_each_volume_has_a_key_at_both_sites(self):
         with Encrypted(self.session) as one, \
                 Encrypted(self.session, sites.SECOND.name) as other:
-            keys = {self._key(one), self._key(other)}
-            self.assertEqual([32, 32], [len(key) for key in keys])
+            found = {self._key(one), self._key(other)}
+            self.assertEqual([32, 32], [len(key) for key in found])
         # Barbican has forgotten them with their volumes.
         self.assertEqual([None, None], [self._key(one), self._key(other)])
 
@@ -122,6 +131,41 @@ class BarbicanTest(testtools.TestCase):
         after, found = self._encryption(sites.FIRST)
         self.assertNotEqual(before, after)
         self.assertEqual(parameters, found)
+
+    def test_key_is_read_and_not_logged(self):
+        """What Tempest logs of an answer goes into published reports."""
+        account = self.local.environment
+        manager = auth.KeystoneV3AuthProvider(
+            auth.KeystoneV3Credentials(
+                username=account['OS_USERNAME'],
+                password=account['OS_PASSWORD'],
+                project_name=account['OS_PROJECT_NAME'],
+                user_domain_name='Default', project_domain_name='Default'),
+            account['OS_AUTH_URL'])
+        client = keys.Barbican(manager, 'key-manager', settings.REGION)
+        log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        before = client.count()
+        with Encrypted(self.session) as key_id:
+            self.assertEqual(before + 1, client.count())
+            key = client.key(key_id)
+            self.assertEqual(self._key(key_id), key)
+        self.assertIn(key_id, log.output)
+        for shown in (key.hex(), repr(key)[2:-1]):
+            self.assertNotIn(shown, log.output)
+        self.assertFalse(client.exists(key_id))
+        client.delete(key_id)
+        exc = self.assertRaises(exceptions.ContentMismatch, client.key,
+                                key_id)
+        self.assertIn(f'key {key_id} does not exist', str(exc))
+
+    def test_encrypted_volumes_are_recovered(self):
+        """The defects that the cloud declares show; all else works."""
+        done = subprocess.run(
+            [sys.executable, '-m', 'testtools.run', *_SUITE], cwd=_ROOT,
+            env={**os.environ, **self.local.environment},
+            capture_output=True, text=True, timeout=900)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertIn('Ran 7 tests', done.stdout)
 
     def test_commands_of_the_page(self):
         def run(command):
