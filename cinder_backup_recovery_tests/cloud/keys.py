@@ -13,8 +13,8 @@ from tempest.lib.common import rest_client
 
 from cinder_backup_recovery_tests import exceptions
 
-# The id that Cinder's conf_key_mgr gives its one key.
-_FIXED_ID = '00000000-0000-0000-0000-000000000000'
+#: The id that Cinder's conf_key_mgr gives its one key.
+FIXED_ID = '00000000-0000-0000-0000-000000000000'
 
 
 class Keys(Protocol):
@@ -59,7 +59,7 @@ class Fixed:
 
     def exists(self, key_id: str) -> bool:
         """Check whether it is the id of that key."""
-        return key_id == _FIXED_ID
+        return key_id == FIXED_ID
 
     def key(self, key_id: str) -> bytes:
         """Return the one key."""

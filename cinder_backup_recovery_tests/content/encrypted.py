@@ -54,11 +54,12 @@ class EncryptedContent(attachments.AttachmentContent):
         :raises ContentMismatch: it has no header of ours, or no key that
             opens it
         """
-        key_id = self.resources.api.show(
-            clients.VOLUME, volume_id)['encryption_key_id']
-        if key_id is None:
+        volume = self.resources.api.show(clients.VOLUME, volume_id)
+        if not volume['encrypted']:
             raise exceptions.ContentMismatch(
                 f'volume {volume_id} has no key, its type is not encrypted')
+        # Cinder does not show that of its fixed key.
+        key_id = volume.get('encryption_key_id', key_manager.FIXED_ID)
         phrase = luks.passphrase(self._keys.key(key_id))
         with super()._device(volume_id, write) as device:
             device.seek(0)

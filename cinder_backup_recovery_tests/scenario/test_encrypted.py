@@ -29,8 +29,7 @@ class EncryptedChainTest(encrypted.EncryptedScenario):
         cls.chain = cls.make_pair()
         cls.history = tuple(link.layout for link in cls.chain)
         volume_id = cls.chain[0].view['volume_id']
-        cls.key_id = cls.cloud.show(clients.VOLUME, volume_id)[
-            'encryption_key_id']
+        cls.key_id = cls.key_of(clients.VOLUME, volume_id)
         cls.class_resources.remove(clients.VOLUME, volume_id)
 
     @decorators.idempotent_id('48d286fa-f5d4-4e61-80a6-712764cacdb1')

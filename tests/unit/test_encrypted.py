@@ -120,8 +120,9 @@ class EncryptedContentTest(testtools.TestCase):
             with open(self.path, 'xb') as stream:
                 stream.truncate(kwargs['size'] * access.GIB)
             self.cloud.resources[clients.VOLUME, volume['id']].update(
-                encryption_key_id='one', connection_info={
-                    'driver_volume_type': 'local', 'device_path': self.path})
+                encrypted=True, encryption_key_id='one',
+                connection_info={'driver_volume_type': 'local',
+                                 'device_path': self.path})
             return {'volume': volume}
 
         self.cloud.volumes.create_volume = create_file
@@ -172,13 +173,19 @@ class EncryptedContentTest(testtools.TestCase):
         self.assertIn(f'volume {self.volume_id} is not opened by its key one',
                       self.problem())
 
+    def test_fixed_key_whose_id_is_not_shown(self):
+        del self.cloud.resources[clients.VOLUME, self.volume_id][
+            'encryption_key_id']
+        self.keys.key.side_effect = keys.Fixed(bytes(range(32)).hex()).key
+        self.assertTrue(self.read().ok)
+
     def test_key_that_is_gone(self):
         self.keys.key.side_effect = keys.Fixed('00').key
         self.assertIn('key one does not exist', self.problem())
 
     def test_volume_of_a_plain_type(self):
-        self.cloud.resources[clients.VOLUME, self.volume_id][
-            'encryption_key_id'] = None
+        self.cloud.resources[clients.VOLUME, self.volume_id].update(
+            encrypted=False)
         self.assertIn('its type is not encrypted', self.problem())
 
     def test_a_byte_of_the_header_that_no_key_needs(self):
