@@ -346,7 +346,7 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         help="Volume type with LUKS encryption and its key on the side of "
              "the host (control_location front-end), for encrypted_volumes. "
              "The second region needs one of that name with the same "
-             "parameters."),
+             "parameters, and the same key manager."),
     cfg.StrOpt(
         'fixed_key',
         secret=True,
