@@ -60,3 +60,28 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
                             f'backup {link.backup_id}, whose copy was deleted')
         volume_id = self.create_from(link)
         self.assert_readable(volume_id, link)
+
+    @decorators.idempotent_id('fea1cca4-55cd-4693-ae1d-0309f888ef41')
+    @features.needs('second_store', 'separate_keys',
+                    'restore_to_existing_volume')
+    def test_original_deleted(self) -> None:
+        """The copy is readable after the original was deleted.
+
+        If it fails, the end of a retention time at one site destroys what the
+        other one keeps for longer.
+        """
+        link = self.make_full(self.layout(base.OURS))
+        self.copy(link)
+        self.import_there(link)
+        self.class_resources.remove(clients.BACKUP, link.backup_id)
+        copied = self.there.show(clients.BACKUP, link.backup_id)
+        with self.known_defect('copy-takes-key-of-original',
+                               encrypted.SHOWS):
+            self.assert_key(copied['encryption_key_id'], True,
+                            f'the copy of backup {link.backup_id}, which was '
+                            f'deleted')
+        volume = self.resources_there.create_volume(size=link.view['size'])
+        with self.known_defect(
+                'encrypted-restore-at-another-site', encrypted.SHOWS,
+                looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
+            self.restore_there(link, onto=volume['id'])

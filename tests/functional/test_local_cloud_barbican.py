@@ -165,7 +165,7 @@ class BarbicanTest(testtools.TestCase):
             env={**os.environ, **self.local.environment},
             capture_output=True, text=True, timeout=900)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 7 tests', done.stdout)
+        self.assertIn('Ran 8 tests', done.stdout)
 
     def test_commands_of_the_page(self):
         def run(command):
