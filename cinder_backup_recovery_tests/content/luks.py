@@ -27,6 +27,7 @@ SECTOR = 512
 #: Bytes in front of the data: the default of cryptsetup.
 HEADER = 2 << 20
 _TYPE = ('--type', 'luks1')
+_CIPHER = ('--cipher', 'aes-xts-plain64', '--key-size', '256')
 _ZEROS = bytes(SECTOR)
 # A key of a key manager needs no stretching; these are the fewest.
 _ITERATIONS = '1000'
@@ -54,12 +55,10 @@ def passphrase(key: bytes) -> str:
     return key.hex()
 
 
-def make_header(phrase: str, cipher: str = 'aes-xts-plain64',
-                bits: int = 256) -> bytes:
+def make_header(phrase: str) -> bytes:
     """Make the start of an encrypted volume.
 
     :param phrase: its passphrase
-    :param bits: of the volume's key, both halves of it
     :returns: the first HEADER bytes
     :raises KitError: cryptsetup cannot make it
     """
@@ -68,8 +67,8 @@ def make_header(phrase: str, cipher: str = 'aes-xts-plain64',
         with open(header, 'xb') as file:
             file.truncate(HEADER + _BEHIND)
         done = _run(['luksFormat', *_TYPE, '--offset', str(HEADER // SECTOR),
-                     '--cipher', cipher, '--key-size', str(bits),
-                     '--pbkdf-force-iterations', _ITERATIONS], header, phrase)
+                     *_CIPHER, '--pbkdf-force-iterations', _ITERATIONS],
+                    header, phrase)
         if done.returncode:
             raise exceptions.KitError(_reason(done))
         return header.read_bytes()[:HEADER]

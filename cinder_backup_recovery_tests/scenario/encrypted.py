@@ -7,7 +7,6 @@ from tempest import config
 from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests.cloud import keys
 from cinder_backup_recovery_tests.cloud import resources as test_resources
-from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import attachments
 from cinder_backup_recovery_tests.content import encrypted
 from cinder_backup_recovery_tests.content import luks
@@ -80,25 +79,22 @@ class EncryptedScenario(base.RecoveryScenario):
         """
         return cls.cloud.show(kind, resource_id).get('encryption_key_id', '')
 
-    def create_from(self, link: base.Link,
-                    resources: test_resources.Resources | None = None) -> str:
+    def create_from(self, link: base.Link) -> str:
         """Make a new encrypted volume of a backup, in one request.
 
         :returns: the id of the volume
         """
-        return (resources or self.resources).create_volume(
+        return self.resources.create_volume(
             size=link.view['size'], backup_id=link.backup_id)['id']
 
-    def assert_readable(self, volume_id: str, link: base.Link,
-                        content: access.VolumeContent | None = None) -> None:
+    def assert_readable(self, volume_id: str, link: base.Link) -> None:
         """Compare a restored volume, opened with its key, with the original.
 
         :raises ContentMismatch: it is not opened by its key, or differs
         """
         self.assert_content(
             volume_id, link.layout,
-            f'{link.what} {link.backup_id}, restored and opened',
-            content=content)
+            f'{link.what} {link.backup_id}, restored and opened')
 
     def assert_key(self, key_id: str, exists: bool, whose: str) -> None:
         """Check whether a key exists.
