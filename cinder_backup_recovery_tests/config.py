@@ -341,6 +341,19 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "publish the key; without this, os-brick reads "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
     cfg.StrOpt(
+        'encrypted_volume_type',
+        default='',
+        help="Volume type with LUKS encryption and its key on the side of "
+             "the host (control_location front-end), for encrypted_volumes. "
+             "The second region needs one of that name with the same "
+             "parameters, and the same key manager."),
+    cfg.StrOpt(
+        'fixed_key',
+        secret=True,
+        help="fixed_key of cinder.conf, where Cinder has one key for all "
+             "volumes. Without it the keys are read from the key manager in "
+             "the catalogue."),
+    cfg.StrOpt(
         'openstack_command',
         default='',
         help="How python-openstackclient is called on this machine, for "
@@ -452,6 +465,20 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "backup_swift_auth = per_user keeps backups in the account of "
              "their project."),
     cfg.BoolOpt(
+        'encrypted_volumes',
+        default=False,
+        help="There are encrypted volumes, of encrypted_volume_type. They are "
+             "written and read with their keys on this machine, which needs "
+             "cryptsetup and content_access = attachment. Otherwise every "
+             "test of them is skipped, and nothing shows that the backup of "
+             "an encrypted volume can be read again."),
+    cfg.BoolOpt(
+        'separate_keys',
+        default=True,
+        help="Each encrypted volume and each backup of one has a key of its "
+             "own, as with Barbican. Otherwise the tests of what becomes of "
+             "keys are skipped, as with a fixed_key."),
+    cfg.BoolOpt(
         'incremental',
         default=True,
         help="The backup driver makes incremental backups. Otherwise every "
@@ -519,6 +546,7 @@ _NEEDED = {
     'second_backup_service': ('second_backup_zone',),
     'second_region': ('second_region',),
     'second_store': ('backup_store',),
+    'encrypted_volumes': ('encrypted_volume_type',),
 }
 
 
@@ -567,6 +595,10 @@ def problems(conf: Any) -> Iterable[str]:
     if able.second_store and not able.second_region:
         yield ("[cinder_backup_recovery_feature_enabled] second_store is "
                "true, but second_region is false")
+    if able.encrypted_volumes and group.content_access == IMAGE:
+        yield ("[cinder_backup_recovery_feature_enabled] encrypted_volumes "
+               "is true, but [cinder_backup_recovery] content_access is "
+               "image, by which no key is used: set it to attachment")
     missing = [field for field in ('{action}', '{point}', '{id}')
                if field not in group.request_hold_command]
     if group.request_hold_command and missing:

@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument('--bus',
                        help="what Cinder's services talk over (default: "
                             "memory)")
+    local.add_argument('--key-manager',
+                       help='where Cinder has the keys of encrypted volumes: '
+                            'barbican or fixed (default: there are none, and '
+                            'their tests are left out)')
     local.add_argument('--local-cloud-command', metavar='COMMAND',
                        help='how to call the local cloud, where it is '
                             'installed in another virtualenv')
@@ -116,7 +120,8 @@ def _profile(arguments: argparse.Namespace) -> profiles.Profile:
                       ('run.local_backup', 'backup'),
                       ('run.local_cinder', 'cinder'),
                       ('run.local_database', 'database'),
-                      ('run.local_bus', 'bus')):
+                      ('run.local_bus', 'bus'),
+                      ('run.local_key_manager', 'key_manager')):
         value = getattr(arguments, option, None)
         if value is not None:
             # As it is, and not as YAML would read it: 2026.1 is no number.
