@@ -15,6 +15,10 @@ GARBAGE = -1
 BLOCKS = 6
 
 
+class EngineError(Exception):
+    """The cloud cannot be looked at: nothing can be said of the history."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """An answer of the API.

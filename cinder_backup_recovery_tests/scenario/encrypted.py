@@ -14,9 +14,6 @@ from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
 
-#: A driver can make up for what Cinder does wrong with keys and types.
-SHOWS = False
-
 
 class EncryptedScenario(base.RecoveryScenario):
     """Backups of encrypted volumes.

@@ -82,7 +82,7 @@ class EncryptedChainTest(encrypted.EncryptedScenario):
         self.lose_and_import(self.chain)
         newest = self.chain[-1]
         with self.known_defect(
-                'encrypted-restore-without-type', encrypted.SHOWS,
+                'encrypted-restore-without-type',
                 looks=lambda exc: isinstance(exc, AssertionError)):
             try:
                 volume_id = self.resources.restore(newest.backup_id)
@@ -156,8 +156,7 @@ class EncryptedKeysTest(encrypted.EncryptedScenario):
                 clients.BACKUP, link.backup_id, ('available', 'error'),
                 timeout=self.patience.backup)
             self.class_resources.remove(clients.BACKUP, link.backup_id)
-        with self.known_defect('record-takes-key-of-another-volume',
-                               encrypted.SHOWS):
+        with self.known_defect('record-takes-key-of-another-volume'):
             self.assert_key(key_id, True, f'volume {volume_id}')
         self.assert_content(volume_id, layout,
                             'the volume whose key the record named')

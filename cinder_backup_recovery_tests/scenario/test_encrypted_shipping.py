@@ -38,7 +38,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         self.ship([link])
         volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
-                'encrypted-restore-at-another-site', encrypted.SHOWS,
+                'encrypted-restore-at-another-site',
                 looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
             self.restore_there(link, onto=volume['id'])
 
@@ -54,8 +54,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         self.copy(link)
         self.import_there(link)
         self.resources_there.remove(clients.BACKUP, link.backup_id)
-        with self.known_defect('copy-takes-key-of-original',
-                               encrypted.SHOWS):
+        with self.known_defect('copy-takes-key-of-original'):
             self.assert_key(self.key_of(clients.BACKUP, link.backup_id), True,
                             f'backup {link.backup_id}, whose copy was deleted')
         volume_id = self.create_from(link)
@@ -75,13 +74,12 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         self.import_there(link)
         self.class_resources.remove(clients.BACKUP, link.backup_id)
         copied = self.there.show(clients.BACKUP, link.backup_id)
-        with self.known_defect('copy-takes-key-of-original',
-                               encrypted.SHOWS):
+        with self.known_defect('copy-takes-key-of-original'):
             self.assert_key(copied['encryption_key_id'], True,
                             f'the copy of backup {link.backup_id}, which was '
                             f'deleted')
         volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
-                'encrypted-restore-at-another-site', encrypted.SHOWS,
+                'encrypted-restore-at-another-site',
                 looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
             self.restore_there(link, onto=volume['id'])

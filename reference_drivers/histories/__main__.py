@@ -25,6 +25,7 @@ import sys
 import time
 from typing import Any
 
+from backup_model import engine
 from backup_model import history
 from backup_model import known
 from backup_model import telling
@@ -203,7 +204,8 @@ def main(argv: list[str] | None = None) -> int:
         # What is still buffered has no reader.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
-    except (binding.BindingError, history.HistoryError, OSError) as error:
+    except (binding.BindingError, engine.EngineError, history.HistoryError,
+            OSError) as error:
         return programs.fail(error)
     except process.BrokenProcessPool:
         return programs.fail(RuntimeError(

@@ -48,6 +48,16 @@ _NAMES = {value: key for key, value in _PROJECTS.items()}
 _BLOCK = 32768
 
 
+class _Application(fault.FaultWrapper):
+    """The API, which keeps the last error that it has answered with 500."""
+
+    error: Exception | None = None
+
+    def _error(self, inner: Exception, req: Any) -> Any:
+        self.error = inner
+        return super()._error(inner, req)
+
+
 class Cloud(fixtures.Fixture):
     """An engine for histories in this process.
 
@@ -86,7 +96,7 @@ class Cloud(fixtures.Fixture):
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.volume_utils.brick_get_connector_properties',
             return_value={}))
-        self._application = fault.FaultWrapper(
+        self._application = _Application(
             auth.CinderKeystoneContext(router.APIRouter()))
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
         scheduler.driver.update_service_capabilities(
@@ -236,7 +246,9 @@ class Cloud(fixtures.Fixture):
         listed = self.request('admin-1', 'GET',
                               'backups/detail?all_tenants=1')
         if not listed.accepted:
-            raise LookupError(f'the backups cannot be listed: {listed}')
+            raise engines.EngineError(
+                f'the backups cannot be listed: {listed.text} '
+                f'({self._application.error!r})')
         with environment.db.get_engine().connect() as connection:
             def rows(statement: str) -> list[Mapping[str, Any]]:
                 return [one._mapping for one in
