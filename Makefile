@@ -10,7 +10,8 @@ RELEASES_AT_ONCE ?= 2
 COMMA := ,
 SPACE := $() $()
 
-BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start
+BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
+  benchmark-histories
 
 .PHONY: help certify certify-stores test cross-drivers releases under-load \
   lint docs wheel $(BENCHMARKS) clean
@@ -31,7 +32,7 @@ help:
 	@echo 'make wheel     build the package into dist/, to install on another machine'
 	@echo 'make benchmark time verification against plain reading and restores'
 	@echo '               (benchmark-ceph: on a Ceph cluster; -cloud: a thousand records;'
-	@echo '               -start: the start of a cloud)'
+	@echo '               -start: the start of a cloud; -histories: random ones)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)

@@ -15,6 +15,10 @@ GARBAGE = -1
 BLOCKS = 6
 
 
+class EngineError(Exception):
+    """The cloud cannot be looked at: nothing can be said of the history."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """An answer of the API.
@@ -100,6 +104,9 @@ class Engine(Protocol):
 
     def snapshot(self, actor: str, volume: str) -> str:
         """Make a snapshot of a volume, and return its id."""
+
+    def extend_volume(self, volume: str, size: int) -> None:
+        """Make a volume larger, in GiB, with zeros at its end."""
 
     def delete_volume(self, volume: str) -> None:
         """Remove a volume and its snapshots."""

@@ -185,6 +185,24 @@ class DeleteVolume(Operation):
         return _DONE
 
 
+class Extend(Operation):
+    """A volume gets larger."""
+
+    request = False
+
+    def draw(self, chance, names):
+        return {'volume': chance.choice(names.volumes)}
+
+    def ask(self, world, engine, step):
+        volume = _volume(world, step)
+        if not volume:
+            return None
+        world.volumes[step.arguments['volume']].size += 1
+        engine.extend_volume(
+            volume, world.volumes[step.arguments['volume']].size)
+        return _DONE
+
+
 class CreateBackup(Operation):
     """A backup of a volume or a snapshot."""
 
@@ -202,6 +220,8 @@ class CreateBackup(Operation):
             made['metadata'] = {'key': 'value'}
         if chance.random() < 0.2:
             made['name'] = 'nightly'
+        if chance.random() < 0.2:
+            made['container'] = 'another'
         return made
 
     def ask(self, world, engine, step):
@@ -217,7 +237,7 @@ class CreateBackup(Operation):
             if found is None or world.volumes[found.source].gone:
                 return None
             body['snapshot_id'] = found.id
-        for name in ('name', 'metadata'):
+        for name in ('name', 'metadata', 'container'):
             if name in arguments:
                 body[name] = arguments[name]
         return engine.request(step.actor, 'POST', 'backups',
@@ -584,7 +604,8 @@ def _drawn(chance: random.Random, names: Names, kind: str
 
 ALL: Mapping[str, Operation] = {
     'create volume': CreateVolume(), 'write': Write(),
-    'snapshot': Snapshot(), 'delete volume': DeleteVolume(),
+    'snapshot': Snapshot(), 'extend': Extend(),
+    'delete volume': DeleteVolume(),
     'create backup': CreateBackup(), 'rename': Rename(),
     'export': Export(), 'lose rows': Lose(), 'import': Import(),
     'restore': Restore(), 'delete': Delete(),

@@ -17,8 +17,8 @@ from backup_model import history
 from backup_model import world as worlds
 
 #: Statuses that are on their way to another one.
-_UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
-              'restoring-backup')
+UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
+             'restoring-backup')
 #: What the API says of a backup that a recovery must bring back.
 _KEPT = ('name', 'description', 'size', 'volume_id', 'snapshot_id',
          'container', 'metadata', 'is_incremental', 'object_count',
@@ -105,7 +105,7 @@ def _difference(old: Any, new: Any) -> str:
 def work_ends(moment: Moment, engine: engines.Engine) -> Found:
     """All that was asked for ends, well or in an error."""
     for backup_id, backup in moment.after.backups.items():
-        if (backup['status'] in _UNDER_WAY and
+        if (backup['status'] in UNDER_WAY and
                 moment.before.backups.get(backup_id, {}).get('status') !=
                 backup['status']):
             changed = moment.step.arguments.get('field', '')
@@ -113,7 +113,7 @@ def work_ends(moment: Moment, engine: engines.Engine) -> Found:
                    f'after {moment.step.operation} {changed} a backup stays '
                    f'{backup["status"]}')
     for volume_id, status in moment.after.volumes.items():
-        if (status in _UNDER_WAY and
+        if (status in UNDER_WAY and
                 moment.before.volumes.get(volume_id) != status):
             yield (f'{moment.step.operation} volume {status}',
                    f'after {moment.step.operation} a volume stays {status}')
@@ -121,7 +121,7 @@ def work_ends(moment: Moment, engine: engines.Engine) -> Found:
 
 def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
     """The quota that a project uses is that of its backups."""
-    old, new = (_drift(view) for view in (moment.before, moment.after))
+    old, new = (drift(view) for view in (moment.before, moment.after))
     for key, value in new.items():
         if value != old.get(key, 0):
             yield (f'{moment.step.operation} {key[1]}',
@@ -134,7 +134,8 @@ def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
             yield ('negative', f'a backup has a size of {backup["size"]}')
 
 
-def _drift(view: engines.View) -> dict[tuple[str, str], int]:
+def drift(view: engines.View) -> dict[tuple[str, str], int]:
+    """How much more than its backups a project uses, by resource."""
     found = {}
     for project, usage in view.usage.items():
         rows = [one for one in view.backups.values()
@@ -287,7 +288,11 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
         return
     if step.operation == 'create backup' and moment.answer.accepted and (
             backup is not None and not backup.complete) and (
-                not backup.parent or moment.world.recoverable(backup.parent)):
+                not backup.parent or (
+                    moment.world.recoverable(backup.parent) and
+                    # Of a volume that was extended a full one is needed.
+                    moment.world.backups[backup.parent].told['size'] ==
+                    backup.told.get('size'))):
         yield ('create backup', f'{name} becomes {backup.told.get("status")}: '
                                 f'{backup.told.get("fail_reason")}')
     if backup is None or backup.touched or not moment.world.intact(name):

@@ -13,6 +13,7 @@ _STORY = {
     'create volume': 'creates volume {volume}, with blocks {content}',
     'write': 'volume {volume} gets blocks {content}',
     'snapshot': 'makes snapshot {snapshot} of volume {volume}',
+    'extend': 'volume {volume} is extended by 1 GiB',
     'delete volume': 'volume {volume} is deleted',
     'create backup': 'makes backup {backup} of volume {volume}',
     'rename': 'renames backup {backup} to {name!r}',
@@ -48,6 +49,8 @@ def step(one: history.Step) -> str:
         text += ', incremental'
     if one.operation == 'create backup' and 'snapshot' in arguments:
         text += f", from snapshot {arguments['snapshot']}"
+    if 'container' in arguments:
+        text += f", in container {arguments['container']}"
     if one.operation == 'restore' and 'volume' in arguments:
         text += f" onto volume {arguments['volume']}"
     if arguments.get('soft'):
@@ -114,6 +117,8 @@ def _commands(one: history.Step) -> list[str]:
                 words.append(f'--property {shlex.quote(f"{name}={value}")}')
             if 'name' in arguments:
                 words.append(f'--name {shlex.quote(arguments["name"])}')
+            if 'container' in arguments:
+                words.append(f'--container {arguments["container"]}')
             if 'snapshot' in arguments:
                 words.append(f'--snapshot ${arguments["snapshot"]}')
             words.append(f'${arguments["volume"]}')
@@ -162,6 +167,11 @@ def _commands(one: history.Step) -> list[str]:
         case 'killed':
             return [*_commands(history.Step.of_data(arguments['steps'][0])),
                     'pkill -KILL cinder-backup  # and start it again']
+        case 'extend':
+            size = (f'$(openstack volume show ${arguments["volume"]} '
+                    f'-f value -c size)')
+            return [f'openstack volume set --size $(({size} + 1)) '
+                    f'${arguments["volume"]}']
         case 'delete volume':
             return [f'openstack volume delete --cascade '
                     f'${arguments["volume"]}']

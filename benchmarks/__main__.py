@@ -24,11 +24,13 @@ from typing import Any
 
 from benchmarks import ceph
 from benchmarks import cloud
+from benchmarks import histories
 from benchmarks import results
 from benchmarks import start
 from benchmarks import suite
 from benchmarks import verification
 from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.cmd import programs
 
 MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 
@@ -37,12 +39,12 @@ MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 #: measure(), which prints, and returns all measurements and the verdicts.
 PROGRAMS: dict[str, Any] = {
     'verification': verification, 'ceph': ceph, 'cloud': cloud,
-    'start': start, 'suite': suite}
+    'start': start, 'suite': suite, 'histories': histories}
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = programs.Parser(
         prog='python -m benchmarks',
         description='Measure the time that verification, recovery and the '
                     'local cloud take. What is made for it is in TMPDIR.')

@@ -77,6 +77,8 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
     # Options of [cinder_backup_recovery_feature_enabled] without which all
     # tests of the class are skipped.
     needed_features: tuple[str, ...] = ()
+    #: What the record of an imported backup must have unchanged.
+    recorded: tuple[str, ...] = RECORDED
     # Whether the tests change the content of a volume after its creation.
     rewrites_content = False
 
@@ -217,12 +219,17 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
                         ledger: resource_ledger.Ledger | None = None
                         ) -> test_resources.Resources:
         defaults = {}
-        if CONF.volume.volume_type:
-            defaults['volume_type'] = CONF.volume.volume_type
+        if cls.volume_type():
+            defaults['volume_type'] = cls.volume_type()
         return test_resources.Resources(
             cloud or cls.cloud, ledger or cls.ledger, cls.patience,
             add_cleanup,
             CONF.cinder_backup_recovery.name_prefix, defaults, story)
+
+    @classmethod
+    def volume_type(cls) -> str:
+        """Return the type of the volumes; empty for the cloud's default."""
+        return CONF.volume.volume_type
 
     def known_defect(self, name: str, shows: bool = True,
                      looks: Callable[[BaseException], bool] | None = None
@@ -347,7 +354,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         exported = self.resources.export_record(record.fields['id'])
         changed = {
             name: (record.fields.get(name), exported.fields.get(name))
-            for name in RECORDED
+            for name in self.recorded
             if record.fields.get(name) != exported.fields.get(name)}
         self.assertEqual(
             {}, changed,

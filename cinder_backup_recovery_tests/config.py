@@ -341,6 +341,19 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "publish the key; without this, os-brick reads "
              "/etc/ceph/<cluster>.client.<user>.keyring."),
     cfg.StrOpt(
+        'encrypted_volume_type',
+        default='',
+        help="Volume type with LUKS encryption and its key on the side of "
+             "the host (control_location front-end), for encrypted_volumes. "
+             "The second region needs one of that name with the same "
+             "parameters, and the same key manager."),
+    cfg.StrOpt(
+        'fixed_key',
+        secret=True,
+        help="fixed_key of cinder.conf, where Cinder has one key for all "
+             "volumes. Without it the keys are read from the key manager in "
+             "the catalogue."),
+    cfg.StrOpt(
         'openstack_command',
         default='',
         help="How python-openstackclient is called on this machine, for "
@@ -356,14 +369,22 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "shown as one; otherwise it fails. A test fails also when a "
              "defect of this list no longer occurs. NAME@RELEASE "
              "declares one where cinder_release is that release, and all the "
-             "defects that cinder_release and backup_driver are known to "
-             "have."),
+             "defects that cinder_release, backup_driver and [volume] "
+             "storage_protocol are known to have."),
     cfg.StrOpt(
         'cinder_release',
         default='',
         help="The release of Cinder that the cloud runs, 2026.2 for one, or "
-             "master. Only known_defects uses it: without it, an entry "
-             "with a release and the entry all are refused."),
+             "master. A report names it where cinder_version is not set, and "
+             "known_defects uses it: without it, an entry with a release and "
+             "the entry all are refused."),
+    cfg.StrOpt(
+        'cinder_version',
+        default='',
+        help="The version of Cinder that the cloud runs, as cinder-manage "
+             "--version prints it on a controller. A report names it, since "
+             "no API does: with the empty default it names cinder_release, "
+             "or only the newest version of the API."),
     *BackupStoreOptions,
 ]
 
@@ -444,6 +465,20 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "backup_swift_auth = per_user keeps backups in the account of "
              "their project."),
     cfg.BoolOpt(
+        'encrypted_volumes',
+        default=False,
+        help="There are encrypted volumes, of encrypted_volume_type. They are "
+             "written and read with their keys on this machine, which needs "
+             "cryptsetup and content_access = attachment. Otherwise every "
+             "test of them is skipped, and nothing shows that the backup of "
+             "an encrypted volume can be read again."),
+    cfg.BoolOpt(
+        'separate_keys',
+        default=True,
+        help="Each encrypted volume and each backup of one has a key of its "
+             "own, as with Barbican. Otherwise the tests of what becomes of "
+             "keys are skipped, as with a fixed_key."),
+    cfg.BoolOpt(
         'incremental',
         default=True,
         help="The backup driver makes incremental backups. Otherwise every "
@@ -511,6 +546,7 @@ _NEEDED = {
     'second_backup_service': ('second_backup_zone',),
     'second_region': ('second_region',),
     'second_store': ('backup_store',),
+    'encrypted_volumes': ('encrypted_volume_type',),
 }
 
 
@@ -559,6 +595,10 @@ def problems(conf: Any) -> Iterable[str]:
     if able.second_store and not able.second_region:
         yield ("[cinder_backup_recovery_feature_enabled] second_store is "
                "true, but second_region is false")
+    if able.encrypted_volumes and group.content_access == IMAGE:
+        yield ("[cinder_backup_recovery_feature_enabled] encrypted_volumes "
+               "is true, but [cinder_backup_recovery] content_access is "
+               "image, by which no key is used: set it to attachment")
     missing = [field for field in ('{action}', '{point}', '{id}')
                if field not in group.request_hold_command]
     if group.request_hold_command and missing:
@@ -591,7 +631,8 @@ def declared_defects(conf: Any) -> frozenset[str]:
     """The names of the known defects that the configuration declares."""
     group = conf.cinder_backup_recovery
     return known_defects.declared(group.known_defects, group.cinder_release,
-                                  group.backup_driver)
+                                  group.backup_driver,
+                                  conf.volume.storage_protocol)
 
 
 def check(conf: Any) -> None:

@@ -5,7 +5,6 @@ Each use is answered by a warning that names the replacement.
 """
 
 from collections.abc import Iterable
-from collections.abc import Sequence
 import sys
 from typing import Any
 
@@ -119,6 +118,7 @@ def _parsed(text: str | None, needed: set[str], optional: set[str]
 
 def lose_rows() -> int:
     """Run cinder-backup-lose-rows: cinder-backup-rows for backups."""
+    from cinder_backup_recovery_tests.cmd import rows
     name = 'cinder-backup-lose-rows'
     parser = programs.Parser(prog=name, add_help=False)
     action = parser.add_mutually_exclusive_group()
@@ -127,22 +127,13 @@ def lose_rows() -> int:
                           ('--purge', command.PURGE)):
         action.add_argument(option, dest='kind', action='store_const',
                             const=value)
-    try:
-        known, others = parser.parse_known_args()
-    except exceptions.InvalidConfiguration as error:
-        return programs.fail(str(error))
-    return _rows(name, [known.kind, base.BACKUP, *others])
+    known, others = parser.parse_known_args()
+    return rows.main([known.kind, base.BACKUP, *others], name)
 
 
 def source_rows() -> int:
     """Run cinder-backup-source-rows, whose restore was put-back."""
-    return _rows('cinder-backup-source-rows', [
-        command.RESTORE if argument == 'put-back' else argument
-        for argument in sys.argv[1:]])
-
-
-def _rows(name: str, arguments: Sequence[str]) -> int:
     from cinder_backup_recovery_tests.cmd import rows
-    print(f'warning: {name} is deprecated, use cinder-backup-rows',
-          file=sys.stderr)
-    return rows.main(arguments)
+    return rows.main([
+        command.RESTORE if argument == 'put-back' else argument
+        for argument in sys.argv[1:]], 'cinder-backup-source-rows')

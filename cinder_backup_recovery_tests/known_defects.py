@@ -40,6 +40,8 @@ class Defect:
     :ivar bug: its number on Launchpad, None where none is known
     :ivar drivers: class paths of the backup drivers that have it, or their
         prefixes; empty where it does not depend on the driver
+    :ivar protocols: storage protocols of the volumes that have it; empty
+        where it does not depend on them
     """
 
     what: str
@@ -47,15 +49,21 @@ class Defect:
     releases: tuple[str, ...]
     bug: int | None = None
     drivers: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
         """The bug's number, or that there is none."""
         return f'LP {self.bug}' if self.bug else 'no number known'
 
-    def of(self, driver: str) -> bool:
-        """Check whether a backup driver has it."""
-        return f'{driver}.'.startswith(self.drivers or '')
+    def of(self, driver: str, protocol: str) -> bool:
+        """Check whether a cloud of this release has it.
+
+        :param driver: its backup driver
+        :param protocol: the storage protocol of its volumes
+        """
+        return (f'{driver}.'.startswith(self.drivers or '') and
+                (not self.protocols or protocol.lower() in self.protocols))
 
 
 def _load() -> dict[str, Defect]:
@@ -63,7 +71,8 @@ def _load() -> dict[str, Defect]:
         TABLE.read_text(encoding='utf-8'))
     return {name: Defect(
         entry['what'], entry['detail'], tuple(entry['releases']),
-        entry.get('bug'), tuple(entry.get('drivers', ())))
+        entry.get('bug'), tuple(entry.get('drivers', ())),
+        tuple(entry.get('protocols', ())))
         for name, entry in table.items()}
 
 
@@ -100,9 +109,13 @@ def problems(entries: Iterable[str], release: str) -> Iterator[str]:
                    f'cinder_release to the release that the cloud runs')
 
 
-def declared(entries: Iterable[str], release: str, driver: str
-             ) -> frozenset[str]:
-    """The names of the defects that a configuration declares."""
+def declared(entries: Iterable[str], release: str, driver: str,
+             protocol: str = '') -> frozenset[str]:
+    """The names of the defects that a configuration declares.
+
+    :param driver: the backup driver
+    :param protocol: the storage protocol of the volumes
+    """
     if release == MASTER:
         release = RELEASES[-1]
     found: set[str] = set()
@@ -111,7 +124,8 @@ def declared(entries: Iterable[str], release: str, driver: str
         if when and when != release:
             continue
         found |= {one for one, defect in DEFECTS.items()
-                  if release in defect.releases and defect.of(driver)
+                  if release in defect.releases and
+                  defect.of(driver, protocol)
                   } if name == ALL else {name}
     return frozenset(found)
 

@@ -72,7 +72,7 @@ class Backend:
     cannot_run: Callable[[], str] = str
     launcher: tuple[str, ...] = ()
     volumes: str = 'files'
-    incremental_of: tuple[str, ...] = ('files', 'rbd')
+    incremental_of: tuple[str, ...] = ('files', 'plain-files', 'rbd')
     pads: bool = False
     verifies: bool = False
     answer: int = 0

@@ -12,6 +12,7 @@ from local_cloud import clients
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import identity
+from local_cloud import key_managers
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import requirements
@@ -117,6 +118,8 @@ class Cloud:
                     if service.has_password:
                         self.state.record['passwords'][service.name] = (
                             settings.new_password())
+                self.state.record['passwords'] |= key_managers.passwords(
+                    self.state)
                 # Some are read by what starts first.
                 self.state.save()
                 for service in registry.of(self.state):
@@ -202,9 +205,12 @@ class Cloud:
                     if (backups.has_second_store(self.state) and
                             swift.Swift in backups.services(self.state)):
                         identity.add_accounts(self.state, sites.SECOND)
+                    if key_managers.has_barbican(self.state):
+                        identity.add_key_manager(self.state, sites.SECOND)
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
                     self.state)
+        key_managers.add_volume_types(self.state)
         tempest_conf.write(self.state, self.state.record['image'])
         self.state.record['made'] = True
         self.state.save()

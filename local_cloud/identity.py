@@ -124,13 +124,22 @@ def add_region(state: cloud_state.State, site: sites.Site) -> None:
 
 def add_accounts(state: cloud_state.State, site: sites.Site) -> None:
     """Add the endpoints of Swift with the accounts of another site."""
+    _add_to_region(state, 'swift', site, settings.url(state, 'swift') +
+                   f'/v1/{settings.ACCOUNTS[site]}_%(project_id)s')
+
+
+def add_key_manager(state: cloud_state.State, site: sites.Site) -> None:
+    """Add the endpoints of Barbican, which is the same, for another site."""
+    _add_to_region(state, 'barbican', site,
+                   settings.endpoint(state, 'barbican'))
+
+
+def _add_to_region(state: cloud_state.State, name: str, site: sites.Site,
+                   url: str) -> None:
     session = Session(state)
-    kind = settings.OPTIONAL_CATALOGUE['swift'][0]
+    kind = settings.OPTIONAL_CATALOGUE[name][0]
     service, = session.get('keystone', f'/services?type={kind}')['services']
-    _add_endpoints(
-        session, service['id'], site.region,
-        settings.url(state, 'swift') +
-        f'/v1/{settings.ACCOUNTS[site]}_%(project_id)s')
+    _add_endpoints(session, service['id'], site.region, url)
 
 
 def _add_endpoints(session: Session, service_id: str, region: str,

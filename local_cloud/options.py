@@ -14,6 +14,7 @@ from typing import Any
 
 from local_cloud import backups
 from local_cloud import exceptions
+from local_cloud import key_managers
 from local_cloud import releases
 from local_cloud import sites
 from local_cloud import volumes
@@ -72,6 +73,10 @@ class Options:
                          "%(default)s): in one process, or each in a process "
                          "of its own",
         choices=rabbitmq.KINDS)
+    key_manager: str | None = _option(
+        None, 'where Cinder has the keys of encrypted volumes: in a Barbican, '
+              'or one fixed key in its configuration (default: there are '
+              'none)', choices=key_managers.KINDS)
     debug: bool = _option(False, 'let the services log everything')
 
     def check(self) -> None:

@@ -5,6 +5,7 @@
 from importlib import util
 
 from local_cloud import backups
+from local_cloud import key_managers
 from local_cloud import options
 from local_cloud import volumes
 from local_cloud.machine import programs
@@ -25,11 +26,13 @@ def check(asked: options.Options) -> None:
     """Check that everything is installed, before anything is made."""
     backup = backups.BACKENDS[asked.backup]
     server = database_servers.SERVERS.get(asked.database)
-    missing = [name for name in (*_MODULES, *backup.modules,
+    keys = ([asked.key_manager] if asked.key_manager in key_managers.MODULES
+            else [])
+    missing = [name for name in (*_MODULES, *backup.modules, *keys,
                                  *([server.MODULE] if server else []))
                if util.find_spec(name) is None]
     if missing:
-        programs.require(install(', '.join(missing), backup.extra,
+        programs.require(install(', '.join(missing), backup.extra, *keys,
                                  server.EXTRA if server else ''))
     # Before the check of the kernel: User-Mode Linux needs these too.
     for lacking in (

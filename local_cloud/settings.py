@@ -33,6 +33,7 @@ CATALOGUE = {
 #: The same, for services that only some clouds have.
 OPTIONAL_CATALOGUE = {
     'swift': ('object-store', f'/v1/{ACCOUNTS[sites.FIRST]}_%(project_id)s'),
+    'barbican': ('key-manager', ''),
 }
 #: The same, for services with an endpoint in another region.
 OTHER_REGION = {
@@ -49,12 +50,14 @@ def new_passwords() -> dict[str, str]:
     return {name: new_password() for name in (ADMIN_USER, *SERVICE_USERS)}
 
 
-def new_password() -> str:
+def new_password(size: int = 20) -> str:
     """A random password.
+
+    :param size: its bytes; each is two digits
 
     Hexadecimal, so that none begins with a dash and is taken for an option.
     """
-    return secrets.token_hex(20)
+    return secrets.token_hex(size)
 
 
 def url(state: cloud_state.State, service: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from local_cloud import backups
 from local_cloud import identity
+from local_cloud import key_managers
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
@@ -177,9 +178,11 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'openstack_command': shlex.join([
                 sys.executable, '-m', 'openstackclient.shell']),
             'cinder_release': releases.name(state),
+            'cinder_version': releases.version(state),
             'known_defects': 'all' if releases.name(state) else '',
             **volumes.tempest_options(state),
             **backups.tempest_options(state),
+            **key_managers.tempest_options(state),
             **second,
         },
         'cinder_backup_recovery_feature_enabled': {
@@ -190,5 +193,6 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'second_backup_service': bool(backups.second_driver(state)),
             'second_region': bool(second),
             **backups.tempest_features(state),
+            **key_managers.tempest_features(state),
         },
     })

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 from local_cloud import sites
@@ -25,6 +26,7 @@ class Backend:
     :ivar protocol: the storage protocol that its driver reports
     :ivar options: makes the options of that section for a site's Cinder
     :ivar services: the services that it needs
+    :ivar arguments: of Cinder's processes
     :ivar tempest_options: makes its part of the plugin's section of
         ``tempest.conf``
     :ivar client_variables: makes the variables of a client that attaches
@@ -37,16 +39,18 @@ class Backend:
     protocol: str
     options: Callable[[cloud_state.State, sites.Site], dict[str, Any]]
     services: tuple[type[base.Service], ...] = ()
+    arguments: tuple[str, ...] = ()
     tempest_options: Callable[[cloud_state.State], dict[str, Any]] = _nothing
     client_variables: Callable[[cloud_state.State], dict[str, str]] = _nothing
     missing: Callable[[], str] = str
 
 
-def _files(state: cloud_state.State, site: sites.Site) -> dict[str, Any]:
+def _files(driver: str, state: cloud_state.State, site: sites.Site
+           ) -> dict[str, Any]:
     directory = state.data / f'volumes{site.suffix}'
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {
-        'volume_driver': 'local_cloud.inside.volume_driver.SparseFileDriver',
+        'volume_driver': f'local_cloud.inside.volume_driver.{driver}',
         'sparse_file_directory': directory,
     }
 
@@ -66,7 +70,10 @@ def _rbd_keyring(state: cloud_state.State) -> dict[str, Any]:
 
 #: By the name that ``--volumes`` gives them.
 BACKENDS = {
-    'files': Backend('sparse', 'local', _files),
+    'files': Backend('sparse', 'local', functools.partial(
+        _files, 'SparseFileDriver')),
+    'plain-files': Backend('plain', 'file', functools.partial(
+        _files, 'PlainFileDriver'), arguments=('--plain-files',)),
     'rbd': Backend('rbd', 'ceph', _rbd, services=(ceph.Ceph,),
                    tempest_options=_rbd_keyring,
                    client_variables=ceph.client_variables,

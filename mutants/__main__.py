@@ -24,21 +24,14 @@ import re
 import signal
 import sys
 from typing import Any
-from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.cmd import programs
 from mutants import catalogue
 from mutants import matrix
 
 GOOD, BAD, STOPPED, WRONG = 0, 1, 2, 3
 DRIVERS, CLOUDS = 'drivers', 'clouds'
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes have the exit code of a wrong command."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG, f'error: {message}; see {self.prog} --help\n')
 
 
 def _regex(value: str) -> re.Pattern[str]:
@@ -62,7 +55,7 @@ def _seconds(value: str) -> float:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = _Parser('python -m mutants', description=(
+    made = programs.Parser('python -m mutants', description=(
         'Run drivers that have one defect each through the contract, or give '
         'a local cloud one defect after the other and run the tests of the '
         'Tempest plugin, and print which check finds which defect. The '

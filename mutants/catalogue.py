@@ -18,7 +18,7 @@ DRIVERS = ('records', 'verification', 'restores', 'removal')
 # Those of a lost database come first: its test wants a cloud in which no other
 # defect has left a backup.
 CLOUDS = ('losses', 'fields', 'imports', 'quotas', 'exports', 'restores',
-          'removal', 'hanging', 'known')
+          'removal', 'keys', 'hanging', 'known')
 
 #: The profile of the local cloud that most faulty clouds have.
 DEFAULT = 'default'

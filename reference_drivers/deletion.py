@@ -9,6 +9,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from reference_drivers import children
+from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
@@ -37,6 +38,10 @@ class DeletionMixin:
             backup needs this one; the row stays then, so that its objects
             are not forgotten
         """
+        self._delete_objects(backup)
+        keys.spare(self.context, backup)
+
+    def _delete_objects(self, backup: Any) -> None:
         container, prefix = backup.container, backup.service_metadata
         if container is None or prefix is None:
             return

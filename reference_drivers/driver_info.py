@@ -34,16 +34,18 @@ _FIELDS = {
     'object_count': int, 'digest': str, 'chain_digest': str,
 }
 _OPTIONAL = {'parent_id': str, 'snapshot_id': str, 'lengths': list,
-             'parents': list}
+             'parents': list, 'encryption': dict}
 
 Wrong = Callable[[str, str], errors.WrongRecord]
 
 
 def make(backup: Any, report: verifier.Report, store: stores.Store,
-         driver: str) -> dict[str, Any]:
+         driver: str, encryption: dict[str, Any] | None = None
+         ) -> dict[str, Any]:
     """Describe a backup that was verified.
 
     :param driver: a name for the kind of store
+    :param encryption: a description of its key, None without one
     :returns: what can be written as JSON, the same each time
     """
     link = report.chain[0]
@@ -66,6 +68,8 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
         'lengths': presence.lengths(link, _GROUPS),
         'parents': [],
     }
+    if encryption is not None:
+        info['encryption'] = encryption
     # As many parents as there is room for; what is above is found by its id
     # when it is needed, and chain_digest covers it anyway.
     for parent in report.chain[1:]:
@@ -217,4 +221,5 @@ def model_update(info: dict[str, Any], link: layout.Link | None
         'size': info['size'],
         'object_count': info['object_count'],
         'snapshot_id': info.get('snapshot_id'),
+        'volume_meta': link.metadata.get('volume_meta') if link else None,
     }

@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from reference_drivers import deletion
 from reference_drivers import driver_info as driver_infos
 from reference_drivers import import_verify
+from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
@@ -93,8 +94,14 @@ class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
             self._target(backup), 'presence')
         if not report.ok:
             raise self._clipped(report.problems[0])
+        try:
+            encryption = keys.Keys(self.context, backup.id).describe(
+                backup.encryption_key_id,
+                report.chain[0].metadata.get('volume_meta'))
+        except errors.Problem as err:
+            raise self._clipped(err) from err
         return driver_infos.make(backup, report, self.get_store(),
-                                 self.store_kind)
+                                 self.store_kind, encryption)
 
     def import_verify(self, backup: Any, driver_info: Any
                       ) -> dict[str, Any]:
@@ -133,7 +140,8 @@ class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
         link = report.chain[0]
         return {'volume_id': link.volume_id, 'parent_id': link.parent_id,
                 'container': link.container, 'service_metadata': link.prefix,
-                'object_count': len(link.chunks), 'link': link}
+                'object_count': len(link.chunks), 'link': link,
+                'volume_meta': link.metadata.get('volume_meta')}
 
     def _verify_import(self, backup: Any, target: verifier.Target,
                        level: str, find: verifier.FindParent
@@ -242,6 +250,10 @@ class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
             self._target(backup), 'presence')
         if not report.ok:
             raise report.problems[0]
+        metadata = report.chain[0].metadata
+        metadata['volume_meta'] = self._check_volume(
+            backup, self.db.volume_get(self.context, volume_id),
+            metadata.get('volume_meta'))
         store = self.get_store()
         base = report.chain[-1]
         for link in reversed(report.chain):

@@ -18,6 +18,7 @@ from cinder.volume import volume_utils
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.verification import errors
 from reference_drivers.verification import verifier
@@ -48,6 +49,7 @@ class ImportVerifyMixin:
     store_kind = 'unknown'
 
     context: Any
+    db: Any
 
     def export_record(self, backup: Any) -> dict[str, Any]:
         """Describe a backup in its record.
@@ -63,7 +65,8 @@ class ImportVerifyMixin:
         """Verify a backup that is to be imported.
 
         :returns: the model update: the fields of the row as verified, empty
-            where nothing could be
+            where nothing could be; and ``volume_meta``, what the storage
+            says of the volume, where it was read
         :raises Problem: what is wrong
         """
         raise NotImplementedError
@@ -121,33 +124,79 @@ class ImportVerifyMixin:
         """
         try:
             verified = self.import_verify(backup, driver_info)
+            encryption = (driver_info.get('encryption')
+                          if isinstance(driver_info, dict) else None)
+            keys.check(encryption, backup.id)
         except errors.Problem as err:
             raise self._clipped(err) from err
-        self._compare_on_update(backup, verified)
+        self._compare_on_update(backup, verified, encryption)
 
-    def _compare_on_update(self, backup: Any, verified: dict[str, Any]
-                           ) -> None:
+    def _compare_on_update(self, backup: Any, verified: dict[str, Any],
+                           encryption: dict[str, Any] | None) -> None:
         """Compare the record with what was verified when it is applied.
 
         The record's fields would otherwise win over what was verified: a
         record with a good driver_info and another backup's container would
         be imported, and later restored or deleted.
+
+        The key is made last: a refused record leaves none, and a row that
+        cannot be saved does not either.
         """
         apply = backup.update
+        volume_meta = verified.pop('volume_meta', None)
+        asked = keys.Keys(self.context, backup.id)
+        own = backup.encryption_key_id
 
         def update(values: dict[str, Any]) -> Any:
             del backup.update
             try:
                 self._compare(backup.id, values, verified)
+                key_id = asked.adopt(values.get('encryption_key_id'),
+                                     encryption, volume_meta, own)
             except errors.Problem as err:
                 clipped = self._clipped(err)
                 # The manager expects no error any more at this point.
                 volume_utils.update_backup_error(backup, str(clipped))
                 raise clipped from err
             values.update(dict.fromkeys(_TEMPORARY & values.keys()))
-            return apply(values)
+            if key_id is None:
+                apply(values)
+                return
+            values['encryption_key_id'] = key_id
+            try:
+                apply(values)
+                backup.save()
+            except BaseException:
+                if key_id != own:
+                    asked.delete(key_id)
+                raise
 
         backup.update = update
+
+    def _check_volume(self, backup: Any, volume: Any,
+                      volume_meta: str | bytes | None
+                      ) -> str | bytes | None:
+        """Check the target of a restore and the key, before it writes.
+
+        The reason of a refusal is for the user to act on, and Cinder's
+        message has none. So the row of the backup has it.
+
+        :param volume: the row of the target
+        :param volume_meta: of the volume that was backed up
+        :returns: the metadata to put on the target
+        :raises Problem: what is wrong
+        """
+        try:
+            found = keys.Keys(self.context, backup.id).check_restore(
+                backup, volume, volume_meta)
+        except errors.Problem as err:
+            backup.fail_reason = str(self._clipped(err))
+            backup.save()
+            raise
+        if backup.fail_reason:
+            backup.fail_reason = None
+            backup.save()
+        return found
 
     @staticmethod
     def _need_driver_info(backup: Any) -> None:

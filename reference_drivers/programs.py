@@ -3,6 +3,7 @@
 """Parts that the programs of this package share."""
 
 import argparse
+import sys
 from typing import NoReturn
 
 from cinder import exception
@@ -34,13 +35,28 @@ def configure(files: list[str]) -> None:
     """Read Cinder's configuration, as its own programs do.
 
     :param files: paths; where Cinder looks by itself if there are none
-    :raises Exception: it cannot be read
+    :raises InvalidInput: it cannot be read
     """
     objects.register_all()
     logging.register_options(CONF)
     importutils.import_module('cinder.backup.manager')
-    CONF([], project='cinder', default_config_files=files or None)
-    logging.setup(CONF, 'cinder')
+    try:
+        CONF([], project='cinder', default_config_files=files or None)
+        logging.setup(CONF, 'cinder')
+    except (cfg.Error, OSError, UnicodeDecodeError,
+            logging.LogConfigError) as err:
+        raise exception.InvalidInput(
+            reason=f'the configuration {", ".join(files) or "of Cinder"} '
+                   f'cannot be read: {err}') from err
+
+
+def fail(error: Exception) -> int:
+    """Report an error in one line.
+
+    :returns: the exit code
+    """
+    sys.stderr.write(f'error: {" ".join(str(error).split())}\n')
+    return FAILED
 
 
 def import_driver(name: str) -> type:

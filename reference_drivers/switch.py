@@ -117,8 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         check(arguments.old, new)
         return switch(arguments.old, new, arguments.dry_run)
     except Exception as err:
-        sys.stderr.write(f'error: {err}\n')
-        return programs.FAILED
+        return programs.fail(err)
 
 
 if __name__ == '__main__':

@@ -182,12 +182,9 @@ def open_driver(name: str, context: Any) -> Any:
 def main(argv: list[str] | None = None) -> int:
     """The program."""
     made = parser()
-    try:
-        arguments = made.parse_args(argv)
-        if bool(arguments.backups) == arguments.all:
-            made.error('name backups, or --all')
-    except SystemExit as err:
-        return programs.FAILED if err.code else programs.GOOD
+    arguments = made.parse_args(argv)
+    if bool(arguments.backups) == arguments.all:
+        made.error('name backups, or --all')
     try:
         programs.configure(arguments.config_file)
         # Cinder's NFS driver mounts under a lock.
@@ -198,8 +195,7 @@ def main(argv: list[str] | None = None) -> int:
             context.project_id = arguments.os_project_id
         driver = open_driver(CONF.backup_driver, context)
     except Exception as err:
-        sys.stderr.write(f'error: {err}\n')
-        return programs.FAILED
+        return programs.fail(err)
     try:
         return Command(arguments, driver, context, sys.stdout,
                        sys.stderr).run()

@@ -17,6 +17,7 @@ import testtools
 from local_cloud.machine import daemons
 from local_cloud.machine import state as cloud_state
 
+_ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = (sys.executable, '-m', 'local_cloud')
 CERTIFY = (sys.executable, '-m',
            'cinder_backup_recovery_tests.certification.main')
@@ -37,6 +38,18 @@ def until(condition, what, patience=PATIENCE):
         if time.monotonic() > deadline:
             raise AssertionError(f'not within {patience} s: {what}')
         time.sleep(0.005)
+
+
+def recover(local, *tests):
+    """Run tests of the suite in a cloud's own environment.
+
+    :returns: the exit code, and what was printed
+    """
+    done = subprocess.run(
+        [sys.executable, '-m', 'testtools.run', *tests], cwd=_ROOT,
+        env={**os.environ, **local.environment}, capture_output=True,
+        text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
 
 
 def left_of(processes):

@@ -82,6 +82,9 @@ class Sandbox(fixtures.Fixture):
                 *((directory / name, text)
                   for name, text in _PROGRAMS.items()),
                 (python / 'python', f'echo {self.root}/site-packages\n'),
+                (self.root / 'data' / 'venv' / 'bin' / 'cinder-manage',
+                 'test "$*" = --version\n'
+                 'echo a warning >&2\necho 30.0.0.0b2.dev7\n'),
                 (directory / 'system-python',
                  f'case "$2" in *rados*) name=rados;; *) name=rbd;; esac\n'
                  f'echo {self.root}/packages/$name.so\n')):

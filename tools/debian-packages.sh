@@ -20,6 +20,8 @@ case "${1:-}" in
             ceph-mon ceph-osd ceph-common python3-rados python3-rbd radosgw
             nfs-ganesha nfs-ganesha-vfs nfs-common
             user-mode-linux kmod iproute2
+            # What opens encrypted volumes.
+            cryptsetup-bin
             # The browser that opens the page of a report.
             chromium chromium-driver
             # Web servers in front of Cinder.

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Base of the tests that send several requests at the same time."""
 
-from collections.abc import Callable
 from concurrent import futures
-import threading
 import time
-from typing import Any
 from typing import ClassVar
 
 from tempest import config
 
 from cinder_backup_recovery_tests.api import lost_backup
 from cinder_backup_recovery_tests.api import refusals
+from cinder_backup_recovery_tests.cloud import at_once as meeting
 from cinder_backup_recovery_tests.cloud import services
 
 CONF = config.CONF
@@ -58,7 +56,7 @@ class AtOnceTest(lost_backup.LostBackupTest):
                 times.append((begun, time.monotonic()))
 
         if self.hold is None:
-            answers = self.at_once([attempt, attempt])
+            answers = meeting.at_once([attempt, attempt])
             (begun, ended), (other_begun, other_ended) = times
             return begun < other_ended and other_begun < ended, answers
         with futures.ThreadPoolExecutor(2) as pool:
@@ -72,18 +70,3 @@ class AtOnceTest(lost_backup.LostBackupTest):
                     if together else
                     'an import waits for the end of the other one'):
                 return together, [request.result() for request in requests]
-
-    @staticmethod
-    def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
-        """Call functions at the same time.
-
-        :returns: what they returned, in the same order
-        """
-        barrier = threading.Barrier(len(calls))
-
-        def wait_and(call: Callable[[], Any]) -> Any:
-            barrier.wait()
-            return call()
-
-        with futures.ThreadPoolExecutor(len(calls)) as pool:
-            return list(pool.map(wait_and, calls))

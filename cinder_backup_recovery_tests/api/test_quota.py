@@ -11,6 +11,7 @@ from cinder_backup_recovery_tests import empty_record
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.api import at_once
+from cinder_backup_recovery_tests.cloud import at_once as meeting
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
@@ -178,7 +179,7 @@ class QuotaTest(at_once.AtOnceTest):
         """
         # Twenty backups would take minutes.
         records = [empty_record.make(self, self.record) for _ in range(20)]
-        answers = self.at_once([
+        answers = meeting.at_once([
             functools.partial(self.cloud.import_record, record)
             for record in records])
         self.assertEqual([record.fields['id'] for record in records],

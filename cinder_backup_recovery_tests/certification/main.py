@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from typing import Any
-from typing import NoReturn
 
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.report import redact
@@ -28,6 +27,7 @@ from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from cinder_backup_recovery_tests.certification.verdict import verify_report
 from cinder_backup_recovery_tests.cloud import locks
+from cinder_backup_recovery_tests.cmd import programs
 
 _DESCRIPTION = """\
 Prove that volumes come back from exported backup records: run the whole
@@ -48,16 +48,8 @@ _WAYS: dict[str, type[ways.Way]] = {
 _LOCK = 'report.lock'
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of a bad configuration."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(results.ExitCode.ERROR,
-                  f'error: {message}; see {self.prog} --help\n')
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = programs.Parser(
         prog='cinder-backup-certify', description=_DESCRIPTION,
         epilog=_EPILOG)
     verbs = parser.add_subparsers(dest='verb', required=True, metavar='VERB')
@@ -75,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument('--bus',
                        help="what Cinder's services talk over (default: "
                             "memory)")
+    local.add_argument('--key-manager',
+                       help='where Cinder has the keys of encrypted volumes: '
+                            'barbican or fixed (default: there are none, and '
+                            'their tests are left out)')
     local.add_argument('--local-cloud-command', metavar='COMMAND',
                        help='how to call the local cloud, where it is '
                             'installed in another virtualenv')
@@ -124,7 +120,8 @@ def _profile(arguments: argparse.Namespace) -> profiles.Profile:
                       ('run.local_backup', 'backup'),
                       ('run.local_cinder', 'cinder'),
                       ('run.local_database', 'database'),
-                      ('run.local_bus', 'bus')):
+                      ('run.local_bus', 'bus'),
+                      ('run.local_key_manager', 'key_manager')):
         value = getattr(arguments, option, None)
         if value is not None:
             # As it is, and not as YAML would read it: 2026.1 is no number.

@@ -88,16 +88,16 @@ class Resources:
             if refusal_is_clean:
                 self.ledger.abandon(token)
             else:
-                self._add_cleanup(self._remove_intended, token)
+                self._add_cleanup(self.remove_intended, token)
             raise
         except Exception:
-            self._add_cleanup(self._remove_intended, token)
+            self._add_cleanup(self.remove_intended, token)
             raise
         self.ledger.created(token, resource_id)
         self._add_cleanup(self.remove, kind, resource_id)
         return resource_id
 
-    def _remove_intended(self, token: str) -> None:
+    def remove_intended(self, token: str) -> None:
         for entry in self.ledger.entries():
             if entry.token == token and entry.resource_id is None:
                 self.safe_delete.remove_intended(entry)

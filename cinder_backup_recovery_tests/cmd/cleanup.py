@@ -17,6 +17,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import functools
 import json
+import logging
 import os
 import sys
 from typing import Any
@@ -329,21 +330,39 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
             within=within).run()
 
 
+def _configure(path: str | None) -> None:
+    """Read Tempest's configuration.
+
+    :param path: its file; None for the one that Tempest finds
+    :raises InvalidConfiguration: it is not that of a cloud
+    """
+    if path:
+        if not os.path.isfile(path):
+            raise exceptions.InvalidConfiguration(
+                f'there is no configuration file {path}')
+        config.CONF.set_config_path(os.path.abspath(path))
+    # Without a log file, Tempest reports on stdout how it is configured.
+    log = logging.getLogger('tempest')
+    log.setLevel(logging.WARNING)
+    try:
+        url = config.CONF.identity.uri_v3
+        if config.CONF.log_file or config.CONF.log_dir:
+            log.setLevel(logging.NOTSET)
+    except (cfg.Error, UnicodeDecodeError) as exc:
+        raise exceptions.InvalidConfiguration(
+            f'the configuration file {path or "of Tempest"} cannot be read: '
+            f'{one_line(exc)}') from None
+    # Also where the ledger is given: with a wrong file this would report that
+    # nothing is left.
+    if path and not url:
+        raise exceptions.InvalidConfiguration(
+            f'{path} is not a configuration of Tempest for a cloud: it has no '
+            f'[identity] uri_v3')
+
+
 def _run(arguments: argparse.Namespace, say: Callable[[str], None]
          ) -> list[str]:
-    if arguments.config_file:
-        if not os.path.isfile(arguments.config_file):
-            raise exceptions.InvalidConfiguration(
-                f'there is no configuration file {arguments.config_file}')
-        config.CONF.set_config_path(os.path.abspath(arguments.config_file))
-        try:
-            # Also where the ledger is given: with a wrong file it would report
-            # that nothing is left.
-            config.CONF.cinder_backup_recovery  # noqa: B018
-        except (cfg.Error, UnicodeDecodeError) as exc:
-            raise exceptions.InvalidConfiguration(
-                f'the configuration file {arguments.config_file} cannot be '
-                f'read: {one_line(exc)}') from None
+    _configure(arguments.config_file)
     ledger = _open_ledger(arguments.ledger)
     if ledger is None:
         say('the ledger is empty')
@@ -366,10 +385,9 @@ def _run(arguments: argparse.Namespace, say: Callable[[str], None]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
     said: list[str] = []
-    as_json = False
+    arguments = _arguments(argv)
+    as_json = arguments.json
     try:
-        arguments = _arguments(argv)
-        as_json = arguments.json
         left = _run(arguments, said.append if as_json else
                     functools.partial(print, flush=True))
     except (cfg.Error, exceptions.BackupRecoveryError, OSError) as exc:

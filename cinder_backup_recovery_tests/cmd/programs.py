@@ -25,12 +25,11 @@ MISTAKES = (exceptions.InvalidConfiguration, exceptions.DatabaseUnreachable,
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are bad configuration."""
+    """A parser whose errors are bad configuration, in one line."""
 
     def error(self, message: str) -> NoReturn:
         # argparse exits 2, which is "not certifiable" in this project.
-        raise exceptions.InvalidConfiguration(
-            f'{message}; see {self.prog} --help')
+        self.exit(fail(f'{message}; see {self.prog} --help'))
 
 
 def run(work: Callable[[], None]) -> int:

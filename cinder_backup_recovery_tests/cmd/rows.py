@@ -27,6 +27,8 @@ from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import command
 from cinder_backup_recovery_tests.rows import database
 
+_NAME = 'cinder-backup-rows'
+
 
 class AllowedIds:
     """Ids from a file, or any, in place of a ledger.
@@ -53,14 +55,21 @@ class AllowedIds:
                 f'{self._where}')
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code."""
-    return programs.run(lambda: _run(_parser().parse_args(argv)))
+def main(argv: Sequence[str] | None = None, name: str = _NAME) -> int:
+    """Run the program.
+
+    :param name: another one under which it is installed
+    :returns: the exit code
+    """
+    arguments = _parser(name).parse_args(argv)
+    if name != _NAME:
+        print(f'warning: {name} is deprecated, use {_NAME}', file=sys.stderr)
+    return programs.run(lambda: _run(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(name: str) -> argparse.ArgumentParser:
     parser = programs.Parser(
-        prog='cinder-backup-rows',
+        prog=name,
         description='Delete the rows of backups, volumes or snapshots from '
         "Cinder's database, as a test of the recovery from that, and restore "
         'them: all of them or none.',
@@ -142,7 +151,7 @@ def _connection_of(path: str) -> str:
         conf([], project='cinder', default_config_files=[path],
              default_config_dirs=[])
         url = conf.database.connection
-    except (cfg.Error, UnicodeDecodeError) as err:
+    except (cfg.Error, OSError, UnicodeDecodeError) as err:
         raise exceptions.InvalidConfiguration(
             f'the file {path} cannot be read: {" ".join(str(err).split())}'
         ) from None

@@ -124,7 +124,7 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
     before = b''
     surplus = 0
     surplus_is_zeros = True
-    for got in _blocks(stream, block_size):
+    for got in in_blocks(stream, block_size):
         wanted = min(len(got), max(expected.size_bytes - offset, 0))
         if wanted < len(got):
             surplus += len(got) - wanted
@@ -167,7 +167,7 @@ def compare_two(first: layouts.Layout, whole: layouts.Layout,
     if rest:
         raise ValueError(f'{first.size_bytes} is not a multiple of '
                          f'{block_size}')
-    blocks = _blocks(stream, block_size)
+    blocks = in_blocks(stream, block_size)
     begin = compare(first, itertools.islice(blocks, count),
                     block_size=block_size)
     # Before the seam nothing is looked at again: it is taken to be right.
@@ -338,8 +338,8 @@ def _made(found: stamp.Stamp) -> bytes:
                          found.fill)
 
 
-def _blocks(stream: BinaryIO | Iterable[bytes],
-            block_size: int) -> Iterator[bytes]:
+def in_blocks(stream: BinaryIO | Iterable[bytes],
+              block_size: int) -> Iterator[bytes]:
     """Cut a stream into blocks of one size; the last may be shorter."""
     read = getattr(stream, 'read', None)
     pieces: Iterator[bytes] = (iter(lambda: read(block_size), b'')

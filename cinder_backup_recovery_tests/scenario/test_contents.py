@@ -51,16 +51,21 @@ class TextVolumeTest(base.RecoveryScenario):
         with self.story.step(f'each of the {larger.size_bytes} bytes of '
                              f'volume {target_id} is the right one',
                              facts.COMPARE):
-            rest = larger
-            if not (CONF.cinder_backup_recovery_feature_enabled.
-                    restore_keeps_excess):
-                rest = larger.zero(self.size_bytes, access.GIB)
+            keeps = (CONF.cinder_backup_recovery_feature_enabled.
+                     restore_keeps_excess)
+            rest = larger if keeps else larger.zero(self.size_bytes,
+                                                    access.GIB)
             with self.content.read(target_id) as stream:
                 comparison = compare.compare_two(self.full.layout, rest,
                                                  stream)
-            comparison.raise_if_different(
-                f'larger volume {target_id}, onto which backup '
-                f'{self.full.backup_id} was restored')
+            with self.known_defect(
+                    'restore-cuts-files', shows=keeps,
+                    looks=lambda _: comparison.counts.keys() <= {
+                        compare.TRUNCATED, compare.ZEROED} and
+                    comparison.differences[0].offset >= self.size_bytes):
+                comparison.raise_if_different(
+                    f'larger volume {target_id}, onto which backup '
+                    f'{self.full.backup_id} was restored')
 
     @decorators.idempotent_id('4bef6e73-373e-4fbf-ba26-a4eae9d774f0')
     def test_volume_created_from_backup(self) -> None:

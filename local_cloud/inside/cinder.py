@@ -122,7 +122,8 @@ def _open_like_a_device(path, mode='r', *args, **kwargs):
     cinder-backup opens the device that it restores to with mode ``wb``. A
     block device keeps its length and its old content then; a file would be
     cut to nothing, and a restore that forgets to write something would go
-    unnoticed on a volume that was not empty.
+    unnoticed on a volume that was not empty. What Cinder does to volumes that
+    are files is shown with ``--plain-files``.
     """
     if mode == 'wb' and os.path.basename(str(path)).startswith('volume-'):
         mode = 'r+b'
@@ -218,7 +219,8 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
             volume.start()
             volume.report_state()
             volumes.append(volume)
-    backup_manager.open = _open_like_a_device
+    if not arguments.plain_files:
+        backup_manager.open = _open_like_a_device
     if 'cinder-backup' in names:
         made.append(_create_backup_service(Service, conf))
     if arguments.second_backup:
@@ -310,6 +312,9 @@ def main() -> None:
     serve.add_argument('--ceph', metavar='DIRECTORY',
                        help='state directory of a cloud with a Ceph that a '
                             'driver uses')
+    serve.add_argument('--plain-files', action='store_true',
+                       help='open the files of volumes as Cinder does, which '
+                            'cuts them, and not as devices')
     serve.add_argument('--second-backup', nargs=2,
                        metavar=('DRIVER', 'ZONE'),
                        help='have another cinder-backup')

@@ -101,6 +101,8 @@ class SparseFileDriver(driver.VolumeDriver):
 
     VERSION = '1.0.0'
     CI_WIKI_NAME = 'cinder-backup-recovery-tests'
+    #: As in the statistics.
+    protocol = 'local'
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -284,7 +286,7 @@ class SparseFileDriver(driver.VolumeDriver):
                 self.configuration.safe_get('volume_backend_name'),
             'vendor_name': 'OpenStack',
             'driver_version': self.VERSION,
-            'storage_protocol': 'local',
+            'storage_protocol': self.protocol,
             'total_capacity_gb': round(total, 2),
             'free_capacity_gb': round(free, 2),
             'reserved_percentage':
@@ -306,3 +308,16 @@ class SparseFileDriver(driver.VolumeDriver):
                 with contextlib.suppress(FileNotFoundError):
                     sizes.append(file.stat().st_size)
         return round(sum(sizes) / units.Gi, 2)
+
+
+@interface.volumedriver
+class PlainFileDriver(SparseFileDriver):
+    """The same, as Cinder's drivers for NFS and other shares have volumes.
+
+    A client that cuts the file leaves a volume that is too short.
+    """
+
+    protocol = 'file'
+
+    def terminate_connection(self, volume, connector, **kwargs) -> None:
+        pass

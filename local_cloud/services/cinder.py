@@ -13,6 +13,7 @@ import requests
 
 from local_cloud import backups
 from local_cloud import identity
+from local_cloud import key_managers
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
@@ -105,6 +106,7 @@ class Cinder(base.Bootstrapped):
                 **backend.options(state, site),
             },
             **backups.cinder_sections(state),
+            **key_managers.cinder_sections(state),
         })
 
     def environment(self) -> dict[str, str]:
@@ -142,6 +144,7 @@ class Cinder(base.Bootstrapped):
                 '--holds', str(state.holds),
                 *(['--ceph', str(state.root)]
                   if ceph.Ceph in backups.services(state) else []),
+                *backups.volume_backend(state).arguments,
                 *words, *(word for service in services
                           for word in ('--service', service))]
 

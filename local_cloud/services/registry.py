@@ -4,9 +4,11 @@
 
 from local_cloud import backups
 from local_cloud import exceptions
+from local_cloud import key_managers
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import state as cloud_state
+from local_cloud.services import barbican
 from local_cloud.services import base
 from local_cloud.services import cinder
 from local_cloud.services import database
@@ -22,6 +24,8 @@ def of(state: cloud_state.State) -> list[base.Service]:
     """
     return [*before_cinder(state), keystone.Keystone(state),
             glance.Glance(state),
+            *([barbican.Barbican(state)]
+              if key_managers.has_barbican(state) else []),
             *(service(state) for service in backups.services(state)),
             *cinders(state)]
 

@@ -72,7 +72,7 @@ def running(backup: str = catalogue.DEFAULT) -> Iterator[Callable[..., Any]]:
     """Start a local cloud, and take it down at the end.
 
     It has what the tests of a defect may need: a second region, and where the
-    driver is the default one, a second cinder-backup.
+    driver is the default one, a second cinder-backup and a Barbican.
 
     :param backup: the profile, of :data:`catalogue.SWITCHED`
     :returns: runs tests while the cloud has a defect: called with the mutant,
@@ -99,7 +99,9 @@ def running(backup: str = catalogue.DEFAULT) -> Iterator[Callable[..., Any]]:
                 profile, driver=catalogue.SWITCHED[backup])
             local = stack.enter_context(fixture.started(
                 backup, timeout=180, second_region=True,
-                second_backup=backup == catalogue.DEFAULT))
+                second_backup=backup == catalogue.DEFAULT,
+                key_manager=('barbican' if backup == catalogue.DEFAULT else
+                             None)))
             os.environ.update(local.environment)
             for name, seconds in _PATIENCE.items():
                 _override(name, seconds)

@@ -18,6 +18,7 @@ from oslo_log import log as logging
 
 from reference_drivers import children
 from reference_drivers import import_verify
+from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.ceph import deletion
 from reference_drivers.ceph import digest as digests
@@ -112,10 +113,12 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
             with self._pool(names.pool) as pool:
                 seen = finding.look(pool, names)
                 content = names.digest or self._digest(pool, seen.place)
+            encryption = keys.Keys(self.context, backup.id).describe(
+                backup.encryption_key_id, seen.meta)
         except errors.Problem as err:
             raise self._clipped(err) from err
         record = driver_infos.make(backup, names, seen, content,
-                                   self._parents(backup, seen))
+                                   self._parents(backup, seen), encryption)
         if names.base is not None:
             # What an import has added to the row of a chain's backup is in
             # driver_info. In the fields it would make of an imported backup
@@ -170,6 +173,7 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
             return {}
         conf = CONF[options.GROUP]
         names = driver_infos.check(driver_info, backup.id)
+        seen = None
         if conf.level != 'record':
             with self._pool(names.pool) as pool:
                 seen = finding.look(pool, names)
@@ -190,6 +194,7 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
             'meta': names.meta_sum,
             'image': driver_info['image'],
             'copy': names.copied,
+            'volume_meta': seen.meta if seen else None,
         }
 
     def _verify_content(self, pool: pools.Pool, place: naming.Place,
@@ -331,16 +336,18 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
                 raise errors.WrongLength(
                     f'image {seen.place.image} has {seen.size} bytes, more '
                     f'than volume {volume_id}', seen.place.image, backup.id)
+            meta = self._check_volume(backup, target, seen.meta)
             with pool.image(seen.place.image, seen.place.snapshot) as image:
                 writer.write(pool, image, seen.place, seen.size,
                              names.digest)
-        if seen.meta is not None:
-            self._put_metadata(seen.meta, volume_id, names)
+        if meta is not None:
+            self._put_metadata(meta, volume_id, names)
 
-    def _put_metadata(self, metadata: bytes, volume_id: str,
+    def _put_metadata(self, metadata: str | bytes, volume_id: str,
                       names: naming.Names) -> None:
         try:
-            self.put_metadata(volume_id, metadata.decode())
+            self.put_metadata(volume_id, metadata if isinstance(metadata, str)
+                              else metadata.decode())
         except ValueError as err:
             raise errors.WrongContent(
                 f'object {names.meta} is not JSON: {err}', names.meta,
@@ -379,8 +386,11 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         :raises Problem: the storage does not answer, or an incremental
             backup needs this one; the row stays then
         """
-        if not backup.container:
-            return
+        if backup.container:
+            self._delete_images(backup)
+        keys.spare(self.context, backup)
+
+    def _delete_images(self, backup: Any) -> None:
         try:
             names = naming.names_of(backup, backup.id)
             with self._pool(names.pool) as pool:

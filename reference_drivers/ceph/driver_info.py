@@ -19,7 +19,8 @@ _FIELDS = {'version': int, 'driver': str, 'location': str, 'backup_id': str,
            'volume_id': str, 'container': str, 'image': str, 'size': int,
            'image_size': int}
 _OPTIONAL = {'base': str, 'snapshot': str, 'parent_id': str,
-             'snapshot_id': str, 'meta': str, 'digest': str, 'parents': list}
+             'snapshot_id': str, 'meta': str, 'digest': str, 'parents': list,
+             'encryption': dict}
 
 
 def check(info: Any, backup_id: str) -> naming.Names:
@@ -72,11 +73,13 @@ def _short(meta: str | None) -> str | None:
 
 
 def make(backup: Any, names: naming.Names, seen: finding.Seen,
-         digest: str | None, parents: list[str]) -> dict[str, Any]:
+         digest: str | None, parents: list[str],
+         encryption: dict[str, Any] | None = None) -> dict[str, Any]:
     """Describe a backup that was looked at.
 
     :param parents: as many of them as there are; as many are kept as have
         room
+    :param encryption: a description of its key, None without one
     """
     info = {
         'version': VERSION,
@@ -97,6 +100,8 @@ def make(backup: Any, names: naming.Names, seen: finding.Seen,
         'digest': digest,
         'parents': list(parents),
     }
+    if encryption is not None:
+        info['encryption'] = encryption
     while len(json.dumps(info)) > driver_infos.LIMIT - 64 and info['parents']:
         info['parents'].pop()
     return info

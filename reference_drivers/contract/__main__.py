@@ -19,7 +19,6 @@ import argparse
 from importlib import metadata
 import json
 import os
-import pathlib
 import sys
 from typing import Any
 from typing import NoReturn
@@ -110,11 +109,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(words)
         os.dup2(2, 1)
-        for name in arguments.config_file:
-            if not os.access(name, os.R_OK) or not pathlib.Path(
-                    name).is_file():
-                raise binding.BindingError(
-                    f'the configuration {name} cannot be read')
         bound = binding.Binding(
             arguments.driver, arguments.config_file, arguments.store,
             arguments.chunk_option, arguments.block_option,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
+import os
 import shutil
 import tempfile
 from typing import Any
@@ -122,6 +123,9 @@ class Binding:
     level: str = 'content'
 
     def __post_init__(self) -> None:
+        for name in self.config_files:
+            if not os.access(name, os.R_OK) or not os.path.isfile(name):
+                raise BindingError(f'the configuration {name} cannot be read')
         found = _import(self.driver, 'the driver')
         parents = {f'{one.__module__}.{one.__qualname__}'
                    for one in getattr(found, '__mro__', ())}
@@ -210,8 +214,10 @@ class Binding:
         try:
             cinder.setUp()
         except Exception as error:
+            by = ', '.join(self.config_files)
             raise BindingError(
-                f'Cinder cannot be configured: {_reason(error)}') from error
+                f'Cinder cannot be configured{by and f" by {by}"}: '
+                f'{_reason(error)}') from error
         try:
             with _saying(f'{self.driver} cannot be set up'):
                 driver = cinder.driver()

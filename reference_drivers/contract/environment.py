@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 import uuid
 
+from castellan import key_manager
 from cinder import context as cinder_context
 from cinder import coordination
 from cinder import exception
@@ -27,6 +28,8 @@ from cinder.backup import api
 from cinder.backup import manager as backup_manager
 from cinder.db import migration
 from cinder.objects import fields
+from cinder.volume import volume_types
+from cinder.volume import volume_utils
 import fixtures
 from oslo_concurrency import lockutils
 from oslo_config import cfg
@@ -195,17 +198,24 @@ class Environment(fixtures.Fixture):
         return open(self.path(volume_id), 'rb')
 
     def create_volume(self, content: bytes = b'', size: int = 1,
-                      status: str = 'available') -> Any:
+                      status: str = 'available',
+                      type_id: str | None = None) -> Any:
         """Make a volume.
 
         :param content: what it has; its true size, that of the row is GiB
+        :param type_id: its type; one that encrypts makes it a key
         :returns: the volume's object
         """
+        key_id = None
+        if type_id and volume_types.is_encrypted(self.context, type_id):
+            key_id = volume_utils.create_encryption_key(
+                self.context, key_manager.API(CONF), type_id)
         volume = objects.Volume(
             self.context, size=size, status=status, host=CONF.host,
             user_id=self.context.user_id, project_id=self.project_id,
             attach_status='detached', availability_zone='nova',
-            volume_type_id=self._volume_type(), use_quota=False)
+            volume_type_id=type_id or self._volume_type(),
+            encryption_key_id=key_id, use_quota=False)
         volume.create()
         self.write_volume(volume.id, content)
         return volume
@@ -257,6 +267,17 @@ class Environment(fixtures.Fixture):
         made.create()
         return made.id
 
+    def create_encrypted_type(self, name: str, **parameters: Any) -> str:
+        """Make a volume type that encrypts, with LUKS by default.
+
+        :returns: its id
+        """
+        type_id = volume_types.create(self.context, name)['id']
+        db.volume_type_encryption_create(self.context, type_id, {
+            'provider': 'luks', 'cipher': 'aes-xts-plain64', 'key_size': 256,
+            'control_location': 'front-end', **parameters})
+        return type_id
+
     def write_volume(self, volume_id: str, content: bytes) -> None:
         """Give a volume another content."""
         with open(self.path(volume_id), 'wb') as stream:
@@ -280,12 +301,17 @@ class Environment(fixtures.Fixture):
         """
         volume.status = 'backing-up'
         volume.save()
+        key_id = volume.encryption_key_id
+        if key_id is not None:
+            key_id = volume_utils.clone_encryption_key(
+                self.context, key_manager.API(CONF), key_id)
         backup = objects.Backup(
             self.context, volume_id=volume.id, size=volume.size,
             user_id=self.context.user_id, project_id=self.project_id,
             host=CONF.host, service=self.driver_name,
             availability_zone='nova', snapshot_id=snapshot_id,
             parent_id=parent.id if parent else None,
+            encryption_key_id=key_id,
             status=fields.BackupStatus.CREATING,
             **{'display_name': 'contract', 'display_description': None,
                **values})

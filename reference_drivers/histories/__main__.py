@@ -15,9 +15,9 @@ another one; 2 it was stopped before its end, and all that was found is kept;
 """
 
 import argparse
+from concurrent.futures import process
 from importlib import metadata
 import json
-import logging
 import os
 import pathlib
 import random
@@ -25,13 +25,15 @@ import sys
 import time
 from typing import Any
 
+from backup_model import engine
 from backup_model import history
+from backup_model import known
 from backup_model import telling
 from reference_drivers import programs
 from reference_drivers.contract import binding
 from reference_drivers.contract import stopping
-from reference_drivers.histories import cloud
 from reference_drivers.histories import search
+from reference_drivers.histories import workers
 
 GOOD, BAD, STOPPED, WRONG = 0, 1, 2, programs.FAILED
 
@@ -69,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
                       help='stop after this time (60, without --histories)')
     made.add_argument('--histories', type=int, metavar='N',
                       help='stop after this number of histories')
+    made.add_argument('--processes', type=int, metavar='N',
+                      default=len(os.sched_getaffinity(0)),
+                      help='run so many histories at the same time '
+                           '(%(default)s here)')
     made.add_argument('--replay', type=pathlib.Path, action='append',
                       default=[], metavar='FILE',
                       help='run a history from a file; may be repeated')
@@ -93,40 +99,47 @@ class Program:
         """Run, and return the exit code."""
         arguments = self.arguments
         replays = [(path, history.read(path)) for path in arguments.replay]
-        engine = cloud.Cloud(binding.Binding(
-            arguments.driver, arguments.config_file, arguments.store,
-            arguments.chunk_option, arguments.block_option))
-        # The services of the process log each error that a history causes.
-        logging.disable(logging.CRITICAL)
-        with engine:
-            found = search.Search(engine, self.seed, self._found,
-                                  self._progress)
+        bound = (arguments.driver, arguments.config_file, arguments.store,
+                 arguments.chunk_option, arguments.block_option)
+        binding.Binding(*bound).check(look=False)
+        pool = workers.Workers(bound, arguments.processes)
+        try:
             if replays:
-                return self._replay(found, replays)
-            status = GOOD
-            seconds = arguments.seconds
-            if seconds is None and arguments.histories is None:
-                seconds = 60
-            try:
-                print(f'seed {self.seed}, {arguments.driver}', flush=True)
-                found.run(arguments.histories, seconds)
-            except KeyboardInterrupt:
-                status = STOPPED
+                return self._replay(pool, replays)
+            return self._search(pool)
+        finally:
             with stopping.held():
-                self._write(found, status)
+                pool.stop()
+
+    def _search(self, pool: workers.Workers) -> int:
+        arguments = self.arguments
+        found = search.Search(pool.call, self.seed, 4 * arguments.processes,
+                              self._found, self._progress)
+        status = GOOD
+        seconds = arguments.seconds
+        if seconds is None and arguments.histories is None:
+            seconds = 60
+        try:
+            print(f'seed {self.seed}, {arguments.driver}', flush=True)
+            found.run(arguments.histories, seconds)
+        except KeyboardInterrupt:
+            status = STOPPED
+        with stopping.held():
+            self._write(found, status)
         if found.unknown:
             return status or BAD
         return status
 
     @staticmethod
-    def _replay(engine: search.Search,
+    def _replay(pool: workers.Workers,
                 replays: list[tuple[pathlib.Path, list[history.Step]]]
                 ) -> int:
+        causes = known.causes()
         status = GOOD
         for path, steps in replays:
-            failures = engine.replay(steps)
+            failures = pool.call(search.explore, steps).result()
             for failure in failures:
-                name = engine.known.get(failure.cause)
+                name = causes.get(failure.cause)
                 print(f'{path}: {name or "UNKNOWN"}\n'
                       f'{telling.story(failure)}', flush=True)
                 status = status if name else BAD
@@ -180,17 +193,24 @@ class Program:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    if arguments.processes < 1:
+        made.error('--processes must be at least 1')
     stopping.listen()
     try:
-        for name in arguments.config_file:
-            if not os.access(name, os.R_OK):
-                raise binding.BindingError(
-                    f'the configuration {name} cannot be read')
         return Program(arguments).run()
-    except (binding.BindingError, history.HistoryError) as error:
-        sys.stderr.write(f'error: {error}\n')
+    except BrokenPipeError:
+        # What is still buffered has no reader.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
+    except (binding.BindingError, engine.EngineError, history.HistoryError,
+            OSError) as error:
+        return programs.fail(error)
+    except process.BrokenProcessPool:
+        return programs.fail(RuntimeError(
+            'a process that ran histories was killed; with --processes 1 '
+            'they need less memory'))
     except KeyboardInterrupt:
         return STOPPED
 

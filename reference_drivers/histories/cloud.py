@@ -9,6 +9,7 @@ serializers and dispatcher. What is not: the volumes are files, and no
 service runs, so that each run of a history is the same.
 """
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -45,6 +46,16 @@ from reference_drivers.histories import turns
 _PROJECTS = {f'project-{digit}': digit * 32 for digit in '12'}
 _NAMES = {value: key for key, value in _PROJECTS.items()}
 _BLOCK = 32768
+
+
+class _Application(fault.FaultWrapper):
+    """The API, which keeps the last error that it has answered with 500."""
+
+    error: Exception | None = None
+
+    def _error(self, inner: Exception, req: Any) -> Any:
+        self.error = inner
+        return super()._error(inner, req)
 
 
 class Cloud(fixtures.Fixture):
@@ -85,7 +96,7 @@ class Cloud(fixtures.Fixture):
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.volume_utils.brick_get_connector_properties',
             return_value={}))
-        self._application = fault.FaultWrapper(
+        self._application = _Application(
             auth.CinderKeystoneContext(router.APIRouter()))
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
         scheduler.driver.update_service_capabilities(
@@ -124,7 +135,7 @@ class Cloud(fixtures.Fixture):
         self._empty = sqlite3.connect(':memory:', check_same_thread=False)
         self._database().backup(self._empty)
         self.addCleanup(self._empty.close)
-        self.addCleanup(self.clear)
+        self.addCleanup(Cloud.clear, self)
 
     @staticmethod
     def _database() -> sqlite3.Connection:
@@ -235,7 +246,9 @@ class Cloud(fixtures.Fixture):
         listed = self.request('admin-1', 'GET',
                               'backups/detail?all_tenants=1')
         if not listed.accepted:
-            raise LookupError(f'the backups cannot be listed: {listed}')
+            raise engines.EngineError(
+                f'the backups cannot be listed: {listed.text} '
+                f'({self._application.error!r})')
         with environment.db.get_engine().connect() as connection:
             def rows(statement: str) -> list[Mapping[str, Any]]:
                 return [one._mapping for one in
@@ -263,7 +276,7 @@ class Cloud(fixtures.Fixture):
                         'project': _NAMES.get(
                             one['os-backup-project-attr:project_id'])}
             for one in listed.body['backups']}
-        self._find_places()
+        self._find_places(parents)
         return engines.View(backups, volumes, usage, {
             f'{container}/{name}': digest
             for (container, name), digest in self._objects().items()})
@@ -276,13 +289,16 @@ class Cloud(fixtures.Fixture):
                 for container, prefix in self._places.values()
                 for name in self.store.list(container, prefix)}
 
-    def _find_places(self) -> None:
-        for one in objects.BackupList.get_all(
-                cinder_context.get_admin_context()):
-            if one.id not in self._places and one.container:
+    def _find_places(self, backups: Iterable[str]) -> None:
+        for one in backups:
+            if one in self._places:
+                continue
+            backup = objects.Backup.get_by_id(
+                cinder_context.get_admin_context(), one)
+            if backup.container:
                 # A row of a record that was changed may say anything.
                 with contextlib.suppress(stores_base.StoreRefused):
-                    self._places[one.id] = self.store.locate(one)
+                    self._places[one] = self.store.locate(backup)
 
     # Volumes
 
@@ -347,6 +363,13 @@ class Cloud(fixtures.Fixture):
         self.cinder.write_volume(snapshot.id,
                                  self.cinder.read_volume(volume))
         return snapshot.id
+
+    def extend_volume(self, volume: str, size: int) -> None:
+        self._seen = None
+        one = objects.Volume.get_by_id(
+            cinder_context.get_admin_context(), volume)
+        one.size = size
+        one.save()
 
     def delete_volume(self, volume: str) -> None:
         self._seen = None

@@ -2,32 +2,24 @@
 
 """Search histories that break a promise, and make each one short."""
 
+import collections
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent import futures
 import dataclasses
-import json
-import pathlib
+import functools
 import random
 import time
+from typing import Any
 
 from backup_model import engine as engines
 from backup_model import history
+from backup_model import known
 from backup_model import operations
 from backup_model import running
 
 #: Steps of a drawn history.
 LENGTHS = (3, 14)
-
-_KNOWN = pathlib.Path(__file__).with_name('known.json')
-
-
-def known() -> Mapping[tuple[str, str], str]:
-    """The causes that are known, each with the name of its defect."""
-    return {(promise, key): name
-            for name, causes in json.loads(_KNOWN.read_text()).items()
-            for promise, key in causes}
-
 
 def drawn(seed: int, number: int) -> list[history.Step]:
     """Draw a history: the same one for the same numbers."""
@@ -57,59 +49,101 @@ class Engine(engines.Engine):
         """Begin with an empty cloud."""
 
 
+class Stopped(Exception):
+    """An engine was told to begin no other history."""
+
+
+def explore(engine: Engine, steps: Sequence[history.Step]
+            ) -> list[running.Failure]:
+    """Run a history on an empty cloud, to its end."""
+    engine.clear()
+    return list(running.run(engine, steps))
+
+
+def shorten(engine: Engine, failure: running.Failure) -> running.Failure:
+    """Make the history of a failure short."""
+    return running.shrink(failure, functools.partial(explore, engine))
+
+
+#: Calls a function, now or later, with an engine and these arguments.
+Call = Callable[..., futures.Future[Any]]
+
+
+def at_once(engine: Engine) -> Call:
+    """Have an engine of this process carry all out."""
+    def call(function: Callable[..., Any], *arguments: Any
+             ) -> futures.Future[Any]:
+        done: futures.Future[Any] = futures.Future()
+        done.set_result(function(engine, *arguments))
+        return done
+
+    return call
+
+
 class Search:
     """A search, with what it has found so far.
 
+    It is the same one for a seed, however many engines take part.
+
+    :param call: carries histories out
     :param seed: decides which histories are drawn
+    :param ahead: how many histories may be under way
     :param on_found: called with each new cause, when it is short
     :param on_history: called after each history
     """
 
-    def __init__(self, engine: Engine, seed: int,
+    def __init__(self, call: Call, seed: int, ahead: int = 1,
                  on_found: Callable[[Found], None] = lambda found: None,
                  on_history: Callable[['Search'], None] = lambda run: None):
-        self.engine = engine
+        self.call = call
         self.seed = seed
+        self.ahead = ahead
         self.on_found = on_found
         self.on_history = on_history
         self.causes: dict[tuple[str, str], Found] = {}
         #: Histories that were run, and their steps, without the shrinking.
         self.histories = 0
         self.steps = 0
-        self.known = known()
-
-    def replay(self, steps: Sequence[history.Step]) -> list[running.Failure]:
-        """Run a history on an empty cloud, to its end."""
-        self.engine.clear()
-        return list(running.run(self.engine, steps))
+        self.known = known.causes()
 
     def run(self, histories: int | None = None, seconds: float | None = None
             ) -> None:
         """Draw and run histories, up to a number or for a time."""
         end = None if seconds is None else time.monotonic() + seconds
-        number = 0
-        while (histories is None or number < histories) and (
-                end is None or time.monotonic() < end):
-            steps = drawn(self.seed, number)
-            self.histories += 1
-            self.steps += len(steps)
-            # What follows a failure may be its consequence, unless its
-            # cause is known to have none.
-            for failure in self.replay(steps):
-                old = self.causes.get(failure.cause)
-                if old is not None:
-                    old.times += 1
-                else:
-                    self._new(failure, number)
-                    break
-            number += 1
+        begun = 0
+        waiting: collections.deque[
+            tuple[list[history.Step], futures.Future[Any]]
+        ] = collections.deque()
+        while True:
+            while len(waiting) < self.ahead and (
+                    histories is None or begun < histories) and (
+                    end is None or time.monotonic() < end):
+                steps = drawn(self.seed, begun)
+                waiting.append((steps, self.call(explore, steps)))
+                begun += 1
+            if not waiting:
+                return
+            steps, failures = waiting.popleft()
+            self._take(steps, failures.result())
             self.on_history(self)
 
-    def _new(self, failure: running.Failure, number: int) -> None:
-        found = Found(running.shrink(failure, self.replay), number,
-                      self.known.get(failure.cause, ''))
-        self.causes[failure.cause] = found
-        self.on_found(found)
+    def _take(self, steps: list[history.Step],
+              failures: list[running.Failure]) -> None:
+        number = self.histories
+        self.histories += 1
+        self.steps += len(steps)
+        # What follows a failure may be its consequence, unless its cause is
+        # known to have none.
+        for failure in failures:
+            old = self.causes.get(failure.cause)
+            if old is not None:
+                old.times += 1
+                continue
+            found = Found(self.call(shorten, failure).result(), number,
+                          self.known.get(failure.cause, ''))
+            self.causes[failure.cause] = found
+            self.on_found(found)
+            break
 
     @property
     def unknown(self) -> list[Found]:

@@ -90,29 +90,43 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
 
 
 def waiting(seconds: float | None, what: str, function: Callable[..., Any],
-            *args: Any) -> Any:
+            *args: Any, who: str = 'the storage',
+            late: Callable[[Any], None] | None = None) -> Any:
     """The same, in a thread like the others here: a green one of eventlet.
 
     For a function that starts a program, and may log, under eventlet too.
 
     :param seconds: how long to wait, None for no limit
-    :param what: what is asked of the store, for the message
+    :param what: what is asked, for the message
+    :param who: who is asked, for the message
+    :param late: called with an answer that comes after the limit
     :raises TimedOut: it has not returned in time
     """
     answers: list[tuple[Any, BaseException | None]] = []
     answered = threading.Event()
+    lock = threading.Lock()
+    given_up = False
 
     def run() -> None:
+        value, err = None, None
         try:
-            answers.append((function(*args), None))
-        except BaseException as err:
-            answers.append((None, err))
+            value = function(*args)
+        except BaseException as raised:
+            err = raised
+        with lock:
+            answers.append((value, err))
+            unread = given_up
         answered.set()
+        if unread and err is None and late is not None:
+            late(value)
 
     threading.Thread(target=run, daemon=True, name=f'verify {what}').start()
     if not _Patience(seconds).wait(answered.wait):
-        raise errors.TimedOut(
-            f'the storage did not answer within {seconds:g} s: {what}', what)
+        with lock:
+            given_up = not answers
+        if given_up:
+            raise errors.TimedOut(
+                f'{who} did not answer within {seconds:g} s: {what}', what)
     (value, err), = answers
     if err is not None:
         raise err

@@ -161,14 +161,19 @@ run:
         self.assertEqual(0, code, out.getvalue())
 
     def test_check_and_quick(self):
+        """And what is known of the release, which no API tells."""
         code, out, err = self.certify('--check')
         self.assertEqual((0, ''), (code, err))
         self.assertIn('ready to run', out)
         self.assertFalse(self.report.exists())
-        code, out, err = self.certify('--mode', 'quick')
+        code, out, err = self.certify(
+            '--mode', 'quick', '--set', 'connect.cinder_version=30.0.0.dev1')
         self.assertEqual((2, ''), (code, err), out)
         self.assertIn(f'[1/1] pass  {ONE}', out)
         self.assertIn('certifies nothing', out)
+        versions = self.document()['versions']
+        self.assertRegex(versions.pop('cinder API'), r'\A3\.\d+\Z')
+        self.assertEqual({'cinder': '30.0.0.dev1 (as configured)'}, versions)
         self.check_report(out)
         self.assertEqual([], self.left())
 
@@ -178,6 +183,8 @@ run:
         self.assertEqual((2, ''), (code, err), out)
         self.assertIn('the profile denies import_verify, which the driver '
                       'plainly has', self.document()['reasons'])
+        self.assertRegex(self.document()['versions']['cinder'],
+                         r'\Awith API 3\.\d+\Z')
         self.check_report(out)
         self.assertEqual([], self.left())
 

@@ -18,6 +18,7 @@ import fixtures
 import testtools
 
 from backup_model import history
+from backup_model import known
 from backup_model import promises
 from backup_model import running
 from backup_model import telling
@@ -28,7 +29,6 @@ from reference_drivers.histories import cloud
 from reference_drivers.histories import search
 from tests import patched_cinder
 
-CORPUS = pathlib.Path(__file__).parent / 'histories'
 POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 REFERENCE = 'reference_drivers.default.DefaultBackupDriver'
 
@@ -36,7 +36,7 @@ REFERENCE = 'reference_drivers.default.DefaultBackupDriver'
 def corpus():
     """The short histories of Cinder's defects, by the name of the file."""
     return {path.stem: json.loads(path.read_text())
-            for path in sorted(CORPUS.glob('*.json'))}
+            for path in sorted(known.CORPUS.glob('*.json'))}
 
 
 class HistoriesCase(testtools.TestCase):
@@ -56,7 +56,7 @@ class HistoriesCase(testtools.TestCase):
         return list(running.run(self.cloud, steps))
 
     def read(self, name):
-        return history.read(CORPUS / f'{name}.json')
+        return history.read(known.CORPUS / f'{name}.json')
 
     def causes(self, name, enough=None):
         """The causes that a history of the corpus shows.
@@ -106,14 +106,14 @@ class CorpusTest(HistoriesCase):
 
     def test_each_defect_has_a_patch(self):
         self.assertEqual(set(patched_cinder.PATCHES),
-                         set(search.known().values()))
+                         set(known.causes().values()))
 
     def test_each_known_defect_has_one(self):
-        known = search.known()
-        self.assertEqual(set(known.values()),
+        causes = known.causes()
+        self.assertEqual(set(causes.values()),
                          {one['defect'] for one in corpus().values()})
         for one in corpus().values():
-            self.assertEqual(one['defect'], known[tuple(one['cause'])])
+            self.assertEqual(one['defect'], causes[tuple(one['cause'])])
             self.assertIn(one['defect'], known_defects.DEFECTS)
 
     def test_imports_that_meet(self):
@@ -140,7 +140,7 @@ class ReferenceTest(HistoriesCase):
     driver = REFERENCE
 
     def test_nothing_that_is_not_known(self):
-        found = search.Search(self.cloud, seed=1)
+        found = search.Search(search.at_once(self.cloud), seed=1)
         found.run(histories=60)
         self.assertEqual([], found.unknown)
         for one in found.causes.values():
@@ -149,7 +149,7 @@ class ReferenceTest(HistoriesCase):
 
     def test_no_false_alarm(self):
         """Without the known defects no promise is broken."""
-        found = search.Search(self.cloud, seed=2)
+        found = search.Search(search.at_once(self.cloud), seed=2)
         with patched_cinder.patched(self.cloud, *patched_cinder.PATCHES):
             found.run(histories=120)
         self.assertEqual({}, {
@@ -201,10 +201,9 @@ class FaultyTest(HistoriesCase):
         def faulty(*args, **kwargs):
             return fault(original, *args, **kwargs)
 
-        found = search.Search(self.cloud, seed=4)
         with mock.patch.object(owner, name, faulty):
             for number in range(400):
-                failure = next((one for one in found.replay(
+                failure = next((one for one in self.run_steps(
                     search.drawn(4, number)) if one.cause == cause), None)
                 if failure:
                     break
@@ -238,18 +237,42 @@ class ProgramTest(testtools.TestCase):
         return json.loads((self.output / 'results.json').read_text())
 
     def test_replay(self):
-        path = CORPUS / f'{next(iter(corpus()))}.json'
+        path = known.CORPUS / f'{next(iter(corpus()))}.json'
         done = self.run_program('--replay', str(path), '--driver', POSIX)
         self.assertEqual(('', 0), (done.stderr, done.returncode))
         self.assertIn(corpus()[path.stem]['defect'], done.stdout)
 
     def test_search(self):
-        done = self.run_program('--histories', '3', '--seed', '1')
-        self.assertEqual(('', 0), (done.stderr, done.returncode))
-        results = self.results()
-        self.assertEqual((3, 1, True), (results['histories'],
-                                        results['seed'],
-                                        results['complete']))
+        """However many processes take part, a seed finds the same."""
+        found = []
+        for processes in '13':
+            done = self.run_program('--histories', '12', '--seed', '1',
+                                    '--driver', POSIX,
+                                    '--processes', processes)
+            self.assertEqual(('', 0), (done.stderr, done.returncode))
+            found.append(self.results())
+            del found[-1]['seconds']
+        self.assertEqual((12, 1, True), (found[0]['histories'],
+                                         found[0]['seed'],
+                                         found[0]['complete']))
+        self.assertEqual(*found)
+
+    def test_killed_process(self):
+        process = subprocess.Popen(
+            self.command('--seconds', '600'), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+            env={'TMPDIR': str(self.directory)})
+        self.addCleanup(process.kill)
+        process.stdout.readline()
+        tasks = pathlib.Path(f'/proc/{process.pid}/task')
+        children = [child for one in tasks.glob('*/children')
+                    for child in one.read_text().split()]
+        os.kill(int(children[0]), signal.SIGKILL)
+        _, error = process.communicate(timeout=600)
+        self.assertEqual(3, process.returncode)
+        self.assertIn('was killed', error)
+        self.assertNotIn('Traceback', error)
+        self.assertEqual([], list(self.directory.iterdir()))
 
     def test_stopped(self):
         """Ctrl-C keeps what was found, and leaves nothing behind."""
@@ -272,7 +295,8 @@ class ProgramTest(testtools.TestCase):
                 (['--config-file', '/nonexistent'], 'cannot be read'),
                 (['--replay', '/nonexistent'], 'cannot be read'),
                 (['--replay', __file__], 'cannot be read'),
-                (['--seed', 'x'], 'invalid int value')):
+                (['--seed', 'x'], 'invalid int value'),
+                (['--processes', '0'], 'at least 1')):
             done = self.run_program(*words)
             self.assertEqual(3, done.returncode, words)
             self.assertIn(said, done.stderr)

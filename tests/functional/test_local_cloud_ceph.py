@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 
 import psutil
 import testtools
@@ -78,15 +77,6 @@ class Client:
         return done.stdout.split()
 
 
-def recover(local, *tests):
-    """Run recoveries in the cloud's own environment."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'testtools.run', *tests], cwd=_ROOT,
-        env={**os.environ, **local.environment}, capture_output=True,
-        text=True, timeout=300)
-    return done.returncode, done.stdout + done.stderr
-
-
 class CephProfileTest(testtools.TestCase):
 
     @classmethod
@@ -109,7 +99,7 @@ class CephProfileTest(testtools.TestCase):
     def test_chain_is_recovered_from_rbd(self):
         # The test itself refuses a backup of another driver, and an
         # incremental backup that became a full one.
-        code, text = recover(self.local, _CHAIN)
+        code, text = cloud_cases.recover(self.local, _CHAIN)
         self.assertEqual(0, code, text)
         self.assertEqual(self.before, etc_ceph())
 
@@ -193,7 +183,7 @@ class FileVolumesTest(cloud_cases.CloudCase):
         need_ceph()
         local = fixture.LocalCloud('ceph', volumes='files')
         with local:
-            code, text = recover(local, _FULL, _CHAIN)
+            code, text = cloud_cases.recover(local, _FULL, _CHAIN)
             processes = daemons.all_of(local.state)
             ports = set(local.state.record['ports'].values())
             for process in processes:

@@ -327,6 +327,7 @@ class ArgumentsTest(testtools.TestCase):
                 (['cloud', '--workers', '0'], 'from 1 to 16'),
                 (['cloud', '--backup', 'swift'], 'invalid choice'),
                 (['start', '--rounds', '0'], 'from 1 to 50'),
+                (['histories', '--histories', '0'], 'from 1 to 100000'),
                 (['start', '--bus', 'dbus'], 'invalid choice'),
                 (['start', '--json', '/'], 'cannot be written'),
                 (['suite'], 'required'),

@@ -81,6 +81,8 @@ elif verb == 'status':
     options = (directory / 'options').read_text()
     print(json.dumps({'id': 'mark', 'versions': {
         'cinder': '28.0.0' if '--cinder 2026.1' in options else '29.0.0',
+        **({'keys': options.split('--key-manager ')[1].split()[0]}
+           if '--key-manager' in options else {}),
         **({'database': '10', 'rabbitmq': '3'}
            if '--database mariadb --bus rabbitmq' in options else {})}}))
 elif verb == 'down':
@@ -786,6 +788,20 @@ run:
         self.assertEqual(
             {'cinder': '29.0.0', 'database': '10', 'rabbitmq': '3'},
             self.document()['versions'])
+
+    def test_without_a_key_manager_and_with_one(self):
+        """Their tests are required as soon as there are keys."""
+        for words, denied in (((), ['encrypted_volumes']),
+                              (('--key-manager', 'barbican'), []),
+                              (('--key-manager', 'fixed'),
+                               ['separate_keys'])):
+            code, out, err = self.local(*words)
+            self.assertEqual((0, ''), (code, err), out)
+            self.assertEqual(denied, [
+                name for name in self.document()['denied']
+                if name in ('encrypted_volumes', 'separate_keys')])
+            self.assertEqual(words[1:], tuple(
+                self.document()['versions'].get('keys', '').split()))
 
     def test_certified_with_a_known_defect(self):
         self.write('''

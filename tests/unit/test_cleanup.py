@@ -307,16 +307,32 @@ class ProgramTest(testtools.TestCase):
         binary = os.path.join(self.directory, 'binary')
         with open(binary, 'wb') as stream:
             stream.write(bytes(range(256)))
+        other = os.path.join(self.directory, 'cinder.conf')
+        with open(other, 'w') as stream:
+            stream.write('[database]\nconnection = sqlite://\n')
         for words, said in (
                 (['--sideways'], '--sideways; see'),
                 (['--config-file', binary], 'binary cannot be read'),
                 (['--config-file', binary, '--ledger', self.directory],
-                 'binary cannot be read')):
+                 'binary cannot be read'),
+                # That of another program has no cloud, and no ledger.
+                (['--config-file', other, '--ledger', self.directory],
+                 'cinder.conf is not a configuration of Tempest'),
+                (['--config-file', other], 'has no [identity] uri_v3')):
             done = self.program(*words)
             self.assertEqual((3, ''), (done.returncode, done.stdout), words)
             self.assertTrue(done.stderr.startswith('error: '), done.stderr)
             self.assertEqual(1, done.stderr.count('\n'), done.stderr)
             self.assertIn(said, done.stderr)
+
+    def test_what_tempest_logs_is_not_printed(self):
+        """On stdout, before the one line or the JSON object."""
+        path = os.path.join(self.directory, 'tempest.conf')
+        with open(path, 'w') as stream:
+            stream.write('[identity]\nuri_v3 = http://127.0.0.1:1/v3\n')
+        done = self.program('--config-file', path, '--ledger', self.directory)
+        self.assertEqual((0, 'nothing is left\n', ''), (
+            done.returncode, done.stdout, done.stderr))
 
     def test_as_json(self):
         code, out, err = self.run_it('--json', '--ledger', self.directory)

@@ -162,6 +162,16 @@ class CheckTest(testtools.TestCase):
             'cinder_backup_recovery.second_region': 'RegionTwo',
             'cinder_backup_recovery.backup_store': 'swift'}))
 
+    def test_encrypted_volumes_by_attachments_only(self):
+        feature = {'cinder_backup_recovery_feature_enabled.'
+                   'encrypted_volumes': True}
+        self.assertIn('encrypted_volume_type is not set',
+                      self._problem(**feature))
+        feature['cinder_backup_recovery.encrypted_volume_type'] = 'luks'
+        self.assertIn('content_access is image', self._problem(**feature))
+        config.check(make_conf(**feature, **{
+            'cinder_backup_recovery.content_access': 'attachment'}))
+
     def test_images_that_cannot_be_read(self):
         self.assertIn('image_upload is false', self._problem(
             **{'cinder_backup_recovery_feature_enabled.image_upload': False}))

@@ -37,12 +37,14 @@ class LoseRowsTest(test_rows_program.RowsProgramTest):
     def _run(self, action, arguments):
         if action in ('save', 'restore'):
             return super()._run(action, arguments)
-        self.warning = ('warning: cinder-backup-lose-rows is deprecated, use '
-                        'cinder-backup-rows\n')
         with mock.patch('sys.argv', [
                 'cinder-backup-lose-rows',
                 *_OLD.get(action, ['--kind', action]), *arguments]):
-            return deprecated.lose_rows()
+            code = deprecated.lose_rows()
+        # A mistake of the command line is one line, without it.
+        self.warning = ('warning: cinder-backup-lose-rows is deprecated, use '
+                        'cinder-backup-rows\n')
+        return code
 
     def _without_warning(self, err):
         warning = vars(self).pop('warning', '')
@@ -56,7 +58,8 @@ class LoseRowsTest(test_rows_program.RowsProgramTest):
     def test_wrong_options(self):
         with mock.patch('sys.argv', ['x', '--kind', 'soft', '--purge', A]), \
                 mock.patch('sys.stderr', io.StringIO()) as err:
-            self.assertEqual(3, deprecated.lose_rows())
+            self.assertEqual(3, self.assertRaises(
+                SystemExit, deprecated.lose_rows).code)
         self.assertIn('not allowed with', err.getvalue())
 
     def test_as_the_command_of_the_suite(self):
@@ -82,10 +85,11 @@ class LoseRowsTest(test_rows_program.RowsProgramTest):
     def test_help(self):
         with mock.patch('sys.argv', ['x', '--help']), \
                 mock.patch('sys.stdout', io.StringIO()) as out, \
-                mock.patch('sys.stderr', io.StringIO()):
+                mock.patch('sys.stderr', io.StringIO()) as err:
             self.assertEqual(0, self.assertRaises(
                 SystemExit, deprecated.lose_rows).code)
-        self.assertIn('usage: cinder-backup-rows', out.getvalue())
+        self.assertIn('usage: cinder-backup-lose-rows', out.getvalue())
+        self.assertEqual('', err.getvalue())
 
 
 class OptionsTest(testtools.TestCase):

@@ -370,6 +370,16 @@ class TempestTest(_PluginTest):
         self.assertEqual({'rados.so', 'rbd.so'},
                          {link.name for link in bindings.iterdir()})
 
+    def test_the_version_is_that_of_the_installed_cinder(self):
+        _, found = self._configured('default')
+        self.assertEqual('30.0.0.0b2.dev7', found[_GROUP]['cinder_version'])
+
+    def test_volumes_that_are_files_are_known_by_their_protocol(self):
+        for backend, protocol in (('nfs:nfs', 'nfs'), ('lvm:lvm', None)):
+            _, found = self._configured(CINDER_ENABLED_BACKENDS=backend)
+            self.assertEqual(protocol,
+                             found['volume'].get('storage_protocol'))
+
     def test_known_defects(self):
         """Those of the release that is stacked, from the kit's own table."""
         for branch, release in (('master', 'master'),

@@ -31,6 +31,7 @@ FOLLOWED = {
 
 _CLOUD = 'tests/functional/test_local_cloud.py'
 _KILL = 'tests/functional/test_local_cloud_kill.py'
+_BARBICAN = 'tests/functional/test_local_cloud_barbican.py'
 _WHEEL = 'tests/functional/test_wheel.py'
 _MUTANTS = 'tests/functional/test_mutants.py'
 _BENCHMARKS = 'tests/unit/test_benchmarks.py'
@@ -49,6 +50,11 @@ RUN = {
         (_KILL, "'run', '--'"),
     'cinder-backup-local-cloud up --second-region':
         ('doc/source/admin/recovery.rst', 'up --second-region'),
+    'cinder-backup-local-cloud up --key-manager barbican':
+        (_BARBICAN, "key_manager='barbican'"),
+    'openstack volume create --size 1 --type luks secret':
+        (_BARBICAN, '--type luks secret'),
+    'openstack secret list': (_BARBICAN, 'openstack secret list'),
     'cinder-backup-local-cloud up --cinder 2026.1':
         ('tests/functional/release_cases.py', "'--cinder'"),
     'cinder-backup-results-table --condense':
@@ -65,6 +71,7 @@ RUN = {
     'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
     'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),
     'make benchmark-start': (_BENCHMARKS, "(['start'"),
+    'make benchmark-histories': (_BENCHMARKS, "(['histories'"),
     'python -m benchmarks suite': (_BENCHMARKS, "run('suite'"),
     "pip install '.[drivers]'": (_WHEEL, "pip install '.[drivers]'"),
     "pip install '.[mysql]'": (_WHEEL, "pip install '.[mysql]'"),

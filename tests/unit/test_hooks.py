@@ -128,7 +128,7 @@ class HooksTest(testtools.TestCase):
         row.save()
         target = io.BytesIO()
         self.assertRaises(errors.TimedOut, self.cinder.driver().restore, row,
-                          'x', target, False)
+                          volume.id, target, False)
         before = target.getvalue()
         gate.set()
         time.sleep(0.5)
@@ -152,7 +152,8 @@ class HooksTest(testtools.TestCase):
         target = Slow()
         driver = self.cinder.driver()
         with mock.patch.object(driver, 'put_metadata'):
-            driver.restore(row, 'x', target, False)
+            driver.restore(row, self.cinder.create_volume().id, target,
+                           False)
         self.assertEqual(base.text(300000), target.getvalue())
 
     def test_chunk_that_decompresses_slowly_is_no_store_that_hangs(self):
@@ -234,9 +235,10 @@ class HooksTest(testtools.TestCase):
         self.cinder.import_record(self.record)
         row = self.cinder.backup(self.backup.id)
         driver = self.cinder.driver()
-        with open(self.cinder.path('x'), 'wb') as stream:
+        volume = self.cinder.create_volume()
+        with open(self.cinder.path(volume.id), 'wb') as stream:
             self.assertRaises(exception.BackupRestoreCancel, driver.restore,
-                              row, 'x', stream, True)
+                              row, volume.id, stream, True)
 
     def test_no_record_of_what_could_not_be_restored(self):
         self.cinder.import_record(self.record)

@@ -41,6 +41,15 @@ class KnownDefectsTest(testtools.TestCase):
                 release, reference, 'zeros-of-incremental@2026.1'))
         self.assertEqual(zeros, declared('', '', 'zeros-of-incremental'))
 
+    def test_all_of_the_volumes(self):
+        """Each cloud has its own, and a defect may be of files only."""
+        for protocol, declares in (('NFS', True), ('file', True),
+                                   ('iSCSI', False), ('', False)):
+            self.assertEqual(declares, 'restore-cuts-files' in (
+                known_defects.declared(['all'], '2026.2', '', protocol)))
+        self.assertIn('restore-cuts-files', known_defects.declared(
+            ['restore-cuts-files'], '', '', 'iSCSI'))
+
     def outcome(self, failure, declared):
         """The end of a test that meets a failure."""
         class Inner(testtools.TestCase):

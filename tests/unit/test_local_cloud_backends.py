@@ -186,7 +186,9 @@ class BackendsTest(cloud_cases.StateCase):
     def test_who_makes_incremental_backups(self):
         for backup, source, makes in (
                 ('ceph', 'rbd', True), ('ceph', 'files', False),
-                ('swift', 'files', True), ('swift', 'rbd', True)):
+                ('ceph', 'plain-files', False),
+                ('swift', 'files', True), ('swift', 'rbd', True),
+                ('default', 'plain-files', True)):
             self.state.record.update(backup=backup, volumes=source)
             self.assertEqual(makes, backups.incremental(self.state))
 
@@ -266,6 +268,21 @@ class BackendsTest(cloud_cases.StateCase):
                     options.Options(*arguments))
                 self.assertIn('apt-get install', str(error))
             requirements.check(options.Options())
+
+    def test_key_manager_is_a_service_and_an_extra(self):
+        self.state.record['key_manager'] = 'barbican'
+        self.assertEqual(['keystone', 'glance', 'barbican', 'cinder'],
+                         self._services())
+        self.assertEqual(['barbican'], registry.in_catalogue(self.state))
+        self.state.record['key_manager'] = 'fixed'
+        self.assertEqual(['keystone', 'glance', 'cinder'], self._services())
+        with mock.patch('importlib.util.find_spec', lambda name: (
+                None if name == 'barbican' else name)):
+            error = self.assertRaises(
+                exceptions.MissingPackage, requirements.check,
+                options.Options(key_manager='barbican'))
+            self.assertIn('[local-cloud,barbican]', str(error))
+            requirements.check(options.Options(key_manager='fixed'))
 
     def test_bindings_for_another_python(self):
         with (mock.patch.object(ceph_packages, 'missing', return_value=''),

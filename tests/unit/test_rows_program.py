@@ -48,8 +48,11 @@ class RowsProgramTest(rows_cases.RowsFixture, testtools.TestCase):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(
                 err):
-            code = self._run(action, [
-                *(('--database-url', self.url) if url else ()), *args])
+            try:
+                code = self._run(action, [
+                    *(('--database-url', self.url) if url else ()), *args])
+            except SystemExit as error:
+                code = error.code
         err = self._without_warning(err.getvalue())
         self.assertEqual(bool(code), bool(err))
         self.assertTrue(err.count('\n') <= 1, err)

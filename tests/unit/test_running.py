@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import weakref
 
@@ -231,6 +232,30 @@ class RunningTest(testtools.TestCase):
         for how in ('within', 'watched'):
             inner, nested, outer = self.calls[how](ask)
             self.assertEqual((outer, 'Y'), (inner, nested))
+
+    def test_answer_after_the_limit_is_undone(self):
+        gate, undone = threading.Event(), threading.Event()
+        self.addCleanup(gate.set)
+        late = []
+
+        def undo(value):
+            late.append(value)
+            undone.set()
+
+        def ask():
+            gate.wait(60)
+            return 'made'
+
+        err = self.assertRaises(
+            errors.TimedOut, running.waiting, 0.2, 'x', ask, who='it',
+            late=undo)
+        self.assertIn('it did not answer within 0.2 s: x', str(err))
+        self.assertEqual([], late)
+        gate.set()
+        self.assertTrue(undone.wait(60))
+        self.assertEqual(['made'], late)
+        self.assertEqual('made', running.waiting(60, 'x', ask, late=undo))
+        self.assertEqual(['made'], late)
 
     def test_answer_that_comes_too_late(self):
         gate, late = _native.Event(), _native.Event()

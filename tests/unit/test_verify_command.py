@@ -124,6 +124,7 @@ class VerifyCommandTest(testtools.TestCase):
         for words in ([], ['--all', 'x'], ['x', '--part', '3/2'],
                       ['x', '--part', 'a'], ['x', '--level', 'record']):
             with contextlib.redirect_stderr(io.StringIO()) as said:
-                self.assertEqual(3, verify.main(words))
+                self.assertEqual(3, self.assertRaises(
+                    SystemExit, verify.main, words).code)
             self.assertRegex(said.getvalue(), r'\Aerror: .*; see '
                              r'cinder-backup-verify --help\n\Z')

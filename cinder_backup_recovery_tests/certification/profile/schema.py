@@ -86,7 +86,8 @@ SCHEMA: dict[str, Any] = {
             local_backup=_TEXT,
             local_cinder=_TEXT,
             local_database=_TEXT,
-            local_bus=_TEXT)),
+            local_bus=_TEXT,
+            local_key_manager=_TEXT)),
 }
 
 

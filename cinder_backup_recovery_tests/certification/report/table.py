@@ -6,7 +6,6 @@ It puts the reports of several runs side by side: what is proved, by line, and
 what each backup driver showed of it.
 """
 
-import argparse
 from collections.abc import Iterable
 from collections.abc import Sequence
 import json
@@ -14,12 +13,12 @@ import pathlib
 import sys
 import textwrap
 from typing import Any
-from typing import NoReturn
 
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.certification.report import compact
 from cinder_backup_recovery_tests.certification.run import suite
 from cinder_backup_recovery_tests.certification.verdict import results
+from cinder_backup_recovery_tests.cmd import programs
 
 _DESCRIPTION = """\
 Make a table of reStructuredText from the results.json of several
@@ -33,12 +32,6 @@ _BAD = (results.Status.FAIL, results.Status.ERROR)
 
 class TableError(Exception):
     """There is no table of these reports."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(results.ExitCode.ERROR,
-                  f'error: {message}; see {self.prog} --help\n')
 
 
 class Report:
@@ -231,8 +224,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments without the program's name
     :returns: the exit status
     """
-    parser = _Parser(prog='cinder-backup-results-table',
-                     description=_DESCRIPTION)
+    parser = programs.Parser(prog='cinder-backup-results-table',
+                             description=_DESCRIPTION)
     parser.add_argument('reports', nargs='+', type=pathlib.Path,
                         metavar='REPORT', help='a results.json, in the order '
                                                'of the columns')

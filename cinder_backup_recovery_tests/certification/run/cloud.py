@@ -77,7 +77,9 @@ class LocalCloud:
                                     '--second-region', '--second-backup',
                                     *(word for name, value in others.items()
                                       if value
-                                      for word in (f'--{name}', value))])
+                                      for word in (
+                                          f'--{name.replace("_", "-")}',
+                                          value))])
         except OSError as error:
             raise CloudError(f'{self._command[0]}: {error.strerror}') from (
                 error)

@@ -14,7 +14,6 @@ It prints one JSON object: ``found`` and ``versions``, or ``error``. Exit
 codes: 0 all is well, 3 with the error on stderr, too.
 """
 
-import argparse
 from collections.abc import Sequence
 import json
 import sys
@@ -110,14 +109,22 @@ def _check_store(manager: Any) -> str | None:
     return f'the store adapter {name} reaches the storage of the backups'
 
 
-def _version(manager: Any) -> str:
-    """The newest microversion, as a cloud does not tell its release."""
+def _versions(manager: Any) -> dict[str, str]:
+    """Return the release as it is configured, for a cloud does not tell it.
+
+    And the newest version of the API, which several releases share.
+    """
+    group = CONF.cinder_backup_recovery
+    told = group.cinder_version or group.cinder_release
+    found = {'cinder': f'{told} (as configured)'} if told else {}
     try:
-        found = manager.volume_versions_client_latest.list_versions()
-    except (lib_exc.TempestException, urllib3.exceptions.HTTPError):
-        return 'unknown'
-    return next((f'with API {one["version"]}' for one in found['versions']
-                 if one.get('version')), 'unknown')
+        listed = manager.volume_versions_client_latest.list_versions()
+        api = next(one['version'] for one in listed['versions']
+                   if one.get('version'))
+    except (lib_exc.TempestException, urllib3.exceptions.HTTPError,
+            StopIteration):
+        return found or {'cinder': 'unknown'}
+    return {'cinder': f'with API {api}', **found, 'cinder API': api}
 
 
 def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
@@ -168,12 +175,12 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
     finally:
         ledger.close()
     return {'found': [one for one in found if one],
-            'versions': {'cinder': _version(manager)}}
+            'versions': _versions(manager)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program."""
-    parser = argparse.ArgumentParser(
+    parser = programs.Parser(
         prog='python -m '
              'cinder_backup_recovery_tests.certification.run.preflight')
     parser.add_argument('--begin', type=json.loads, metavar='RUN',

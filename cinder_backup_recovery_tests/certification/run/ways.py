@@ -159,14 +159,17 @@ class Local(Way):
     def denied(self) -> frozenset[str]:
         # A directory has no server that could hang, and if that of NFS hangs,
         # all of Cinder does.
-        return super().denied | (
+        keys = {None: {'encrypted_volumes'}, 'fixed': {'separate_keys'}}
+        return super().denied | keys.get(
+            self.profile.get('run.local_key_manager'), set()) | (
             set() if self._backup.endswith(('swift', 's3', 'ceph')) else
             {'store_pause'})
 
     def start(self, run: locks.Owner) -> None:
         variables = self._cloud.up(
             self._backup, **{name: self.profile.get(f'run.local_{name}')
-                             for name in ('cinder', 'database', 'bus')})
+                             for name in ('cinder', 'database', 'bus',
+                                          'key_manager')})
         self.versions = self._cloud.versions
         made = tempest_settings.of_file(
             pathlib.Path(variables['TEMPEST_CONFIG_DIR']) /

@@ -11,7 +11,6 @@ but the duration of a run depends on it. To bring it up to date::
         certify-report/results.subunit
 """
 
-import argparse
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ import subunit
 import testtools
 
 from cinder_backup_recovery_tests.certification.run import suite
+from cinder_backup_recovery_tests.cmd import programs
 
 PATH = pathlib.Path(__file__).parents[1] / 'data' / 'seconds.json'
 #: What marks an id whose test wants the cloud for itself: all others come
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: the exit status: 0, or 3 if that cannot be read
     """
-    parser = argparse.ArgumentParser(
+    parser = programs.Parser(
         prog='python -m '
              'cinder_backup_recovery_tests.certification.run.workers',
         description='Write down how long each class of tests has taken, so '

@@ -7,7 +7,6 @@
     python -m cinder_backup_recovery_tests.certification.verdict.manifest
 """
 
-import argparse
 from collections.abc import Sequence
 import pathlib
 import sys
@@ -16,6 +15,7 @@ import tempfile
 from cinder_backup_recovery_tests.certification.report import compact
 from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from cinder_backup_recovery_tests.cmd import programs
 
 _DESCRIPTION = """\
 Say which tests of the suite are in no tier of a certification, and which
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status: 0 if all is in order, 1 if not, 3 if that
         cannot be found out
     """
-    parser = argparse.ArgumentParser(
+    parser = programs.Parser(
         prog='python -m '
              'cinder_backup_recovery_tests.certification.verdict.manifest',
         description=_DESCRIPTION)

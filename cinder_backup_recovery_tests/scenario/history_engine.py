@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Histories on a cloud, through its public API."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import functools
+import hashlib
+import json
+from typing import Any
+
+from tempest.lib import exceptions as lib_exc
+
+from backup_model import engine as engines
+from backup_model import history
+from backup_model import promises
+from backup_stores import base as stores_base
+from backup_stores import objects
+from cinder_backup_recovery_tests import content as contents
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests import record as backup_record
+from cinder_backup_recovery_tests.cloud import at_once
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import resources as test_resources
+from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.stores import damaging
+
+# Each block of the model is in another of these, which no chunk is as large
+# as.
+_SPACE = 64 << 20
+_BLOCK = 64 << 10
+_PIECE = 1 << 20
+_SEED = 21
+# More than the contents that operations write.
+_CONTENTS = 8
+
+# Seconds for what Cinder does after the status of a backup is its last one:
+# the quota, and what a parent says of its children.
+_LATE = 20
+
+_RESOURCES = ('backups', 'backup_gigabytes')
+
+
+class Project:
+    """What an engine has of one of the projects.
+
+    :ivar api: the requests of its administrator
+    :ivar quota: reads its quota set with the usage
+    """
+
+    def __init__(self, api: clients.CloudApi, quota: Callable[[], Any],
+                 resources: test_resources.Resources, conf: Any) -> None:
+        self.api = api
+        self.quota = quota
+        self.resources = resources
+        self.content = contents.make(conf, resources)
+
+
+class CloudEngine:
+    """An engine for one history, in two projects that have nothing yet.
+
+    :param projects: by the name that the model gives them
+    :param actors: the requests of each
+    :param damager: of the store of the backups
+    :param add_cleanup: of the test
+    :param kill: the service, None where it cannot be killed
+    """
+
+    def __init__(self, projects: Mapping[str, Project],
+                 actors: Mapping[str, clients.CloudApi],
+                 rows: rows_base.Rows, damager: damaging.Damager,
+                 patience: waiters.Patience,
+                 add_cleanup: Callable[..., Any],
+                 kill: services.BackupService | None = None) -> None:
+        self._projects = projects
+        self._names = {one.api.project_id: name
+                       for name, one in projects.items()}
+        self._actors = actors
+        self._rows = rows
+        self._damager = damager
+        self._ledger = damager.ledger
+        self._patience = patience
+        self._add_cleanup = add_cleanup
+        self._kill = kill
+        self._main = projects['project-1']
+        # The project of each volume.
+        self._owners: dict[str, Project] = {}
+        self._records: dict[str, backup_record.BackupRecord] = {}
+        self._damaged = contextlib.ExitStack()
+        add_cleanup(self._damaged.close)
+        # What was not at rest when all work had ended.
+        self._rest: set[tuple[str, ...]] = set()
+        self._seen: engines.View | None = None
+
+    # Requests
+
+    def request(self, actor: str, method: str, path: str,
+                body: Any = None) -> engines.Answer:
+        self._seen = None
+        api = self._actors[actor]
+        if method == 'GET':
+            return self._send(api, method, path)
+        body = json.loads(json.dumps(body or {}))
+        if path == 'backups':
+            return self._create(clients.BACKUP, api, path, body,
+                                body['backup'], ('backup', 'id'))
+        if path.endswith('/restore') and not body['restore'].get('volume_id'):
+            return self._create(clients.VOLUME, api, path, body,
+                                body['restore'], ('restore', 'volume_id'))
+        if path == 'backups/import_record':
+            return self._import(api, path, body)
+        return self._send(api, method, path, body or None)
+
+    @staticmethod
+    def _send(api: clients.CloudApi, method: str, path: str, body: Any = None
+              ) -> engines.Answer:
+        try:
+            resp, text = api.backups.request(
+                method, path, body=None if body is None else json.dumps(body))
+        except lib_exc.RestClientException as exc:
+            if exc.resp is None:
+                raise
+            said = exc.resp_body
+            return engines.Answer(
+                int(exc.resp.status),
+                {'error': said if isinstance(said, dict) else
+                 {'message': str(said)}})
+        return engines.Answer(int(resp.status),
+                              json.loads(text) if text else {})
+
+    def _create(self, kind: str, api: clients.CloudApi, path: str,
+                body: Any, inner: dict[str, Any], where: tuple[str, str]
+                ) -> engines.Answer:
+        """Send a request that makes something, listed in the ledger first."""
+        # By its name it is found when the answer is lost.
+        inner['name'] = self._main.resources.name(
+            inner.get('name') or f'history-{kind}')
+        token = self._ledger.intend(kind, inner['name'])
+        self._add_cleanup(self._main.resources.remove_intended, token)
+        answer = self._send(api, 'POST', path, body)
+        if answer.accepted:
+            made = answer.body[where[0]][where[1]]
+            self._ledger.created(token, made)
+            self._add_cleanup(self._main.resources.remove, kind, made)
+            if kind == clients.VOLUME:
+                self._owners[made] = self._projects[
+                    self._names[api.project_id]]
+        return answer
+
+    def _import(self, api: clients.CloudApi, path: str, body: Any
+                ) -> engines.Answer:
+        answer = self._send(api, 'POST', path, body)
+        if not answer.accepted:
+            return answer
+        made = answer.body['backup']['id']
+        if not self._ledger.owns(clients.BACKUP, made):
+            self._ledger.add(clients.BACKUP, made)
+        old = self._records.get(made)
+        if old is None or old.to_api() != body['backup-record']:
+            # A request would remove what a wrong row names.
+            self._add_cleanup(self._rows.lose_if_live, made, api.project_id)
+        return answer
+
+    def together(self, requests: Sequence[engines.Request], seed: int
+                 ) -> list[engines.Answer]:
+        return at_once.at_once([
+            functools.partial(self.request, one.actor, one.method, one.path,
+                              one.body) for one in requests])
+
+    # Looking
+
+    def settle(self, killed_after: int | None = None) -> None:
+        if killed_after is not None:
+            if self._kill is None:
+                raise exceptions.InvalidConfiguration(
+                    'cinder-backup cannot be killed here: set '
+                    '[cinder_backup_recovery_feature_enabled] service_kill')
+            self._add_cleanup(self._kill.start)
+            self._kill.kill()
+            self._kill.start()
+        for restless, limit in ((_under_way, self._patience.backup),
+                                (_late, _LATE)):
+            # One that stays is for the promises to say.
+            with contextlib.suppress(exceptions.WaitTimeout):
+                waiters.wait_until(
+                    lambda restless=restless:  # type: ignore[misc]
+                    self._look_again(restless) <= self._rest,
+                    'work is under way', self._patience, limit)
+        self._rest = _under_way(self.view()) | _late(self.view())
+
+    def _look_again(self, restless: Callable[[engines.View], set[Any]]
+                    ) -> set[Any]:
+        self._seen = None
+        return restless(self.view())
+
+    def view(self) -> engines.View:
+        if self._seen is None:
+            self._seen = self._look()
+        return self._seen
+
+    def _look(self) -> engines.View:
+        backups: dict[str, dict[str, Any]] = {}
+        volumes: dict[str, str] = {}
+        usage: dict[str, dict[str, int]] = {}
+        for name, project in self._projects.items():
+            for one in project.api.backups.list_backups(
+                    detail=True)['backups']:
+                backups[one['id']] = {**one, 'project': name}
+            for kind, listed in (
+                    ('volumes', project.api.volumes.list_volumes),
+                    ('snapshots', project.api.snapshots.list_snapshots)):
+                volumes.update((one['id'], one['status']) for one in
+                               listed(detail=True)[kind])
+            quota = project.quota()
+            usage[name] = {f'{resource}{suffix}': quota[resource][key]
+                           for resource in _RESOURCES for suffix, key in
+                           (('', 'in_use'), (' reserved', 'reserved'))}
+        for one in backups.values():
+            record = self._record(one)
+            one['parent_id'] = record.fields.get('parent_id') if (
+                record) else None
+        return engines.View(backups, volumes, usage, self._stored())
+
+    def _record(self, backup: dict[str, Any]
+                ) -> backup_record.BackupRecord | None:
+        """The record of a backup, which has what the API does not tell."""
+        backup_id = backup['id']
+        if (backup_id not in self._records and
+                backup['status'] == 'available'):
+            # It may have gone since it was listed.
+            with contextlib.suppress(lib_exc.RestClientException):
+                self._records[backup_id] = (
+                    self._main.resources.export_record(backup_id))
+        return self._records.get(backup_id)
+
+    def _parts(self) -> Iterator[tuple[str, stores_base.Part]]:
+        """What the backups of the history have on the storage."""
+        for backup_id, record in self._records.items():
+            # A row of a record that was changed may say anything.
+            with contextlib.suppress(exceptions.StoreRefused):
+                for part in self._damager.store.parts(
+                        stores_base.Backup.from_fields(record.fields)):
+                    if not part.is_container:
+                        yield backup_id, part
+
+    def _stored(self) -> dict[str, str]:
+        found = {}
+        for _, part in self._parts():
+            state = self._damager.store.state(part.kind, part.where)
+            found[part.title] = hashlib.sha256(
+                state if isinstance(state, bytes) else
+                str(state).encode()).hexdigest()
+        return found
+
+    # Volumes
+
+    def create_volume(self, actor: str, size: int) -> str:
+        self._seen = None
+        project = self._projects[history.project_of(actor)]
+        made = project.resources.create_volume(size=size)['id']
+        self._owners[made] = project
+        return made
+
+    def write(self, volume: str, content: engines.Content) -> None:
+        self._owners[volume].content.rewrite(volume, content_layout.Layout(
+            _SEED, access.GIB, tuple(
+                content_layout.Extent(number * _SPACE, _BLOCK, *(
+                    (one,) if one else (1, content_layout.ZEROS)))
+                for number, one in enumerate(content))))
+
+    def read(self, volume: str) -> engines.Content:
+        found = [0] * engines.BLOCKS
+        zeros = bytes(_PIECE)
+        with self._owners[volume].content.read(volume) as stream:
+            for number, piece in enumerate(compare.in_blocks(stream, _PIECE)):
+                if piece == zeros:
+                    continue
+                block, rest = divmod(number * _PIECE, _SPACE)
+                if rest or block >= len(found) or any(piece[_BLOCK:]):
+                    # Something where the model has written nothing.
+                    found[0] = engines.GARBAGE
+                else:
+                    found[block] = _number_of(block, piece[:_BLOCK])
+        return tuple(found)
+
+    def snapshot(self, actor: str, volume: str) -> str:
+        self._seen = None
+        project = self._projects[history.project_of(actor)]
+        return project.resources.create_snapshot(volume)['id']
+
+    def extend_volume(self, volume: str, size: int) -> None:
+        self._seen = None
+        project = self._owners[volume]
+        project.api.volumes.extend_volume(volume, new_size=size)
+        project.resources.wait(clients.VOLUME, volume, 'available')
+
+    def delete_volume(self, volume: str) -> None:
+        self._seen = None
+        project = self._owners[volume]
+        for one in project.api.snapshots.list_snapshots(
+                detail=True, volume_id=volume)['snapshots']:
+            project.resources.remove(clients.SNAPSHOT, one['id'])
+        project.resources.remove(clients.VOLUME, volume)
+
+    # Disasters
+
+    def lose(self, backups: list[str], soft: bool) -> None:
+        # With its record what a lost one has on the storage is removed.
+        self.view()
+        self._seen = None
+        kind = rows_base.SOFT if soft else rows_base.HARD
+        self._rows.lose(clients.BACKUP, backups, kind)
+
+    def damage(self, objects: list[str]) -> None:
+        self._seen = None
+        wanted = set(objects)
+        hit = {backup_id: [part for owner, part in self._parts()
+                           if owner == backup_id and part.title in wanted]
+               for backup_id in self._records}
+        for backup_id, parts in hit.items():
+            if not parts:
+                continue
+            one = stores_base.Backup.from_fields(
+                self._records[backup_id].fields)
+            self._damaged.enter_context(self._damager.damaged(
+                stores_base.Damage('every object changed',
+                                   stores_base.CHANGED,
+                                   functools.partial(_changed, parts)),
+                one, one))
+
+    def repair(self) -> None:
+        self._seen = None
+        self._damaged.close()
+
+
+def _changed(parts: Iterable[stores_base.Part], store: stores_base.Store,
+             backup: Any, other: Any) -> stores_base.Plan:
+    changes = []
+    for part in parts:
+        state = store.state(part.kind, part.where)
+        if isinstance(state, bytes) and state:
+            changes.append(stores_base.Change(
+                part.kind, part.where, objects.changed_at_end(state)))
+    return stores_base.Plan(changes)
+
+
+def _number_of(block: int, data: bytes) -> int:
+    """The number of the content that a block has."""
+    for number in range(1, _CONTENTS):
+        made = content_layout.Layout(_SEED, access.GIB, (
+            content_layout.Extent(block * _SPACE, _BLOCK, number),))
+        if data == made.read(block * _SPACE, _BLOCK):
+            return number
+    return engines.GARBAGE
+
+
+def _under_way(view: engines.View) -> set[tuple[str, ...]]:
+    """What is on its way to another status."""
+    backups = {one: told['status'] for one, told in view.backups.items()}
+    return {(one, status) for one, status in [*backups.items(),
+                                              *view.volumes.items()]
+            if status in promises.UNDER_WAY}
+
+
+def _late(view: engines.View) -> set[tuple[str, ...]]:
+    """What Cinder puts right after a status is the last one."""
+    return {(*key, str(off)) for key, off in promises.drift(view).items()
+            if off} | {
+        (one, 'children') for one, told in view.backups.items()
+        if bool(told['has_dependent_backups']) != any(
+            other['parent_id'] == one for other in view.backups.values())}

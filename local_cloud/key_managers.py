@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The key managers that a cloud can have, and its type of encrypted volumes.
+
+Without one Cinder makes no volume of an encrypted type.
+"""
+
+from typing import Any
+
+from local_cloud import identity
+from local_cloud import settings
+from local_cloud import sites
+from local_cloud.machine import state as cloud_state
+from local_cloud.services import barbican
+
+#: Cinder's own, with one key for all volumes, in ``cinder.conf``.
+FIXED = 'fixed'
+KINDS = (barbican.Barbican.name, FIXED)
+#: Those that are modules, which must be installed, and extras of their names.
+MODULES = (barbican.Barbican.name,)
+
+#: The type of encrypted volumes. Each site has one of that name, with these
+#: parameters and an id of its own.
+VOLUME_TYPE = 'luks'
+_KEY_BITS = 256
+_ENCRYPTION = {
+    'provider': 'luks',
+    'cipher': 'aes-xts-plain64',
+    'key_size': _KEY_BITS,
+    'control_location': 'front-end',
+}
+
+
+def of(state: cloud_state.State) -> str | None:
+    """The key manager of a cloud, None where it has none."""
+    return state.record.get('key_manager')
+
+
+def has_barbican(state: cloud_state.State) -> bool:
+    """Check whether a cloud has a Barbican."""
+    return of(state) == barbican.Barbican.name
+
+
+def passwords(state: cloud_state.State) -> dict[str, str]:
+    """The secrets that a new cloud needs for its key manager."""
+    if of(state) != FIXED:
+        return {}
+    # As long as the keys of the volume type.
+    return {FIXED: settings.new_password(_KEY_BITS // 8)}
+
+
+def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
+    """The sections of ``cinder.conf`` that lead to it."""
+    if has_barbican(state):
+        return {
+            'key_manager': {'backend': barbican.Barbican.name},
+            'barbican': {
+                'barbican_endpoint': settings.url(
+                    state, barbican.Barbican.name),
+                'auth_endpoint': settings.endpoint(state, 'keystone'),
+            },
+        }
+    if of(state) == FIXED:
+        return {'key_manager': {
+            'backend': 'cinder.keymgr.conf_key_mgr.ConfKeyManager',
+            'fixed_key': state.record['passwords'][FIXED],
+        }}
+    return {}
+
+
+def tempest_options(state: cloud_state.State) -> dict[str, Any]:
+    """The options by which a test finds encrypted volumes and their keys."""
+    if not of(state):
+        return {}
+    fixed = state.record['passwords'].get(FIXED)
+    return {'encrypted_volume_type': VOLUME_TYPE,
+            **({'fixed_key': fixed} if fixed else {})}
+
+
+def tempest_features(state: cloud_state.State) -> dict[str, Any]:
+    """The capabilities of the key manager, for the tests."""
+    return {'encrypted_volumes': bool(of(state)),
+            'separate_keys': of(state) != FIXED}
+
+
+def add_volume_types(state: cloud_state.State) -> None:
+    """Add the type of encrypted volumes at each site that lacks it.
+
+    One does when it is new, or has lost its database.
+    """
+    if not of(state):
+        return
+    session = identity.Session(state)
+    for site in sites.of(state):
+        if VOLUME_TYPE in (found['name'] for found in session.get(
+                site.name, '/types')['volume_types']):
+            continue
+        made = session.request('POST', site.name, '/types', json={
+            'volume_type': {'name': VOLUME_TYPE}})['volume_type']
+        session.request(
+            'POST', site.name, f'/types/{made["id"]}/encryption',
+            json={'encryption': _ENCRYPTION})

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The local cloud with a real Barbican, and with Cinder's fixed key."""
+
+import contextlib
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import fixtures
+import psutil
+import requests
+from tempest.lib import auth
+import testtools
+
+from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.cloud import keys
+from local_cloud import fixture
+from local_cloud import identity
+from local_cloud import key_managers
+from local_cloud import settings
+from local_cloud import sites
+from local_cloud.machine import daemons
+from local_cloud.services import barbican
+
+_PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
+_PATIENCE = 60
+_ROOT = pathlib.Path(__file__).parents[2]
+_SUITE = tuple(f'cinder_backup_recovery_tests.scenario.{name}'
+               for name in ('test_encrypted', 'test_encrypted_shipping'))
+
+
+class Encrypted:
+    """An encrypted volume of a cloud, while it is needed."""
+
+    def __init__(self, session, site=sites.FIRST.name):
+        self._session, self._site = session, site
+
+    def __enter__(self):
+        made = self._session.request(
+            'POST', self._site, '/volumes', json={'volume': {
+                'size': 1, 'volume_type': key_managers.VOLUME_TYPE}})
+        self._path = f'/volumes/{made["volume"]["id"]}'
+        self._wait(lambda status: status != 'creating')
+        return self._session.get(self._site, f'{self._path}/encryption')[
+            'encryption_key_id']
+
+    def __exit__(self, *args):
+        self._session.request('DELETE', self._site, self._path)
+        with contextlib.suppress(requests.HTTPError):
+            self._wait(lambda status: False)
+
+    def _wait(self, wanted):
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            if wanted(self._session.get(self._site, self._path)['volume'][
+                    'status']):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f'{self._path} waits too long')
+
+
+class BarbicanTest(testtools.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.local = fixture.LocalCloud(key_manager='barbican',
+                                       second_region=True)
+        cls.local.setUp()
+        cls.addClassCleanup(cls.local.cleanUp)
+
+    def setUp(self):
+        super().setUp()
+        self.session = identity.Session(self.local.state)
+
+    def _key(self, key_id):
+        answer = requests.get(
+            f'{settings.url(self.local.state, "barbican")}/v1/secrets/'
+            f'{key_id}/payload', timeout=30,
+            headers={'X-Auth-Token': self.session.token,
+                     'Accept': 'application/octet-stream'})
+        return answer.content if answer.ok else None
+
+    def _types(self, site):
+        found = self.session.get(site.name, '/types')['volume_types']
+        return {one['name']: one['id'] for one in found}
+
+    def _encryption(self, site):
+        type_id = self._types(site)[key_managers.VOLUME_TYPE]
+        found = self.session.get(site.name, f'/types/{type_id}/encryption')
+        return type_id, {name: found[name] for name in _PARAMETERS}
+
+    def test_each_volume_has_a_key_at_both_sites(self):
+        with Encrypted(self.session) as one, \
+                Encrypted(self.session, sites.SECOND.name) as other:
+            found = {self._key(one), self._key(other)}
+            self.assertEqual([32, 32], [len(key) for key in found])
+        # Barbican has forgotten them with their volumes.
+        self.assertEqual([None, None], [self._key(one), self._key(other)])
+
+    def test_types_are_equal_and_have_other_ids(self):
+        (one, ours), (other, theirs) = map(self._encryption,
+                                           (sites.FIRST, sites.SECOND))
+        self.assertNotEqual(one, other)
+        self.assertEqual(ours, theirs)
+
+    def test_catalogue_has_it_in_both_regions(self):
+        service, = self.session.get(
+            'keystone', '/services?type=key-manager')['services']
+        found = self.session.get('keystone', f'/endpoints?service_id='
+                                             f'{service["id"]}')['endpoints']
+        self.assertEqual(
+            {(site.region, settings.url(self.local.state, 'barbican'))
+             for site in (sites.FIRST, sites.SECOND)},
+            {(one['region'], one['url']) for one in found})
+
+    def test_keys_and_types_survive(self):
+        """A kill of Barbican, and the loss of the database, cost nothing."""
+        before, parameters = self._encryption(sites.FIRST)
+        with Encrypted(self.session, sites.SECOND.name) as key_id:
+            key = self._key(key_id)
+            self.local.cloud.stop(barbican.Barbican.name)
+            self.assertRaises(requests.ConnectionError, self._key, key_id)
+            self.local.cloud.up(key_manager='barbican', second_region=True)
+            self.assertEqual(key, self._key(key_id))
+        self.local.cloud.lose_database()
+        after, found = self._encryption(sites.FIRST)
+        self.assertNotEqual(before, after)
+        self.assertEqual(parameters, found)
+
+    def test_key_is_read_and_not_logged(self):
+        """What Tempest logs of an answer goes into published reports."""
+        account = self.local.environment
+        manager = auth.KeystoneV3AuthProvider(
+            auth.KeystoneV3Credentials(
+                username=account['OS_USERNAME'],
+                password=account['OS_PASSWORD'],
+                project_name=account['OS_PROJECT_NAME'],
+                user_domain_name='Default', project_domain_name='Default'),
+            account['OS_AUTH_URL'])
+        client = keys.Barbican(manager, 'key-manager', settings.REGION)
+        log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        before = client.count()
+        with Encrypted(self.session) as key_id:
+            self.assertEqual(before + 1, client.count())
+            key = client.key(key_id)
+            self.assertEqual(self._key(key_id), key)
+        self.assertIn(key_id, log.output)
+        for shown in (key.hex(), repr(key)[2:-1]):
+            self.assertNotIn(shown, log.output)
+        self.assertFalse(client.exists(key_id))
+        client.delete(key_id)
+        exc = self.assertRaises(exceptions.ContentMismatch, client.key,
+                                key_id)
+        self.assertIn(f'key {key_id} does not exist', str(exc))
+
+    def test_encrypted_volumes_are_recovered(self):
+        """The defects that the cloud declares show; all else works."""
+        done = subprocess.run(
+            [sys.executable, '-m', 'testtools.run', *_SUITE], cwd=_ROOT,
+            env={**os.environ, **self.local.environment},
+            capture_output=True, text=True, timeout=900)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertIn('Ran 8 tests', done.stdout)
+
+    def test_commands_of_the_page(self):
+        def run(command):
+            return subprocess.run(
+                [sys.executable, '-m', 'openstackclient.shell',
+                 *command.split()[1:]],
+                env={**os.environ, **self.local.environment}, check=True,
+                capture_output=True, text=True, timeout=60).stdout
+
+        run('openstack volume create --size 1 --type luks secret')
+        self.assertIn('ACTIVE', run('openstack secret list'))
+
+    def test_it_listens_on_loopback_only(self):
+        process = daemons.alive(self.local.state, barbican.Barbican.name)
+        self.assertEqual(
+            {('127.0.0.1', self.local.state.record['ports']['barbican'])},
+            {tuple(c.laddr) for c in process.net_connections('tcp')
+             if c.status == psutil.CONN_LISTEN})
+
+
+class FixedKeyTest(testtools.TestCase):
+
+    def test_all_volumes_have_one_key(self):
+        with fixture.started(key_manager='fixed') as local:
+            session = identity.Session(local.state)
+            with Encrypted(session) as one, Encrypted(session) as other:
+                self.assertEqual(one, other)
