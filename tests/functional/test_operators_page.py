@@ -11,7 +11,7 @@ from tests import cloud_cases
 from tests import pages
 
 _PAGES = pages.DOCUMENTS / 'admin'
-_LIMIT = 400
+_LIMIT = 900
 _STATUS = 'echo "$?"'
 # Beside the page, since there is a cloud: Tempest looks at each service with
 # our plugin installed. The local cloud claims a Neutron, without which
