@@ -19,6 +19,8 @@ from backup_model import running
 #: Steps of a drawn history.
 LENGTHS = (3, 14)
 
+#: A short history of each known defect, as a file of :mod:`.history`.
+CORPUS = pathlib.Path(__file__).with_name('corpus')
 _KNOWN = pathlib.Path(__file__).with_name('known.json')
 
 

@@ -28,7 +28,6 @@ from reference_drivers.histories import cloud
 from reference_drivers.histories import search
 from tests import patched_cinder
 
-CORPUS = pathlib.Path(__file__).parent / 'histories'
 POSIX = 'cinder.backup.drivers.posix.PosixBackupDriver'
 REFERENCE = 'reference_drivers.default.DefaultBackupDriver'
 
@@ -36,7 +35,7 @@ REFERENCE = 'reference_drivers.default.DefaultBackupDriver'
 def corpus():
     """The short histories of Cinder's defects, by the name of the file."""
     return {path.stem: json.loads(path.read_text())
-            for path in sorted(CORPUS.glob('*.json'))}
+            for path in sorted(search.CORPUS.glob('*.json'))}
 
 
 class HistoriesCase(testtools.TestCase):
@@ -56,7 +55,7 @@ class HistoriesCase(testtools.TestCase):
         return list(running.run(self.cloud, steps))
 
     def read(self, name):
-        return history.read(CORPUS / f'{name}.json')
+        return history.read(search.CORPUS / f'{name}.json')
 
     def causes(self, name, enough=None):
         """The causes that a history of the corpus shows.
@@ -238,7 +237,7 @@ class ProgramTest(testtools.TestCase):
         return json.loads((self.output / 'results.json').read_text())
 
     def test_replay(self):
-        path = CORPUS / f'{next(iter(corpus()))}.json'
+        path = search.CORPUS / f'{next(iter(corpus()))}.json'
         done = self.run_program('--replay', str(path), '--driver', POSIX)
         self.assertEqual(('', 0), (done.stderr, done.returncode))
         self.assertIn(corpus()[path.stem]['defect'], done.stdout)
