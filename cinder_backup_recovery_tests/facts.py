@@ -109,6 +109,61 @@ class Refusal:
         return None
 
 
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """A promise that histories broke, and that no known defect explains.
+
+    :ivar key: says how it was broken, the same for the same fault
+    :ivar whose: what is at fault: ``driver``; ``cinder``, where the reference
+        driver does the same; ``not again``, where it was kept when the history
+        was repeated
+    :ivar times: how many histories broke it
+    :ivar story: the steps of one history, in sentences
+    :ivar history: the same history as ``cinder-backup-histories --replay``
+        reads it from a file
+    """
+
+    promise: str
+    key: str
+    text: str
+    whose: str
+    times: int
+    story: list[str]
+    history: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Histories:
+    """The histories that a test ran.
+
+    :ivar seed: that they were drawn by, None of those that are written down
+    :ivar wanted: how many were to run; fewer did where the time was over
+    :ivar steps: of all of them
+    :ivar defects: how often each known defect of Cinder was met, by its name
+    """
+
+    seed: int | None
+    wanted: int
+    histories: int
+    steps: int
+    defects: dict[str, int]
+    causes: list[Cause]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> 'Histories':
+        """Read what JSON has."""
+        return cls(**{**document, 'causes': [
+            Cause(**one) for one in document['causes']]})
+
+    def __str__(self) -> str:
+        number = (str(self.histories) if self.histories == self.wanted else
+                  f'{self.histories} of {self.wanted}')
+        seed = '' if self.seed is None else f' of seed {self.seed}'
+        met = ', '.join(sorted(self.defects)) or 'none'
+        return (f'{number} histories{seed} with {self.steps} steps; known '
+                f'defects met: {met}')
+
+
 _LISTS: dict[str, Any] = {
     'steps': Step, 'answers': Answer, 'refusals': Refusal}
 
@@ -121,6 +176,7 @@ class Facts:
     :ivar lacks: the capability for whose lack it was skipped
     :ivar contradictions: capabilities that the configuration denies, and
         that were seen
+    :ivar histories: those that it ran, None of a test of another kind
     """
 
     steps: list[Step] = dataclasses.field(default_factory=list)
@@ -129,6 +185,7 @@ class Facts:
     defect: Defect | None = None
     refusals: list[Refusal] = dataclasses.field(default_factory=list)
     contradictions: list[str] = dataclasses.field(default_factory=list)
+    histories: Histories | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The same as JSON has it."""
@@ -149,4 +206,6 @@ class Facts:
                 known[name] = [made(**entry) for entry in known[name]]
         if known.get('defect'):
             known['defect'] = Defect(**known['defect'])
+        if known.get('histories'):
+            known['histories'] = Histories.of(known['histories'])
         return cls(**known)

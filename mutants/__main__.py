@@ -9,6 +9,7 @@ cloud the clouds::
     python -m mutants --only-meant --regex restores
     python -m mutants clouds --regex imports
     python -m mutants clouds --backup swift
+    python -m mutants histories
 
 Exit codes: 0 each mutant is killed by all checks that are meant for it, each
 check of the contract kills a mutant, and the driver or cloud without a defect
@@ -28,10 +29,11 @@ from typing import Any
 from cinder_backup_recovery_tests.certification.report import compact
 from cinder_backup_recovery_tests.cmd import programs
 from mutants import catalogue
+from mutants import histories
 from mutants import matrix
 
 GOOD, BAD, STOPPED, WRONG = 0, 1, 2, 3
-DRIVERS, CLOUDS = 'drivers', 'clouds'
+DRIVERS, CLOUDS, HISTORIES = 'drivers', 'clouds', 'histories'
 
 
 def _regex(value: str) -> re.Pattern[str]:
@@ -60,8 +62,10 @@ def parser() -> argparse.ArgumentParser:
         'a local cloud one defect after the other and run the tests of the '
         'Tempest plugin, and print which check finds which defect. The '
         'drivers take about half a minute of a CPU each.'))
-    made.add_argument('kind', nargs='?', choices=[DRIVERS, CLOUDS],
-                      default=DRIVERS, help='(%(default)s)')
+    made.add_argument('kind', nargs='?', choices=[DRIVERS, CLOUDS, HISTORIES],
+                      default=DRIVERS,
+                      help='histories: the drivers, by histories in place of '
+                           'the contract (%(default)s)')
     made.add_argument('--list', action='store_true',
                       help='print the mutants, their defects and the checks '
                            'that are meant for them, and run none')
@@ -76,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
                       metavar='SECONDS',
                       help='a check that takes longer has found a defect '
                            '(%(default)g)')
+    made.add_argument('--histories', type=int, default=118, metavar='N',
+                      help='how many are tried on a driver: the corpus first, '
+                           'then random ones (%(default)s)')
     made.add_argument('--backup', choices=sorted(catalogue.SWITCHED),
                       default=catalogue.DEFAULT,
                       help='the backup driver of the cloud; each has defects '
@@ -144,6 +151,27 @@ def _run(arguments: argparse.Namespace,
     return made
 
 
+def _histories(arguments: argparse.Namespace,
+               mutants: Sequence[catalogue.Mutant]) -> int:
+    """Run histories, and return the exit code."""
+    earlier = (histories.from_dict(json.loads(arguments.join.read_text()))
+               if arguments.join else [])
+    outcomes = []
+    for outcome in histories.run(mutants, arguments.histories,
+                                 arguments.limit):
+        outcomes.append(outcome)
+        print(outcome, flush=True)
+    if arguments.json:
+        arguments.json.write_text(compact.dumps(
+            histories.to_dict(histories.joined(
+                earlier, outcomes, catalogue.drivers()))))
+    found, left = (sum(bool(getattr(one, name)) for one in outcomes)
+                   for name in ('promise', 'unseen'))
+    print(f'{len(mutants)} mutants, {found} found by histories, {left} cannot '
+          f'be seen')
+    return GOOD if all(one.good for one in outcomes) else BAD
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program.
 
@@ -166,6 +194,8 @@ def main(argv: list[str] | None = None) -> int:
             # Not only after a long run.
             raise matrix.MatrixError(
                 f'{arguments.json.parent} is not a directory')
+        if arguments.kind == HISTORIES:
+            return _histories(arguments, mutants)
         made = _run(arguments, mutants)
         if arguments.json:
             arguments.json.write_text(compact.dumps(made.to_dict()))

@@ -2,6 +2,7 @@
 """Run checks in a process of their own."""
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
@@ -149,8 +150,8 @@ def _run_some(session: Session, checks: Sequence[str], limit: float
 
 
 def run(session: Session, checks: Sequence[str], limit: float
-        ) -> Iterator[matrix.Outcome]:
-    """Run checks in processes of their own.
+        ) -> Generator[matrix.Outcome, None, None]:
+    """Run checks in processes of their own, to the end or until it is closed.
 
     :param checks: their names
     :param limit: seconds that one check may take

@@ -79,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     driver = verbs.add_parser(
         'driver', help='test a driver without a cloud, in seconds',
         epilog=_EPILOG)
+    driver.add_argument('--histories', metavar='N',
+                        help='how many histories are drawn at random '
+                             '(default: 100)')
+    driver.add_argument('--seed', metavar='N',
+                        help='draw the histories of another run again')
     for verb in (local, cloud, driver):
         _add_common(verb)
     for verb in (cloud, driver):
@@ -117,6 +122,8 @@ def _profile(arguments: argparse.Namespace) -> profiles.Profile:
     settings = list(arguments.set)
     for key, option in (('run.mode', 'mode'), ('run.report_dir', 'report_dir'),
                       ('run.concurrency', 'concurrency'),
+                      ('run.histories', 'histories'),
+                      ('run.histories_seed', 'seed'),
                       ('run.local_backup', 'backup'),
                       ('run.local_cinder', 'cinder'),
                       ('run.local_database', 'database'),

@@ -19,6 +19,7 @@ import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import known_defects
 from cinder_backup_recovery_tests.certification.report import table
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from mutants import histories
 from mutants import matrix
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
@@ -176,6 +177,19 @@ class Mutants(docutils.SphinxDirective):
             matrix.Matrix.from_dict(json.loads(place.read_text()))))
 
 
+class HistoryMutants(docutils.SphinxDirective):
+    """A table of mutants and what histories say, from their JSON."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        place = pathlib.Path(self.env.relfn2path(self.arguments[0])[1])
+        self.env.note_dependency(place)
+        return self.parse_text_to_nodes(histories.rst(
+            histories.from_dict(json.loads(place.read_text()))))
+
+
 class Results(docutils.SphinxDirective):
     """The results of several certifications, side by side."""
 
@@ -195,6 +209,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive('recovery-tests', Tests)
     app.add_directive('recovery-schema', Schema)
+    app.add_directive('recovery-history-mutants', HistoryMutants)
     app.add_directive('recovery-known-defects', KnownDefects)
     app.add_directive('recovery-mutants', Mutants)
     app.add_directive('recovery-promises', Promises)

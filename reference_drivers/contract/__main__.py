@@ -16,6 +16,7 @@ is used but the options of the driver.
 """
 
 import argparse
+from collections.abc import Callable
 from importlib import metadata
 import json
 import os
@@ -39,10 +40,14 @@ class _Parser(argparse.ArgumentParser):
         raise binding.BindingError(f'{message}; see {self.prog} --help')
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(prog: str = 'python -m reference_drivers.contract'
+           ) -> argparse.ArgumentParser:
+    """The command line.
+
+    :param prog: the program, for its help
+    """
     made = _Parser(
-        prog='python -m reference_drivers.contract',
+        prog=prog,
         description='Test a backup driver in this process, as a subunit '
                     'stream.',
         # One name for each, by which an error knows its reader.
@@ -99,21 +104,33 @@ def _selected(tests: unittest.TestSuite, only: list[str]
         one for one in cases if not only or one.id() in only)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the program and return its exit code."""
+def _contract(bound: binding.Binding, arguments: argparse.Namespace
+              ) -> unittest.TestSuite:
+    return bound.tests()
+
+
+def main(argv: list[str] | None = None,
+         parse: argparse.ArgumentParser | None = None,
+         made: Callable[[binding.Binding, argparse.Namespace],
+                        unittest.TestSuite] = _contract) -> int:
+    """Run the program and return its exit code.
+
+    :param parse: the command line, for other tests with more options
+    :param made: makes the tests
+    """
     words = sys.argv[1:] if argv is None else argv
     # A driver that prints must not break the stream.
     stdout = os.dup(1)
     # Not by os.fdopen, which is patched on eventlet, where a pipe would hang.
     stream = open(os.dup(1), 'wb', 0)  # noqa: SIM115
     try:
-        arguments = parser().parse_args(words)
+        arguments = (parse or parser()).parse_args(words)
         os.dup2(2, 1)
         bound = binding.Binding(
             arguments.driver, arguments.config_file, arguments.store,
             arguments.chunk_option, arguments.block_option,
             arguments.lacks, arguments.verify_level)
-        tests = _selected(bound.tests(), arguments.only)
+        tests = _selected(made(bound, arguments), arguments.only)
         if arguments.describe:
             stream.write(json.dumps({
                 'tests': [one.id() for one in testtools.iterate_tests(tests)],

@@ -89,11 +89,15 @@ def _text(error: BaseException) -> str:
     return ' '.join(str(error).split()) or type(error).__name__
 
 
+#: Why a test that looks into the storage is skipped.
+LACKS_STORE = 'no store adapter was given (--store)'
+
+
 class _NoStore(objects.ObjectStore):
     """In place of a store that the vendor has not named."""
 
     def _skip(self, *args: Any) -> Any:
-        raise unittest.SkipTest('no store adapter was given (--store)')
+        raise unittest.SkipTest(LACKS_STORE)
 
     list = read = write = delete = locate = _skip  # type: ignore[assignment]
 
@@ -169,6 +173,11 @@ class Binding:
             options[str(self.block_option)] = base.Contract.block
         return environment.Environment(self.driver, options,
                                        self.config_files)
+
+    @property
+    def has_store(self) -> bool:
+        """Return True if tests can look into the driver's storage."""
+        return self._make_store is not None
 
     def make_objects(self) -> objects.ObjectStore:
         """The vendor's store, in an environment that is set up."""

@@ -4,10 +4,11 @@
 
 import collections
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
-import functools
+import math
 import random
 import time
 from typing import Any
@@ -21,10 +22,37 @@ from backup_model import running
 #: Steps of a drawn history.
 LENGTHS = (3, 14)
 
+# Points at which two requests may meet, or a service may die.
+_POINTS = 20
+
+
 def drawn(seed: int, number: int) -> list[history.Step]:
     """Draw a history: the same one for the same numbers."""
     chance = random.Random(f'{seed}:{number}')  # noqa: S311
     return operations.draw(chance, chance.randint(*LENGTHS))
+
+
+def without(steps: Sequence[history.Step], lacks: Collection[str]
+            ) -> list[history.Step]:
+    """A history that asks for nothing that a driver lacks.
+
+    :param lacks: names of capabilities, as a profile has them; a driver
+        without ``import_verify`` need not find damage
+    """
+    left = []
+    for step in steps:
+        arguments = dict(step.arguments)
+        if 'steps' in arguments:
+            arguments['steps'] = [one.to_data() for one in without(
+                list(map(history.Step.of_data, arguments['steps'])), lacks)]
+        if 'incremental' in lacks:
+            arguments.pop('incremental', None)
+        if step.operation == 'restore' and (
+                'restore_to_existing_volume' in lacks):
+            arguments.pop('volume', None)
+        if step.operation != 'damage' or 'import_verify' not in lacks:
+            left.append(dataclasses.replace(step, arguments=arguments))
+    return left
 
 
 @dataclasses.dataclass
@@ -60,9 +88,37 @@ def explore(engine: Engine, steps: Sequence[history.Step]
     return list(running.run(engine, steps))
 
 
-def shorten(engine: Engine, failure: running.Failure) -> running.Failure:
-    """Make the history of a failure short."""
-    return running.shrink(failure, functools.partial(explore, engine))
+def shorten(engine: Engine, failure: running.Failure, patience: float
+            ) -> running.Failure:
+    """Make the history of a failure short.
+
+    :param patience: seconds that it may take
+    """
+    end = time.monotonic() + patience
+    return running.shrink(failure, lambda steps: explore(
+        engine, steps) if time.monotonic() < end else [])
+
+
+def shows(engine: Engine, steps: Sequence[history.Step],
+          cause: tuple[str, str]) -> bool:
+    """Whether a history shows a cause, as it is or nearly so.
+
+    Where requests meet, or a service dies, depends on how many transactions
+    there are, and that on the driver and on what Cinder has cached: other
+    points of the last such step count as well.
+    """
+    last = max((number for number, step in enumerate(steps)
+                if {'order', 'after'} & step.arguments.keys()), default=None)
+    for more in range(1 if last is None else _POINTS):
+        again = list(steps)
+        if last is not None:
+            again[last] = dataclasses.replace(steps[last], arguments={
+                key: (value + more) % _POINTS
+                if more and key in ('order', 'after') else value
+                for key, value in steps[last].arguments.items()})
+        if cause in (one.cause for one in explore(engine, again)):
+            return True
+    return False
 
 
 #: Calls a function, now or later, with an engine and these arguments.
@@ -90,16 +146,24 @@ class Search:
     :param ahead: how many histories may be under way
     :param on_found: called with each new cause, when it is short
     :param on_history: called after each history
+    :param lacks: see :func:`without`
+    :param patience: seconds that a cause may take to be made short
+    :param shortens_known: make the causes of known defects short, too
     """
 
     def __init__(self, call: Call, seed: int, ahead: int = 1,
                  on_found: Callable[[Found], None] = lambda found: None,
-                 on_history: Callable[['Search'], None] = lambda run: None):
+                 on_history: Callable[['Search'], None] = lambda run: None,
+                 lacks: Collection[str] = (), patience: float = math.inf,
+                 shortens_known: bool = True):
         self.call = call
         self.seed = seed
         self.ahead = ahead
         self.on_found = on_found
         self.on_history = on_history
+        self.lacks = lacks
+        self.patience = patience
+        self.shortens_known = shortens_known
         self.causes: dict[tuple[str, str], Found] = {}
         #: Histories that were run, and their steps, without the shrinking.
         self.histories = 0
@@ -118,16 +182,20 @@ class Search:
             while len(waiting) < self.ahead and (
                     histories is None or begun < histories) and (
                     end is None or time.monotonic() < end):
-                steps = drawn(self.seed, begun)
+                steps = without(drawn(self.seed, begun), self.lacks)
                 waiting.append((steps, self.call(explore, steps)))
                 begun += 1
             if not waiting:
                 return
             steps, failures = waiting.popleft()
             self._take(steps, failures.result())
-            self.on_history(self)
 
-    def _take(self, steps: list[history.Step],
+    def take(self, steps: Sequence[history.Step]) -> None:
+        """Run a history, and remember the causes that it shows."""
+        steps = without(steps, self.lacks)
+        self._take(steps, self.call(explore, steps).result())
+
+    def _take(self, steps: Sequence[history.Step],
               failures: list[running.Failure]) -> None:
         number = self.histories
         self.histories += 1
@@ -136,14 +204,19 @@ class Search:
         # known to have none.
         for failure in failures:
             old = self.causes.get(failure.cause)
-            if old is not None:
-                old.times += 1
-                continue
-            found = Found(self.call(shorten, failure).result(), number,
-                          self.known.get(failure.cause, ''))
-            self.causes[failure.cause] = found
-            self.on_found(found)
-            break
+            if old is None:
+                self._new(failure, number)
+                break
+            old.times += 1
+        self.on_history(self)
+
+    def _new(self, failure: running.Failure, number: int) -> None:
+        defect = self.known.get(failure.cause, '')
+        if self.shortens_known or not defect:
+            failure = self.call(shorten, failure, self.patience).result()
+        found = Found(failure, number, defect)
+        self.causes[failure.cause] = found
+        self.on_found(found)
 
     @property
     def unknown(self) -> list[Found]:

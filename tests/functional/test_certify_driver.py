@@ -17,6 +17,7 @@ import fixtures
 import testtools
 
 from cinder_backup_recovery_tests.certification import main
+from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.run import ways
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from tests.functional import test_contract_program as contract
@@ -36,7 +37,9 @@ def never_away(conf):
     return NeverAway.from_cinder(conf)
 
 
-class CertifyDriverTest(testtools.TestCase):
+class CertifyDriverCase(testtools.TestCase):
+    """The driver of the page for vendors, with its profile."""
+
     def setUp(self):
         super().setUp()
         self.directory = pathlib.Path(
@@ -93,15 +96,17 @@ class CertifyDriverTest(testtools.TestCase):
         return json.loads((self.directory / 'report' / 'results.json'
                            ).read_text())
 
+
+class CertifyDriverTest(CertifyDriverCase):
     def test_manifest(self):
-        """Each test of the contract is in one tier, and no other is."""
-        way = ways.Driver.__new__(ways.Driver)
+        """Each test of both programs is in one tier, and no other is."""
+        way = ways.Driver(profiles.load(None, [
+            f'driver.class={contract.DEFAULT}']))
+        self.addCleanup(way.discard)
         manifest = tiers.load(way.manifest)
-        code, out, _ = contract.ContractProgramTest.run_program(
-            self, '--driver', contract.DEFAULT, '--describe')
-        tests = json.loads(out)['tests']
-        self.assertEqual((0, [], []), (code, manifest.gone(tests),
-                                       manifest.unknown(tests)))
+        tests = way.required()
+        self.assertEqual(([], []), (manifest.gone(tests),
+                                    manifest.unknown(tests)))
 
     def test_quick(self):
         """It shows that all fits together, and certifies nothing."""

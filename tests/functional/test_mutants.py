@@ -19,6 +19,7 @@ import testtools
 from mutants import __main__ as program
 from mutants import catalogue
 from mutants import contract
+from mutants import histories
 from mutants import matrix
 from reference_drivers import default
 
@@ -155,6 +156,25 @@ class MutantsTest(testtools.TestCase):
         made = matrix.Matrix.from_dict(json.loads(path.read_text()))
         self.assertEqual([], matrix.findings(made))
         self.assertIn(f'**{SNAPSHOT}**, **{DELETE}**', matrix.rst(made))
+
+    def test_histories(self):
+        """They find a driver for which none of them was made."""
+        path = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'json')
+        words = ('histories', '--histories', '8', '--json', str(path))
+        code, out, err = self.run_program([
+            mutant(NoisyDriver, SNAPSHOT), mutant(DyingDriver, SNAPSHOT)],
+            *words)
+        self.assertEqual((1, ''), (code, err), out)
+        unharmed, noisy, dying = histories.from_dict(
+            json.loads(path.read_text()))
+        self.assertEqual((8, True), (unharmed.histories, unharmed.good))
+        self.assertEqual(('accepted', 'export', 1), (
+            noisy.promise, noisy.key, noisy.histories))
+        self.assertIn('history 1 crashed', dying.trouble)
+        code, out, _ = self.run_program([mutant(HarmlessDriver, SNAPSHOT)],
+                                        *words)
+        self.assertEqual(1, code)
+        self.assertIn('HarmlessDriver: not found by 8 histories', out)
 
     def test_wrong_words(self):
         for words, said in ((('--regex', 'nothing-like-it'), 'has such a'),

@@ -8,7 +8,9 @@ import testtools
 
 from mutants import catalogue
 from mutants import contract
+from mutants import histories
 from mutants import matrix
+from mutants import unseen
 from mutants.clouds import tests as tempest_tests
 
 _RESULTS = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'results'
@@ -35,6 +37,45 @@ class MutantsPageTest(PageTest):
 
     def test_results_are_good(self):
         self.assertEqual([], matrix.findings(self.made))
+
+
+class HistoryMutantsPageTest(testtools.TestCase):
+
+    def test_results_are_of_these_mutants(self):
+        """Run "python -m mutants histories" with --json after a change."""
+        made = histories.from_dict(json.loads(
+            (_RESULTS / 'history-mutants.json').read_text()))
+        self.assertEqual(made, histories.joined(
+            made, [], catalogue.drivers()))
+        self.assertEqual([unseen.reason(one.name) for one in made],
+                         [one.unseen for one in made])
+        self.assertEqual([], [str(one) for one in made if one.trouble])
+
+    def test_unharmed(self):
+        """The driver without a defect is not found."""
+        unharmed, *_ = histories.from_dict(json.loads(
+            (_RESULTS / 'history-mutants.json').read_text()))
+        self.assertEqual(('', ''), (unharmed.name, unharmed.promise))
+        self.assertTrue(unharmed.good)
+
+    def test_joined(self):
+        """Results are kept of mutants that were not run, and not changed."""
+        first, second, *_ = mutants = catalogue.drivers()
+        old = [histories.Outcome('', '', 5),
+               histories.Outcome(first.name, first.defect, 1, 'accepted'),
+               histories.Outcome(second.name, 'another defect', 1)]
+        new = [histories.Outcome('', '', 7)]
+        self.assertEqual([new[0], old[1]],
+                         histories.joined(old, new, mutants))
+
+    def test_each_that_cannot_be_seen_exists(self):
+        names = [name for some in unseen.REASONS.values() for name in some]
+        self.assertEqual(len(set(names)), len(names))
+        self.assertEqual(set(), set(names) - {
+            one.name for one in catalogue.drivers()})
+
+    def test_something_else(self):
+        self.assertRaises(matrix.MatrixError, histories.from_dict, {})
 
 
 class CloudMutantsPageTest(PageTest):

@@ -34,6 +34,7 @@ ROOMS = {
                    'reference_drivers.histories'},
     'mutants': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
                 'reference_drivers', 'reference_drivers.contract',
+                'reference_drivers.histories', 'backup_model',
                 'backup_stores'},
 }
 

@@ -33,6 +33,13 @@ _HEADLINES = {
              'on the driver.'}
 _WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
          'cloud': 'on a cloud'}
+_WHOSE = {
+    'driver': 'The driver is at fault: the reference driver keeps this '
+              'promise in the same history.',
+    'cinder': 'No fault of this driver: the reference driver does the same. '
+              'It is an unknown defect of Cinder, or a mistake of the model.',
+    'not again': 'Not judged: the promise was kept when the history was '
+                 'repeated.'}
 _NOT_RUN = 'not run'
 
 
@@ -107,6 +114,8 @@ def render(document: Mapping[str, Any],
         tiers=_tiers(document, manifest), classes=_classes(document, tests),
         groups=_groups(document, tests, manifest),
         bad=[test for test in tests if test.bad],
+        histories=[test for test in tests if test.result.facts.histories],
+        whose=_WHOSE,
         total=sum(1 for test in tests if not test.anchor.startswith('around')),
         damages=_damages(tests), duration=_duration(document['seconds']),
         options=_options(document['configuration']))

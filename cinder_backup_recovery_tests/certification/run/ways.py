@@ -24,8 +24,10 @@ from cinder_backup_recovery_tests.cloud import locks
 _PREFLIGHT = 'cinder_backup_recovery_tests.certification.run.preflight'
 _CLEANUP = 'cinder_backup_recovery_tests.cmd.cleanup'
 _CONTRACT = 'reference_drivers.contract'
+_HISTORIES = 'reference_drivers.histories.contract'
 _CONTRACT_KEYS = ('driver.config_files', 'driver.python', 'driver.store',
                   'driver.chunk_option', 'driver.block_option')
+_HISTORIES_KEYS = ('run.histories*',)
 _LOCAL_KEYS = ('run.local_*',)
 
 
@@ -136,7 +138,7 @@ class Local(Way):
     """
 
     name = 'local'
-    unused = ('connect.*', 'driver.name', *_CONTRACT_KEYS)
+    unused = ('connect.*', 'driver.name', *_CONTRACT_KEYS, *_HISTORIES_KEYS)
     misleading = ('connect.cloud', 'connect.tempest_conf',
                   'connect.database_url', 'connect.database_password')
 
@@ -261,7 +263,7 @@ class Cloud(_Existing):
     """An existing cloud, which the profile describes."""
 
     name = 'cloud'
-    unused = (*_CONTRACT_KEYS, *_LOCAL_KEYS)
+    unused = (*_CONTRACT_KEYS, *_HISTORIES_KEYS, *_LOCAL_KEYS)
 
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
@@ -343,7 +345,11 @@ class Cloud(_Existing):
 
 
 class Driver(_Existing):
-    """No cloud: the contract, in the virtualenv of Cinder."""
+    """No cloud: contract and histories, in the virtualenv of Cinder.
+
+    Each is a program: histories are the same again only where nothing else
+    was done before in the process.
+    """
 
     name = 'driver'
     manifest = tiers.PATH.with_name('contract.json')
@@ -354,6 +360,7 @@ class Driver(_Existing):
 
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
+        self._tests: dict[str, list[str]] = {}
         self._capabilities: dict[str, bool] = {}
         self._inapplicable: frozenset[str] = frozenset()
         self.files = {path: pathlib.Path(path) for path in
@@ -364,14 +371,14 @@ class Driver(_Existing):
         # A profile need not deny what no driver of this kind can have.
         return super().denied | self._inapplicable
 
-    def _command(self, *words: str) -> list[str]:
+    def _command(self, program: str, *words: str) -> list[str]:
         driver = self.profile.get('driver.class')
         if not driver:
             raise profiles.ProfileError(
                 'driver.class is not set: name the class of the driver, as '
                 'backup_driver of cinder.conf')
         command = [self.profile.get('driver.python', sys.executable), '-m',
-                   _CONTRACT, '--driver', driver]
+                   program, '--driver', driver]
         for name in self.profile.get('driver.config_files', ()):
             command += ['--config-file', name]
         for option in ('store', 'chunk_option', 'block_option'):
@@ -383,10 +390,17 @@ class Driver(_Existing):
         level = self.profile.get('can.import_verify_level')
         if level:
             command.append(f'--verify-level={level}')
+        if program == _HISTORIES:
+            for key, option in (('histories', 'histories'),
+                                ('histories_seconds', 'seconds'),
+                                ('histories_seed', 'seed')):
+                value = self.profile.get(f'run.{key}')
+                if value is not None:
+                    command.append(f'--{option}={value}')
         return [*command, *words]
 
-    def _ask(self, *words: str) -> dict[str, Any]:
-        command = self._command(*words)
+    def _ask(self, program: str, *words: str) -> dict[str, Any]:
+        command = self._command(program, *words)
         try:
             return self._program(*command)
         except _Crash as error:
@@ -397,24 +411,30 @@ class Driver(_Existing):
 
     def check(self) -> list[str]:
         self.required()
-        self._ask('--check')
+        self._ask(_CONTRACT, '--check')
         driver = self.profile.get('driver.class')
         return [f'{driver} is imported and set up by Cinder '
                 f'{self.versions["cinder"]}']
 
     def required(self) -> list[str]:
-        found = self._ask('--describe')
-        self.versions = found['versions']
-        self._capabilities = found['capabilities']
-        self._inapplicable = frozenset(found['inapplicable'])
-        return found['tests']
+        for program in (_CONTRACT, _HISTORIES):
+            found = self._ask(program, '--describe')
+            self._tests[program] = found['tests']
+            self.versions = found['versions']
+            self._capabilities = found['capabilities']
+            self._inapplicable = frozenset(found['inapplicable'])
+        return [one for tests in self._tests.values() for one in tests]
 
     def run(self, selected: Sequence[str], pattern: str | None,
             recorder: stream.Recorder) -> runner.Streams:
-        only = [f'--only={one}' for one in selected] if pattern else []
+        commands = []
+        for program, tests in self._tests.items():
+            only = [f'--only={one}' for one in tests if one in selected]
+            if only:
+                commands.append(self._command(
+                    program, *(only if pattern else ())))
         return runner.Streams(
-            [self._command(*only)], runner.environment({}, self.temporary),
-            recorder)
+            commands, runner.environment({}, self.temporary), recorder)
 
     def contradictions(self, outcome: Iterable[results.Result]) -> list[str]:
         return [name for name in sorted(self.profile.denied)

@@ -95,8 +95,10 @@ class Result:
 
     @property
     def story(self) -> str:
-        """The steps of the recovery, one line each."""
-        return '\n'.join(map(str, self.facts.steps))
+        """The steps of the recovery, or the histories, one line each."""
+        histories = self.facts.histories
+        return '\n'.join(map(str, [
+            *self.facts.steps, *([histories] if histories else [])]))
 
     @property
     def configuration(self) -> bool:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The faulty drivers that no history can find, and why."""
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+#: Names of mutants, by what histories lack.
+REASONS: Mapping[str, Sequence[str]] = {
+    'hooks: no user of the API sees driver_info, the text of a record or the '
+    'name in an error': (
+        'records.InfoIsNoJson', 'records.CopiesMetadata',
+        'records.ListsChunks', 'records.ListsParents',
+        'records.ReadsAnyVersion', 'records.BelievesDigestOfChain',
+        'records.NeedsNoInfo', 'records.NamesNothing'),
+    'rows: the API does not show this field': (
+        'records.TakesTemporaryVolume',),
+    'damage: that of a history changes every object of a backup, which each '
+    'level of verification finds': (
+        'verification.ReadsFirstChunk', 'verification.SkipsLastChunk',
+        'verification.SkipsFirstChunk', 'verification.TrustsLength',
+        'verification.SkipsLastBlock', 'verification.ReadsNothing',
+        'verification.AcceptsExtra', 'verification.IgnoresLength',
+        'verification.ForgetsStoredLength', 'verification.LooksAtNames',
+        'verification.AlwaysLooks'),
+    'silence: no storage of a history stops or hangs': (
+        'verification.SaysYesWhenInDoubt', 'verification.SaysYesAfterAWhile',
+        'verification.WaitsForEver'),
+    'size: no history has as many chunks, objects or parents': (
+        'verification.ListsAThousand', 'restores.ReadsOnePage',
+        'restores.ForgetsMiddle', 'removal.DeletesAThousand'),
+    'options: histories run with one configuration': (
+        'restores.AlwaysCompares', 'restores.KnowsOneCompression'),
+    'volumes: those of a history have one size and no properties': (
+        'verification.RefusesTail', 'restores.BacksUpSectors',
+        'restores.CutsVolume', 'restores.GrowsVolume',
+        'restores.LosesProperties', 'restores.GivesFirstProperties'),
+    'records: no history draws such a one': (
+        'records.TakesAnyContainer', 'records.LosesDescription',
+        'verification.GoesInCircles', 'removal.LeavesStore',
+        'removal.AcceptsControlCharacters', 'removal.AcceptsEmptyPrefix',
+        'removal.AcceptsAnyPrefix', 'removal.DeletesWhatRowNames'),
+    "known: Cinder's own drivers do it, so that histories take it for the "
+    'known defect deletion-of-parent': (
+        'removal.DeletesParents', 'removal.DeletesParentsWithoutRows'),
+    'the process: no user of the API sees its files': (
+        'restores.LeavesFilesOpen',),
+}
+
+
+def reason(name: str) -> str:
+    """Why histories cannot find a mutant, '' where they can."""
+    return next((why for why, names in REASONS.items() if name in names), '')
