@@ -100,8 +100,8 @@ class HistoriesContract(testtools.TestCase):
         try:
             with cloud.Cloud(self.bound) as engine:
                 found = search.Search(
-                    search.at_once(engine), seed or 0, lacks=self.lacks, patience=_PATIENCE,
-                    shortens_known=False)
+                    search.at_once(engine), seed or 0, lacks=self.lacks,
+                    patience=_PATIENCE, shortens_known=False)
                 with stopping.heard():
                     run(found)
                     again = [one for one in found.unknown if search.shows(
