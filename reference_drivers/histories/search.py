@@ -95,7 +95,9 @@ class Search:
     :param on_history: called after each history
     :param lacks: see :func:`without`
     :param patience: seconds that a cause may take to be made short
-    :param shortens_known: make the causes of known defects short, too
+    :param shortens_known: make the causes of known defects short, too, and
+        leave what follows one; otherwise it is looked at, and whose fault it
+        is has to be found out
     """
 
     def __init__(self, engine: Engine, seed: int,
@@ -166,7 +168,8 @@ class Search:
                 old.times += 1
             else:
                 self._new(failure, number)
-                break
+                if self.shortens_known or self.unknown:
+                    break
         self.on_history(self)
 
     def _new(self, failure: running.Failure, number: int) -> None:
