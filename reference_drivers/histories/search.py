@@ -148,7 +148,9 @@ class Search:
     :param on_history: called after each history
     :param lacks: see :func:`without`
     :param patience: seconds that a cause may take to be made short
-    :param shortens_known: make the causes of known defects short, too
+    :param shortens_known: make the causes of known defects short, too, and
+        leave what follows one; otherwise it is looked at, and whose fault it
+        is has to be found out
     """
 
     def __init__(self, call: Call, seed: int, ahead: int = 1,
@@ -206,7 +208,9 @@ class Search:
             old = self.causes.get(failure.cause)
             if old is None:
                 self._new(failure, number)
-                break
+                if self.shortens_known or self.unknown:
+                    break
+                continue
             old.times += 1
         self.on_history(self)
 
