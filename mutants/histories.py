@@ -109,7 +109,7 @@ def _session(driver: str) -> Iterator[Callable[[str], processes.Answer]]:
     corpus = sorted(known.CORPUS.glob('*.json'))
     with cloud.Cloud(binding.Binding(driver)) as engine:
         found = search.Search(search.at_once(engine), SEED, patience=0,
-                              shortens_known=False)
+                              shortens_known=False, goes_on=True)
 
         def answer(number: str) -> processes.Answer:
             index = int(number) - 1

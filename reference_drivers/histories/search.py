@@ -148,16 +148,16 @@ class Search:
     :param on_history: called after each history
     :param lacks: see :func:`without`
     :param patience: seconds that a cause may take to be made short
-    :param shortens_known: make the causes of known defects short, too, and
-        leave what follows one; otherwise it is looked at, and whose fault it
-        is has to be found out
+    :param shortens_known: make the causes of known defects short, too
+    :param goes_on: look at what follows a known defect in a history; it may
+        be a consequence, and whose fault it is has to be found out
     """
 
     def __init__(self, call: Call, seed: int, ahead: int = 1,
                  on_found: Callable[[Found], None] = lambda found: None,
                  on_history: Callable[['Search'], None] = lambda run: None,
                  lacks: Collection[str] = (), patience: float = math.inf,
-                 shortens_known: bool = True):
+                 shortens_known: bool = True, goes_on: bool = False):
         self.call = call
         self.seed = seed
         self.ahead = ahead
@@ -166,6 +166,7 @@ class Search:
         self.lacks = lacks
         self.patience = patience
         self.shortens_known = shortens_known
+        self.goes_on = goes_on
         self.causes: dict[tuple[str, str], Found] = {}
         #: Histories that were run, and their steps, without the shrinking.
         self.histories = 0
@@ -208,7 +209,7 @@ class Search:
             old = self.causes.get(failure.cause)
             if old is None:
                 self._new(failure, number)
-                if self.shortens_known or self.unknown:
+                if self.unknown or not self.goes_on:
                     break
                 continue
             old.times += 1
