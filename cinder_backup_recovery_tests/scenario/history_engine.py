@@ -45,7 +45,7 @@ _CONTENTS = 8
 
 # Seconds for what Cinder does after the status of a backup is its last one:
 # the quota, and what a parent says of its children.
-_LATE = 20
+_LATE = 8
 
 _RESOURCES = ('backups', 'backup_gigabytes')
 
