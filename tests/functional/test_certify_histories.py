@@ -14,6 +14,7 @@ import subunit
 import testtools
 
 from backup_model import history
+from backup_model import known
 from cinder_backup_recovery_tests.certification import main
 from reference_drivers.contract import __main__ as program
 from reference_drivers.contract import binding
@@ -168,7 +169,7 @@ class HistoriesContractTest(testtools.TestCase):
     def test_a_defect_of_cinder_that_has_no_name(self):
         """As a new release brings one: no driver fails for it."""
         self.useFixture(fixtures.MockPatchObject(
-            search, 'known', return_value={}))
+            known, 'causes', return_value={}))
         self.drawn(*_CREATE, history.Step('export', 'admin-1', {
             'record': 'r1', 'backup': 'b1'}), history.Step(
                 'import', 'admin-1', {
