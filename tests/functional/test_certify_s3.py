@@ -29,6 +29,8 @@ class S3Case(contract.S3, base.Contract, testtools.TestCase):
              'cinder_backup_recovery_tests.certification.main', 'driver',
              '--profile', profile, *words,
              '--report-dir', str(conf.with_name('report')),
+             # Each looks at all objects after each step.
+             '--set=run.histories=10',
              f'--set=driver.config_files=[{conf}]'],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
             capture_output=True, text=True, timeout=3600)
