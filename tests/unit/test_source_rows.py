@@ -144,7 +144,10 @@ def run_main(arguments, text):
     with mock.patch('sys.stdin', io.StringIO(text)), \
             mock.patch('sys.stdout', io.StringIO()) as out, \
             mock.patch('sys.stderr', io.StringIO()) as err:
-        code = rows_program.main(arguments)
+        try:
+            code = rows_program.main(arguments)
+        except SystemExit as error:
+            code = error.code
     return code, out.getvalue(), err.getvalue()
 
 
