@@ -22,6 +22,7 @@ from local_cloud.servers import ceph_packages
 from local_cloud.services import s3 as local_s3
 from reference_drivers import options
 from reference_drivers.contract import base
+from reference_drivers.contract import records
 from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
@@ -72,7 +73,7 @@ class S3:
         return s3_store.S3Store.from_cinder(self.cinder.config.conf)
 
 
-class S3Test(S3, base.Contract, testtools.TestCase):
+class S3Test(S3, records.Records, base.Contract, testtools.TestCase):
     timeout = 3
 
     def _ends(self, begin):
