@@ -45,8 +45,10 @@ class FileBackupDriver(import_verify.ImportVerifyMixin, driver.BackupDriver):
                 stream.write(piece)
                 length += len(piece)
                 sha256.update(piece)
-        # In the row, for the restore.
-        return {'service_metadata': f'{length} {sha256.hexdigest()}'}
+        # In the row, for the restore. There are no containers, though a user
+        # may name one.
+        return {'service_metadata': f'{length} {sha256.hexdigest()}',
+                'container': None}
 
     def restore(self, backup, volume_id, volume_file, volume_is_new):
         length, sha256 = self._recorded(backup)
