@@ -179,7 +179,7 @@ class Cloud:
 
     @property
     def place(self) -> dict[str, str]:
-        """What tells this cloud from another one."""
+        """The values that tell this cloud from another one."""
         url = self._region.config['auth'].get('auth_url', '')
         return {'auth_url': url.rstrip('/').removesuffix('/v3'),
                 'region': self._region.get_region_name() or ''}

@@ -60,7 +60,7 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
     """Export what the file does not have yet.
 
     A record stays in the file when its backup is no longer in the cloud:
-    nobody can tell yet whether it was deleted or lost.
+    no one can tell yet whether it was deleted or lost.
 
     :param cloud: :class:`cloud.Cloud`
     :param path: the file; it is replaced when all is done

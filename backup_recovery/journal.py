@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What was done for a plan, on disk before what a kill must not hide.
+"""The journal of a plan, on disk before what a kill must not hide.
 
 Which backups are there is asked of the cloud. The journal has what the cloud
 does not know: the quotas from before they were raised, and, for people, when

@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class Progress:
-    """How far it is, on stderr: in one line of a terminal, or now and then."""
+    """The progress, on stderr: in one line of a terminal, or now and then."""
 
     def __init__(self, what: str, interval: float = 10):
         self._what = what
@@ -334,7 +334,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print('interrupted', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has gone; what is still buffered has no reader.
+        # The reader has gone; what is still buffered has none.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 

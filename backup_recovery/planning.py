@@ -169,7 +169,7 @@ def _projects(cloud: Any, wanted: list[str], workers: int
 def _needs(cloud: Any, imports: list[plan_.Item],
            projects: dict[str, tuple[str | None, str | None]]
            ) -> list[plan_.Project]:
-    """What each project gets, and the quotas that it needs for it."""
+    """The backups that each project gets, and the quotas for them."""
     sizes: dict[str, list[int]] = defaultdict(list)
     for item in imports:
         sizes[item.project].append(item.size)

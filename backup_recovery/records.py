@@ -114,7 +114,7 @@ class Record:
 
 
 class Facts(NamedTuple):
-    """What the API shows of a backup, and its record has as well.
+    """The fields that the API shows of a backup and its record has.
 
     Where it is the same, the record is up to date. The time of the last
     change is not among it: each export changes that.

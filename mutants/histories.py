@@ -28,7 +28,7 @@ SEED = 1
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What histories say of a faulty driver.
+    """The verdict of histories on a faulty driver.
 
     :ivar name: '' for the driver without a defect
     :ivar histories: how many were run, with the one that found it

@@ -58,7 +58,7 @@ class Unfit(errors.Problem):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What the storage says of the volume that was backed up.
+    """The volume that was backed up, as the storage has it.
 
     :ivar key_id: of the volume's key, which dies with the volume; None for a
         plain volume

@@ -323,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print('interrupted', file=sys.stderr)
         return results.ExitCode.NOT_CERTIFIABLE
     except BrokenPipeError:
-        # Whoever read has gone; what is still buffered has no reader.
+        # The reader has gone; what is still buffered has none.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return results.ExitCode.ERROR
     except OSError as error:

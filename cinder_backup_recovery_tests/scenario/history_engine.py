@@ -51,7 +51,7 @@ _RESOURCES = ('backups', 'backup_gigabytes')
 
 
 class Project:
-    """What an engine has of one of the projects.
+    """One of the projects, as an engine uses it.
 
     :ivar api: the requests of its administrator
     :ivar quota: reads its quota set with the usage
@@ -243,7 +243,7 @@ class CloudEngine:
         return self._records.get(backup_id)
 
     def _parts(self) -> Iterator[tuple[str, stores_base.Part]]:
-        """What the backups of the history have on the storage."""
+        """The parts that the backups of the history have on the storage."""
         for backup_id, record in self._records.items():
             # A row of a record that was changed may say anything.
             with contextlib.suppress(exceptions.StoreRefused):
@@ -364,7 +364,7 @@ def _number_of(block: int, data: bytes) -> int:
 
 
 def _under_way(view: engines.View) -> set[tuple[str, ...]]:
-    """What is on its way to another status."""
+    """All that is on its way to another status."""
     backups = {one: told['status'] for one, told in view.backups.items()}
     return {(one, status) for one, status in [*backups.items(),
                                               *view.volumes.items()]
@@ -372,7 +372,7 @@ def _under_way(view: engines.View) -> set[tuple[str, ...]]:
 
 
 def _late(view: engines.View) -> set[tuple[str, ...]]:
-    """What Cinder puts right after a status is the last one."""
+    """All that Cinder puts right after a status is the last one."""
     return {(*key, str(off)) for key, off in promises.drift(view).items()
             if off} | {
         (one, 'children') for one, told in view.backups.items()

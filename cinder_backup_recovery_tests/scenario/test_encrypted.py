@@ -97,7 +97,7 @@ class EncryptedChainTest(encrypted.EncryptedScenario):
 
 
 class EncryptedKeysTest(encrypted.EncryptedScenario):
-    """What becomes of keys, of which each belongs to one volume or backup."""
+    """The ends of keys, of which each belongs to one volume or backup."""
 
     needed_features = (*encrypted.EncryptedScenario.needed_features,
                        'separate_keys')

@@ -20,7 +20,7 @@ def clones_no_key(original, context, key_manager, key_id):
     f'{_UTILS}:delete_encryption_key', _ONTO,
     'scenario.test_encrypted.EncryptedKeysTest.test_deleted_with_its_key')
 def leaves_keys(original, context, key_manager, key_id):
-    """What is deleted leaves its key."""
+    """A deletion leaves the key."""
 
 
 @catalogue.defect('cinder.backup.manager:BackupManager._run_restore', _ONTO)

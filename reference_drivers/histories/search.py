@@ -101,7 +101,7 @@ def shorten(engine: Engine, failure: running.Failure, patience: float
 
 def shows(engine: Engine, steps: Sequence[history.Step],
           cause: tuple[str, str]) -> bool:
-    """Whether a history shows a cause, as it is or nearly so.
+    """Tell if a history shows a cause, as it is or nearly so.
 
     Where requests meet, or a service dies, depends on how many transactions
     there are, and that on the driver and on what Cinder has cached: other

@@ -74,7 +74,7 @@ class CertifyHistoriesTest(cases.CertifyDriverCase):
                 for one in self.document()['tests']}
 
     def test_passed(self):
-        """What was run, what was met, and how to run it again."""
+        """The run, the defects that were met, and how to run it again."""
         code, out, err = self.certify('--regex', 'Histories', '--histories',
                                       '4', '--seed', '4')
         self.assertEqual((2, ''), (code, err), out)

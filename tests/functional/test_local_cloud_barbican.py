@@ -133,7 +133,7 @@ class BarbicanTest(testtools.TestCase):
         self.assertEqual(parameters, found)
 
     def test_key_is_read_and_not_logged(self):
-        """What Tempest logs of an answer goes into published reports."""
+        """Logs of Tempest go into published reports."""
         account = self.local.environment
         manager = auth.KeystoneV3AuthProvider(
             auth.KeystoneV3Credentials(

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What all programs have in common, as they are installed.
+"""All programs, as they are installed.
 
 A new one is tested, too: they are found by the entry points.
 """

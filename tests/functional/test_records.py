@@ -196,7 +196,7 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         return found, plan_.read(path)
 
     def test_plan(self):
-        """What is there, what is lost, and what cannot be imported."""
+        """Backups that are there, that are lost, that cannot be imported."""
         self.program('export', self.records)
         found, _ = self.plan()
         self.assertEqual((0, {'exists': 30}), (found['import'],

@@ -17,7 +17,7 @@ _LUKS = {'type': 'LUKS', 'provider': 'luks', 'cipher': 'aes-xts-plain64',
 class KeysTest(testtools.TestCase):
 
     def test_fingerprint(self):
-        """What was exported once is compared indefinitely."""
+        """A fingerprint that was exported once is compared by all releases."""
         self.assertEqual(
             'pbkdf2-sha512:d6050dcf2cea710141980cef02b69b00'
             'e8e98203e50f0544dce2a0b869734246',

@@ -142,7 +142,7 @@ class ApplyTest(test_records_plan.PlanCase):
             self.assertEqual({}, self.apply(plan).failed)
 
     def test_too_slow(self):
-        """What to do depends on how far it has come."""
+        """The remedy depends on how far it has come."""
         self.options.patience = 0
         plan = self.make()
         for change, remedy in (_PART, '--retry'), ({}, '--state available'):
