@@ -73,6 +73,7 @@ class CloudEngine:
     :param damager: of the store of the backups
     :param add_cleanup: of the test
     :param kill: the service, None where it cannot be killed
+    :param verifies: the backup driver does at export and import
     """
 
     def __init__(self, projects: Mapping[str, Project],
@@ -80,7 +81,9 @@ class CloudEngine:
                  rows: rows_base.Rows, damager: damaging.Damager,
                  patience: waiters.Patience,
                  add_cleanup: Callable[..., Any],
-                 kill: services.BackupService | None = None) -> None:
+                 kill: services.BackupService | None = None,
+                 verifies: bool = False) -> None:
+        self.verifies = verifies
         self._projects = projects
         self._names = {one.api.project_id: name
                        for name, one in projects.items()}
@@ -320,7 +323,7 @@ class CloudEngine:
         kind = rows_base.SOFT if soft else rows_base.HARD
         self._rows.lose(clients.BACKUP, backups, kind)
 
-    def damage(self, objects: list[str]) -> None:
+    def damage(self, objects: list[str], gone: bool = False) -> None:
         self._seen = None
         wanted = set(objects)
         hit = {backup_id: [part for owner, part in self._parts()
@@ -332,9 +335,10 @@ class CloudEngine:
             one = stores_base.Backup.from_fields(
                 self._records[backup_id].fields)
             self._damaged.enter_context(self._damager.damaged(
-                stores_base.Damage('every object changed',
-                                   stores_base.CHANGED,
-                                   functools.partial(_changed, parts)),
+                stores_base.Damage(
+                    'objects gone' if gone else 'every object changed',
+                    stores_base.DATA_MISSING if gone else stores_base.CHANGED,
+                    functools.partial(_changed, parts, gone)),
                 one, one))
 
     def repair(self) -> None:
@@ -342,14 +346,16 @@ class CloudEngine:
         self._damaged.close()
 
 
-def _changed(parts: Iterable[stores_base.Part], store: stores_base.Store,
-             backup: Any, other: Any) -> stores_base.Plan:
+def _changed(parts: Iterable[stores_base.Part], gone: bool,
+             store: stores_base.Store, backup: Any, other: Any
+             ) -> stores_base.Plan:
     changes = []
     for part in parts:
         state = store.state(part.kind, part.where)
         if isinstance(state, bytes) and state:
             changes.append(stores_base.Change(
-                part.kind, part.where, objects.changed_at_end(state)))
+                part.kind, part.where,
+                None if gone else objects.changed_at_end(state)))
     return stores_base.Plan(changes)
 
 
