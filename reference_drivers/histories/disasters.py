@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is lost and damaged on a cloud in this process."""
+
+from reference_drivers.contract import environment
+from reference_drivers.histories import parts
+
+
+class Disasters(parts.Part):
+    """Disasters, and what is done about them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The content of what was damaged, before that.
+        self._damaged: dict[tuple[str, str], bytes] = {}
+
+    def lose(self, backups: list[str], soft: bool) -> None:
+        self._seen = None
+        for one in backups:
+            row = self._project_and_size(one)
+            if row is None:
+                continue
+            project, size = row
+            self.cinder.lose_row(one, soft)
+            with environment.db.get_engine().begin() as connection:
+                for resource, amount in (('backups', 1),
+                                         ('backup_gigabytes', size or 0)):
+                    connection.exec_driver_sql(
+                        'UPDATE quota_usages SET in_use = in_use - ? WHERE '
+                        'project_id = ? AND resource = ?',
+                        (amount, project, resource))
+
+    @staticmethod
+    def _project_and_size(backup: str) -> tuple[str, int | None] | None:
+        """Of the row of a backup, None if there is none."""
+        with environment.db.get_engine().connect() as connection:
+            found = connection.exec_driver_sql(
+                'SELECT project_id, size FROM backups WHERE id = ? AND '
+                'deleted = 0', (backup,)).first()
+            return tuple(found) if found else None
+
+    def damage(self, objects: list[str]) -> None:
+        self._seen = None
+        for name in objects:
+            for key in self._objects():
+                if '/'.join(key) == name and key not in self._damaged:
+                    content = self.store.read(*key) or b''
+                    self._damaged[key] = content
+                    self.store.write(*key, content[:-1] + bytes(
+                        [content[-1] ^ 1]) if content else b'x')
+
+    def repair(self) -> None:
+        self._seen = None
+        for key, content in self._damaged.items():
+            self.store.write(*key, content)
+        self._damaged.clear()
