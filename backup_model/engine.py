@@ -2,7 +2,9 @@
 
 """What carries histories out."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 from typing import Any
 from typing import Protocol
@@ -115,6 +117,23 @@ class Engine(Protocol):
         """Lose rows, and put the quota right.
 
         :param soft: leave them, marked as deleted
+        """
+
+    def lose_database(self) -> None:
+        """Have the services begin with a new database.
+
+        No row is left of any backup, volume, snapshot or quota.
+        """
+
+    def second_site(self, objects: Collection[str]
+                    ) -> contextlib.AbstractContextManager[None]:
+        """Be at another site in a context.
+
+        It has a database of its own, which is empty, and a storage of its
+        own with copies of some objects. The first site is as it was
+        afterwards.
+
+        :param objects: the names of these objects, as :class:`View` has them
         """
 
     def damage(self, objects: list[str]) -> None:

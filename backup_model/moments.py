@@ -44,7 +44,8 @@ class Moment:
 
     @property
     def by_request(self) -> bool:
-        return self.step.operation not in ('lose rows', 'damage', 'repair')
+        return self.step.operation not in (
+            'lose rows', 'lose database', 'damage', 'repair')
 
 
 #: Broken promises, each with a key and a text.

@@ -19,6 +19,10 @@ _STORY = {
     'rename': 'renames backup {backup} to {name!r}',
     'export': 'exports record {record} of backup {backup}',
     'lose rows': 'the rows of {backups} are lost',
+    'lose database': 'the whole database is lost, and the services begin with '
+                     'a new one',
+    'ship': 'takes records {records} to a second site with what is stored of '
+            'their backups, imports and restores them there',
     'import': 'imports record {record}',
     'restore': 'restores backup {backup}',
     'delete': 'deletes backup {backup}',
@@ -42,8 +46,8 @@ def step(one: history.Step) -> str:
         arguments['content'] = ' '.join(
             '.' if block is None else str(block)
             for block in arguments['content'])
-    if 'backups' in arguments:
-        arguments['backups'] = ', '.join(arguments['backups'])
+    for name in {'backups', 'records'} & arguments.keys():
+        arguments[name] = ', '.join(arguments[name])
     text = _STORY[one.operation].format(**arguments)
     if arguments.get('incremental'):
         text += ', incremental'
@@ -136,6 +140,9 @@ def _commands(one: history.Step) -> list[str]:
                          'DELETE FROM backups')
             return [f'sql "{statement} WHERE id = \'${name}\'"'
                     for name in arguments['backups']]
+        case 'lose database':
+            return ['# stop the services, make a new database with '
+                    'cinder-manage db sync, start them']
         case 'import':
             record = f'"${arguments["record"]}"'
             service = shlex.quote(arguments['service']) if (

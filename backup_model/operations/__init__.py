@@ -20,6 +20,7 @@ from backup_model.operations import volumes
 Names = base.Names
 Operation = base.Operation
 Inner = meeting.Inner
+Ship = records.Ship
 
 ALL: Mapping[str, Operation] = {
     'create volume': volumes.CreateVolume(), 'write': volumes.Write(),
@@ -27,6 +28,7 @@ ALL: Mapping[str, Operation] = {
     'delete volume': volumes.DeleteVolume(),
     'create backup': backups.CreateBackup(), 'rename': backups.Rename(),
     'export': records.Export(), 'lose rows': records.Lose(),
+    'lose database': records.LoseDatabase(), 'ship': records.Ship(),
     'import': records.Import(),
     'restore': backups.Restore(), 'delete': backups.Delete(),
     'force delete': backups.ForceDelete(),

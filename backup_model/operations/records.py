@@ -3,9 +3,11 @@
 """Records, and the loss of what they bring back."""
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
+from backup_model import history
 from backup_model import world as worlds
 from backup_model.operations import base
 
@@ -78,6 +80,66 @@ class Lose(base.Operation):
         for one in found:
             one.lost = True
         return base.DONE
+
+
+class LoseDatabase(base.Operation):
+    """The whole database is lost, and the services begin with a new one."""
+
+    weight = 2
+    request = False
+
+    def draw(self, chance, names):
+        return {} if names.backups else None
+
+    def ask(self, world, engine, step):
+        if not world.backups:
+            return None
+        engine.lose_database()
+        for backup in world.backups.values():
+            backup.lost = True
+        for volume in world.volumes.values():
+            volume.gone = True
+        return base.DONE
+
+
+class Ship(base.Operation):
+    """Records and what their backups have stored are taken to another site.
+
+    There they are imported into an empty database, and all are restored.
+    """
+
+    weight = 3
+    admin = True
+
+    def draw(self, chance, names):
+        if not names.records:
+            return None
+        shipped = chance.sample(names.records,
+                                chance.randint(1, len(names.records)))
+        return {'records': shipped}
+
+    def ask(self, world, engine, step):
+        return base.DONE if self._shipped(world, step) else None
+
+    @staticmethod
+    def _shipped(world: worlds.World, step: history.Step) -> list[str]:
+        return [one for one in step.arguments['records']
+                if one in world.records]
+
+    def there(self, world: worlds.World, step: history.Step
+              ) -> tuple[worlds.World, list[str]]:
+        """What the users of the other site know, and the objects there."""
+        made = worlds.World()
+        made.damaged = set(world.damaged)
+        objects: set[str] = set()
+        for record in self._shipped(world, step):
+            made.records[record] = world.records[record]
+            for name in world.chain(world.records[record].backup):
+                made.backups[name] = dataclasses.replace(
+                    world.backups[name], lost=True, failed=False,
+                    touched=False)
+                objects |= world.backups[name].keys
+        return made, sorted(objects)
 
 
 class Import(base.Operation):

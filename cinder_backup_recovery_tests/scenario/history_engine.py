@@ -32,6 +32,7 @@ from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import history_in_process
 from cinder_backup_recovery_tests.stores import damaging
 
 # Each block of the model is in another of these, which no chunk is as large
@@ -65,7 +66,7 @@ class Project:
         self.content = contents.make(conf, resources)
 
 
-class CloudEngine:
+class CloudEngine(history_in_process.OnlyInProcess):
     """An engine for one history, in two projects that have nothing yet.
 
     :param projects: by the name that the model gives them

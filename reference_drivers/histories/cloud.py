@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import contextlib
 import functools
 import os
-import sqlite3
 from typing import Any
 
 from cinder import context as cinder_context
@@ -125,15 +124,8 @@ class Cloud(volumes.Volumes, disasters.Disasters):
 
         self.useFixture(fixtures.MockPatchObject(
             pool, 'connect', connect_in_turn))
-        self._empty = sqlite3.connect(':memory:', check_same_thread=False)
-        self._database().backup(self._empty)
-        self.addCleanup(self._empty.close)
+        self._remember_empty_database()
         self.addCleanup(Cloud.clear, self)
-
-    @staticmethod
-    def _database() -> sqlite3.Connection:
-        connection: Any = environment.db.get_engine().raw_connection()
-        return connection.driver_connection
 
     def clear(self) -> None:
         """Begin with an empty cloud again."""
@@ -144,7 +136,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         for container, name in list(self._objects()):
             self.store.delete(container, name)
         self._places.clear()
-        self._empty.backup(self._database())
+        self.lose_database()
         for name in os.listdir(self.cinder.directory):
             if name.startswith('volume-'):
                 os.unlink(os.path.join(self.cinder.directory, name))

@@ -2,6 +2,12 @@
 
 """What is lost and damaged on a cloud in this process."""
 
+from collections.abc import Collection
+from collections.abc import Iterator
+import contextlib
+import sqlite3
+from typing import Any
+
 from reference_drivers.contract import environment
 from reference_drivers.histories import parts
 
@@ -13,6 +19,45 @@ class Disasters(parts.Part):
         super().__init__()
         # The content of what was damaged, before that.
         self._damaged: dict[tuple[str, str], bytes] = {}
+        # The database of an empty cloud.
+        self._empty: sqlite3.Connection
+
+    @staticmethod
+    def _database() -> sqlite3.Connection:
+        connection: Any = environment.db.get_engine().raw_connection()
+        return connection.driver_connection
+
+    def _copy_of_database(self) -> sqlite3.Connection:
+        made = sqlite3.connect(':memory:', check_same_thread=False)
+        self._database().backup(made)
+        return made
+
+    def _remember_empty_database(self) -> None:
+        self._empty = self._copy_of_database()
+        self.addCleanup(self._empty.close)
+
+    def lose_database(self) -> None:
+        self._seen = None
+        self._empty.backup(self._database())
+
+    @contextlib.contextmanager
+    def second_site(self, objects: Collection[str]) -> Iterator[None]:
+        stored = {key: self.store.read(*key) or b''
+                  for key in self._objects()}
+        for key in stored:
+            if '/'.join(key) not in objects:
+                self.store.delete(*key)
+        with contextlib.closing(self._copy_of_database()) as first:
+            self.lose_database()
+            try:
+                yield
+            finally:
+                for key in self._objects():
+                    self.store.delete(*key)
+                for key, content in stored.items():
+                    self.store.write(*key, content)
+                self._seen = None
+                first.backup(self._database())
 
     def lose(self, backups: list[str], soft: bool) -> None:
         self._seen = None
