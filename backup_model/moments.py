@@ -9,6 +9,10 @@ from backup_model import engine as engines
 from backup_model import history
 from backup_model import world as worlds
 
+#: Statuses that are on their way to another one.
+UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
+             'restoring-backup')
+
 
 @dataclasses.dataclass(frozen=True)
 class Broken:

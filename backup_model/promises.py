@@ -14,10 +14,9 @@ from typing import Any
 from backup_model import engine as engines
 from backup_model import history
 from backup_model import moments
+from backup_model import rights
 
-#: Statuses that are on their way to another one.
-UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
-             'restoring-backup')
+UNDER_WAY = moments.UNDER_WAY
 #: What the API says of a backup that a recovery must bring back.
 _KEPT = ('name', 'description', 'size', 'volume_id', 'snapshot_id',
          'container', 'metadata', 'is_incremental', 'object_count',
@@ -113,6 +112,14 @@ def drift(view: engines.View) -> dict[tuple[str, str], int]:
 
 def told_as_it_is(moment: Moment, engine: engines.Engine) -> Found:
     """What the API says of a backup is so, also after a recovery."""
+    made = moment.world.backups.get(moment.target)
+    if moment.step.operation == 'create backup' and made and (
+            made.complete and made.told['size'] !=
+            len(made.content) // engines.BLOCKS and made.content):
+        yield ('create backup size',
+               f'{moment.target} has a size of {made.told["size"]}, and what '
+               f'it was made of one of '
+               f'{len(made.content) // engines.BLOCKS}')
     for name, backup in moment.world.backups.items():
         told = moment.after.backups.get(backup.id)
         if told is None or not backup.complete:
@@ -268,6 +275,7 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
     may = own or history.is_admin(step.actor)
     if step.operation == 'import':
         if (old is None and not {'service', 'field'} & step.arguments.keys()
+                and moment.answer.status != 413
                 and (new is None or new['status'] != 'available')):
             yield ('import', f'the record of {name} is not imported: ' + (
                 moment.answer.text if new is None else
@@ -300,10 +308,20 @@ def restored_as_it_was(moment: Moment, engine: engines.Engine) -> Found:
                    f'{name} is restored as {_blocks(found)}, and was '
                    f'{_blocks(backup.content)}'
                    f'{", of which a part is damaged" * damaged}')
-        if 'volume' in moment.step.arguments:
-            moment.world.volumes[
-                moment.step.arguments['volume']].content = found
-    elif moment.together != 'killed':
+        volume = moment.world.volumes.get(
+            moment.step.arguments.get('volume', ''))
+        rest = found[len(backup.content):]
+        # What is past the end of the backup is kept, or cleared.
+        kept = (0,) * len(rest) if volume is None else (
+            volume.was and volume.was[len(backup.content):])
+        if kept and any(one not in (0, old) for one, old in
+                        zip(rest, kept, strict=True)):
+            yield ('past the end',
+                   f'{name} is restored, and past its end the volume has '
+                   f'{_blocks(rest)}')
+        if volume is not None:
+            volume.content = found
+    elif moment.together not in ('killed', 'away'):
         if moment.world.recoverable(name) and not backup.touched:
             yield ('not', f'{name} is not restored: the volume is {status}, '
                           f'{told.get("fail_reason")}')
@@ -323,7 +341,8 @@ ALL: dict[str, Callable[[Moment, engines.Engine], Found]] = {
         answered, refusal_changes_nothing, work_ends, nothing_needed_is_taken,
         storage_is_exact, restored_as_it_was, accepted,
         usage_is_that_of_rows, told_as_it_is, reached_by_the_same,
-        others_are_untouched)}
+        others_are_untouched, rights.strangers_are_refused,
+        rights.quota_is_kept, rights.volumes_are_kept)}
 
 
 def judge(moment: Moment, engine: engines.Engine) -> Iterator[Broken]:
@@ -331,13 +350,16 @@ def judge(moment: Moment, engine: engines.Engine) -> Iterator[Broken]:
     for name, promise in ALL.items():
         if promise not in _EXCEPT.get(moment.together, ()):
             for key, text in promise(moment, engine):
-                if moment.together and promise not in _ALIKE:
+                if moment.together and promise not in (
+                        _ALIKE_AWAY if moment.together == 'away' else _ALIKE):
                     key = f'{moment.together} {key}'
                 yield Broken(name, key, text)
 
 
 # The same fault, however it came about.
 _ALIKE = (told_as_it_is, nothing_needed_is_taken, reached_by_the_same)
+# Nor does it matter that the storage was away.
+_ALIKE_AWAY = tuple(one for one in ALL.values() if one is not storage_is_exact)
 # Of two requests at once, neither is known to have changed what has changed;
 # and what was killed need not have done what it was asked for.
 _EXCEPT = {
@@ -345,4 +367,6 @@ _EXCEPT = {
                 storage_is_exact),
     'killed': (refusal_changes_nothing, others_are_untouched,
                storage_is_exact, accepted),
+    # What was asked for need not be done.
+    'away': (accepted,),
 }

@@ -95,6 +95,9 @@ def _with_audit(world: worlds.World, steps: Iterable[history.Step]
     """
     yield from steps
     yield history.Step('repair')
+    for project, resource in list(world.limits):
+        yield history.Step('set quota', history.ACTORS[1], {
+            'project': project, 'resource': resource, 'limit': -1})
     yield from _recovery(world)
 
 
@@ -128,7 +131,7 @@ def first(engine: engines.Engine, steps: Sequence[history.Step],
 def _simpler(step: history.Step) -> Iterator[history.Step]:
     """The same step with less in it."""
     for name in ('soft', 'metadata', 'name', 'container', 'incremental',
-                 'volume', 'service'):
+                 'force', 'gib', 'volume', 'service'):
         if step.arguments.get(name) and (
                 name != 'volume' or step.operation == 'restore') and (
                 name != 'name' or step.operation == 'create backup'):

@@ -14,6 +14,7 @@ from backup_model.operations import backups
 from backup_model.operations import base
 from backup_model.operations import disasters
 from backup_model.operations import meeting
+from backup_model.operations import quotas
 from backup_model.operations import records
 from backup_model.operations import volumes
 
@@ -25,7 +26,9 @@ Ship = records.Ship
 ALL: Mapping[str, Operation] = {
     'create volume': volumes.CreateVolume(), 'write': volumes.Write(),
     'snapshot': volumes.Snapshot(), 'extend': volumes.Extend(),
-    'delete volume': volumes.DeleteVolume(),
+    'delete volume': volumes.DeleteVolume(), 'attach': volumes.Attach(),
+    'detach': volumes.Detach(), 'transfer': volumes.Transfer(),
+    'set quota': quotas.SetQuota(),
     'create backup': backups.CreateBackup(), 'rename': backups.Rename(),
     'export': records.Export(), 'lose rows': records.Lose(),
     'lose database': records.LoseDatabase(), 'ship': records.Ship(),
@@ -35,6 +38,7 @@ ALL: Mapping[str, Operation] = {
     'reset status': backups.ResetStatus(),
     'damage': disasters.Damage(), 'repair': disasters.Repair(),
     'at once': meeting.AtOnce(), 'killed': meeting.Killed(),
+    'away': meeting.Away(),
 }
 base.ALL.update(ALL)
 

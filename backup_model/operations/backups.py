@@ -28,6 +28,8 @@ class CreateBackup(base.Operation):
             made['name'] = 'nightly'
         if chance.random() < 0.2:
             made['container'] = 'another'
+        if chance.random() < 0.3:
+            made['force'] = True
         return made
 
     def ask(self, world, engine, step):
@@ -43,7 +45,7 @@ class CreateBackup(base.Operation):
             if found is None or world.volumes[found.source].gone:
                 return None
             body['snapshot_id'] = found.id
-        for name in ('name', 'metadata', 'container'):
+        for name in ('name', 'metadata', 'container', 'force'):
             if name in arguments:
                 body[name] = arguments[name]
         return engine.request(step.actor, 'POST', 'backups',
@@ -117,7 +119,8 @@ class Restore(base.Operation):
     def learn(self, world, step, answer, before, after):
         if answer.accepted and 'volume' in step.arguments:
             # The promise compares it.
-            world.volumes[step.arguments['volume']].content = None
+            volume = world.volumes[step.arguments['volume']]
+            volume.was, volume.content = volume.content, None
 
 
 class Delete(base.Operation):
@@ -142,6 +145,10 @@ class Delete(base.Operation):
             # is deleted so that the record can be imported again.
             backup.deleted = backup.deleted or not backup.failed
             backup.lost = not backup.deleted
+        elif answer.accepted and not backup.failed and after.backups[
+                backup.id]['status'].startswith('error'):
+            # A part of it may be gone.
+            backup.deleted = True
 
 
 class ForceDelete(Delete):

@@ -81,6 +81,27 @@ class Killed(Inner):
         return answer
 
 
+class Away(Inner):
+    """The storage does not answer any more, until something has ended."""
+
+    weight = 3
+    kinds = ('import', 'delete', 'create backup', 'restore', 'export')
+
+    def draw(self, chance, names):
+        made = _drawn(chance, names, chance.choice(self.kinds))
+        return made and {'steps': [made.to_data()],
+                         'after': chance.choice((0, 0, 1, 2, 3, 4, 6, 8))}
+
+    def ask(self, world, engine, step):
+        inner, = self.steps(step)
+        with engine.away(step.arguments['after']):
+            answer = base.ALL[inner.operation].ask(world, engine, inner)
+            if answer is not None:
+                self.answers = [answer]
+                engine.settle()
+        return answer
+
+
 class _Keeper:
     """Keeps the requests of an operation in place of sending them."""
 

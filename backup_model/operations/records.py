@@ -99,6 +99,7 @@ class LoseDatabase(base.Operation):
             backup.lost = True
         for volume in world.volumes.values():
             volume.gone = True
+        world.limits.clear()
         return base.DONE
 
 

@@ -10,6 +10,9 @@ from backup_model import history
 from backup_model import world as worlds
 from backup_model.operations import base
 
+#: The projects of the actors.
+PROJECTS = tuple(dict.fromkeys(map(history.project_of, history.ACTORS)))
+
 
 def _content(chance: random.Random) -> list[int]:
     return [chance.choice((0, 1, 2)) for _ in range(engines.BLOCKS)]
@@ -18,16 +21,23 @@ def _content(chance: random.Random) -> list[int]:
 class CreateVolume(base.Operation):
     """A volume with a content."""
 
+    weight = 4
+
     def draw(self, chance, names):
         if len(names.volumes) > 2:
             return None
         names.volumes.append(f'v{len(names.volumes) + 1}')
-        return {'volume': names.volumes[-1], 'content': _content(chance)}
+        size = 2 if chance.random() < 0.3 else 1
+        return {'volume': names.volumes[-1],
+                'content': [one for _ in range(size)
+                            for one in _content(chance)]}
 
     def ask(self, world, engine, step):
+        content = tuple(step.arguments['content'])
+        size = len(content) // engines.BLOCKS
         made = worlds.Volume(
-            engine.create_volume(step.actor, 1),
-            history.project_of(step.actor), tuple(step.arguments['content']))
+            engine.create_volume(step.actor, size),
+            history.project_of(step.actor), content, size)
         engine.write(made.id, made.content)
         world.volumes[step.arguments['volume']] = made
         return base.DONE
@@ -42,7 +52,8 @@ class Write(base.Operation):
     def draw(self, chance, names):
         return {'volume': chance.choice(names.volumes),
                 'content': [chance.choice((None, None, 0, 3, 4))
-                            for _ in range(engines.BLOCKS)]}
+                            for _ in range(engines.BLOCKS)],
+                **({'gib': 1} if chance.random() < 0.2 else {})}
 
     def ask(self, world, engine, step):
         if not base.volume_id(world, step):
@@ -50,9 +61,12 @@ class Write(base.Operation):
         volume = world.volumes[step.arguments['volume']]
         if volume.content is None:
             return None
-        volume.content = tuple(
+        start = step.arguments.get('gib', 0) % volume.size * engines.BLOCKS
+        end = start + engines.BLOCKS
+        volume.content = (*volume.content[:start], *(
             old if new is None else new for old, new in
-            zip(volume.content, step.arguments['content'], strict=True))
+            zip(volume.content[start:end], step.arguments['content'],
+                strict=True)), *volume.content[end:])
         engine.write(volume.id, volume.content)
         return base.DONE
 
@@ -88,7 +102,7 @@ class DeleteVolume(base.Operation):
 
     def ask(self, world, engine, step):
         volume = base.volume_id(world, step)
-        if not volume:
+        if not volume or world.volumes[step.arguments['volume']].attached:
             return None
         engine.delete_volume(volume)
         world.volumes[step.arguments['volume']].gone = True
@@ -107,7 +121,72 @@ class Extend(base.Operation):
         volume = base.volume_id(world, step)
         if not volume:
             return None
-        world.volumes[step.arguments['volume']].size += 1
-        engine.extend_volume(
-            volume, world.volumes[step.arguments['volume']].size)
+        made = world.volumes[step.arguments['volume']]
+        made.size += 1
+        if made.content is not None:
+            made.content += (0,) * engines.BLOCKS
+        engine.extend_volume(volume, made.size)
+        return base.DONE
+
+
+class Attach(base.Operation):
+    """A server uses a volume."""
+
+    weight = 2
+    request = False
+
+    def draw(self, chance, names):
+        return {'volume': chance.choice(names.volumes)}
+
+    def ask(self, world, engine, step):
+        volume = base.volume_id(world, step)
+        if engine.view().volumes.get(volume) != 'available':
+            return None
+        engine.attach(volume)
+        world.volumes[step.arguments['volume']].attached = True
+        return base.DONE
+
+
+class Detach(base.Operation):
+    """No server uses a volume any more."""
+
+    request = False
+
+    def draw(self, chance, names):
+        return {'volume': chance.choice(names.volumes)}
+
+    def ask(self, world, engine, step):
+        volume = base.volume_id(world, step)
+        if engine.view().volumes.get(volume) != 'in-use':
+            return None
+        engine.detach(volume)
+        world.volumes[step.arguments['volume']].attached = False
+        return base.DONE
+
+
+class Transfer(base.Operation):
+    """A volume becomes that of another project; its backups do not."""
+
+    request = False
+
+    def draw(self, chance, names):
+        return {'volume': chance.choice(names.volumes),
+                'project': chance.choice(PROJECTS)}
+
+    def ask(self, world, engine, step):
+        volume = base.volume_id(world, step)
+        if not volume:
+            return None
+        made = world.volumes[step.arguments['volume']]
+        snapshots = [one for one in world.snapshots.values()
+                     if one.source == step.arguments['volume']]
+        giver, taker = made.project, step.arguments['project']
+        if giver == taker or any(
+                engine.view().volumes[one.id] != 'available'
+                for one in (made, *snapshots)):
+            return None
+        engine.transfer(volume, *(
+            f'member-{one[-1]}' for one in (giver, taker)))
+        for one in (made, *snapshots):
+            one.project = taker
         return base.DONE

@@ -34,6 +34,7 @@ from backup_model import engine as engines
 from backup_model import history
 from reference_drivers.contract import binding
 from reference_drivers.contract import environment
+from reference_drivers.histories import away
 from reference_drivers.histories import bus
 from reference_drivers.histories import disasters
 from reference_drivers.histories import parts
@@ -85,6 +86,9 @@ class Cloud(volumes.Volumes, disasters.Disasters):
             rpc, 'TRANSPORT', self.bus.transport()))
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.api.API.create', self._create_of_restore))
+        # Nor has cinder-volume anything to do for a transfer.
+        self.useFixture(fixtures.MockPatch(
+            'cinder.volume.api.API.accept_transfer'))
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.volume_utils.brick_get_connector_properties',
             return_value={}))
@@ -157,12 +161,33 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         if body is not None:
             request.content_type = 'application/json'
             request.body = jsonutils.dump_as_bytes(body)
-        response = request.get_response(self._application)
+        try:
+            response = request.get_response(self._application)
+        except away.Endless as error:
+            return engines.Answer(504, {'error': {'message': str(error)}})
         decoded = {}
         if response.body:
             with contextlib.suppress(ValueError):
                 decoded = jsonutils.loads(response.body)
         return engines.Answer(response.status_int, decoded)
+
+    def transfer(self, volume: str, giver: str, taker: str) -> None:
+        offered = self.request(giver, 'POST', 'os-volume-transfer', {
+            'transfer': {'volume_id': volume, 'name': None}})
+        if offered.accepted:
+            offer = offered.body['transfer']
+            offered = self.request(
+                taker, 'POST', f'os-volume-transfer/{offer["id"]}/accept',
+                {'accept': {'auth_key': offer['auth_key']}})
+        if not offered.accepted:
+            raise engines.EngineError(
+                f'a volume cannot be transferred: {offered.text}')
+
+    def set_quota(self, actor: str, project: str, resource: str, limit: int
+                  ) -> engines.Answer:
+        return self.request(
+            actor, 'PUT', f'os-quota-sets/{parts.PROJECTS[project]}',
+            {'quota_set': {resource: limit}})
 
     def together(self, requests: Sequence[engines.Request], seed: int
                  ) -> list[engines.Answer]:
@@ -174,7 +199,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         self._seen = None
         self._left = killed_after
         try:
-            while self.bus.deliver():
+            while self._deliver():
                 pass
         except bus.Killed:
             self._left = None
@@ -183,6 +208,13 @@ class Cloud(volumes.Volumes, disasters.Disasters):
             self.settle()
         finally:
             self._left = None
+
+    def _deliver(self) -> bool:
+        try:
+            return self.bus.deliver()
+        except away.Endless:
+            # The service never gets to what comes after it.
+            return True
 
     def _may_die(self, *args: Any) -> None:
         """Before each transaction and each message."""

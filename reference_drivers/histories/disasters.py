@@ -9,6 +9,7 @@ import sqlite3
 from typing import Any
 
 from reference_drivers.contract import environment
+from reference_drivers.histories import away
 from reference_drivers.histories import parts
 
 
@@ -58,6 +59,11 @@ class Disasters(parts.Part):
                     self.store.write(*key, content)
                 self._seen = None
                 first.backup(self._database())
+
+    def away(self, after: int) -> contextlib.AbstractContextManager[None]:
+        conf = environment.CONF
+        return away.kept_away(conf.backup_driver, after) or (
+            self.store.stopped(conf) or contextlib.nullcontext())
 
     def lose(self, backups: list[str], soft: bool) -> None:
         self._seen = None

@@ -3,6 +3,7 @@
 """The volumes and the snapshots of a cloud in this process: files."""
 
 import hashlib
+import os
 from typing import Any
 
 from cinder import context as cinder_context
@@ -14,6 +15,11 @@ from reference_drivers.contract import environment
 from reference_drivers.histories import parts
 
 _BLOCK = 32768
+
+
+def _bytes(size: int) -> int:
+    """The size of the file for a volume of so many GiB."""
+    return size * engines.BLOCKS * _BLOCK
 
 
 class Volumes(parts.Part):
@@ -51,7 +57,8 @@ class Volumes(parts.Part):
 
     def read(self, volume: str) -> engines.Content:
         data = self.cinder.read_volume(volume)
-        data = data.ljust(engines.BLOCKS * _BLOCK, b'\0')
+        data = data.ljust(_bytes(objects.Volume.get_by_id(
+            cinder_context.get_admin_context(), volume).size), b'\0')
         return tuple(
             self._blocks.get(data[start:start + _BLOCK], engines.GARBAGE)
             for start in range(0, len(data), _BLOCK))
@@ -67,8 +74,9 @@ class Volumes(parts.Part):
         context = cinder_context.RequestContext(
             user_id=actor, is_admin=True,
             project_id=parts.PROJECTS[history.project_of(actor)])
+        size = objects.Volume.get_by_id(context, volume).size
         snapshot = objects.Snapshot(
-            context, volume_id=volume, status='available', volume_size=1,
+            context, volume_id=volume, status='available', volume_size=size,
             user_id=actor, project_id=context.project_id,
             display_name='snapshot', use_quota=False,
             volume_type_id=self.cinder._volume_type())
@@ -82,6 +90,20 @@ class Volumes(parts.Part):
         one = objects.Volume.get_by_id(
             cinder_context.get_admin_context(), volume)
         one.size = size
+        one.save()
+        os.truncate(self.cinder.path(volume), _bytes(size))
+
+    def attach(self, volume: str) -> None:
+        self._use(volume, 'in-use', 'attached')
+
+    def detach(self, volume: str) -> None:
+        self._use(volume, 'available', 'detached')
+
+    def _use(self, volume: str, status: str, attach_status: str) -> None:
+        self._seen = None
+        one = objects.Volume.get_by_id(
+            cinder_context.get_admin_context(), volume)
+        one.update({'status': status, 'attach_status': attach_status})
         one.save()
 
     def delete_volume(self, volume: str) -> None:
