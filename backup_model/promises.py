@@ -222,6 +222,7 @@ def storage_is_exact(moment: Moment, engine: engines.Engine) -> Found:
                f'{moment.step.operation} has changed {len(changed)} objects '
                f'that were there')
     if (deleting and backup and backup.deleted and
+            moment.target_id in moment.before.backups and
             moment.target_id not in moment.after.backups and
             own & moment.after.stored.keys()):
         yield (f'{moment.step.operation} leaves',

@@ -138,6 +138,8 @@ def _lacks_for_backup(moment: moments.Moment) -> str:
         snapshot = moment.world.snapshots[arguments['snapshot']]
         if snapshot.source != arguments['volume']:
             return 'the snapshot is of another volume'
+        if not _may(moment, snapshot.project):
+            return 'the snapshot is that of others'
         return '' if moment.before.volumes.get(
             snapshot.id) == 'available' else 'the snapshot is not available'
     if status == 'in-use' and not arguments.get('force'):

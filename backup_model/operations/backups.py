@@ -12,7 +12,7 @@ from backup_model.operations import base
 class CreateBackup(base.Operation):
     """A backup of a volume or a snapshot."""
 
-    weight = 8
+    weight = 10
 
     def draw(self, chance, names):
         names.backups.append(f'b{len(names.backups) + 1}')

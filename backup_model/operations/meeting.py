@@ -84,7 +84,7 @@ class Killed(Inner):
 class Away(Inner):
     """The storage does not answer any more, until something has ended."""
 
-    weight = 3
+    weight = 2
     kinds = ('import', 'delete', 'create backup', 'restore', 'export')
 
     def draw(self, chance, names):

@@ -9,7 +9,6 @@ from backup_model.operations import volumes
 class SetQuota(base.Operation):
     """An administrator limits a project, or no longer does."""
 
-    weight = 2
     admin = True
 
     def draw(self, chance, names):

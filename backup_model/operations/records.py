@@ -31,7 +31,7 @@ EDITS: tuple[tuple[str, Any], ...] = (
 class Export(base.Operation):
     """The record of a backup is kept outside of the cloud."""
 
-    weight = 5
+    weight = 6
     admin = True
 
     def draw(self, chance, names):
@@ -58,7 +58,7 @@ class Export(base.Operation):
 class Lose(base.Operation):
     """Rows are lost."""
 
-    weight = 4
+    weight = 5
     request = False
 
     def draw(self, chance, names):
@@ -85,7 +85,6 @@ class Lose(base.Operation):
 class LoseDatabase(base.Operation):
     """The whole database is lost, and the services begin with a new one."""
 
-    weight = 2
     request = False
 
     def draw(self, chance, names):
@@ -109,7 +108,7 @@ class Ship(base.Operation):
     There they are imported into an empty database, and all are restored.
     """
 
-    weight = 3
+    weight = 2
     admin = True
 
     def draw(self, chance, names):
@@ -146,7 +145,7 @@ class Ship(base.Operation):
 class Import(base.Operation):
     """A record is brought back, as it was or changed."""
 
-    weight = 7
+    weight = 9
     admin = True
 
     def draw(self, chance, names):

@@ -21,7 +21,7 @@ def _content(chance: random.Random) -> list[int]:
 class CreateVolume(base.Operation):
     """A volume with a content."""
 
-    weight = 4
+    weight = 3
 
     def draw(self, chance, names):
         if len(names.volumes) > 2:
@@ -88,6 +88,7 @@ class Snapshot(base.Operation):
             return None
         world.snapshots[step.arguments['snapshot']] = dataclasses.replace(
             source, id=engine.snapshot(step.actor, volume),
+            project=history.project_of(step.actor),
             source=step.arguments['volume'])
         return base.DONE
 
@@ -132,7 +133,6 @@ class Extend(base.Operation):
 class Attach(base.Operation):
     """A server uses a volume."""
 
-    weight = 2
     request = False
 
     def draw(self, chance, names):
