@@ -2,7 +2,9 @@
 
 """What carries histories out."""
 
+from collections.abc import Collection
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 from typing import Any
 from typing import Protocol
@@ -11,7 +13,7 @@ from typing import Protocol
 Content = tuple[int, ...]
 #: In place of a block that has no such content.
 GARBAGE = -1
-#: The blocks that the model writes into a volume.
+#: The blocks that the model writes into each GiB of a volume.
 BLOCKS = 6
 
 
@@ -102,7 +104,7 @@ class Engine(Protocol):
         """Make a volume of zeros, its size in GiB, and return its id."""
 
     def write(self, volume: str, content: Content) -> None:
-        """Give a volume its content."""
+        """Give a volume its content, :data:`BLOCKS` for each GiB."""
 
     def read(self, volume: str) -> Content:
         """The content of a volume or a snapshot."""
@@ -113,6 +115,27 @@ class Engine(Protocol):
     def extend_volume(self, volume: str, size: int) -> None:
         """Make a volume larger, in GiB, with zeros at its end."""
 
+    def attach(self, volume: str) -> None:
+        """Have a server use a volume, which is available."""
+
+    def detach(self, volume: str) -> None:
+        """Have no server use a volume any more."""
+
+    def transfer(self, volume: str, giver: str, taker: str) -> None:
+        """Hand a volume, with its snapshots, to another project.
+
+        :param giver: an actor of the project that has it
+        :param taker: an actor of the other one
+        """
+
+    def set_quota(self, actor: str, project: str, resource: str, limit: int
+                  ) -> Answer:
+        """Send the request for another limit of a project.
+
+        :param resource: as in the usage of a :class:`View`
+        :param limit: -1 for none
+        """
+
     def delete_volume(self, volume: str) -> None:
         """Remove a volume and its snapshots."""
 
@@ -120,6 +143,31 @@ class Engine(Protocol):
         """Lose rows, and put the quota right.
 
         :param soft: leave them, marked as deleted
+        """
+
+    def lose_database(self) -> None:
+        """Have the services begin with a new database.
+
+        No row is left of any backup, volume, snapshot or quota.
+        """
+
+    def second_site(self, objects: Collection[str]
+                    ) -> contextlib.AbstractContextManager[None]:
+        """Be at another site in a context.
+
+        It has a database of its own, which is empty, and a storage of its
+        own with copies of some objects. The first site is as it was
+        afterwards.
+
+        :param objects: the names of these objects, as :class:`View` has them
+        """
+
+    def away(self, after: int) -> contextlib.AbstractContextManager[None]:
+        """Have the storage refuse the driver in a context.
+
+        Work that goes on trying has not ended.
+
+        :param after: first it answers this many times
         """
 
     def damage(self, objects: list[str], gone: bool = False) -> None:

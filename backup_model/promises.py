@@ -9,64 +9,24 @@ is the same for the same fault.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-import dataclasses
 from typing import Any
 
 from backup_model import engine as engines
 from backup_model import history
-from backup_model import world as worlds
+from backup_model import moments
+from backup_model import rights
+from backup_model import verifying
 
-#: Statuses that are on their way to another one.
-UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
-             'restoring-backup')
+UNDER_WAY = moments.UNDER_WAY
 #: What the API says of a backup that a recovery must bring back.
 _KEPT = ('name', 'description', 'size', 'volume_id', 'snapshot_id',
          'container', 'metadata', 'is_incremental', 'object_count',
          'data_timestamp', 'encryption_key_id')
-# What a record says of where its backup is stored, and of what.
-_VERIFIED = ('size', 'volume_id', 'snapshot_id', 'container',
-             'service_metadata', 'object_count', 'parent_id', 'driver_info')
 
 
-@dataclasses.dataclass(frozen=True)
-class Broken:
-    """A promise that was not kept.
-
-    :ivar promise: its name
-    :ivar key: short, the same for the same fault
-    :ivar text: for people
-    """
-
-    promise: str
-    key: str
-    text: str
-
-    def __str__(self) -> str:
-        return f'{self.promise}: {self.text}'
-
-
-@dataclasses.dataclass(frozen=True)
-class Moment:
-    """A step, and what came of it."""
-
-    world: worlds.World
-    step: history.Step
-    answer: engines.Answer
-    before: engines.View
-    after: engines.View
-    #: The operation that the step is a part of, if it is.
-    together: str = ''
-    #: The name of the backup that the step was for, and its id.
-    target: str = ''
-    target_id: str = ''
-
-    @property
-    def by_request(self) -> bool:
-        return self.step.operation not in ('lose rows', 'damage', 'remove',
-                                           'repair')
-
-
-Found = Iterator[tuple[str, str]]
+Broken = moments.Broken
+Moment = moments.Moment
+Found = moments.Found
 
 
 def answered(moment: Moment, engine: engines.Engine) -> Found:
@@ -154,6 +114,14 @@ def drift(view: engines.View) -> dict[tuple[str, str], int]:
 
 def told_as_it_is(moment: Moment, engine: engines.Engine) -> Found:
     """What the API says of a backup is so, also after a recovery."""
+    made = moment.world.backups.get(moment.target)
+    if moment.step.operation == 'create backup' and made and (
+            made.complete and made.told['size'] !=
+            len(made.content) // engines.BLOCKS and made.content):
+        yield ('create backup size',
+               f'{moment.target} has a size of {made.told["size"]}, and what '
+               f'it was made of one of '
+               f'{len(made.content) // engines.BLOCKS}')
     for name, backup in moment.world.backups.items():
         told = moment.after.backups.get(backup.id)
         if told is None or not backup.complete:
@@ -269,6 +237,7 @@ def storage_is_exact(moment: Moment, engine: engines.Engine) -> Found:
                f'{moment.step.operation} has changed {len(changed)} objects '
                f'that were there')
     if (deleting and backup and backup.deleted and
+            moment.target_id in moment.before.backups and
             moment.target_id not in moment.after.backups and
             own & moment.after.stored.keys()):
         yield (f'{moment.step.operation} leaves',
@@ -322,6 +291,7 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
     may = own or history.is_admin(step.actor)
     if step.operation == 'import':
         if (old is None and not {'service', 'field'} & step.arguments.keys()
+                and moment.answer.status != 413
                 and (new is None or new['status'] != 'available')):
             yield ('import', f'the record of {name} is not imported: ' + (
                 moment.answer.text if new is None else
@@ -335,30 +305,6 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
             for one in moment.world.backups.values()) and new is not None:
         yield ('delete', f'{name} is not deleted: {moment.answer.text} '
                          f'{new["status"]} {new["fail_reason"]}')
-
-
-def wrong_is_refused(moment: Moment, engine: engines.Engine) -> Found:
-    """A driver that verifies refuses what is damaged, and false records."""
-    operation, name = moment.step.operation, moment.target
-    if (not engine.verifies or not moment.answer.accepted or
-            name not in moment.world.backups):
-        return
-    backup = moment.world.backups[name]
-    before, after = (view.backups.get(backup.id, {}).get('status')
-                     for view in (moment.before, moment.after))
-    made = (operation in ('import', 'create backup') and
-            before != after == 'available')
-    based_on = backup.parent if operation == 'create backup' else name
-    damaged = moment.world.damaged.intersection(moment.world.chain(based_on))
-    if damaged and (made or operation == 'export'):
-        yield (f'{operation} of damage',
-               f'{operation} of {name} succeeds, and {min(damaged)} is '
-               f'damaged')
-    field = moment.step.arguments.get('field')
-    value = moment.step.arguments.get('value')
-    if made and field in _VERIFIED and backup.told.get(field) != value:
-        yield (f'import with {field}',
-               f'{name} is imported from a record with the {field} {value!r}')
 
 
 def restored_as_it_was(moment: Moment, engine: engines.Engine) -> Found:
@@ -378,10 +324,20 @@ def restored_as_it_was(moment: Moment, engine: engines.Engine) -> Found:
                    f'{name} is restored as {_blocks(found)}, and was '
                    f'{_blocks(backup.content)}'
                    f'{", of which a part is damaged" * damaged}')
-        if 'volume' in moment.step.arguments:
-            moment.world.volumes[
-                moment.step.arguments['volume']].content = found
-    elif moment.together != 'killed':
+        volume = moment.world.volumes.get(
+            moment.step.arguments.get('volume', ''))
+        rest = found[len(backup.content):]
+        # What is past the end of the backup is kept, or cleared.
+        kept = (0,) * len(rest) if volume is None else (
+            volume.was and volume.was[len(backup.content):])
+        if kept and any(one not in (0, old) for one, old in
+                        zip(rest, kept, strict=True)):
+            yield ('past the end',
+                   f'{name} is restored, and past its end the volume has '
+                   f'{_blocks(rest)}')
+        if volume is not None:
+            volume.content = found
+    elif moment.together not in ('killed', 'away'):
         if moment.world.recoverable(name) and not backup.touched:
             yield ('not', f'{name} is not restored: the volume is {status}, '
                           f'{told.get("fail_reason")}')
@@ -399,9 +355,10 @@ def _blocks(content: engines.Content) -> str:
 ALL: dict[str, Callable[[Moment, engines.Engine], Found]] = {
     one.__name__.replace('_', '-'): one for one in (
         answered, refusal_changes_nothing, work_ends, nothing_needed_is_taken,
-        storage_is_exact, restored_as_it_was, wrong_is_refused, accepted,
-        usage_is_that_of_rows, told_as_it_is, reached_by_the_same,
-        others_are_untouched)}
+        storage_is_exact, restored_as_it_was, verifying.wrong_is_refused,
+        accepted, usage_is_that_of_rows, told_as_it_is, reached_by_the_same,
+        others_are_untouched, rights.strangers_are_refused,
+        rights.quota_is_kept, rights.volumes_are_kept)}
 
 
 def judge(moment: Moment, engine: engines.Engine) -> Iterator[Broken]:
@@ -409,13 +366,16 @@ def judge(moment: Moment, engine: engines.Engine) -> Iterator[Broken]:
     for name, promise in ALL.items():
         if promise not in _EXCEPT.get(moment.together, ()):
             for key, text in promise(moment, engine):
-                if moment.together and promise not in _ALIKE:
+                if moment.together and promise not in (
+                        _ALIKE_AWAY if moment.together == 'away' else _ALIKE):
                     key = f'{moment.together} {key}'
                 yield Broken(name, key, text)
 
 
 # The same fault, however it came about.
 _ALIKE = (told_as_it_is, nothing_needed_is_taken, reached_by_the_same)
+# Nor does it matter that the storage was away.
+_ALIKE_AWAY = tuple(one for one in ALL.values() if one is not storage_is_exact)
 # Of two requests at once, neither is known to have changed what has changed;
 # and what was killed need not have done what it was asked for.
 _EXCEPT = {
@@ -423,4 +383,6 @@ _EXCEPT = {
                 storage_is_exact),
     'killed': (refusal_changes_nothing, others_are_untouched,
                storage_is_exact, accepted),
+    # What was asked for need not be done.
+    'away': (accepted,),
 }

@@ -39,9 +39,14 @@ def run(engine: engines.Engine, steps: Iterable[history.Step],
     :returns: each broken promise, when it is found
     """
     world = worlds.World()
+    yield from _carried_out(engine, world, _with_audit(world, steps))
+
+
+def _carried_out(engine: engines.Engine, world: worlds.World,
+                 steps: Iterable[history.Step]) -> Iterator[Failure]:
     before = engine.view()
     done: list[history.Step] = []
-    for step in _with_audit(world, steps):
+    for step in steps:
         operation = operations.ALL[step.operation]
         answer = operation.ask(world, engine, step)
         if answer is None:
@@ -61,6 +66,12 @@ def run(engine: engines.Engine, steps: Iterable[history.Step],
             for broken in promises.judge(moment, engine):
                 yield Failure(broken, tuple(done))
         before = after
+        if isinstance(operation, operations.Ship):
+            there, objects = operation.there(world, step)
+            with engine.second_site(objects):
+                for failure in _carried_out(engine, there, _recovery(
+                        there, step.actor)):
+                    yield dataclasses.replace(failure, steps=tuple(done))
 
 
 def _learned(moment: promises.Moment) -> promises.Moment:
@@ -84,13 +95,26 @@ def _with_audit(world: worlds.World, steps: Iterable[history.Step]
     """
     yield from steps
     yield history.Step('repair')
+    for project, resource in list(world.limits):
+        yield history.Step('set quota', history.ACTORS[1], {
+            'project': project, 'resource': resource, 'limit': -1})
+    yield from _recovery(world)
+
+
+def _recovery(world: worlds.World, actor: str = '') -> Iterator[history.Step]:
+    """Import all that was lost, and restore all that is there.
+
+    :param actor: who does it, by default an administrator of each's project
+    """
     for name, record in list(world.records.items()):
         backup = world.backups[record.backup]
         if backup.lost and not backup.deleted:
-            yield history.Step('import', _owner(backup), {'record': name})
+            yield history.Step('import', actor or _owner(backup),
+                               {'record': name})
     for name, backup in list(world.backups.items()):
         if not backup.deleted and not backup.lost:
-            yield history.Step('restore', _owner(backup), {'backup': name})
+            yield history.Step('restore', actor or _owner(backup),
+                               {'backup': name})
 
 
 def _owner(backup: worlds.Backup) -> str:
@@ -107,18 +131,19 @@ def first(engine: engines.Engine, steps: Sequence[history.Step],
 def _simpler(step: history.Step) -> Iterator[history.Step]:
     """The same step with less in it."""
     for name in ('soft', 'metadata', 'name', 'description', 'container',
-                 'incremental', 'volume', 'service'):
+                 'incremental', 'force', 'gib', 'volume', 'service'):
         if step.arguments.get(name) and (
                 name != 'volume' or step.operation == 'restore') and (
                 name != 'name' or step.operation == 'create backup'):
             yield dataclasses.replace(step, arguments={
                 key: value for key, value in step.arguments.items()
                 if key != name})
-    backups = step.arguments.get('backups', ())
-    for number in range(len(backups) if len(backups) > 1 else 0):
-        yield dataclasses.replace(step, arguments={
-            **step.arguments,
-            'backups': backups[:number] + backups[number + 1:]})
+    for name in ('backups', 'records'):
+        found = step.arguments.get(name, ())
+        for number in range(len(found) if len(found) > 1 else 0):
+            yield dataclasses.replace(step, arguments={
+                **step.arguments,
+                name: found[:number] + found[number + 1:]})
     simple = history.ACTORS[1]
     if step.actor not in ('', simple):
         yield dataclasses.replace(step, actor=simple)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import shlex
 from typing import Any
 
+from backup_model import engine
 from backup_model import history
 from backup_model import running
 
@@ -15,10 +16,18 @@ _STORY = {
     'snapshot': 'makes snapshot {snapshot} of volume {volume}',
     'extend': 'volume {volume} is extended by 1 GiB',
     'delete volume': 'volume {volume} is deleted',
+    'attach': 'a server uses volume {volume}',
+    'detach': 'no server uses volume {volume} any more',
+    'transfer': 'volume {volume} is transferred to {project}',
+    'set quota': 'sets the quota of {resource} of {project} to {limit}',
     'create backup': 'makes backup {backup} of volume {volume}',
     'rename': 'renames backup {backup} to {name!r}',
     'export': 'exports record {record} of backup {backup}',
     'lose rows': 'the rows of {backups} are lost',
+    'lose database': 'the whole database is lost, and the services begin with '
+                     'a new one',
+    'ship': 'takes records {records} to a second site with what is stored of '
+            'their backups, imports and restores them there',
     'import': 'imports record {record}',
     'restore': 'restores backup {backup}',
     'delete': 'deletes backup {backup}',
@@ -39,15 +48,22 @@ def step(one: history.Step) -> str:
         return f'at once: {"; and ".join(inner)}'
     if one.operation == 'killed':
         return f'{inner[0]}, and cinder-backup is killed meanwhile'
+    if one.operation == 'away':
+        return (f'{inner[0]}, and meanwhile the storage stops answering after '
+                f'{arguments["after"]} accesses')
     if 'content' in arguments:
         arguments['content'] = ' '.join(
             '.' if block is None else str(block)
             for block in arguments['content'])
-    if 'backups' in arguments:
-        arguments['backups'] = ', '.join(arguments['backups'])
+    for name in {'backups', 'records'} & arguments.keys():
+        arguments[name] = ', '.join(arguments[name])
     text = _STORY[one.operation].format(**arguments)
+    if arguments.get('gib'):
+        text += ' in its second GiB'
     if arguments.get('incremental'):
         text += ', incremental'
+    if arguments.get('force'):
+        text += ', by force'
     if one.operation == 'create backup' and 'snapshot' in arguments:
         text += f", from snapshot {arguments['snapshot']}"
     if 'container' in arguments:
@@ -106,7 +122,9 @@ def _commands(one: history.Step) -> list[str]:
     match one.operation:
         case 'create volume':
             return [made(arguments['volume'],
-                         f'volume create --size 1 {arguments["volume"]}')]
+                         f'volume create --size '
+                         f'{len(arguments["content"]) // engine.BLOCKS} '
+                         f'{arguments["volume"]}')]
         case 'snapshot':
             return [made(arguments['snapshot'],
                          f'volume snapshot create --volume '
@@ -114,6 +132,7 @@ def _commands(one: history.Step) -> list[str]:
         case 'create backup':
             words = ['volume backup create']
             words += ['--incremental'] * bool(arguments.get('incremental'))
+            words += ['--force'] * bool(arguments.get('force'))
             for name, value in arguments.get('metadata', {}).items():
                 words.append(f'--property {shlex.quote(f"{name}={value}")}')
             words += [f'--{name} {shlex.quote(arguments[name])}'
@@ -137,6 +156,9 @@ def _commands(one: history.Step) -> list[str]:
                          'DELETE FROM backups')
             return [f'sql "{statement} WHERE id = \'${name}\'"'
                     for name in arguments['backups']]
+        case 'lose database':
+            return ['# stop the services, make a new database with '
+                    'cinder-manage db sync, start them']
         case 'import':
             record = f'"${arguments["record"]}"'
             service = shlex.quote(arguments['service']) if (
@@ -168,11 +190,31 @@ def _commands(one: history.Step) -> list[str]:
         case 'killed':
             return [*_commands(history.Step.of_data(arguments['steps'][0])),
                     'pkill -KILL cinder-backup  # and start it again']
+        case 'away':
+            return ['# the storage stops answering now',
+                    *_commands(history.Step.of_data(arguments['steps'][0])),
+                    '# when it has ended, the storage answers again']
         case 'extend':
             size = (f'$(openstack volume show ${arguments["volume"]} '
                     f'-f value -c size)')
             return [f'openstack volume set --size $(({size} + 1)) '
                     f'${arguments["volume"]}']
+        case 'attach' | 'detach':
+            word = 'add' if one.operation == 'attach' else 'remove'
+            return [f'openstack server {word} volume server '
+                    f'${arguments["volume"]}']
+        case 'transfer':
+            volume = f'${arguments["volume"]}'
+            return [f'transfer=$(openstack volume transfer request create '
+                    f'{volume} -f json)',
+                    f'openstack --os-cloud member-{arguments["project"][-1]} '
+                    f'volume transfer request accept '
+                    f'$(jq -r .id <<< "$transfer") --auth-key '
+                    f'$(jq -r .auth_key <<< "$transfer")']
+        case 'set quota':
+            option = arguments['resource'].replace('_', '-')
+            return [f'{client} quota set --{option} {arguments["limit"]} '
+                    f'{arguments["project"]}']
         case 'delete volume':
             return [f'openstack volume delete --cascade '
                     f'${arguments["volume"]}']

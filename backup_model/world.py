@@ -26,6 +26,10 @@ class Volume:
     #: The volume that a snapshot was made of, by its name.
     source: str = ''
     gone: bool = False
+    #: A server uses it.
+    attached: bool = False
+    #: The content before the last restore onto it.
+    was: engine.Content | None = None
 
 
 @dataclasses.dataclass
@@ -84,6 +88,8 @@ class World:
         self.records: dict[str, Record] = {}
         #: Backups of which a stored object is damaged.
         self.damaged: set[str] = set()
+        #: What was set of the quota, by project and resource; -1 for none.
+        self.limits: dict[tuple[str, str], int] = {}
 
     def chain(self, name: str) -> list[str]:
         """A backup and all that it is based on, itself first."""

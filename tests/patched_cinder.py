@@ -16,6 +16,7 @@ from cinder import context as cinder_context
 from cinder import exception
 from cinder import objects
 from cinder.backup import api
+from cinder.backup import chunkeddriver
 from cinder.backup import manager
 from oslo_config import cfg
 
@@ -66,6 +67,65 @@ def deletes_at_once(cloud):
         with cloud.turns.held():
             backup.refresh()
             return original(self, context, backup, force)
+    return patch
+
+
+class _Sized:
+    """Volumes with the size of a snapshot."""
+
+    def __init__(self, volumes, size):
+        self._volumes = volumes
+        self._size = size
+
+    def get(self, *args, **kwargs):
+        found = copy.copy(self._volumes.get(*args, **kwargs))
+        found.size = self._size
+        return found
+
+    def __getattr__(self, name):
+        return getattr(self._volumes, name)
+
+
+def backup_of_snapshot_size(cloud):
+    """The size is that of the snapshot, also when the backup is done."""
+    @_around(api.API, 'create')
+    def create(original, self, context, *args):
+        # As Cinder's API calls it.
+        snapshot_id = args[7]
+        if snapshot_id:
+            self = copy.copy(self)
+            self.volume_api = _Sized(
+                self.volume_api, self.volume_api.get_snapshot(
+                    context, snapshot_id).volume_size)
+        return original(self, context, *args)
+
+    @_around(manager.BackupManager, '_finish_backup')
+    def finish(original, self, context, backup, volume, updates):
+        volume.size = backup.size
+        return original(self, context, backup, volume, updates)
+
+    return _both(create, finish)
+
+
+@contextlib.contextmanager
+def _both(*patches):
+    with contextlib.ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield
+
+
+def deletion_leaves_data(cloud):
+    """A list that fails is an error, and no empty list."""
+    @_around(chunkeddriver.ChunkedBackupDriver, 'delete_backup')
+    def patch(original, self, backup):
+        if backup.container is not None and (
+                backup.service_metadata is not None):
+            names = self._generate_object_names(backup)
+            with mock.patch.object(self, '_generate_object_names',
+                                   return_value=names):
+                return original(self, backup)
+        return original(self, backup)
     return patch
 
 
@@ -230,7 +290,8 @@ PATCHES = {
     'import-twice-at-once': _locked('_get_import_backup'),
     'restores-at-once': _locked('restore'),
     **{one.__name__.replace('_', '-'): one for one in (
-        delete_killed_keeps_quota, deletes_at_once, deletion_of_parent,
+        backup_of_snapshot_size, delete_killed_keeps_quota, deletes_at_once,
+        deletion_leaves_data, deletion_of_parent,
         dependents_drift,
         import_failed_keeps_quota, import_gives_to_importer,
         import_id_not_uuid, import_id_without_text, import_keeps_fail_reason,

@@ -32,6 +32,7 @@ from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import history_in_process
 from cinder_backup_recovery_tests.stores import damaging
 
 # Each block of the model is in another of these, which no chunk is as large
@@ -65,7 +66,7 @@ class Project:
         self.content = contents.make(conf, resources)
 
 
-class CloudEngine:
+class CloudEngine(history_in_process.OnlyInProcess):
     """An engine for one history, in two projects that have nothing yet.
 
     :param projects: by the name that the model gives them
@@ -275,24 +276,28 @@ class CloudEngine:
 
     def write(self, volume: str, content: engines.Content) -> None:
         self._owners[volume].content.rewrite(volume, content_layout.Layout(
-            _SEED, access.GIB, tuple(
-                content_layout.Extent(number * _SPACE, _BLOCK, *(
+            _SEED, len(content) // engines.BLOCKS * access.GIB, tuple(
+                content_layout.Extent(_place(number), _BLOCK, *(
                     (one,) if one else (1, content_layout.ZEROS)))
                 for number, one in enumerate(content))))
 
     def read(self, volume: str) -> engines.Content:
-        found = [0] * engines.BLOCKS
+        found: list[int] = []
         zeros = bytes(_PIECE)
         with self._owners[volume].content.read(volume) as stream:
             for number, piece in enumerate(compare.in_blocks(stream, _PIECE)):
+                start = number * _PIECE
+                if start % access.GIB == 0:
+                    found += [0] * engines.BLOCKS
                 if piece == zeros:
                     continue
-                block, rest = divmod(number * _PIECE, _SPACE)
-                if rest or block >= len(found) or any(piece[_BLOCK:]):
+                block, rest = divmod(start % access.GIB, _SPACE)
+                if rest or block >= engines.BLOCKS or any(piece[_BLOCK:]):
                     # Something where the model has written nothing.
-                    found[0] = engines.GARBAGE
+                    found[-engines.BLOCKS] = engines.GARBAGE
                 else:
-                    found[block] = _number_of(block, piece[:_BLOCK])
+                    found[block - engines.BLOCKS] = _number_of(
+                        start, piece[:_BLOCK])
         return tuple(found)
 
     def snapshot(self, actor: str, volume: str) -> str:
@@ -359,12 +364,18 @@ def _changed(parts: Iterable[stores_base.Part], gone: bool,
     return stores_base.Plan(changes)
 
 
-def _number_of(block: int, data: bytes) -> int:
-    """The number of the content that a block has."""
+def _place(block: int) -> int:
+    """Where a block of the model is, in bytes."""
+    gib, rest = divmod(block, engines.BLOCKS)
+    return gib * access.GIB + rest * _SPACE
+
+
+def _number_of(start: int, data: bytes) -> int:
+    """The number of the content that a block at a place has."""
     for number in range(1, _CONTENTS):
-        made = content_layout.Layout(_SEED, access.GIB, (
-            content_layout.Extent(block * _SPACE, _BLOCK, number),))
-        if data == made.read(block * _SPACE, _BLOCK):
+        made = content_layout.Layout(_SEED, start + access.GIB, (
+            content_layout.Extent(start, _BLOCK, number),))
+        if data == made.read(start, _BLOCK):
             return number
     return engines.GARBAGE
 

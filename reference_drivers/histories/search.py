@@ -13,10 +13,10 @@ import random
 import time
 from typing import Any
 
+from backup_model import drawing
 from backup_model import engine as engines
 from backup_model import history
 from backup_model import known
-from backup_model import operations
 from backup_model import running
 
 #: Steps of a drawn history.
@@ -29,7 +29,7 @@ _POINTS = 20
 def drawn(seed: int, number: int) -> list[history.Step]:
     """Draw a history: the same one for the same numbers."""
     chance = random.Random(f'{seed}:{number}')  # noqa: S311
-    return operations.draw(chance, chance.randint(*LENGTHS))
+    return drawing.draw(chance, chance.randint(*LENGTHS))
 
 
 def without(steps: Sequence[history.Step], lacks: Collection[str]

@@ -202,6 +202,9 @@ class FaultyTest(HistoriesCase):
         """One that is left out of the model is missed by a test."""
         faults = {'storage-is-exact', 'restored-as-it-was', 'accepted',
                   'others-are-untouched', 'wrong-is-refused'}
+        # As in test_histories_operations.
+        faults |= {'strangers-are-refused', 'quota-is-kept',
+                   'volumes-are-kept'}
         self.assertEqual(set(promises.ALL), faults | {
             one['cause'][0] for one in corpus().values()})
 

@@ -12,6 +12,7 @@ import ddt
 import fixtures
 import testtools
 
+from backup_model import drawing
 from backup_model import engine as engines
 from backup_model import history
 from backup_model import operations
@@ -24,7 +25,7 @@ _VOLUME = history.Step('create volume', 'admin-1',
 
 
 def drawn(seed, length=40):
-    return operations.draw(random.Random(seed), length)
+    return drawing.draw(random.Random(seed), length)
 
 
 @ddt.ddt

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Draw histories at random."""
+
+from collections.abc import Iterator
+import random
+
+from backup_model import history
+from backup_model import operations
+from backup_model.operations import records as of_records
+
+# Few drawn histories export and lose the same backup. In the others the rows
+# that a history has left are audited.
+_ENDS_IN_LOSS = 0.6
+# A history has these, and of the other operations each second one: those that
+# it has meet more often.
+_ALWAYS = ('create volume', 'write', 'create backup')
+
+
+def draw(chance: random.Random, length: int) -> list[history.Step]:
+    """Draw a history.
+
+    :param chance: decides everything
+    :param length: the number of steps; the loss at the end has more
+    """
+    names = operations.Names()
+    steps: list[history.Step] = []
+    kinds = [kind for kind in operations.ALL
+             if kind in _ALWAYS or chance.random() < 0.5]
+    weights = [operations.ALL[kind].weight for kind in kinds]
+    # Most requests are of one project.
+    mixed = 0.0 if chance.random() < 0.5 else 0.3
+    while len(steps) < length:
+        kind = 'create volume'
+        if steps:
+            kind, = chance.choices(kinds, weights)
+        operation = operations.ALL[kind]
+        arguments = operation.draw(chance, names)
+        if arguments is not None:
+            steps.append(history.Step(
+                kind, chance.choice([
+                    one for one in history.ACTORS[
+                        2 if chance.random() < mixed else 0:][:2]
+                    if history.is_admin(one) or not operation.admin
+                ]) if operation.request else '', arguments))
+    if chance.random() < _ENDS_IN_LOSS:
+        steps += _loss_of_all(chance, names)
+    return steps
+
+
+def _loss_of_all(chance: random.Random, names: operations.Names
+                 ) -> Iterator[history.Step]:
+    """Export all backups and lose them, once or twice.
+
+    They are imported in any order. Before that, a record may be changed, or
+    the storage damaged; the audit tries again when that is undone.
+    """
+    if not names.backups:
+        return
+    admin = history.ACTORS[1]
+    records = [f'r{number}' for number in range(
+        len(names.records) + 1, len(names.records) + len(names.backups) + 1)]
+    for record, backup in zip(records, names.backups, strict=True):
+        yield history.Step('export', admin, {
+            'record': record, 'backup': backup})
+    for _ in range(chance.choice((1, 2))):
+        yield history.Step('lose rows', '', {'backups': list(names.backups)})
+        if chance.random() < 0.25:
+            field, value = chance.choice(of_records.EDITS)
+            yield history.Step('import', admin, {
+                'record': chance.choice(records),
+                'field': field, 'value': value})
+        if chance.random() < 0.25:
+            yield history.Step(chance.choice(('damage', 'remove')), '', {
+                'backup': chance.choice(names.backups)})
+        chance.shuffle(records)
+        for record in records:
+            yield history.Step('import', admin, {'record': record})

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parts of a cloud in this process that the others share."""
+
+from collections.abc import Iterable
+import contextlib
+import hashlib
+
+from cinder import context as cinder_context
+from cinder import objects
+import fixtures
+
+from backup_model import engine as engines
+from backup_stores import base as stores_base
+from backup_stores import objects as object_stores
+from reference_drivers.contract import environment
+
+#: Ids of projects by name; Cinder takes hexadecimal digits.
+PROJECTS = {f'project-{digit}': digit * 32 for digit in '12'}
+NAMES = {value: key for key, value in PROJECTS.items()}
+
+
+class Part(fixtures.Fixture):
+    """What is stored of the backups, and the last view of all."""
+
+    cinder: environment.Environment
+    store: object_stores.ObjectStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Where each backup is stored, by its first row.
+        self._places: dict[str, tuple[str, str]] = {}
+        # The last view, as long as it is true.
+        self._seen: engines.View | None = None
+
+    def _objects(self) -> dict[tuple[str, str], str]:
+        """The objects of the backups that were made here, and no others."""
+        return {(container, name): hashlib.md5(
+                    self.store.read(container, name) or b'',
+                    usedforsecurity=False).hexdigest()
+                for container, prefix in self._places.values()
+                for name in self.store.list(container, prefix)}
+
+    def _find_places(self, backups: Iterable[str]) -> None:
+        for one in backups:
+            if one in self._places:
+                continue
+            backup = objects.Backup.get_by_id(
+                cinder_context.get_admin_context(), one)
+            if backup.container or not self.store.has_containers:
+                # A row of a record that was changed may say anything.
+                with contextlib.suppress(stores_base.StoreRefused):
+                    self._places[one] = self.store.locate(backup)

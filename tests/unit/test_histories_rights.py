@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the model of histories asks of rights, quotas and volumes."""
+
+import ddt
+import testtools
+
+from backup_model import engine as engines
+from backup_model import history
+from backup_model import moments
+from backup_model import operations
+from backup_model import rights
+from backup_model import world as worlds
+
+_CREATE = {'backup': 'b2', 'volume': 'v1'}
+
+
+def usage(backups=0, gigabytes=0):
+    return {'backups': backups, 'backups reserved': 0,
+            'backup_gigabytes': gigabytes, 'backup_gigabytes reserved': 0}
+
+
+def view(status='available', used=None, **told):
+    return engines.View(
+        {'B1': {'status': 'available', 'size': 2, 'project': 'project-1',
+                **told}},
+        {'V1': status},
+        {'project-1': used or usage(), 'project-2': usage()}, {})
+
+
+def moment(operation, status=202, actor='member-1', before=None, after=None,
+           limits=None, **arguments):
+    world = worlds.World()
+    world.volumes['v1'] = worlds.Volume('V1', 'project-1', (0,) * 6)
+    world.backups['b1'] = worlds.Backup('B1', 'project-1', 'v1')
+    world.records['r1'] = worlds.Record('b1', told={'size': 2})
+    world.limits.update(limits or {})
+    before = before or view()
+    body = {'restore': {'volume_id': 'V1'}} if operation == 'restore' else {}
+    return moments.Moment(
+        world, history.Step(operation, actor, arguments),
+        engines.Answer(status, body), before, after or before,
+        target='b1', target_id='B1')
+
+
+def keys(promise, one):
+    return [key for key, _ in promise(one, None)]
+
+
+@ddt.ddt
+class RightsTest(testtools.TestCase):
+    @ddt.data(
+        ('rename', {'backup': 'b1'}, ['rename']),
+        ('delete', {'backup': 'b1'}, ['delete']),
+        ('restore', {'backup': 'b1'}, ['restore']),
+        ('create backup', _CREATE, ['create backup volume']))
+    @ddt.unpack
+    def test_strangers(self, operation, arguments, expected):
+        for actor, status, found in (
+                ('member-2', 202, expected), ('member-2', 404, []),
+                ('admin-2', 202, []), ('member-1', 202, [])):
+            self.assertEqual(found, keys(
+                rights.strangers_are_refused,
+                moment(operation, status, actor, **arguments)))
+
+    def test_over_a_quota(self):
+        for limit, found in ((0, ['create backup backups']), (1, []),
+                             (-1, [])):
+            self.assertEqual(found, keys(rights.quota_is_kept, moment(
+                'create backup', after=view(used=usage(1, 1)),
+                limits={('project-1', 'backups'): limit}, **_CREATE)))
+
+    @ddt.data((1, 'create backup', _CREATE, ['create backup refused']),
+              (0, 'create backup', _CREATE, []),
+              (2, 'import', {'record': 'r1'}, ['import refused']),
+              (1, 'import', {'record': 'r1'}, []))
+    @ddt.unpack
+    def test_within_a_quota(self, limit, operation, arguments, found):
+        self.assertEqual(found, keys(rights.quota_is_kept, moment(
+            operation, 413, limits={
+                ('project-1', 'backup_gigabytes'): limit}, **arguments)))
+
+    @ddt.data(
+        (202, view('in-use'), {}, ['create backup the volume is in use']),
+        (400, view('in-use'), {}, []),
+        (202, view('in-use'), {'force': True}, []),
+        (400, view('in-use'), {'force': True}, ['create backup refused']),
+        (400, view(), {}, ['create backup refused']),
+        (413, view(), {}, []),
+        (202, view('error'), {}, ['create backup the volume is not '
+                                  'available']))
+    @ddt.unpack
+    def test_backup_of_a_volume(self, status, before, more, found):
+        self.assertEqual(found, keys(rights.volumes_are_kept, moment(
+            'create backup', status, before=before, **_CREATE, **more)))
+
+    @ddt.data(
+        (202, 2, ['restore the volume is too small']), (400, 2, []),
+        (202, 1, []), (400, 1, ['restore refused']))
+    @ddt.unpack
+    def test_restore_onto_a_volume(self, status, size, found):
+        self.assertEqual(found, keys(rights.volumes_are_kept, moment(
+            'restore', status, before=view(size=size), backup='b1',
+            volume='v1')))
+
+    def test_status_of_a_volume(self):
+        for status, found in (('available', ['import in-use available']),
+                              ('in-use', []), ('backing-up', [])):
+            self.assertEqual(found, keys(rights.volumes_are_kept, moment(
+                'import', before=view('in-use'), after=view(status),
+                record='r1')))
+
+
+class ShipTest(testtools.TestCase):
+    def test_other_site(self):
+        """It knows the records, and has what their whole chains stored."""
+        world = worlds.World()
+        for name, parent in (('b1', ''), ('b2', 'b1'), ('b3', '')):
+            world.backups[name] = worlds.Backup(
+                name.upper(), 'project-1', parent=parent, complete=True,
+                keys=frozenset({f'{name}-1', f'{name}-2'}))
+        world.records['r2'] = worlds.Record('b2')
+        world.damaged.add('b1')
+        step = history.Step('ship', 'admin-2', {'records': ['r2', 'r9']})
+        there, objects = operations.ALL['ship'].there(world, step)
+        self.assertEqual(['b1-1', 'b1-2', 'b2-1', 'b2-2'], objects)
+        self.assertEqual(({'b1', 'b2'}, {'r2'}, {'b1'}, {}), (
+            set(there.backups), set(there.records), there.damaged,
+            there.volumes))
+        self.assertTrue(all(one.lost for one in there.backups.values()))
+        self.assertFalse(world.backups['b1'].lost)
