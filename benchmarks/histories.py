@@ -12,6 +12,7 @@ import os
 import statistics
 from typing import Any
 
+from backup_model import drawing
 from benchmarks import results
 from reference_drivers.histories import search
 from reference_drivers.histories import workers
@@ -66,6 +67,6 @@ def _name(processes: int) -> str:
 
 
 def _run(pool: workers.Workers, histories: int) -> None:
-    for one in [pool.call(search.explore, search.drawn(1, number))
+    for one in [pool.call(search.explore, drawing.drawn(1, number))
                 for number in range(histories)]:
         one.result()

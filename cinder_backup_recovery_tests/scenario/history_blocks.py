@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The blocks of the model in a volume of a cloud, and in the store."""
+
+from collections.abc import Iterable
+from typing import Any
+from typing import BinaryIO
+
+from backup_model import engine as engines
+from backup_stores import base as stores_base
+from backup_stores import objects
+from cinder_backup_recovery_tests.content import access
+from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.content import layout as content_layout
+
+# Each block of the model is in another of these, which no chunk is as large
+# as.
+_SPACE = 64 << 20
+_BLOCK = 64 << 10
+_PIECE = 1 << 20
+_SEED = 21
+# More than the contents that operations write.
+_CONTENTS = 8
+
+
+def layout(content: engines.Content) -> content_layout.Layout:
+    """The extents of a content."""
+    return content_layout.Layout(_SEED, access.GIB, tuple(
+        content_layout.Extent(number * _SPACE, _BLOCK, *(
+            (one,) if one else (1, content_layout.ZEROS)))
+        for number, one in enumerate(content)))
+
+
+def read(stream: BinaryIO | Iterable[bytes]) -> engines.Content:
+    """The content that a volume has."""
+    found = [0] * engines.BLOCKS
+    zeros = bytes(_PIECE)
+    for number, piece in enumerate(compare.in_blocks(stream, _PIECE)):
+        if piece == zeros:
+            continue
+        block, rest = divmod(number * _PIECE, _SPACE)
+        if rest or block >= len(found) or any(piece[_BLOCK:]):
+            # Something where the model has written nothing.
+            found[0] = engines.GARBAGE
+        else:
+            found[block] = _number_of(block, piece[:_BLOCK])
+    return tuple(found)
+
+
+def _number_of(block: int, data: bytes) -> int:
+    """The number of the content that a block has."""
+    for number in range(1, _CONTENTS):
+        made = content_layout.Layout(_SEED, access.GIB, (
+            content_layout.Extent(block * _SPACE, _BLOCK, number),))
+        if data == made.read(block * _SPACE, _BLOCK):
+            return number
+    return engines.GARBAGE
+
+
+def changed(parts: Iterable[stores_base.Part], store: stores_base.Store,
+            backup: Any, other: Any) -> stores_base.Plan:
+    """A damage of stored parts: a byte of each is another one."""
+    changes = []
+    for part in parts:
+        state = store.state(part.kind, part.where)
+        if isinstance(state, bytes) and state:
+            changes.append(stores_base.Change(
+                part.kind, part.where, objects.changed_at_end(state)))
+    return stores_base.Plan(changes)
