@@ -348,7 +348,7 @@ class ArgumentsTest(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.requirements.check', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
-        for name in ('cloud', 'start'):
+        for name in ('cloud', 'start', 'histories'):
             self.assertEqual((3, '', 'error: no glance\n'), run(name))
 
 
