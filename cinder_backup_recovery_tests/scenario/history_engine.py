@@ -31,6 +31,7 @@ from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.scenario import history_blocks
 from cinder_backup_recovery_tests.scenario import history_moments
+from cinder_backup_recovery_tests.scenario import history_requests
 from cinder_backup_recovery_tests.stores import damaging
 
 # Seconds for what Cinder does after the status of a backup is its last one:
@@ -98,6 +99,7 @@ class CloudEngine:
         # The project of each volume.
         self._owners: dict[str, Project] = {}
         self._records: dict[str, backup_record.BackupRecord] = {}
+        self._parents: dict[str, str | None] = {}
         self._damaged = contextlib.ExitStack()
         add_cleanup(self._damaged.close)
         # What was not at rest when all work had ended.
@@ -121,7 +123,7 @@ class CloudEngine:
         self._seen = None
         api = self._actors[actor]
         if method == 'GET':
-            return self._send(api, method, path)
+            return history_requests.send(api, method, path)
         step = self._step
         if step is not None and step.operation == 'killed':
             with self.moments.killing(
@@ -143,24 +145,7 @@ class CloudEngine:
                                 body['restore'], ('restore', 'volume_id'))
         if path == 'backups/import_record':
             return self._import(api, path, body)
-        return self._send(api, method, path, body or None)
-
-    @staticmethod
-    def _send(api: clients.CloudApi, method: str, path: str, body: Any = None
-              ) -> engines.Answer:
-        try:
-            resp, text = api.backups.request(
-                method, path, body=None if body is None else json.dumps(body))
-        except lib_exc.RestClientException as exc:
-            if exc.resp is None:
-                raise
-            said = exc.resp_body
-            return engines.Answer(
-                int(exc.resp.status),
-                {'error': said if isinstance(said, dict) else
-                 {'message': str(said)}})
-        return engines.Answer(int(resp.status),
-                              json.loads(text) if text else {})
+        return history_requests.send(api, method, path, body or None)
 
     def _create(self, kind: str, api: clients.CloudApi, path: str,
                 body: Any, inner: dict[str, Any], where: tuple[str, str]
@@ -171,7 +156,7 @@ class CloudEngine:
             inner.get('name') or f'history-{kind}')
         token = self._ledger.intend(kind, inner['name'])
         self._add_cleanup(self._main.resources.remove_intended, token)
-        answer = self._send(api, 'POST', path, body)
+        answer = history_requests.send(api, 'POST', path, body)
         if answer.accepted:
             made = answer.body[where[0]][where[1]]
             self._ledger.created(token, made)
@@ -183,7 +168,7 @@ class CloudEngine:
 
     def _import(self, api: clients.CloudApi, path: str, body: Any
                 ) -> engines.Answer:
-        answer = self._send(api, 'POST', path, body)
+        answer = history_requests.send(api, 'POST', path, body)
         if not answer.accepted:
             return answer
         made = answer.body['backup']['id']
@@ -291,10 +276,22 @@ class CloudEngine:
                            for resource in _RESOURCES for suffix, key in
                            (('', 'in_use'), (' reserved', 'reserved'))}
         for one in backups.values():
-            record = self._record(one)
-            one['parent_id'] = record.fields.get('parent_id') if (
-                record) else None
+            one['parent_id'] = self._parent(one)
         return engines.View(backups, volumes, usage, self._stored())
+
+    def _parent(self, backup: dict[str, Any]) -> str | None:
+        """The id of the parent of a backup, which the API does not tell."""
+        record = self._record(backup)
+        if record is not None:
+            return record.fields.get('parent_id')
+        backup_id = backup['id']
+        if backup['is_incremental'] and backup_id not in self._parents:
+            # One that has failed, or is not finished, has no record.
+            self._parents[backup_id] = None
+            with contextlib.suppress(exceptions.RowsMismatch):
+                self._parents[backup_id] = self._rows.save(
+                    clients.BACKUP, [backup_id])['backups'][0]['parent_id']
+        return self._parents.get(backup_id)
 
     def _record(self, backup: dict[str, Any]
                 ) -> backup_record.BackupRecord | None:
@@ -336,7 +333,19 @@ class CloudEngine:
         self._owners[made] = project
         return made
 
+    def _usable(self, volume: str) -> Project:
+        """The project of a volume that can be changed.
+
+        :raises EngineError: the volume has another status for good
+        """
+        status = self.view().volumes.get(volume)
+        if status != 'available':
+            raise engines.EngineError(f'volume {volume} is {status}')
+        self._seen = None
+        return self._owners[volume]
+
     def write(self, volume: str, content: engines.Content) -> None:
+        self._usable(volume)
         self._owners[volume].content.rewrite(
             volume, history_blocks.layout(content))
 
@@ -345,13 +354,12 @@ class CloudEngine:
             return history_blocks.read(stream)
 
     def snapshot(self, actor: str, volume: str) -> str:
-        self._seen = None
+        self._usable(volume)
         project = self._projects[history.project_of(actor)]
         return project.resources.create_snapshot(volume)['id']
 
     def extend_volume(self, volume: str, size: int) -> None:
-        self._seen = None
-        project = self._owners[volume]
+        project = self._usable(volume)
         project.api.volumes.extend_volume(volume, new_size=size)
         project.resources.wait(clients.VOLUME, volume, 'available')
 
@@ -367,10 +375,11 @@ class CloudEngine:
 
     def lose(self, backups: list[str], soft: bool) -> None:
         # With its record what a lost one has on the storage is removed.
-        self.view()
+        live = [one for one in backups if one in self.view().backups]
         self._seen = None
-        kind = rows_base.SOFT if soft else rows_base.HARD
-        self._rows.lose(clients.BACKUP, backups, kind)
+        if live:
+            self._rows.lose(clients.BACKUP, live,
+                            rows_base.SOFT if soft else rows_base.HARD)
 
     def damage(self, objects: list[str]) -> None:
         self._seen = None

@@ -19,13 +19,13 @@ import functools
 from backup_model import engine as engines
 from backup_model import promises
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests import steps
 from cinder_backup_recovery_tests.cloud import at_once
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 from cinder_backup_recovery_tests.cloud import services
 from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.scenario import history_requests
 
 # Seconds that a request has to come to a point: then it does not get there.
 _ARRIVAL = 30
@@ -198,7 +198,7 @@ class Moments:
 
     def _place(self, request: engines.Request) -> _Place | None:
         """Where a request can be held, None for one that cannot."""
-        kind, held_by = _kind(request)
+        kind, held_by = history_requests.kind(request)
         owner = clients.VOLUME if kind == 'create' else clients.BACKUP
         if kind not in _POINTS or not self._ledger.owns(owner, held_by):
             return None
@@ -208,20 +208,6 @@ class Moments:
 def _made(place: _Place, answer: engines.Answer) -> str:
     """The id of the backup that an accepted request is about."""
     return answer.body.get('backup', {}).get('id', place.held_by)
-
-
-def _kind(request: engines.Request) -> tuple[str, str]:
-    """What a request asks for, and the id that it is held by."""
-    if request.path == 'backups':
-        return 'create', request.body['backup']['volume_id']
-    if request.path == 'backups/import_record':
-        fields = backup_record.BackupRecord(
-            **request.body['backup-record']).fields
-        return 'import', str(fields.get('id'))
-    parts = request.path.split('/')
-    if request.method == 'DELETE':
-        return 'delete', parts[1]
-    return parts[-1], parts[1]
 
 
 def under_way(view: engines.View) -> set[tuple[str, ...]]:
