@@ -175,11 +175,22 @@ class CloudEngine:
         if not self._ledger.owns(clients.BACKUP, made):
             self._ledger.add(clients.BACKUP, made)
             self._add_cleanup(self._ledger.gone, clients.BACKUP, made)
+        self._add_cleanup(self._forget_marked, made)
         old = self._records.get(made)
         if old is None or old.to_api() != body['backup-record']:
             # A request would remove what a wrong row names.
             self._add_cleanup(self._rows.lose_if_live, made, api.project_id)
         return answer
+
+    def _forget_marked(self, backup_id: str) -> None:
+        """Remove a row that two imports have left.
+
+        Marked deleted and available, it is in the way of the import by which
+        the stored data is removed.
+        """
+        if (self._rows.state(clients.BACKUP, backup_id) ==
+                rows_base.SOFT_DELETED):
+            self._rows.purge(clients.BACKUP, [backup_id])
 
     def together(self, requests: Sequence[engines.Request], seed: int
                  ) -> list[engines.Answer]:

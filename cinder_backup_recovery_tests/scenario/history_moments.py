@@ -28,7 +28,7 @@ from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.scenario import history_requests
 
 # Seconds that a request has to come to a point: then it does not get there.
-_ARRIVAL = 30
+_ARRIVAL = 60
 # Seconds for what follows the end of a status in the same process.
 _AT_LEAST = 5
 
