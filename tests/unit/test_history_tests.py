@@ -91,6 +91,23 @@ class StaysTest(testtools.TestCase):
             self.assertEqual(set(), self.stays(name))
 
 
+class OutcomesTest(testtools.TestCase):
+    def test_of_this_corpus(self):
+        """Run tools/history_outcomes.py after a change of the corpus."""
+        document = json.loads((
+            pathlib.Path(__file__).parents[2] /
+            'doc/source/results/histories-29.0.0.json').read_text())
+        self.assertEqual({path.stem: json.loads(path.read_text())['defect']
+                          for path in known.CORPUS.glob('*.json')},
+                         document['histories'])
+        for one in document['drivers']:
+            for where in ('in process', 'cloud'):
+                self.assertEqual(document['histories'].keys(),
+                                 one[where].keys(), (one['driver'], where))
+            # A cloud shows no more and no less than one process.
+            self.assertEqual(one['in process'], one['cloud'])
+
+
 class CorpusTest(testtools.TestCase):
     def test_each_has_a_test(self):
         """A history that is added to the corpus gets a test on clouds."""
