@@ -13,6 +13,7 @@ import argparse
 import functools
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -108,20 +109,31 @@ def _on_cloud(number: int) -> list[dict[str, Any]]:
         program = pathlib.Path(sys.executable).with_name(
             'cinder-backup-certify')
         # One at a time, as in one process.
-        done = subprocess.run(
-            [program, 'local', '--backup', _BACKUP, '--concurrency', '1',
-             '--regex', r'\.RandomHistoryTest\.', '--report-dir', report,
-             '--set', f'connect.history_count={number}',
-             '--set', f'connect.history_seed={_SEED}'], check=False)
+        code = _ended([
+            str(program), 'local', '--backup', _BACKUP, '--concurrency', '1',
+            '--regex', r'\.RandomHistoryTest\.', '--report-dir', str(report),
+            '--set', f'connect.history_count={number}',
+            '--set', f'connect.history_seed={_SEED}'])
         # A history that breaks a promise has taken its time, too.
-        tests = suite.load(str(report))['tests'] if done.returncode in (
-            1, 2) else []
+        tests = suite.load(str(report))['tests'] if code in (1, 2) else []
     found = [{'steps': test['histories']['steps'], 'seconds': test['seconds']}
              for test in tests if test.get('histories')]
     if not found:
         raise results.Failed('no history ran on the local cloud; the lines '
                              'above have the reason')
     return found
+
+
+def _ended(command: list[str]) -> int:
+    """Run a program, which takes its cloud down when it is interrupted."""
+    # A Ctrl-C is for this program, which passes it on once.
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
 
 def _name(processes: int) -> str:
