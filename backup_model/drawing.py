@@ -38,6 +38,7 @@ def without(steps: Sequence[history.Step], lacks: Collection[str]
         if step.operation == 'restore' and (
                 'restore_to_existing_volume' in lacks):
             arguments.pop('volume', None)
-        if step.operation != 'damage' or 'import_verify' not in lacks:
+        if step.operation not in ('damage', 'remove') or (
+                'import_verify' not in lacks):
             left.append(dataclasses.replace(step, arguments=arguments))
     return left

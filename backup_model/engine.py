@@ -70,7 +70,12 @@ class View:
 
 
 class Engine(Protocol):
-    """A cloud that steps are carried out on."""
+    """A cloud that steps are carried out on.
+
+    :ivar verifies: its backup driver has hooks that verify what is stored
+    """
+
+    verifies: bool
 
     def request(self, actor: str, method: str, path: str,
                 body: Any = None) -> Answer:
@@ -117,8 +122,11 @@ class Engine(Protocol):
         :param soft: leave them, marked as deleted
         """
 
-    def damage(self, objects: list[str]) -> None:
-        """Change a byte of each of these objects, until :meth:`repair`."""
+    def damage(self, objects: list[str], gone: bool = False) -> None:
+        """Change a byte of each of these objects, until :meth:`repair`.
+
+        :param gone: remove them
+        """
 
     def repair(self) -> None:
         """Undo all damage."""

@@ -23,6 +23,9 @@ UNDER_WAY = ('backing-up', 'creating', 'deleting', 'restoring',
 _KEPT = ('name', 'description', 'size', 'volume_id', 'snapshot_id',
          'container', 'metadata', 'is_incremental', 'object_count',
          'data_timestamp', 'encryption_key_id')
+# What a record says of where its backup is stored, and of what.
+_VERIFIED = ('size', 'volume_id', 'snapshot_id', 'container',
+             'service_metadata', 'object_count', 'parent_id', 'driver_info')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Moment:
 
     @property
     def by_request(self) -> bool:
-        return self.step.operation not in ('lose rows', 'damage', 'repair')
+        return self.step.operation not in ('lose rows', 'damage', 'remove',
+                                           'repair')
 
 
 Found = Iterator[tuple[str, str]]
@@ -123,7 +127,8 @@ def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
     """The quota that a project uses is that of its backups."""
     old, new = (drift(view) for view in (moment.before, moment.after))
     for key, value in new.items():
-        if value != old.get(key, 0):
+        # Cinder counts anew where it has less than nothing.
+        if value not in (0, old.get(key, 0)):
             yield (f'{moment.step.operation} {key[1]}',
                    f'after {moment.step.operation} the usage of {key[1]} '
                    f'is off by {value}, and was by {old.get(key, 0)}')
@@ -158,7 +163,7 @@ def told_as_it_is(moment: Moment, engine: engines.Engine) -> Found:
             for field in _KEPT:
                 old, new = backup.told.get(field), told.get(field)
                 if (_seconds(old) != _seconds(new) and
-                        before.get(field) != new):
+                        (not before or before.get(field) != new)):
                     yield (f'{moment.step.operation} {field}',
                            f'{field} of {name} was {old!r}, and after '
                            f'{moment.step.operation} is {new!r}')
@@ -244,6 +249,19 @@ def storage_is_exact(moment: Moment, engine: engines.Engine) -> Found:
                    f'{moment.step.operation} of '
                    f'{moment.target or "another backup"} has removed '
                    f'objects of {name}')
+    if deleting and backup and backup.lost and taken & own:
+        # Its import has failed, and yet its row knew what it is made of.
+        yield (f'{moment.step.operation} takes what was not imported',
+               f'the row that a failed import of {moment.target} has left is '
+               f'deleted, and {len(taken & own)} objects of it with the row')
+        # Nothing is promised of it from now on.
+        backup.deleted = True
+    added = moment.after.stored.keys() - moment.before.stored.keys()
+    # A record that was changed may name any other objects.
+    if (added and moment.step.operation != 'create backup' and
+            'field' not in moment.step.arguments):
+        yield (f'{moment.step.operation} adds',
+               f'{moment.step.operation} has added {len(added)} objects')
     changed = {key for key, value in moment.before.stored.items()
                if moment.after.stored.get(key, value) != value}
     if changed:
@@ -319,6 +337,30 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
                          f'{new["status"]} {new["fail_reason"]}')
 
 
+def wrong_is_refused(moment: Moment, engine: engines.Engine) -> Found:
+    """A driver that verifies refuses what is damaged, and false records."""
+    operation, name = moment.step.operation, moment.target
+    if (not engine.verifies or not moment.answer.accepted or
+            name not in moment.world.backups):
+        return
+    backup = moment.world.backups[name]
+    before, after = (view.backups.get(backup.id, {}).get('status')
+                     for view in (moment.before, moment.after))
+    made = (operation in ('import', 'create backup') and
+            before != after == 'available')
+    based_on = backup.parent if operation == 'create backup' else name
+    damaged = moment.world.damaged.intersection(moment.world.chain(based_on))
+    if damaged and (made or operation == 'export'):
+        yield (f'{operation} of damage',
+               f'{operation} of {name} succeeds, and {min(damaged)} is '
+               f'damaged')
+    field = moment.step.arguments.get('field')
+    value = moment.step.arguments.get('value')
+    if made and field in _VERIFIED and backup.told.get(field) != value:
+        yield (f'import with {field}',
+               f'{name} is imported from a record with the {field} {value!r}')
+
+
 def restored_as_it_was(moment: Moment, engine: engines.Engine) -> Found:
     """A restore brings every bit back, or says why it cannot."""
     if moment.step.operation != 'restore' or not moment.answer.accepted:
@@ -357,7 +399,7 @@ def _blocks(content: engines.Content) -> str:
 ALL: dict[str, Callable[[Moment, engines.Engine], Found]] = {
     one.__name__.replace('_', '-'): one for one in (
         answered, refusal_changes_nothing, work_ends, nothing_needed_is_taken,
-        storage_is_exact, restored_as_it_was, accepted,
+        storage_is_exact, restored_as_it_was, wrong_is_refused, accepted,
         usage_is_that_of_rows, told_as_it_is, reached_by_the_same,
         others_are_untouched)}
 

@@ -123,8 +123,8 @@ def first(engine: engines.Engine, steps: Sequence[history.Step],
 
 def _simpler(step: history.Step) -> Iterator[history.Step]:
     """The same step with less in it."""
-    for name in ('soft', 'metadata', 'name', 'container', 'incremental',
-                 'volume', 'service'):
+    for name in ('soft', 'metadata', 'name', 'description', 'container',
+                 'incremental', 'volume', 'service'):
         if step.arguments.get(name) and (
                 name != 'volume' or step.operation == 'restore') and (
                 name != 'name' or step.operation == 'create backup'):

@@ -25,6 +25,7 @@ _STORY = {
     'force delete': 'deletes backup {backup} by force',
     'reset status': 'sets the status of backup {backup} to {status}',
     'damage': 'a byte of each stored object of backup {backup} changes',
+    'remove': 'the first stored object of backup {backup} is gone',
     'repair': 'the storage is as it was',
 }
 
@@ -115,8 +116,8 @@ def _commands(one: history.Step) -> list[str]:
             words += ['--incremental'] * bool(arguments.get('incremental'))
             for name, value in arguments.get('metadata', {}).items():
                 words.append(f'--property {shlex.quote(f"{name}={value}")}')
-            if 'name' in arguments:
-                words.append(f'--name {shlex.quote(arguments["name"])}')
+            words += [f'--{name} {shlex.quote(arguments[name])}'
+                      for name in ('name', 'description') if name in arguments]
             if 'container' in arguments:
                 words.append(f'--container {arguments["container"]}')
             if 'snapshot' in arguments:

@@ -212,6 +212,18 @@ def delete_killed_keeps_quota(cloud):
     return patch
 
 
+def import_killed_loses_data(cloud):
+    """What a record says and the status are saved at once."""
+    @_around(objects.Backup, 'save')
+    def patch(original, self):
+        # Only an import changes both.
+        both = {'host', 'service_metadata'} <= self.obj_what_changed()
+        original(self)
+        if both:
+            cloud.lives_on()
+    return patch
+
+
 #: By the name of the defect.
 PATCHES = {
     'backups-at-once': _locked('create'),
@@ -222,7 +234,8 @@ PATCHES = {
         dependents_drift,
         import_failed_keeps_quota, import_gives_to_importer,
         import_id_not_uuid, import_id_without_text, import_keeps_fail_reason,
-        import_killed_stays_creating, import_negative_size,
+        import_killed_loses_data, import_killed_stays_creating,
+        import_negative_size,
         import_stays_creating, incremental_without_service,
         restore_without_reason)},
 }

@@ -119,7 +119,7 @@ class HistoryScenario(stores.StoreScenario):
                 self.ledger, self.project_id),
             self.patience, self.addCleanup,
             services.BackupService.from_config(CONF) if able.service_kill
-            else None, self.hold, stays)
+            else None, self.hold, stays, able.import_verify)
 
     def _quota(self, project_id: str) -> dict[str, Any]:
         quotas = self.os_project_admin.volume_quotas_client_latest

@@ -57,13 +57,18 @@ def _number_of(block: int, data: bytes) -> int:
     return engines.GARBAGE
 
 
-def changed(parts: Iterable[stores_base.Part], store: stores_base.Store,
-            backup: Any, other: Any) -> stores_base.Plan:
-    """A damage of stored parts: a byte of each is another one."""
+def changed(parts: Iterable[stores_base.Part], gone: bool,
+            store: stores_base.Store, backup: Any, other: Any
+            ) -> stores_base.Plan:
+    """A damage of stored parts: a byte of each is another one.
+
+    :param gone: they are missing instead
+    """
     changes = []
     for part in parts:
         state = store.state(part.kind, part.where)
         if isinstance(state, bytes) and state:
             changes.append(stores_base.Change(
-                part.kind, part.where, objects.changed_at_end(state)))
+                part.kind, part.where,
+                None if gone else objects.changed_at_end(state)))
     return stores_base.Plan(changes)

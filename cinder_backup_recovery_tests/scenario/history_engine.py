@@ -70,6 +70,7 @@ class CloudEngine:
     :param stays: the statuses, "volume" before those of volumes, that
         something may keep after a step, as far as that is known: their end
         is not waited for as long
+    :param verifies: the backup driver does at export and import
     """
 
     def __init__(self, projects: Mapping[str, Project],
@@ -80,7 +81,9 @@ class CloudEngine:
                  kill: services.BackupService | None = None,
                  hold: services.RequestHold | None = None,
                  stays: Callable[[history.Step], Collection[str]] = (
-                     lambda step: ())) -> None:
+                     lambda step: ()),
+                 verifies: bool = False) -> None:
+        self.verifies = verifies
         self._projects = projects
         self._names = {one.api.project_id: name
                        for name, one in projects.items()}
@@ -392,7 +395,7 @@ class CloudEngine:
             self._rows.lose(clients.BACKUP, live,
                             rows_base.SOFT if soft else rows_base.HARD)
 
-    def damage(self, objects: list[str]) -> None:
+    def damage(self, objects: list[str], gone: bool = False) -> None:
         self._seen = None
         wanted = set(objects)
         hit = {backup_id: [part for owner, part in self._parts()
@@ -404,10 +407,10 @@ class CloudEngine:
             one = stores_base.Backup.from_fields(
                 self._records[backup_id].fields)
             self._damaged.enter_context(self._damager.damaged(
-                stores_base.Damage('every object changed',
-                                   stores_base.CHANGED,
-                                   functools.partial(history_blocks.changed,
-                                                     parts)),
+                stores_base.Damage(
+                    'objects gone' if gone else 'every object changed',
+                    stores_base.DATA_MISSING if gone else stores_base.CHANGED,
+                    functools.partial(history_blocks.changed, parts, gone)),
                 one, one))
 
     def repair(self) -> None:

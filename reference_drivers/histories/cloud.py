@@ -72,6 +72,7 @@ class Cloud(fixtures.Fixture):
                 f'{bound.driver} needs a store adapter that lists its '
                 f'objects; name one with --store')
         self.binding = bound
+        self.verifies = bound.verifies
         self._blocks: dict[bytes, int] = {}
         self._damaged: dict[tuple[str, str], bytes] = {}
         self.turns = turns.Turns()
@@ -410,13 +411,16 @@ class Cloud(fixtures.Fixture):
                 'deleted = 0', (backup,)).first()
             return tuple(found) if found else None
 
-    def damage(self, objects: list[str]) -> None:
+    def damage(self, objects: list[str], gone: bool = False) -> None:
         self._seen = None
         for name in objects:
             for key in self._objects():
                 if '/'.join(key) == name and key not in self._damaged:
                     content = self.store.read(*key) or b''
                     self._damaged[key] = content
+                    if gone:
+                        self.store.delete(*key)
+                        continue
                     self.store.write(*key, content[:-1] + bytes(
                         [content[-1] ^ 1]) if content else b'x')
 

@@ -156,6 +156,12 @@ def _exports_no_increment(original, self, backup):
     return original(self, backup)
 
 
+def _forgets_the_name(original, self, context, backup, *arguments):
+    original(self, context, backup, *arguments)
+    backup.display_name = None
+    backup.save()
+
+
 def _renames_all(original, self, context, **arguments):
     original(self, context, **arguments)
     for one in objects.BackupList.get_all(context):
@@ -174,6 +180,8 @@ class FaultyTest(HistoriesCase):
          ('restored-as-it-was', 'wrong')),
         (posix.PosixBackupDriver, 'export_record', _exports_no_increment,
          ('accepted', 'export')),
+        (environment.backup_manager.BackupManager, 'import_record',
+         _forgets_the_name, ('told-as-it-is', 'import name')),
         (environment.backup_manager.BackupManager, 'import_record',
          _renames_all, ('others-are-untouched', 'import')))
     @ddt.unpack
@@ -194,9 +202,25 @@ class FaultyTest(HistoriesCase):
     def test_each_promise_is_needed(self):
         """One that is left out of the model is missed by a test."""
         faults = {'storage-is-exact', 'restored-as-it-was', 'accepted',
-                  'others-are-untouched'}
+                  'others-are-untouched', 'wrong-is-refused'}
         self.assertEqual(set(promises.ALL), faults | {
             one['cause'][0] for one in corpus().values()})
+
+
+@ddt.ddt
+class FaultyHooksTest(HistoriesCase):
+    """A driver whose hook for the import accepts all."""
+
+    driver = 'mutants.records.ImportAsksNothing'
+
+    @ddt.data('import of ', 'import with ')
+    def test_fault(self, key):
+        for number in range(400):
+            for one in self.run_steps(drawing.drawn(4, number)):
+                if (one.broken.promise == 'wrong-is-refused' and
+                        one.broken.key.startswith(key)):
+                    return
+        self.fail(f'not found: {key}')
 
 
 class ProgramTest(testtools.TestCase):

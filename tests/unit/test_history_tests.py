@@ -16,6 +16,10 @@ from cinder_backup_recovery_tests.scenario import test_histories
 from cinder_backup_recovery_tests.scenario import test_history_files
 from tests.unit import test_config
 
+# What no test on a cloud has measured yet: it needs a moment in the middle of
+# an import, at which no cloud holds requests.
+_NOT_ON_CLOUDS = {'storage-is-exact-delete-takes-what-was-not-imported'}
+
 _FILES = [str(known.CORPUS / f'{name}.json') for name in (
     'nothing-needed-is-taken-live-child', 'answered-at-once-import',
     'work-ends-killed-import-creating')]
@@ -98,7 +102,8 @@ class OutcomesTest(testtools.TestCase):
             pathlib.Path(__file__).parents[2] /
             'doc/source/results/histories-29.0.0.json').read_text())
         self.assertEqual({path.stem: json.loads(path.read_text())['defect']
-                          for path in known.CORPUS.glob('*.json')},
+                          for path in known.CORPUS.glob('*.json')
+                          if path.stem not in _NOT_ON_CLOUDS},
                          document['histories'])
         for one in document['drivers']:
             for where in ('in process', 'cloud'):
@@ -113,5 +118,6 @@ class CorpusTest(testtools.TestCase):
         """A history that is added to the corpus gets a test on clouds."""
         source = pathlib.Path(test_histories.__file__).read_text()
         for path in known.CORPUS.glob('*.json'):
-            self.assertIn(f"'{path.stem}'", source)
+            self.assertEqual(path.stem not in _NOT_ON_CLOUDS,
+                             f"'{path.stem}'" in source, path.stem)
             self.assertTrue(json.loads(path.read_text())['defect'])
