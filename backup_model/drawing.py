@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Draw histories at random."""
+"""Random histories by number, and those that a driver can carry out."""
 
+from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
 import random
 
 from backup_model import history
 from backup_model import operations
 from backup_model.operations import records as of_records
+
+#: Steps of a drawn history, without the loss at its end.
+LENGTHS = (3, 14)
 
 # Few drawn histories export and lose the same backup. In the others the rows
 # that a history has left are audited.
@@ -15,6 +21,12 @@ _ENDS_IN_LOSS = 0.6
 # A history has these, and of the other operations each second one: those that
 # it has meet more often.
 _ALWAYS = ('create volume', 'write', 'create backup')
+
+
+def drawn(seed: int, number: int) -> list[history.Step]:
+    """Draw a history: the same one for the same numbers."""
+    chance = random.Random(f'{seed}:{number}')  # noqa: S311
+    return draw(chance, chance.randint(*LENGTHS))
 
 
 def draw(chance: random.Random, length: int) -> list[history.Step]:
@@ -76,3 +88,27 @@ def _loss_of_all(chance: random.Random, names: operations.Names
         chance.shuffle(records)
         for record in records:
             yield history.Step('import', admin, {'record': record})
+
+
+def without(steps: Sequence[history.Step], lacks: Collection[str]
+            ) -> list[history.Step]:
+    """A history that asks for nothing that a driver lacks.
+
+    :param lacks: names of capabilities, as a profile has them; a driver
+        without ``import_verify`` need not find damage
+    """
+    left = []
+    for step in steps:
+        arguments = dict(step.arguments)
+        if 'steps' in arguments:
+            arguments['steps'] = [one.to_data() for one in without(
+                list(map(history.Step.of_data, arguments['steps'])), lacks)]
+        if 'incremental' in lacks:
+            arguments.pop('incremental', None)
+        if step.operation == 'restore' and (
+                'restore_to_existing_volume' in lacks):
+            arguments.pop('volume', None)
+        if step.operation not in ('damage', 'remove') or (
+                'import_verify' not in lacks):
+            left.append(dataclasses.replace(step, arguments=arguments))
+    return left

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import pathlib
 
 from backup_model import engine as engines
 from backup_model import history
@@ -30,6 +31,22 @@ class Failure:
     def cause(self) -> tuple[str, str]:
         """The same for the same fault."""
         return self.broken.promise, self.broken.key
+
+
+def read(path: pathlib.Path) -> list[history.Step]:
+    """Read a history that can be run from a file.
+
+    :raises history.HistoryError: the file has none
+    """
+    steps = history.read(path)
+    for step in steps:
+        for one in (step, *operations.Inner.steps(step)) if (
+                'steps' in step.arguments) else (step,):
+            if one.operation not in operations.ALL:
+                raise history.HistoryError(
+                    f'{path} has an unknown operation {one.operation!r}; '
+                    f'known: {", ".join(operations.ALL)}')
+    return steps
 
 
 def run(engine: engines.Engine, steps: Iterable[history.Step],

@@ -8,10 +8,13 @@ the run.
 """
 
 from collections.abc import Iterable
+import pathlib
 from typing import Any
 
 from oslo_config import cfg
 
+from backup_model import history
+from backup_model import running
 from cinder_backup_recovery_tests import deprecated
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import known_defects
@@ -186,10 +189,18 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "or import (cinder-backup has taken the request and done "
              "nothing else) or import-request (the API has seen that there "
              "is no such backup, and has not made its row). {action} becomes "
-             "arm, count, which prints how many requests are held, or "
-             "release, after which they go on. With the empty default the "
-             "tests of what happens at such a moment try some times, and end "
-             "in an error where they do not meet it."),
+             "arm, count, which prints how many requests are held, next, "
+             "after which the first of them goes on, or release, after which "
+             "all do. With the empty default the tests of what happens at "
+             "such a moment try some times, and end in an error where they "
+             "do not meet it. With request_hold there are more points: "
+             "create, delete and restore are like import; create-request, "
+             "delete-request and restore-request like import-request (the "
+             "API has checked the statuses and changed none); create-data "
+             "(cinder-backup has the device of the volume and has read "
+             "nothing) and delete-quota (it has marked the row deleted, and "
+             "not given the quota back). At those of create {id} is the id "
+             "of a volume of the tests'."),
     cfg.IntOpt(
         'service_timeout',
         default=300,
@@ -361,6 +372,28 @@ BackupRecoveryGroup: list[cfg.Opt] = [
              "it by variables. With the empty default the test of its "
              "commands for records is skipped."),
     cfg.ListOpt(
+        'history_files',
+        default=[],
+        help="Paths of files with a history each, as cinder-backup-histories "
+             "writes them for promises that were broken in one process. Each "
+             "becomes a test, which carries it out on this cloud. One in "
+             "which two requests meet or cinder-backup is killed is skipped "
+             "without request_hold."),
+    cfg.IntOpt(
+        'history_count',
+        default=0,
+        min=0,
+        max=1000,
+        help="How many histories are drawn at random, each for a test of its "
+             "own. With the default there is none: what one of them may find "
+             "is new, and says more of Cinder than of the driver. One takes "
+             "about a minute where a backup takes some seconds."),
+    cfg.IntOpt(
+        'history_seed',
+        min=0,
+        help="Draws the random histories of another run again. Without it "
+             "each is of another seed, which its steps in the report name."),
+    cfg.ListOpt(
         'known_defects',
         default=[],
         help="Names of defects of Cinder that this cloud is known to have; "
@@ -425,6 +458,13 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
         help="cinder-backup may be killed and started again, by "
              "service_kill_command and service_start_command. Otherwise "
              "every test of it is skipped."),
+    cfg.BoolOpt(
+        'request_hold',
+        default=False,
+        help="Requests about backups can be held between two steps of "
+             "Cinder, by request_hold_command at each of its points. "
+             "Otherwise the histories in which requests meet or cinder-backup "
+             "is killed are skipped: their results would depend on chance."),
     cfg.BoolOpt(
         'store_stop',
         default=False,
@@ -541,6 +581,7 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
 _NEEDED = {
     'whole_database_loss': ('database_loss_command',),
     'service_kill': ('service_kill_command', 'service_start_command'),
+    'request_hold': ('request_hold_command',),
     'store_stop': ('store_stop_command', 'store_start_command'),
     'store_pause': ('store_pause_command', 'store_resume_command'),
     'second_backup_service': ('second_backup_zone',),
@@ -613,6 +654,11 @@ def problems(conf: Any) -> Iterable[str]:
             yield ("[cinder_backup_recovery] content_access is image, but "
                    "[cinder_backup_recovery_feature_enabled] image_upload is "
                    "false: no volume could be read")
+    for path in group.history_files:
+        try:
+            running.read(pathlib.Path(path))
+        except history.HistoryError as error:
+            yield f"[cinder_backup_recovery] history_files: {error}"
     yield from known_defects.problems(group.known_defects,
                                       group.cinder_release)
     newest = conf.volume.max_microversion

@@ -140,6 +140,7 @@ class Histories:
     :ivar wanted: how many were to run; fewer did where the time was over
     :ivar steps: of all of them
     :ivar defects: how often each known defect of Cinder was met, by its name
+    :ivar corpus: the name of the one that it was, in the corpus, or ''
     """
 
     seed: int | None
@@ -148,6 +149,7 @@ class Histories:
     steps: int
     defects: dict[str, int]
     causes: list[Cause]
+    corpus: str = ''
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> 'Histories':
@@ -160,7 +162,8 @@ class Histories:
                   f'{self.histories} of {self.wanted}')
         seed = '' if self.seed is None else f' of seed {self.seed}'
         met = ', '.join(sorted(self.defects)) or 'none'
-        return (f'{number} histories{seed} with {self.steps} steps; known '
+        one = 'history' if number == '1' else 'histories'
+        return (f'{number} {one}{seed} with {self.steps} steps; known '
                 f'defects met: {met}')
 
 

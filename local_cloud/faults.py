@@ -14,7 +14,9 @@ from local_cloud.machine import state as cloud_state
 from local_cloud.services import registry
 
 #: Where :mod:`local_cloud.inside.holding` holds requests.
-POINTS = ('export', 'import', 'import-request')
+POINTS = ('create', 'create-data', 'create-request', 'delete', 'delete-quota',
+          'delete-request', 'export', 'import', 'import-request', 'restore',
+          'restore-request')
 
 
 def pause(state: cloud_state.State, name: str) -> None:
@@ -44,7 +46,10 @@ def _processes(state: cloud_state.State, name: str) -> list[psutil.Process]:
 
 
 def arm(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> None:
-    """Hold each request about a backup that arrives at a point of Cinder."""
+    """Hold each request about a backup that arrives at a point of Cinder.
+
+    :param backup_id: of the volume at the points of ``create``
+    """
     _place(state, point, backup_id).mkdir(parents=True, exist_ok=True)
 
 
@@ -52,6 +57,14 @@ def held(state: cloud_state.State, point: str, backup_id: uuid.UUID) -> int:
     """Count the requests that are held at a point."""
     place = _place(state, point, backup_id)
     return len(list(place.iterdir())) if place.is_dir() else 0
+
+
+def release_first(state: cloud_state.State, point: str, backup_id: uuid.UUID
+                  ) -> None:
+    """Resume the request that has been held at a point for longest."""
+    place = _place(state, point, backup_id)
+    for first in sorted(place.iterdir() if place.is_dir() else ())[:1]:
+        first.unlink(missing_ok=True)
 
 
 def release(state: cloud_state.State, point: str, backup_id: uuid.UUID

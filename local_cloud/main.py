@@ -3,6 +3,7 @@
 """The program ``cinder-backup-local-cloud``."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 import json
 import os
@@ -113,10 +114,12 @@ def _parser() -> argparse.ArgumentParser:
             'service', help='keystone, glance, cinder or swift, say')
     hold = verb(_hold, 'hold', 'make requests about a backup wait inside '
                                'Cinder between two steps: arm, then count, '
-                               'then release')
-    hold.add_argument('action', choices=('arm', 'count', 'release'))
+                               'next (only the first goes on) or release')
+    hold.add_argument('action', choices=tuple(_HOLD))
     hold.add_argument('point', choices=faults.POINTS)
-    hold.add_argument('backup', type=uuid.UUID, metavar='ID')
+    hold.add_argument('backup', type=uuid.UUID, metavar='ID',
+                      help='of the backup, or at the points of create of its '
+                           'volume')
     verb(lambda arguments, cloud: cloud.lose_database(), 'lose-database',
          "replace Cinder's database by an empty one: it forgets all volumes "
          "and backups, and their storages keep them")
@@ -265,10 +268,14 @@ def _wait(process: subprocess.Popen) -> int:
     return code if code >= 0 else 128 - code
 
 
+_HOLD: dict[str, Callable[..., int | None]] = {
+    'arm': faults.arm, 'count': faults.held, 'next': faults.release_first,
+    'release': faults.release}
+
+
 def _hold(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> None:
-    function = {'arm': faults.arm, 'count': faults.held,
-                'release': faults.release}[arguments.action]
-    number = function(cloud.state, arguments.point, arguments.backup)
+    number = _HOLD[arguments.action](cloud.state, arguments.point,
+                                     arguments.backup)
     if number is not None:
         print(number)
 

@@ -188,6 +188,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
         'cinder_backup_recovery_feature_enabled': {
             'whole_database_loss': 'true',
             'service_kill': 'true',
+            'request_hold': 'true',
             'store_stop': bool(store_switch),
             'store_pause': bool(store_pause),
             'second_backup_service': bool(backups.second_driver(state)),

@@ -14,6 +14,7 @@ import dataclasses
 import json
 from typing import Any
 
+from backup_model import drawing
 from backup_model import history
 from backup_model import known
 from cinder_backup_recovery_tests.certification.report import table
@@ -114,7 +115,7 @@ def _session(driver: str) -> Iterator[Callable[[str], processes.Answer]]:
         def answer(number: str) -> processes.Answer:
             index = int(number) - 1
             found.take(history.read(corpus[index]) if index < len(corpus) else
-                       search.drawn(SEED, index - len(corpus)))
+                       drawing.drawn(SEED, index - len(corpus)))
             for one in found.unknown:
                 broken = one.failure.broken
                 return 'failed', json.dumps({

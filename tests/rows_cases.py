@@ -179,6 +179,20 @@ class RowsCases(RowsFixture):
                          (outcome.rows, outcome.quota_changes))
         self.assertEqual({E: 'absent'}, self.rows.states(base.BACKUP, [E]))
 
+    def test_id_that_no_request_reaches(self):
+        """An import takes it from a record, and only this removes it."""
+        with self._writing() as connection:
+            connection.execute(sa.update(self.tables['backups']).where(
+                self.tables['backups'].c.id == E).values(id='a/b'))
+        self._refused(exceptions.NotInLedger, ['a/b'])
+        for other in ('../x', '-a/b', 'a/', 'a b/c', 'a/b,c', 'x'):
+            self._refused(exceptions.InvalidConfiguration, [other])
+        rows = database.DatabaseRows(self.url, Owner('a/b'))
+        rows.lose_if_live('a/b', 'p3')
+        self.assertEqual(base.ABSENT, rows.state(base.BACKUP, 'a/b'))
+        self.assertRaises(exceptions.InvalidConfiguration, rows.save,
+                          base.VOLUME, ['a/b'])
+
     def test_lost_only_if_live(self):
         self.rows.lose(base.BACKUP, [B], base.SOFT, project_id='p1')
         for backup_id in (A, B, ABSENT):

@@ -175,7 +175,7 @@ def _certify(arguments: argparse.Namespace) -> results.ExitCode:
             raise runner.RunError(f'--regex {pattern}: {error}') from error
     profile = _profile(arguments)
     way = _WAYS[arguments.verb]
-    profile.refuse_unused(way.name, way.unused, way.misleading)
+    profile.refuse_unused(way.name, way.unused, way.misleading, way.used)
     quick = profile.get('run.mode') == 'quick'
     if quick and pattern:
         raise runner.RunError('--regex cannot be combined with quick, which '

@@ -23,10 +23,19 @@ _PAUSE = 0.05
 AWAY = 'away'
 HANGS = 'hangs'
 
-# Where a request can be held.
+# Where a request can be held. At the points of a creation the id is that of
+# the volume.
 EXPORT = 'export'
 IMPORT = 'import'
 IMPORT_REQUEST = 'import-request'
+CREATE = 'create'
+CREATE_DATA = 'create-data'
+CREATE_REQUEST = 'create-request'
+DELETE = 'delete'
+DELETE_QUOTA = 'delete-quota'
+DELETE_REQUEST = 'delete-request'
+RESTORE = 'restore'
+RESTORE_REQUEST = 'restore-request'
 
 
 class _Switch:
@@ -127,11 +136,20 @@ class HeldRequests:
         self._point = point
         self._backup_id = backup_id
 
+    @property
+    def number(self) -> int:
+        """How many are held now."""
+        return self._hold.count(self._point, self._backup_id)
+
+    def release_first(self) -> None:
+        """Resume the one that has waited for longest."""
+        self._hold.release_first(self._point, self._backup_id)
+
     def arrived(self, number: int, timeout: float) -> bool:
         """Wait until so many requests are held, for some seconds at most."""
         deadline = time.monotonic() + timeout
         while True:
-            if self._hold.count(self._point, self._backup_id) >= number:
+            if self.number >= number:
                 return True
             if time.monotonic() > deadline:
                 return False
@@ -153,7 +171,8 @@ class RequestHold:
     """A program that makes requests wait inside Cinder, between two steps.
 
     With it a test makes two events meet that otherwise meet by chance. Only
-    requests about one backup of the ledger are held.
+    requests about one backup of the ledger are held, or those that make a
+    backup of one volume of the ledger.
 
     :param command: the program, with {action}, {point} and {id}
     :raises InvalidConfiguration: the command cannot be split, or is empty
@@ -183,9 +202,12 @@ class RequestHold:
     def at(self, point: str, backup_id: str) -> Iterator[HeldRequests]:
         """Hold each request about a backup that comes to a point.
 
+        :param backup_id: of the volume at the points of a creation
         :raises NotInLedger: the suite did not make the backup
         """
-        self._ledger.require(clients.BACKUP, [backup_id])
+        self._ledger.require(
+            clients.VOLUME if point.startswith(CREATE) else clients.BACKUP,
+            [backup_id])
         try:
             self._run('arm', point, backup_id)
             yield HeldRequests(self, point, backup_id)
@@ -204,6 +226,10 @@ class RequestHold:
                 f'{shlex.join(self._words)} printed {printed[:80]!r} and not '
                 f'the number of requests that are held')
         return int(printed)
+
+    def release_first(self, point: str, backup_id: str) -> None:
+        """Resume the request that has been held for longest."""
+        self._run('next', point, backup_id)
 
     def _run(self, action: str, point: str, backup_id: str) -> str:
         words = [word.replace('{action}', action).replace('{point}', point)

@@ -3,6 +3,7 @@
 """Histories on a cloud, through its public API."""
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import time
 from typing import Any
 
 from tempest.lib import exceptions as lib_exc
@@ -19,34 +21,25 @@ from backup_model import engine as engines
 from backup_model import history
 from backup_model import promises
 from backup_stores import base as stores_base
-from backup_stores import objects
 from cinder_backup_recovery_tests import content as contents
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import record as backup_record
-from cinder_backup_recovery_tests.cloud import at_once
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.cloud import services
 from cinder_backup_recovery_tests.cloud import waiters
-from cinder_backup_recovery_tests.content import access
-from cinder_backup_recovery_tests.content import compare
-from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import history_blocks
 from cinder_backup_recovery_tests.scenario import history_in_process
+from cinder_backup_recovery_tests.scenario import history_moments
+from cinder_backup_recovery_tests.scenario import history_requests
 from cinder_backup_recovery_tests.stores import damaging
-
-# Each block of the model is in another of these, which no chunk is as large
-# as.
-_SPACE = 64 << 20
-_BLOCK = 64 << 10
-_PIECE = 1 << 20
-_SEED = 21
-# More than the contents that operations write.
-_CONTENTS = 8
 
 # Seconds for what Cinder does after the status of a backup is its last one:
 # the quota, and what a parent says of its children.
 _LATE = 8
+# Seconds that what is known to stay is waited for at least.
+_LEAST = 2
 
 _RESOURCES = ('backups', 'backup_gigabytes')
 
@@ -74,6 +67,10 @@ class CloudEngine(history_in_process.OnlyInProcess):
     :param damager: of the store of the backups
     :param add_cleanup: of the test
     :param kill: the service, None where it cannot be killed
+    :param hold: makes requests meet, None where they are not held
+    :param stays: the statuses, "volume" before those of volumes, that
+        something may keep after a step, as far as that is known: their end
+        is not waited for as long
     :param verifies: the backup driver does at export and import
     """
 
@@ -83,6 +80,9 @@ class CloudEngine(history_in_process.OnlyInProcess):
                  patience: waiters.Patience,
                  add_cleanup: Callable[..., Any],
                  kill: services.BackupService | None = None,
+                 hold: services.RequestHold | None = None,
+                 stays: Callable[[history.Step], Collection[str]] = (
+                     lambda step: ()),
                  verifies: bool = False) -> None:
         self.verifies = verifies
         self._projects = projects
@@ -95,15 +95,30 @@ class CloudEngine(history_in_process.OnlyInProcess):
         self._patience = patience
         self._add_cleanup = add_cleanup
         self._kill = kill
+        self._stays = stays
+        self.moments = history_moments.Moments(
+            hold, self._ledger, patience, self._busy,
+            projects['project-1'].resources.story)
         self._main = projects['project-1']
         # The project of each volume.
         self._owners: dict[str, Project] = {}
         self._records: dict[str, backup_record.BackupRecord] = {}
+        self._parents: dict[str, str | None] = {}
         self._damaged = contextlib.ExitStack()
         add_cleanup(self._damaged.close)
         # What was not at rest when all work had ended.
         self._rest: set[tuple[str, ...]] = set()
         self._seen: engines.View | None = None
+        #: The step that is carried out, None in the audit.
+        self._step: history.Step | None = None
+        # Seconds of the longest work.
+        self._longest = 0.0
+
+    def told(self, steps: Iterable[history.Step]) -> Iterator[history.Step]:
+        """Steps, each known to the engine when it is carried out."""
+        for self._step in steps:
+            yield self._step
+        self._step = None
 
     # Requests
 
@@ -112,7 +127,19 @@ class CloudEngine(history_in_process.OnlyInProcess):
         self._seen = None
         api = self._actors[actor]
         if method == 'GET':
-            return self._send(api, method, path)
+            return history_requests.send(api, method, path)
+        step = self._step
+        if step is not None and step.operation == 'killed':
+            with self.moments.killing(
+                    engines.Request(actor, method, path, body),
+                    step.arguments['after']) as wait:
+                answer = self._change(api, method, path, body)
+                wait(answer)
+                return answer
+        return self._change(api, method, path, body)
+
+    def _change(self, api: clients.CloudApi, method: str, path: str,
+                body: Any) -> engines.Answer:
         body = json.loads(json.dumps(body or {}))
         if path == 'backups':
             return self._create(clients.BACKUP, api, path, body,
@@ -122,24 +149,7 @@ class CloudEngine(history_in_process.OnlyInProcess):
                                 body['restore'], ('restore', 'volume_id'))
         if path == 'backups/import_record':
             return self._import(api, path, body)
-        return self._send(api, method, path, body or None)
-
-    @staticmethod
-    def _send(api: clients.CloudApi, method: str, path: str, body: Any = None
-              ) -> engines.Answer:
-        try:
-            resp, text = api.backups.request(
-                method, path, body=None if body is None else json.dumps(body))
-        except lib_exc.RestClientException as exc:
-            if exc.resp is None:
-                raise
-            said = exc.resp_body
-            return engines.Answer(
-                int(exc.resp.status),
-                {'error': said if isinstance(said, dict) else
-                 {'message': str(said)}})
-        return engines.Answer(int(resp.status),
-                              json.loads(text) if text else {})
+        return history_requests.send(api, method, path, body or None)
 
     def _create(self, kind: str, api: clients.CloudApi, path: str,
                 body: Any, inner: dict[str, Any], where: tuple[str, str]
@@ -150,7 +160,7 @@ class CloudEngine(history_in_process.OnlyInProcess):
             inner.get('name') or f'history-{kind}')
         token = self._ledger.intend(kind, inner['name'])
         self._add_cleanup(self._main.resources.remove_intended, token)
-        answer = self._send(api, 'POST', path, body)
+        answer = history_requests.send(api, 'POST', path, body)
         if answer.accepted:
             made = answer.body[where[0]][where[1]]
             self._ledger.created(token, made)
@@ -162,47 +172,99 @@ class CloudEngine(history_in_process.OnlyInProcess):
 
     def _import(self, api: clients.CloudApi, path: str, body: Any
                 ) -> engines.Answer:
-        answer = self._send(api, 'POST', path, body)
+        answer = history_requests.send(api, 'POST', path, body)
         if not answer.accepted:
             return answer
         made = answer.body['backup']['id']
         if not self._ledger.owns(clients.BACKUP, made):
             self._ledger.add(clients.BACKUP, made)
+            self._add_cleanup(self._ledger.gone, clients.BACKUP, made)
+        self._add_cleanup(self._forget_marked, made)
         old = self._records.get(made)
         if old is None or old.to_api() != body['backup-record']:
             # A request would remove what a wrong row names.
             self._add_cleanup(self._rows.lose_if_live, made, api.project_id)
         return answer
 
+    def _forget_marked(self, backup_id: str) -> None:
+        """Remove a row that two imports have left.
+
+        Marked deleted and available, it is in the way of the import by which
+        the stored data is removed.
+        """
+        if (self._rows.state(clients.BACKUP, backup_id) ==
+                rows_base.SOFT_DELETED):
+            self._rows.purge(clients.BACKUP, [backup_id])
+
     def together(self, requests: Sequence[engines.Request], seed: int
                  ) -> list[engines.Answer]:
-        return at_once.at_once([
-            functools.partial(self.request, one.actor, one.method, one.path,
-                              one.body) for one in requests])
+        return self.moments.together(requests, lambda one: self.request(
+            one.actor, one.method, one.path, one.body))
 
     # Looking
 
     def settle(self, killed_after: int | None = None) -> None:
         if killed_after is not None:
-            if self._kill is None:
-                raise exceptions.InvalidConfiguration(
-                    'cinder-backup cannot be killed here: set '
-                    '[cinder_backup_recovery_feature_enabled] service_kill')
-            self._add_cleanup(self._kill.start)
-            self._kill.kill()
-            self._kill.start()
-        for restless, limit in ((_under_way, self._patience.backup),
-                                (_late, _LATE)):
-            # One that stays is for the promises to say.
-            with contextlib.suppress(exceptions.WaitTimeout):
-                waiters.wait_until(
-                    lambda restless=restless:  # type: ignore[misc]
-                    self._look_again(restless) <= self._rest,
-                    'work is under way', self._patience, limit)
-        self._rest = _under_way(self.view()) | _late(self.view())
+            self._die()
+        stays = self._stays(self._step) if self._step else ()
+        begun = time.monotonic()
+        self._wait(lambda view: {one for one in history_moments.under_way(view)
+                                 if one[1] not in stays},
+                   self._patience.backup)
+        self._longest = max(self._longest, time.monotonic() - begun)
+        if stays:
+            self._wait(history_moments.under_way, _LEAST + 2 * self._longest)
+        self._wait(history_moments.late, _LATE)
+        stay = history_moments.under_way(self.view())
+        for one, _ in stay - self._rest:
+            self._add_cleanup(self._free, one)
+        self._rest = stay | history_moments.late(self.view())
 
-    def _look_again(self, restless: Callable[[engines.View], set[Any]]
-                    ) -> set[Any]:
+    def _wait(self, restless: Callable[[engines.View], set[Any]],
+              limit: float) -> None:
+        """Wait until nothing is on its way that was not before the step."""
+        # One that stays is for the promises to say.
+        with contextlib.suppress(exceptions.WaitTimeout):
+            waiters.wait_until(
+                lambda: self._look_again(restless) <= self._rest,
+                'work is under way', self._patience, limit)
+
+    def _die(self) -> None:
+        if self._kill is None:
+            raise exceptions.InvalidConfiguration(
+                'cinder-backup cannot be killed here: set '
+                '[cinder_backup_recovery_feature_enabled] service_kill')
+        self._add_cleanup(self._kill.start)
+        self._kill.kill()
+        self.moments.killed()
+        self._kill.start()
+
+    def _free(self, resource_id: str) -> None:
+        """Make something removable that stays in a status."""
+        view = self._look_again(lambda view: view)
+        if view.volumes.get(resource_id) in promises.UNDER_WAY:
+            owner = self._owners.get(resource_id)
+            if owner is None:
+                self._main.api.reset(clients.SNAPSHOT, resource_id)
+            else:
+                owner.api.reset(clients.VOLUME, resource_id)
+        backup = view.backups.get(resource_id)
+        if backup is None or backup['status'] not in promises.UNDER_WAY:
+            return
+        api = self._projects[backup['project']].api
+        if resource_id in self._records:
+            # By the import of its record, a reset of which does nothing.
+            self._rows.lose_if_live(resource_id, api.project_id)
+        else:
+            api.reset(clients.BACKUP, resource_id)
+
+    def _busy(self, backups: set[str]) -> set[str]:
+        """Those of the backups that are on their way."""
+        return {one['id'] for project in self._projects.values() for one in
+                project.api.backups.list_backups(detail=True)['backups']
+                if one['status'] in promises.UNDER_WAY} & backups
+
+    def _look_again(self, restless: Callable[[engines.View], Any]) -> Any:
         self._seen = None
         return restless(self.view())
 
@@ -229,16 +291,28 @@ class CloudEngine(history_in_process.OnlyInProcess):
                            for resource in _RESOURCES for suffix, key in
                            (('', 'in_use'), (' reserved', 'reserved'))}
         for one in backups.values():
-            record = self._record(one)
-            one['parent_id'] = record.fields.get('parent_id') if (
-                record) else None
+            one['parent_id'] = self._parent(one)
         return engines.View(backups, volumes, usage, self._stored())
+
+    def _parent(self, backup: dict[str, Any]) -> str | None:
+        """The id of the parent of a backup, which the API does not tell."""
+        record = self._record(backup)
+        if record is not None:
+            return record.fields.get('parent_id')
+        backup_id = backup['id']
+        if backup['is_incremental'] and backup_id not in self._parents:
+            # One that has failed, or is not finished, has no record.
+            self._parents[backup_id] = None
+            with contextlib.suppress(exceptions.RowsMismatch):
+                self._parents[backup_id] = self._rows.save(
+                    clients.BACKUP, [backup_id])['backups'][0]['parent_id']
+        return self._parents.get(backup_id)
 
     def _record(self, backup: dict[str, Any]
                 ) -> backup_record.BackupRecord | None:
         """The record of a backup, which has what the API does not tell."""
         backup_id = backup['id']
-        if (backup_id not in self._records and
+        if (backup_id not in self._records and '/' not in backup_id and
                 backup['status'] == 'available'):
             # It may have gone since it was listed.
             with contextlib.suppress(lib_exc.RestClientException):
@@ -274,40 +348,33 @@ class CloudEngine(history_in_process.OnlyInProcess):
         self._owners[made] = project
         return made
 
+    def _usable(self, volume: str) -> Project:
+        """The project of a volume that can be changed.
+
+        :raises EngineError: the volume has another status for good
+        """
+        status = self.view().volumes.get(volume)
+        if status != 'available':
+            raise engines.EngineError(f'volume {volume} is {status}')
+        self._seen = None
+        return self._owners[volume]
+
     def write(self, volume: str, content: engines.Content) -> None:
-        self._owners[volume].content.rewrite(volume, content_layout.Layout(
-            _SEED, len(content) // engines.BLOCKS * access.GIB, tuple(
-                content_layout.Extent(_place(number), _BLOCK, *(
-                    (one,) if one else (1, content_layout.ZEROS)))
-                for number, one in enumerate(content))))
+        self._usable(volume)
+        self._owners[volume].content.rewrite(
+            volume, history_blocks.layout(content))
 
     def read(self, volume: str) -> engines.Content:
-        found: list[int] = []
-        zeros = bytes(_PIECE)
         with self._owners[volume].content.read(volume) as stream:
-            for number, piece in enumerate(compare.in_blocks(stream, _PIECE)):
-                start = number * _PIECE
-                if start % access.GIB == 0:
-                    found += [0] * engines.BLOCKS
-                if piece == zeros:
-                    continue
-                block, rest = divmod(start % access.GIB, _SPACE)
-                if rest or block >= engines.BLOCKS or any(piece[_BLOCK:]):
-                    # Something where the model has written nothing.
-                    found[-engines.BLOCKS] = engines.GARBAGE
-                else:
-                    found[block - engines.BLOCKS] = _number_of(
-                        start, piece[:_BLOCK])
-        return tuple(found)
+            return history_blocks.read(stream)
 
     def snapshot(self, actor: str, volume: str) -> str:
-        self._seen = None
+        self._usable(volume)
         project = self._projects[history.project_of(actor)]
         return project.resources.create_snapshot(volume)['id']
 
     def extend_volume(self, volume: str, size: int) -> None:
-        self._seen = None
-        project = self._owners[volume]
+        project = self._usable(volume)
         project.api.volumes.extend_volume(volume, new_size=size)
         project.resources.wait(clients.VOLUME, volume, 'available')
 
@@ -323,10 +390,11 @@ class CloudEngine(history_in_process.OnlyInProcess):
 
     def lose(self, backups: list[str], soft: bool) -> None:
         # With its record what a lost one has on the storage is removed.
-        self.view()
+        live = [one for one in backups if one in self.view().backups]
         self._seen = None
-        kind = rows_base.SOFT if soft else rows_base.HARD
-        self._rows.lose(clients.BACKUP, backups, kind)
+        if live:
+            self._rows.lose(clients.BACKUP, live,
+                            rows_base.SOFT if soft else rows_base.HARD)
 
     def damage(self, objects: list[str], gone: bool = False) -> None:
         self._seen = None
@@ -343,55 +411,9 @@ class CloudEngine(history_in_process.OnlyInProcess):
                 stores_base.Damage(
                     'objects gone' if gone else 'every object changed',
                     stores_base.DATA_MISSING if gone else stores_base.CHANGED,
-                    functools.partial(_changed, parts, gone)),
+                    functools.partial(history_blocks.changed, parts, gone)),
                 one, one))
 
     def repair(self) -> None:
         self._seen = None
         self._damaged.close()
-
-
-def _changed(parts: Iterable[stores_base.Part], gone: bool,
-             store: stores_base.Store, backup: Any, other: Any
-             ) -> stores_base.Plan:
-    changes = []
-    for part in parts:
-        state = store.state(part.kind, part.where)
-        if isinstance(state, bytes) and state:
-            changes.append(stores_base.Change(
-                part.kind, part.where,
-                None if gone else objects.changed_at_end(state)))
-    return stores_base.Plan(changes)
-
-
-def _place(block: int) -> int:
-    """Where a block of the model is, in bytes."""
-    gib, rest = divmod(block, engines.BLOCKS)
-    return gib * access.GIB + rest * _SPACE
-
-
-def _number_of(start: int, data: bytes) -> int:
-    """The number of the content that a block at a place has."""
-    for number in range(1, _CONTENTS):
-        made = content_layout.Layout(_SEED, start + access.GIB, (
-            content_layout.Extent(start, _BLOCK, number),))
-        if data == made.read(start, _BLOCK):
-            return number
-    return engines.GARBAGE
-
-
-def _under_way(view: engines.View) -> set[tuple[str, ...]]:
-    """All that is on its way to another status."""
-    backups = {one: told['status'] for one, told in view.backups.items()}
-    return {(one, status) for one, status in [*backups.items(),
-                                              *view.volumes.items()]
-            if status in promises.UNDER_WAY}
-
-
-def _late(view: engines.View) -> set[tuple[str, ...]]:
-    """All that Cinder puts right after a status is the last one."""
-    return {(*key, str(off)) for key, off in promises.drift(view).items()
-            if off} | {
-        (one, 'children') for one, told in view.backups.items()
-        if bool(told['has_dependent_backups']) != any(
-            other['parent_id'] == one for other in view.backups.values())}

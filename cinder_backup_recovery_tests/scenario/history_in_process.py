@@ -8,6 +8,10 @@ import contextlib
 from backup_model import engine as engines
 from cinder_backup_recovery_tests import exceptions
 
+#: Their names.
+OPERATIONS = ('attach', 'detach', 'transfer', 'set quota', 'lose database',
+              'ship', 'away')
+
 
 class OnlyInProcess:
     """A part of an engine that refuses these operations."""

@@ -123,6 +123,28 @@ def _known_defects() -> Iterator[str]:
                f'{releases}.\n')
 
 
+def _history_outcomes(document: dict[str, Any]) -> list[str]:
+    """The table of outcomes, from the JSON of tools/history_outcomes.py."""
+    drivers = document['drivers']
+    rows = [['history', 'defect', *(
+        f'``{one["driver"].rpartition(".")[2]}``, {where}'
+        for one in drivers for where in ('in process', 'on a cloud'))]]
+    for name, defect in document['histories'].items():
+        rows.append([name, f'``{defect}``', *(
+            _met(defect, one[where].get(name))
+            for one in drivers for where in ('in process', 'cloud'))])
+    return table.list_table(rows)
+
+
+def _met(defect: str, met: list[str] | None) -> str:
+    """What a history has met."""
+    if met is None:
+        return 'not run'
+    others = [f'``{one}``' for one in met if one != defect]
+    return ', '.join(['found' if defect in met else 'not found',
+                      *others])
+
+
 class Tests(docutils.SphinxDirective):
     """All tests of the suite by tier, with what they say they prove."""
 
@@ -190,6 +212,19 @@ class HistoryMutants(docutils.SphinxDirective):
             histories.from_dict(json.loads(place.read_text()))))
 
 
+class HistoryOutcomes(docutils.SphinxDirective):
+    """The corpus of histories, in one process and on clouds, by driver."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        place = pathlib.Path(self.env.relfn2path(self.arguments[0])[1])
+        self.env.note_dependency(place)
+        return self.parse_text_to_nodes('\n'.join(
+            _history_outcomes(json.loads(place.read_text()))))
+
+
 class Results(docutils.SphinxDirective):
     """The results of several certifications, side by side."""
 
@@ -210,6 +245,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('recovery-tests', Tests)
     app.add_directive('recovery-schema', Schema)
     app.add_directive('recovery-history-mutants', HistoryMutants)
+    app.add_directive('recovery-histories', HistoryOutcomes)
     app.add_directive('recovery-known-defects', KnownDefects)
     app.add_directive('recovery-mutants', Mutants)
     app.add_directive('recovery-promises', Promises)

@@ -28,6 +28,7 @@ from typing import Any
 from backup_model import engine
 from backup_model import history
 from backup_model import known
+from backup_model import running
 from backup_model import telling
 from reference_drivers import programs
 from reference_drivers.contract import binding
@@ -98,7 +99,7 @@ class Program:
     def run(self) -> int:
         """Run, and return the exit code."""
         arguments = self.arguments
-        replays = [(path, history.read(path)) for path in arguments.replay]
+        replays = [(path, running.read(path)) for path in arguments.replay]
         bound = (arguments.driver, arguments.config_file, arguments.store,
                  arguments.chunk_option, arguments.block_option)
         binding.Binding(*bound).check(look=False)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent import futures
 import dataclasses
 import math
-import random
 import time
 from typing import Any
 
@@ -19,41 +18,8 @@ from backup_model import history
 from backup_model import known
 from backup_model import running
 
-#: Steps of a drawn history.
-LENGTHS = (3, 14)
-
 # Points at which two requests may meet, or a service may die.
 _POINTS = 20
-
-
-def drawn(seed: int, number: int) -> list[history.Step]:
-    """Draw a history: the same one for the same numbers."""
-    chance = random.Random(f'{seed}:{number}')  # noqa: S311
-    return drawing.draw(chance, chance.randint(*LENGTHS))
-
-
-def without(steps: Sequence[history.Step], lacks: Collection[str]
-            ) -> list[history.Step]:
-    """A history that asks for nothing that a driver lacks.
-
-    :param lacks: names of capabilities, as a profile has them; a driver
-        without ``import_verify`` need not find damage
-    """
-    left = []
-    for step in steps:
-        arguments = dict(step.arguments)
-        if 'steps' in arguments:
-            arguments['steps'] = [one.to_data() for one in without(
-                list(map(history.Step.of_data, arguments['steps'])), lacks)]
-        if 'incremental' in lacks:
-            arguments.pop('incremental', None)
-        if step.operation == 'restore' and (
-                'restore_to_existing_volume' in lacks):
-            arguments.pop('volume', None)
-        if step.operation not in ('damage', 'remove') or (
-                'import_verify' not in lacks):
-            left.append(dataclasses.replace(step, arguments=arguments))
-    return left
 
 
 @dataclasses.dataclass
@@ -147,7 +113,7 @@ class Search:
     :param ahead: how many histories may be under way
     :param on_found: called with each new cause, when it is short
     :param on_history: called after each history
-    :param lacks: see :func:`without`
+    :param lacks: see :func:`.drawing.without`
     :param patience: seconds that a cause may take to be made short
     :param shortens_known: make the causes of known defects short, too
     :param goes_on: look at what follows a known defect in a history; it may
@@ -186,7 +152,8 @@ class Search:
             while len(waiting) < self.ahead and (
                     histories is None or begun < histories) and (
                     end is None or time.monotonic() < end):
-                steps = without(drawn(self.seed, begun), self.lacks)
+                steps = drawing.without(
+                    drawing.drawn(self.seed, begun), self.lacks)
                 waiting.append((steps, self.call(explore, steps)))
                 begun += 1
             if not waiting:
@@ -196,7 +163,7 @@ class Search:
 
     def take(self, steps: Sequence[history.Step]) -> None:
         """Run a history, and remember the causes that it shows."""
-        steps = without(steps, self.lacks)
+        steps = drawing.without(steps, self.lacks)
         self._take(steps, self.call(explore, steps).result())
 
     def _take(self, steps: Sequence[history.Step],

@@ -17,6 +17,7 @@ import ddt
 import fixtures
 import testtools
 
+from backup_model import drawing
 from backup_model import history
 from backup_model import known
 from backup_model import promises
@@ -109,7 +110,7 @@ class CorpusTest(HistoriesCase):
     def test_same_run_again(self):
         """A seed gives the same histories, and these the same failures."""
         for number in range(6):
-            steps = search.drawn(3, number)
+            steps = drawing.drawn(3, number)
             self.assertEqual(*(
                 [(one.cause, one.steps) for one in self.run_steps(steps)]
                 for _ in range(2)))
@@ -193,7 +194,7 @@ class FaultyTest(HistoriesCase):
         with mock.patch.object(owner, name, faulty):
             for number in range(400):
                 failure = next((one for one in self.run_steps(
-                    search.drawn(4, number)) if one.cause == cause), None)
+                    drawing.drawn(4, number)) if one.cause == cause), None)
                 if failure:
                     break
         self.assertIsNotNone(failure)
@@ -218,7 +219,7 @@ class FaultyHooksTest(HistoriesCase):
     @ddt.data('import of ', 'import with ')
     def test_fault(self, key):
         for number in range(400):
-            for one in self.run_steps(search.drawn(4, number)):
+            for one in self.run_steps(drawing.drawn(4, number)):
                 if (one.broken.promise == 'wrong-is-refused' and
                         one.broken.key.startswith(key)):
                     return

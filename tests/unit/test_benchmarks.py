@@ -8,7 +8,11 @@ import io
 import json
 import os
 import pathlib
+import signal
 import sqlite3
+import sys
+import threading
+import time
 import types
 from unittest import mock
 
@@ -20,6 +24,7 @@ from benchmarks import ceph
 from benchmarks import chains
 from benchmarks import cloud
 from benchmarks import costs
+from benchmarks import histories
 from benchmarks import imports
 from benchmarks import results
 from benchmarks import start
@@ -348,8 +353,58 @@ class ArgumentsTest(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.requirements.check', mock.Mock(
                 side_effect=exceptions.MissingPackage('no glance'))))
-        for name in ('cloud', 'start'):
+        for name in ('cloud', 'start', 'histories'):
             self.assertEqual((3, '', 'error: no glance\n'), run(name))
+
+
+class HistoriesTest(testtools.TestCase):
+    """Histories on a cloud, which a certification carries out."""
+
+    def test_steps_of_a_report(self):
+        tests = [{'seconds': 20.0, 'histories': {'steps': 10}},
+                 {'seconds': 10.0, 'histories': {'steps': 2}},
+                 {'seconds': 1.0, 'histories': None}]
+        with (mock.patch.object(histories, '_ended', return_value=2) as ended,
+              mock.patch.object(suite, 'load', return_value={
+                  'tests': tests})):
+            self.assertEqual([{'steps': 10, 'seconds': 20.0},
+                              {'steps': 2, 'seconds': 10.0}],
+                             histories._on_cloud(2))
+            self.assertIn('connect.history_count=2', *ended.call_args.args)
+            # A cloud that could not be started has no report.
+            ended.return_value = 3
+            error = self.assertRaises(results.Failed, histories._on_cloud, 2)
+        self.assertIn('no history ran', str(error))
+
+    def test_interrupted(self):
+        """The program gets to take its cloud down."""
+        room = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        code = (
+            'import pathlib, signal, sys\n'
+            'room = pathlib.Path(sys.argv[1])\n'
+            'try:\n'
+            '    (room / "up").touch()\n'
+            '    signal.pause()\n'
+            'except KeyboardInterrupt:\n'
+            '    (room / "up").rename(room / "down")\n')
+
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        def wait_and_end():
+            while not (room / 'up').exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        thread = threading.Thread(target=wait_and_end, daemon=True)
+        thread.start()
+        self.assertRaises(KeyboardInterrupt, histories._ended,
+                          [sys.executable, '-c', code, str(room)])
+        self.assertEqual(['down'], os.listdir(room))
+        self.assertEqual(3, histories._ended(
+            [sys.executable, '-c', 'raise SystemExit(3)']))
 
 
 def phase(what='import', workers=1, **values):

@@ -8,9 +8,12 @@ import ddt
 import fixtures
 import testtools
 
+from backup_model import known
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.run import tempest_settings
+from cinder_backup_recovery_tests.certification.run import ways
+from cinder_backup_recovery_tests.certification.verdict import tiers
 
 
 class ProfileTestCase(testtools.TestCase):
@@ -34,6 +37,54 @@ class ProfileTestCase(testtools.TestCase):
         self.assertNotIn('\n', str(error))
         self.assertNotIn('hunter2', str(error))
         return str(error).replace(str(self.directory) + '/', '')
+
+
+class HistoriesTest(ProfileTestCase):
+    """More tests, by a profile of whichever cloud."""
+
+    def setUp(self):
+        super().setUp()
+        self.history = str(known.CORPUS / 'answered-import-id.json')
+
+    def test_options(self):
+        profile = self.load(
+            'run: {}', ['connect.history_seed=7',
+                        f'connect.history_files=[{self.history}]'])
+        self.assertEqual(
+            {'cinder_backup_recovery': {'history_files': [self.history],
+                                        'history_seed': ['7']}},
+            tempest_settings.of_histories(profile))
+        # They choose tests of the local cloud, too, whose connection is not
+        # that of a profile.
+        profile.refuse_unused('local', ways.Local.unused,
+                              used=ways.Local.used)
+        error = self.assertRaises(
+            profiles.ProfileError, self.load(
+                'run: {}', ['connect.ledger_dir=x']).refuse_unused,
+            'local', ways.Local.unused, used=ways.Local.used)
+        self.assertIn('connect.ledger_dir is set, and', str(error))
+
+    def test_file_without_a_history(self):
+        profile = self.load('run: {}', [
+            f'connect.history_files=[{self.file("{}", "x.json")}]'])
+        error = self.assertRaises(profiles.ProfileError,
+                                  tempest_settings.of_histories, profile)
+        self.assertIn('connect.history_files: ', str(error))
+        self.assertIn('is no history', str(error))
+
+    def test_tests(self):
+        """They are required as those of the suite are, and of no tier."""
+        conf = self.file('[cinder_backup_recovery]\nhistory_count = 1\n',
+                         'tempest.conf')
+        way = ways.Cloud(self.load('run: {}', [
+            f'connect.tempest_conf={conf}',
+            f'connect.history_files=[{self.history}]']))
+        self.addCleanup(way.discard)
+        more = [tiers.plain(one) for one in way.required()
+                if 'test_history_files' in one]
+        self.assertEqual(
+            ['HistoryFileTest', 'RandomHistoryTest'],
+            sorted(one.split('.')[2] for one in more))
 
 
 @ddt.ddt

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import pathlib
+import tempfile
 from unittest import mock
 
 from oslo_config import cfg
@@ -10,6 +12,8 @@ from tempest import config as tempest_config
 from tempest.test_discover import plugins as tempest_plugins
 import testtools
 
+from backup_model import history
+from backup_model import known
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import config
 from cinder_backup_recovery_tests import exceptions
@@ -107,6 +111,30 @@ class CheckTest(testtools.TestCase):
         feature = {'cinder_backup_recovery_feature_enabled.store_stop': True}
         self.assertIn('store_start_command is not set', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
+
+    def test_files_without_a_history(self):
+        name = 'cinder_backup_recovery.history_files'
+        temporary = self.enterContext(tempfile.TemporaryDirectory())
+        path = pathlib.Path(temporary, 'history.json')
+        history.write(path, [history.Step('create volume', 'admin-1'),
+                             history.Step('killed', arguments={
+                                 'steps': [{'operation': 'eat'}]})])
+        self.assertIn(f"history_files: {path} has an unknown operation 'eat'",
+                      self._problem(**{name: [str(path)]}))
+        self.assertIn(f'{temporary}/none.json cannot be read',
+                      self._problem(**{name: [f'{temporary}/none.json']}))
+        path.write_text('{}')
+        self.assertIn(f'{path} is no history of version 1',
+                      self._problem(**{name: [str(path)]}))
+        config.check(make_conf(**{name: list(map(
+            str, known.CORPUS.glob('*.json')))}))
+
+    def test_holds_without_a_program(self):
+        feature = {'cinder_backup_recovery_feature_enabled.request_hold': True}
+        self.assertIn('request_hold is true, but', self._problem(**feature))
+        config.check(make_conf(**feature, **{
+            'cinder_backup_recovery.request_hold_command':
+            'hold {action} {point} {id}'}))
 
     def test_hold_that_would_hold_everything(self):
         name = 'cinder_backup_recovery.request_hold_command'

@@ -102,6 +102,9 @@ EXEMPT = {
     'cinder-backup-certify cloud --profile acme-cloud.yaml':
         "a vendor's cloud; tests/functional/test_certify_cloud.py runs it "
         'with a local one',
+    'cinder-backup-certify cloud --set connect.history_count=5':
+        'minutes of a cloud; tests/unit/test_history_tests.py has the tests '
+        'that it adds, and "make benchmark-histories" runs them',
     'cinder-backup-certify local --backup in-tree-posix':
         'eight minutes; the report of a run is in doc/source/results',
     'cinder-backup-certify local --cinder 2025.2':

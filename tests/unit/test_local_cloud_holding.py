@@ -8,6 +8,8 @@ from unittest import mock
 import uuid
 
 from cinder import objects
+from cinder import quota
+from cinder.backup import api
 from cinder.objects import backup as backup_objects
 
 from local_cloud import faults
@@ -19,6 +21,13 @@ objects.register_all()
 from cinder.backup import manager  # noqa: E402 it wants the objects
 
 BACKUP_ID = uuid.UUID('5d6a0c1e-93b7-4b9b-b0bb-6a4d1de07f2b')
+
+
+class _Api(api.API):
+    """Requests that have passed every check."""
+
+    def __init__(self):
+        pass
 
 
 class HoldingTest(program_cases.LocalCloudTestCase):
@@ -34,13 +43,26 @@ class HoldingTest(program_cases.LocalCloudTestCase):
             self.addCleanup(faults.release, self.state, point, BACKUP_ID)
         self.done = mock.Mock()
         originals = (
-            (manager.BackupManager, 'export_record'),
-            (manager.BackupManager, 'import_record'),
-            (backup_objects.BackupImport, 'create'))
+            *((manager.BackupManager, name) for name in (
+                'export_record', 'import_record', 'create_backup',
+                'continue_backup', 'delete_backup', 'restore_backup')),
+            (backup_objects.BackupImport, 'create'),
+            (backup_objects.Backup, 'destroy'),
+            (quota.QuotaEngine, 'reserve'),
+            (api.API, '_get_available_backup_service_host'))
         stack = self.enterContext(contextlib.ExitStack())
         for owner, name in originals:
             stack.enter_context(mock.patch.object(
                 owner, name, getattr(self.done, name)))
+        # What follows the last check of each.
+        for name, last in (
+                ('create', lambda: quota.QUOTAS.reserve(None)),
+                ('delete',
+                 lambda: _Api()._get_available_backup_service_host(None)),
+                ('restore',
+                 lambda: _Api()._get_available_backup_service_host(None))):
+            stack.enter_context(mock.patch.object(
+                api.API, name, lambda *arguments, last=last, **named: last()))
         # What the patches have put there is what install() wraps; both go.
         holding.install(str(self.state.holds))
 
@@ -77,13 +99,48 @@ class HoldingTest(program_cases.LocalCloudTestCase):
         self.assertEqual(2, self.done.import_record.call_count)
         self.assertEqual(0, self.held())
 
+    def test_only_the_first_goes_on(self):
+        self.on('hold', 'arm', 'import', str(BACKUP_ID))
+        requests = []
+        for number in (1, 2):
+            requests.append(self.pool.submit(self.import_))
+            self.wait_for(number)
+        self.on('hold', 'next', 'import', str(BACKUP_ID))
+        requests[0].result(30)
+        self.assertEqual(1, self.held())
+        self.assertFalse(requests[1].done())
+        # One that arrives now waits, too.
+        requests.append(self.pool.submit(self.import_))
+        self.wait_for(2)
+        self.on('hold', 'release', 'import', str(BACKUP_ID))
+        for request in requests:
+            request.result(30)
+        self.assertEqual((0, '', ''), self.on(
+            'hold', 'next', 'import', str(BACKUP_ID)))
+
     def test_each_point(self):
+        backup = mock.Mock(id=str(BACKUP_ID), volume_id=None)
+        of_volume = mock.Mock(id=None, volume_id=str(BACKUP_ID))
+
+        def by_manager(name, backup):
+            return lambda: getattr(manager.BackupManager, name)(
+                self.manager(), None, backup=backup)
+
         points = {
-            'export': lambda: manager.BackupManager.export_record(
-                self.manager(), None, backup=mock.Mock(id=str(BACKUP_ID))),
+            'create-request': lambda: _Api().create(
+                None, 'name', None, str(BACKUP_ID), None),
+            'create': by_manager('create_backup', of_volume),
+            'create-data': by_manager('continue_backup', of_volume),
+            'delete-request': lambda: _Api().delete(None, backup),
+            'delete': by_manager('delete_backup', backup),
+            'delete-quota': lambda: backup_objects.Backup.destroy(backup),
+            'restore-request': lambda: _Api().restore(
+                None, backup_id=str(BACKUP_ID)),
+            'restore': by_manager('restore_backup', backup),
+            'export': by_manager('export_record', backup),
             'import': self.import_,
             'import-request': lambda: backup_objects.BackupImport.create(
-                mock.Mock(id=str(BACKUP_ID)))}
+                backup)}
         self.assertEqual(set(faults.POINTS), set(points))
         for point, send in points.items():
             faults.arm(self.state, point, BACKUP_ID)
@@ -91,6 +148,19 @@ class HoldingTest(program_cases.LocalCloudTestCase):
             self.wait_for(1, point)
             faults.release(self.state, point, BACKUP_ID)
             request.result(30)
+
+    def test_steps_of_other_requests(self):
+        faults.arm(self.state, 'create-request', BACKUP_ID)
+        faults.arm(self.state, 'delete-request', BACKUP_ID)
+        quota.QUOTAS.reserve(None)
+        _Api()._get_available_backup_service_host(None)
+        _Api().restore(None, backup_id=str(BACKUP_ID))
+        # One that has ended leaves nothing to the next one of its thread.
+        faults.release(self.state, 'create-request', BACKUP_ID)
+        _Api().create(None, 'name', None, str(BACKUP_ID), None)
+        faults.arm(self.state, 'create-request', BACKUP_ID)
+        quota.QUOTAS.reserve(None)
+        self.assertEqual(0, self.held('create-request'))
 
     def test_others_go_on(self):
         faults.arm(self.state, 'import', BACKUP_ID)
@@ -117,6 +187,6 @@ class HoldingTest(program_cases.LocalCloudTestCase):
         self.assertEqual(1, self.done.import_record.call_count)
 
     def test_ids_and_points_that_are_none(self):
-        for words in (('arm', 'import', '../x'), ('arm', 'delete',
+        for words in (('arm', 'import', '../x'), ('arm', 'reset',
                       str(BACKUP_ID)), ('do', 'import', str(BACKUP_ID))):
             self.assertEqual(3, self.on('hold', *words)[0])

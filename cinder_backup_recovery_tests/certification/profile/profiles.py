@@ -86,7 +86,8 @@ class Profile:
         return self.document[section].get(name, default)
 
     def refuse_unused(self, way: str, unused: Iterable[str],
-                      misleading: Iterable[str] = ()) -> None:
+                      misleading: Iterable[str] = (),
+                      used: Iterable[str] = ()) -> None:
         """Refuse keys that a way to a verdict does not use.
 
         A file and the environment may hold the keys of all ways: one profile
@@ -94,11 +95,15 @@ class Profile:
 
         :param misleading: keys among them that make the user believe that
             something else is tested; they are refused wherever they are set
+        :param used: patterns of keys among them that it uses
         :raises ProfileError: naming the first such key
         """
-        patterns = list(unused)
-        wrong = [key for key in sorted(self._given) if any(
-            fnmatch.fnmatchcase(key, pattern) for pattern in patterns)]
+        def matches(key: str, patterns: Iterable[str]) -> bool:
+            return any(fnmatch.fnmatchcase(key, one) for one in patterns)
+
+        unused, used = list(unused), list(used)
+        wrong = [key for key in sorted(self._given)
+                 if matches(key, unused) and not matches(key, used)]
         wrong += [key for key in misleading if self.get(key) is not None]
         if wrong:
             raise ProfileError(

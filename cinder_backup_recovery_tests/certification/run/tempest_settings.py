@@ -10,11 +10,15 @@ from typing import Any
 
 from oslo_config import cfg
 
+from backup_model import history
+from backup_model import running
 from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.profile import schema
 
 Sections = dict[str, dict[str, list[str]]]
+
+_HISTORIES = ('history_files', 'history_count', 'history_seed')
 
 # The names that Cinder has had in catalogues, the newest first.
 _VOLUME_TYPES = ('block-storage', 'volumev3', 'volume', 'block-store')
@@ -148,6 +152,29 @@ def of_profile(profile: profiles.Profile) -> Sections:
             key: [_word(value)] for key, value in
             profile.document['can'].items()},
     }
+
+
+def of_histories(profile: profiles.Profile) -> Sections:
+    """The profile's options by which the suite has more tests.
+
+    :raises ProfileError: a file has no history
+    """
+    group: dict[str, Any] = {
+        name: profile.get(f'connect.{name}') for name in _HISTORIES}
+    if group['history_files']:
+        # The tests run in another directory.
+        paths = [pathlib.Path(name).expanduser().absolute()
+                 for name in group['history_files']]
+        for path in paths:
+            try:
+                running.read(path)
+            except history.HistoryError as error:
+                raise profiles.ProfileError(
+                    f'connect.history_files: {error}') from None
+        group['history_files'] = paths
+    return {'cinder_backup_recovery': {
+        key: [_word(value)] for key, value in group.items()
+        if value is not None}}
 
 
 def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]

@@ -39,6 +39,7 @@ class Way:
     :ivar quick: a pattern of the test that validates a set-up
     :ivar without: the services whose tests are not required
     :ivar unused: patterns of the profile's keys that it does not use
+    :ivar used: patterns of keys among them that it uses
     :ivar misleading: those of them that name something else to be tested
     """
 
@@ -48,6 +49,7 @@ class Way:
              r'test_hard_loss_restored_to_new_volume(?!\w)')
     without: tuple[str, ...] = ('nova',)
     unused: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
     misleading: tuple[str, ...] = ()
 
     def __init__(self, profile: profiles.Profile):
@@ -83,10 +85,16 @@ class Way:
     def required(self) -> list[str]:
         """The ids of all tests, found before anything is started."""
         # Without the configuration of any other cloud.
-        nowhere = {'TEMPEST_CONFIG_DIR': str(self.temporary)}
+        path = self.temporary / 'listed.conf'
+        tempest_settings.write(path, *self._listed())
         return runner.list_tests(
             self.temporary / 'stestr',
-            runner.environment(nowhere, self.temporary))
+            runner.environment(tempest_settings.variables(path),
+                               self.temporary))
+
+    def _listed(self) -> list[tempest_settings.Sections]:
+        """The options on which it depends which tests there are."""
+        return [tempest_settings.of_histories(self.profile)]
 
     def start(self, run: locks.Owner) -> None:
         """Prepare the cloud for the tests of this run."""
@@ -139,6 +147,7 @@ class Local(Way):
 
     name = 'local'
     unused = ('connect.*', 'driver.name', *_CONTRACT_KEYS, *_HISTORIES_KEYS)
+    used = ('connect.history_*',)
     misleading = ('connect.cloud', 'connect.tempest_conf',
                   'connect.database_url', 'connect.database_password')
 
@@ -177,13 +186,14 @@ class Local(Way):
             pathlib.Path(variables['TEMPEST_CONFIG_DIR']) /
             variables['TEMPEST_CONFIG'])
         self._check_driver(made)
-        if self.profile.document['can']:
+        more = tempest_settings.of_histories(self.profile)
+        if self.profile.document['can'] or any(more.values()):
             # The capabilities in the profile are tested.
             path = self.temporary / 'tempest.conf'
             own = tempest_settings.of_profile(self.profile)
             tempest_settings.write(
                 path, made,
-                {name: own[name] for name in own if 'feature' in name})
+                {name: own[name] for name in own if 'feature' in name}, more)
             variables.update(tempest_settings.variables(path))
             self.files['tempest.conf'] = path
         self.variables = variables
@@ -273,6 +283,15 @@ class Cloud(_Existing):
         self._lock: locks.RunLock | None = None
         self._run = ''
 
+    def _listed(self) -> list[tempest_settings.Sections]:
+        path = self.profile.get('connect.tempest_conf')
+        found = (tempest_settings.of_file(pathlib.Path(path).expanduser())
+                 if path else {})
+        group = found.get('cinder_backup_recovery', {})
+        return [{'cinder_backup_recovery': {
+            name: value for name, value in group.items()
+            if name.startswith('history_')}}, *super()._listed()]
+
     def _configure(self) -> pathlib.Path:
         """Write Tempest's configuration.
 
@@ -292,7 +311,8 @@ class Cloud(_Existing):
                          'use_stderr': ['false']},
              'oslo_concurrency': {'lock_path': [
                  str(self.temporary / 'locks')]}},
-            base, tempest_settings.of_profile(self.profile))
+            base, tempest_settings.of_profile(self.profile),
+            tempest_settings.of_histories(self.profile))
         return pathlib.Path(
             written['cinder_backup_recovery']['ledger_dir'][-1]).absolute()
 

@@ -61,9 +61,14 @@ class Tier:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """All tiers, from the one that says least."""
+    """All tiers, from the one that says least.
+
+    :ivar configured: the tests that a configuration asks for, by idempotent
+        id, with the option; they are in no tier, and there may be none
+    """
 
     tiers: tuple[Tier, ...]
+    configured: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def tier_of(self, test_id: str) -> Tier | None:
         """The tier that a test belongs to, None if it is in none."""
@@ -81,8 +86,9 @@ class Manifest:
                 if (uuid, name) not in there]
 
     def unknown(self, suite: Iterable[str]) -> list[str]:
-        """The tests of a suite that are in no tier."""
-        return [t for t in suite if self.tier_of(t) is None]
+        """The tests of a suite that are in no tier, and should be."""
+        return [t for t in suite if self.tier_of(t) is None and
+                idempotent_id(t) not in self.configured]
 
     @functools.cached_property
     def digest(self) -> str:
@@ -98,7 +104,9 @@ class Manifest:
             'essential': list(tier.essential),
             'tests': {uuid: list(names) for uuid, names in sorted(
                 tier.tests.items(), key=lambda item: item[1])},
-        } for tier in self.tiers]}
+        } for tier in self.tiers],
+            **({'configured': dict(self.configured)} if self.configured
+               else {})}
 
 
 def load(path: pathlib.Path | None = None) -> Manifest:
@@ -108,11 +116,12 @@ def load(path: pathlib.Path | None = None) -> Manifest:
     """
     path = path or PATH
     try:
+        document = json.loads(path.read_text())
         return Manifest(tuple(Tier(
             entry['name'], entry['title'], entry['proves'],
             entry['required'], tuple(entry['essential']),
             {uuid: tuple(names) for uuid, names in entry['tests'].items()},
-        ) for entry in json.loads(path.read_text())['tiers']))
+        ) for entry in document['tiers']), document.get('configured', {}))
     except OSError as error:
         raise ManifestError(f'{path}: {error.strerror}') from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -146,10 +155,12 @@ def refresh(manifest: Manifest, suite: Sequence[str]
         uuid, name = idempotent_id(test_id), plain(test_id)
         choice = ({tier_of[uuid]} if uuid in tier_of else
                   of_class.get(name.rpartition('.')[0], set()))
+        if uuid in manifest.configured:
+            continue
         if len(choice) == 1:
             tests[next(iter(choice))].setdefault(uuid, []).append(name)
         else:
             open_.append(test_id)
     return Manifest(tuple(dataclasses.replace(tier, tests={
         uuid: tuple(names) for uuid, names in tests[tier.name].items()
-    }) for tier in manifest.tiers)), open_
+    }) for tier in manifest.tiers), manifest.configured), open_
