@@ -68,3 +68,18 @@ class NamesTest(testtools.TestCase):
         for value in ([], 'x', 1, None):
             self.assertRaises(errors.WrongRecord, driver_infos.check, value,
                               'id')
+
+
+class RoomTest(testtools.TestCase):
+
+    def test_wrapped_key_without_room(self):
+        """No record, and not one that lacks its key."""
+        info = {'backup_id': 'b', 'container': 'c' * 4096,
+                'encryption': {'fingerprint': None}}
+        self.assertIs(info, driver_infos.limited(info))
+        info['encryption']['wrapped'] = {'tag': 't'}
+        err = self.assertRaises(errors.WrongRecord, driver_infos.limited,
+                                info)
+        self.assertIn('name fewer recovery_recipients', str(err))
+        info['container'] = 'c' * 3000
+        self.assertIs(info, driver_infos.limited(info))

@@ -16,14 +16,15 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: Each room, and what it may import of the project besides itself. The rooms
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
+    'reference_drivers.recovery_keys': set(),
     'backup_model': set(),
-    'backup_recovery': set(),
+    'backup_recovery': {'reference_drivers.recovery_keys'},
     'backup_stores': set(),
     _PLUGIN: {'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
     f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_model', 'backup_stores'},
     f'{_PLUGIN}.certification': {_PLUGIN},
-    'reference_drivers': set(),
+    'reference_drivers': {'reference_drivers.recovery_keys'},
     'reference_drivers.contract': {'reference_drivers', 'backup_stores'},
     'reference_drivers.histories': {
         'reference_drivers', 'reference_drivers.contract', 'backup_model',
@@ -40,6 +41,7 @@ ROOMS = {
 
 #: Of other projects: what a room must run without.
 WITHOUT = {
+    'reference_drivers.recovery_keys': {'cinder', 'tempest'},
     'backup_model': {'cinder', 'tempest'},
     'backup_recovery': {'cinder', 'tempest'},
     'backup_stores': {'cinder', 'tempest'},
