@@ -167,6 +167,23 @@ def _parser() -> argparse.ArgumentParser:
                             'import again; such rows name no data')
     apply.add_argument('--wait', metavar='SECONDS', type=float, default=1800,
                        help='so long one backup may take (%(default)s)')
+    apply.add_argument('--recovery-key', metavar='FILE', type=pathlib.Path,
+                       help='a private key in PEM: each key of an encrypted '
+                            'volume that a record has for it is stored in '
+                            'the key manager, as the project of the backup')
+    rewrap = verb(_rewrap, 'rewrap', [common],
+                  'wrap the keys that a file of records has for a private '
+                  'key for others, without a cloud; plans of the file have '
+                  'to be made again')
+    rewrap.add_argument('records', metavar='FILE', type=pathlib.Path,
+                        help='the file of records, which is replaced')
+    rewrap.add_argument('--recovery-key', metavar='FILE', required=True,
+                        type=pathlib.Path, help='the private key, in PEM')
+    rewrap.add_argument('--recipient', metavar='FILE', type=pathlib.Path,
+                        required=True, action='append', dest='recipients',
+                        help='a public key, in PEM; repeat it for each that '
+                             'is to open the records, and leave out those '
+                             'that are not to any more')
     return parser
 
 
@@ -290,16 +307,19 @@ def _apply(arguments: argparse.Namespace) -> int:
     from backup_recovery import applying
     from backup_recovery import importing
     from backup_recovery import journal
+    from backup_recovery import keys
     from backup_recovery import plan as plan_
 
     plan = plan_.read(arguments.plan)
+    private = arguments.recovery_key and keys.read(arguments.recovery_key)
     options = importing.Options(arguments.wait, arguments.retry)
     progress = Progress('done')
     place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
     with _stopping(options.stop), journal.Journal(place) as written:
         try:
             report = applying.Run(_cloud(arguments), plan, written, options,
-                                  arguments.workers, progress).run()
+                                  arguments.workers, progress,
+                                  private).run()
         finally:
             progress.close()
     for reason in report.projects.values():
@@ -318,6 +338,28 @@ def _apply(arguments: argparse.Namespace) -> int:
     if report.left:
         return INTERRUPTED
     return WRONG if report.failed else DONE
+
+
+def _rewrap(arguments: argparse.Namespace) -> int:
+    from backup_recovery import keys
+
+    progress = Progress('wrapped')
+    try:
+        report = keys.rewrap(arguments.records,
+                             keys.read(arguments.recovery_key),
+                             arguments.recipients, progress)
+    finally:
+        progress.close()
+    for problem in report.problems:
+        _warn(problem)
+    for backup, reason in report.failed.items():
+        _warn(f'the key of backup {backup} is unchanged: {reason}')
+    _print(arguments, {
+        'records': report.count, 'rewrapped': report.rewrapped,
+        'failed': report.failed, 'problems': _problems(report.problems)},
+        f'{_count(report.count, "record")} in {arguments.records}, the keys '
+        f'of {len(report.rewrapped)} wrapped anew')
+    return WRONG if report.failed or report.problems else DONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
