@@ -36,6 +36,11 @@ def _encryption(fields: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def unproven(fields: dict[str, Any]) -> bool:
+    """Check whether a record of an encrypted volume cannot prove its key."""
+    return _encryption(fields).get('fingerprint', '') is None
+
+
 def _url(fields: dict[str, Any]) -> str:
     return base64.b64encode(json.dumps(fields).encode()).decode()
 

@@ -207,10 +207,12 @@ def _problems(found: list[Any]) -> list[dict[str, Any]]:
 
 def _export(arguments: argparse.Namespace) -> int:
     from backup_recovery import exporting
+    from backup_recovery import plan as plan_
 
     progress = Progress('exported')
+    cloud = _cloud(arguments)
     try:
-        report = exporting.export(_cloud(arguments), arguments.records,
+        report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
                                   progress)
     finally:
@@ -223,6 +225,10 @@ def _export(arguments: argparse.Namespace) -> int:
         _warn(f'backup {backup} is in status {status}; passed over')
     for backup, reason in report.failed.items():
         _warn(f'backup {backup} cannot be exported: {reason}; passed over')
+    for project, count in Counter(report.unproven.values()).items():
+        _warn(f'{_count(count, "record")} of encrypted volumes cannot prove '
+              f'the key: ' + plan_.PROJECT_REASONS[plan_.NO_ROLE].format(
+                  project=project, user=cloud.admin.user_id))
     if report.gone:
         _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
               f'the cloud any more; their records are kept')
@@ -230,6 +236,7 @@ def _export(arguments: argparse.Namespace) -> int:
         'records': report.count, 'exported': report.exported,
         'unchanged': report.kept, 'gone': report.gone,
         'unavailable': report.unavailable, 'failed': report.failed,
+        'unproven': report.unproven,
         'problems': _problems(report.problems),
         'damaged': report.damaged and str(report.damaged)},
         f'{_count(report.count, "record")} in {arguments.records}, '
