@@ -5,6 +5,9 @@
 import base64
 import copy
 import json
+import subprocess
+import sys
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -223,6 +226,27 @@ class FilesTest(WrapCase):
         self.public.write_text('-----BEGIN PUBLIC KEY-----\nAAAA')
         self.assert_bad(wrapping.recipient, self.public,
                         'is not a public key')
+
+    def test_keys_of_openssl(self):
+        """As the page makes them."""
+        private, public = (self.pairs.directory / name
+                           for name in ('openssl.key', 'openssl.pem'))
+        for command in (
+                ['genpkey', '-algorithm', 'EC', '-pkeyopt',
+                 'ec_paramgen_curve:P-256', '-out', private],
+                ['pkey', '-in', private, '-pubout', '-out', public]):
+            subprocess.run(['openssl', *command], check=True,
+                           capture_output=True)
+        self.assertEqual(_KEY, wrapping.RecoveryKey.read(private).unwrap(
+            self.wrap(public), _ID, _PROOF))
+
+    def test_library_that_is_not_installed(self):
+        """Without keys that travel it is not needed."""
+        with mock.patch.dict(sys.modules, {'jwcrypto': None}):
+            self.assertEqual([], wrapping.recipients([]))
+            for function, path in ((wrapping.recipient, self.public),
+                                   (wrapping.RecoveryKey.read, self.private)):
+                self.assert_bad(function, path, 'pip install jwcrypto')
 
     def test_twice(self):
         self.assert_bad(wrapping.recipients, [self.public] * 2, 'twice')
