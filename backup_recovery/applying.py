@@ -17,9 +17,11 @@ from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
 from backup_recovery import importing
 from backup_recovery import journal as journal_
+from backup_recovery import keys
 from backup_recovery import plan as plan_
 from backup_recovery import quotas
 from backup_recovery import records
+from reference_drivers.recovery_keys import wrapping
 
 
 @dataclasses.dataclass
@@ -48,6 +50,7 @@ class Run:
     :param cloud: :class:`cloud.Cloud`
     :param journal: of the plan, entered
     :param options: how a backup is imported
+    :param private: unwraps the keys of encrypted volumes
     :param workers: how many are imported at a time
     :param progress: called with the number of backups that are done, and of
         all
@@ -56,7 +59,9 @@ class Run:
     def __init__(self, cloud: Any, plan: plan_.Plan,
                  journal: journal_.Journal, options: importing.Options,
                  workers: int = 4,
-                 progress: Callable[[int, int], None] = lambda done, of: None):
+                 progress: Callable[[int, int], None] = lambda done, of: None,
+                 private: wrapping.RecoveryKey | None = None):
+        self._keys = keys.Keys(private, journal) if private else None
         self._cloud = cloud
         self._plan = plan
         self._journal = journal
@@ -79,6 +84,8 @@ class Run:
         existing = {backup.id: backup for backup in self._cloud.backups()}
         items = [item for item in self._plan.imports
                  if self._has_record(item, book)]
+        if self._keys:
+            items = self._with_keys(self._keys, items, existing, book)
         sessions = self._sessions(items)
         limits = quotas.Limits(self._cloud, self._journal)
         try:
@@ -88,7 +95,7 @@ class Run:
             with book.reader() as read:
                 importer = importing.Importer(
                     sessions, existing, lambda item: read(
-                        book.records[item.id]), self._options)
+                        book.records[item.id]), self._options, self._keys)
                 self._import(importer, items, existing)
         finally:
             self._report.limits = limits.put_back()
@@ -120,6 +127,21 @@ class Run:
         self._fail(item, f'the record that was planned is not in '
                          f'{book.path}; make another plan')
         return False
+
+    def _with_keys(self, found: keys.Keys, items: list[plan_.Item],
+                   existing: dict[str, cloud_.Backup], book: records.Book
+                   ) -> list[plan_.Item]:
+        """Leave out what has a key that cannot be unwrapped."""
+        kept = []
+        with book.reader() as read:
+            for item in items:
+                reason = (None if item.id in existing else
+                          found.refused(read(book.records[item.id])))
+                if reason:
+                    self._fail(item, reason)
+                else:
+                    kept.append(item)
+        return kept
 
     def _sessions(self, items: list[plan_.Item]) -> dict[str, Any]:
         """Authenticate for each project that gets something."""

@@ -21,8 +21,9 @@ from openstack.config import cloud_region
 from backup_recovery import exceptions
 from backup_recovery import records
 
-#: With the project of a backup (3.18) and what its user attached (3.43).
-_MICROVERSION = '3.43'
+#: With the project of a backup (3.18), what its user attached (3.43), and the
+#: id of its key (3.64).
+_MICROVERSION = '3.64'
 _PROJECT = 'os-backup-project-attr:project_id'
 _PAGE = 1000
 #: Seconds that a request may take.
@@ -47,13 +48,15 @@ class Backup:
     status: str
     fail_reason: str | None
     facts: records.Facts
+    key_id: str | None = None
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> 'Backup':
         """Read it from an answer."""
         return cls(body['id'], body['status'], body['fail_reason'],
                    records.Facts.of(body, body[_PROJECT], 'name',
-                                    'description', 'has_dependent_backups'))
+                                    'description', 'has_dependent_backups'),
+                   body.get('encryption_key_id'))
 
     @property
     def imported_in_part(self) -> bool:
@@ -92,7 +95,13 @@ class Session:
             # Where the user authenticates: not each region has its own.
             'identity': adapter.Adapter(
                 connected.session, service_type='identity', version='3',
-                interface=plugin.AUTH_INTERFACE)}
+                interface=plugin.AUTH_INTERFACE),
+            # Found in the catalogue when it is used: not each cloud has it.
+            'key-manager': adapter.Adapter(
+                connected.session, service_type='key-manager', version='1',
+                interface=region.get_interface('key-manager'),
+                region_name=region.get_region_name('key-manager'),
+                endpoint_override=region.get_endpoint('key-manager'))}
 
     def request(self, method: str, path: str, service: str = 'block-storage',
                 **arguments: Any) -> dict[str, Any]:
@@ -224,14 +233,22 @@ class Cloud:
             yield from map(Backup.of, page)
             after = {'marker': page[-1]['id']}
 
-    def export(self, backup_id: str) -> tuple[str, str]:
-        """Export a backup.
+    def export(self, backup: Backup) -> tuple[str, str]:
+        """Export a backup; an encrypted one as its project, if possible.
+
+        A key manager has a key for users of its project only, and without
+        the key a record can neither prove nor carry it.
 
         :returns: the class of its driver, and its record
         :raises Refused: it cannot be exported
         """
-        answer = self.admin.request(
-            'GET', f'/backups/{backup_id}/export_record')['backup-record']
+        session = self.admin
+        if backup.key_id and backup.facts.project_id:
+            # Without a role there the record is one without a proof.
+            with contextlib.suppress(exceptions.CloudError):
+                session = self.session(backup.facts.project_id)
+        answer = session.request(
+            'GET', f'/backups/{backup.id}/export_record')['backup-record']
         return answer['backup_service'], answer['backup_url']
 
     def project(self, project_id: str) -> tuple[str | None, bool] | None:

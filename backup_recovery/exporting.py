@@ -15,6 +15,7 @@ from typing import Any
 from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
 from backup_recovery import files
+from backup_recovery import keys
 from backup_recovery import records
 
 _AVAILABLE = 'available'
@@ -33,6 +34,9 @@ class Report:
         at the moment, since it is being made, restored or is damaged
     :ivar failed: the reason by the id of each backup that could not be
         exported
+    :ivar unproven: the project by the id of each encrypted backup whose
+        record neither proves its key nor has it, since the user may not read
+        it
     :ivar problems: of the file
     :ivar damaged: a copy of the file, where it had lines that could not be
         read
@@ -44,6 +48,7 @@ class Report:
     gone: list[str] = dataclasses.field(default_factory=list)
     unavailable: dict[str, str] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    unproven: dict[str, str] = dataclasses.field(default_factory=dict)
     problems: list[records.Problem] = dataclasses.field(default_factory=list)
     damaged: pathlib.Path | None = None
 
@@ -81,11 +86,12 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
         report.damaged = _copy(path)
     current = {summary.id: summary.facts for summary in old.records.values()
                if not everything}
-    wanted = [backup.id for backup in found if backup.status == _AVAILABLE and
-              current.get(backup.id) != backup.facts]
+    wanted = {backup.id: backup for backup in found
+              if backup.status == _AVAILABLE and
+              current.get(backup.id) != backup.facts}
     with futures.ThreadPoolExecutor(workers) as pool:
-        new = _in_order(pool, lambda backup: _exported(cloud, backup), wanted,
-                        4 * workers)
+        new = _in_order(pool, lambda backup: _exported(cloud, backup),
+                        wanted.values(), 4 * workers)
         try:
             report.count = records.write(
                 path, _all(report, old, found, set(wanted), new, progress))
@@ -105,22 +111,25 @@ def _copy(path: pathlib.Path) -> pathlib.Path:
     return copy
 
 
-def _exported(cloud: Any, backup_id: str) -> tuple[str, str] | str:
+def _exported(cloud: Any, backup: cloud_.Backup
+              ) -> records.Record | str:
     """Export one backup.
 
-    :returns: driver and record, or the reason why there are none
+    :returns: the record, or the reason why there is none
     """
     try:
-        service, url = cloud.export(backup_id)
+        service, url = cloud.export(backup)
+        found = records.Record(backup.id, backup.facts.project_id or '',
+                               service, url, files.now())
         # What could not be imported is no safety.
-        _ = records.Record(backup_id, '', service, url).fields
+        _ = found.fields
     except (exceptions.Refused, records.BadLine) as error:
         return str(error)
-    return service, url
+    return found
 
 
-def _in_order(pool: futures.Executor, function: Callable[[str], Any],
-              items: Iterable[str], ahead: int) -> Iterator[Any]:
+def _in_order(pool: futures.Executor, function: Callable[[Any], Any],
+              items: Iterable[Any], ahead: int) -> Iterator[Any]:
     """Like map(), but with a limit to the results that wait."""
     waiting: deque[futures.Future[Any]] = deque()
     for item in items:
@@ -159,9 +168,9 @@ def _present(report: Report, read: Any, old: records.Book,
             exported = next(new)
             if not isinstance(exported, str):
                 report.exported += 1
-                service, url = exported
-                yield records.Record(backup.id, backup.facts.project_id or '',
-                                     service, url, files.now())
+                if keys.unproven(exported.fields):
+                    report.unproven[backup.id] = exported.project_id
+                yield exported
                 progress(number, len(found))
                 continue
             report.failed[backup.id] = exported

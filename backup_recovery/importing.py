@@ -11,6 +11,7 @@ from typing import Any
 
 from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
+from backup_recovery import keys as keys_
 from backup_recovery import plan as plan_
 from backup_recovery import records
 
@@ -56,12 +57,14 @@ class Importer:
     :param sessions: :class:`cloud.Session` by the project
     :param existing: the backups of the cloud
     :param read: reads the record of an item
+    :param keys: makes secrets of the keys in records; None leaves them out
     """
 
     def __init__(self, sessions: Mapping[str, Any],
                  existing: Mapping[str, cloud_.Backup],
                  read: Callable[[plan_.Item], records.Record],
-                 options: Options):
+                 options: Options, keys: keys_.Keys | None = None):
+        self._keys = keys
         self._sessions = sessions
         self._existing = existing
         self._read = read
@@ -76,6 +79,16 @@ class Importer:
         :raises Interrupted: the run ends
         :raises CloudError: the cloud does not answer
         """
+        try:
+            try:
+                return self._run(item)
+            finally:
+                if self._keys:
+                    self._keys.settle(self._sessions[item.project], item.id)
+        except keys_.NotStored as error:
+            raise Failed(str(error)) from error
+
+    def _run(self, item: plan_.Item) -> bool:
         session = self._sessions[item.project]
         found = self._existing.get(item.id)
         is_new, may_retry = False, self._options.retry
@@ -121,10 +134,12 @@ class Importer:
         """
         with self._reading:
             record = self._read(item)
+        url = (self._keys.store(session, record) if self._keys else
+               keys_.without_wrap(record))
         try:
             session.request('POST', '/backups/import_record', json={
                 'backup-record': {'backup_service': item.service,
-                                  'backup_url': record.backup_url}})
+                                  'backup_url': url}})
         except exceptions.Refused as error:
             if error.status == 403:
                 raise NotAllowed(str(error)) from error

@@ -3,19 +3,22 @@
 """The journal of a plan, on disk before what a kill must not hide.
 
 Which backups are there is asked of the cloud. The journal has what the cloud
-does not know: the quotas from before they were raised, and, for people, when
-what was done.
+does not know: the quotas from before they were raised, secrets that imports
+may leave over, and, for people, when what was done.
 """
 
+from collections import defaultdict
 import contextlib
 import json
 import pathlib
+import threading
 from types import TracebackType
 from typing import Any
 
 from backup_recovery import files
 
 RAISED, RESTORED = 'raised', 'restored'
+STORED, SETTLED = 'stored', 'settled'
 
 
 class Journal:
@@ -24,12 +27,16 @@ class Journal:
     :param path: the file; made where there is none
     :ivar raised: the limits from before they were raised, by the project, of
         which they were not put back
+    :ivar stored: ids of the secrets that were made for imports, by the
+        backup, of which it is not known yet whether they are needed
     :raises BadFile: another process has it, or it cannot be written
     """
 
     def __init__(self, path: pathlib.Path):
         self._path = path
         self.raised: dict[str, dict[str, int]] = {}
+        self.stored: dict[str, list[str]] = defaultdict(list)
+        self._lock = threading.Lock()
 
     def __enter__(self) -> 'Journal':
         self._open = contextlib.ExitStack()
@@ -44,6 +51,10 @@ class Journal:
                     self.raised.setdefault(entry['project'], entry['limits'])
                 elif entry['event'] == RESTORED:
                     self.raised.pop(entry['project'], None)
+                elif entry['event'] == STORED:
+                    self.stored[entry['backup']].append(entry['secret'])
+                elif entry['event'] == SETTLED:
+                    self.stored[entry['backup']].remove(entry['secret'])
         if content and not content.endswith(b'\n'):
             self._stream.write(b'\n')
         return self
@@ -55,9 +66,11 @@ class Journal:
 
     def write(self, event: str, **facts: Any) -> None:
         """Write an entry, which is there after a kill of the process."""
-        self._stream.write(files.line({'event': event, 'at': files.now(),
-                                       **facts}))
-        self._stream.flush()
+        # Imports run in several threads.
+        with self._lock:
+            self._stream.write(files.line({'event': event,
+                                           'at': files.now(), **facts}))
+            self._stream.flush()
 
     def raise_(self, project: str, limits: dict[str, int]) -> None:
         """Remember limits before they are raised; the first ones count."""
@@ -70,3 +83,14 @@ class Journal:
         """The limits of a project are put back."""
         self.write(RESTORED, project=project)
         del self.raised[project]
+
+    def store(self, backup: str, secret: str) -> None:
+        """Remember a secret before it has a key."""
+        self.write(STORED, backup=backup, secret=secret)
+        files.sync(self._stream)
+        self.stored[backup].append(secret)
+
+    def settle(self, backup: str, secret: str) -> None:
+        """A secret is deleted, or is the key of the backup's row."""
+        self.write(SETTLED, backup=backup, secret=secret)
+        self.stored[backup].remove(secret)

@@ -167,6 +167,23 @@ def _parser() -> argparse.ArgumentParser:
                             'import again; such rows name no data')
     apply.add_argument('--wait', metavar='SECONDS', type=float, default=1800,
                        help='so long one backup may take (%(default)s)')
+    apply.add_argument('--recovery-key', metavar='FILE', type=pathlib.Path,
+                       help='a private key in PEM: each key of an encrypted '
+                            'volume that a record has for it is stored in '
+                            'the key manager, as the project of the backup')
+    rewrap = verb(_rewrap, 'rewrap', [common],
+                  'wrap the keys that a file of records has for a private '
+                  'key for others, without a cloud; plans of the file have '
+                  'to be made again')
+    rewrap.add_argument('records', metavar='FILE', type=pathlib.Path,
+                        help='the file of records, which is replaced')
+    rewrap.add_argument('--recovery-key', metavar='FILE', required=True,
+                        type=pathlib.Path, help='the private key, in PEM')
+    rewrap.add_argument('--recipient', metavar='FILE', type=pathlib.Path,
+                        required=True, action='append', dest='recipients',
+                        help='a public key, in PEM; repeat it for each that '
+                             'is to open the records, and leave out those '
+                             'that are not to any more')
     return parser
 
 
@@ -190,10 +207,12 @@ def _problems(found: list[Any]) -> list[dict[str, Any]]:
 
 def _export(arguments: argparse.Namespace) -> int:
     from backup_recovery import exporting
+    from backup_recovery import plan as plan_
 
     progress = Progress('exported')
+    cloud = _cloud(arguments)
     try:
-        report = exporting.export(_cloud(arguments), arguments.records,
+        report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
                                   progress)
     finally:
@@ -206,6 +225,10 @@ def _export(arguments: argparse.Namespace) -> int:
         _warn(f'backup {backup} is in status {status}; passed over')
     for backup, reason in report.failed.items():
         _warn(f'backup {backup} cannot be exported: {reason}; passed over')
+    for project, count in Counter(report.unproven.values()).items():
+        _warn(f'{_count(count, "record")} of encrypted volumes cannot prove '
+              f'the key: ' + plan_.PROJECT_REASONS[plan_.NO_ROLE].format(
+                  project=project, user=cloud.admin.user_id))
     if report.gone:
         _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
               f'the cloud any more; their records are kept')
@@ -213,6 +236,7 @@ def _export(arguments: argparse.Namespace) -> int:
         'records': report.count, 'exported': report.exported,
         'unchanged': report.kept, 'gone': report.gone,
         'unavailable': report.unavailable, 'failed': report.failed,
+        'unproven': report.unproven,
         'problems': _problems(report.problems),
         'damaged': report.damaged and str(report.damaged)},
         f'{_count(report.count, "record")} in {arguments.records}, '
@@ -290,16 +314,19 @@ def _apply(arguments: argparse.Namespace) -> int:
     from backup_recovery import applying
     from backup_recovery import importing
     from backup_recovery import journal
+    from backup_recovery import keys
     from backup_recovery import plan as plan_
 
     plan = plan_.read(arguments.plan)
+    private = arguments.recovery_key and keys.read(arguments.recovery_key)
     options = importing.Options(arguments.wait, arguments.retry)
     progress = Progress('done')
     place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
     with _stopping(options.stop), journal.Journal(place) as written:
         try:
             report = applying.Run(_cloud(arguments), plan, written, options,
-                                  arguments.workers, progress).run()
+                                  arguments.workers, progress,
+                                  private).run()
         finally:
             progress.close()
     for reason in report.projects.values():
@@ -318,6 +345,28 @@ def _apply(arguments: argparse.Namespace) -> int:
     if report.left:
         return INTERRUPTED
     return WRONG if report.failed else DONE
+
+
+def _rewrap(arguments: argparse.Namespace) -> int:
+    from backup_recovery import keys
+
+    progress = Progress('wrapped')
+    try:
+        report = keys.rewrap(arguments.records,
+                             keys.read(arguments.recovery_key),
+                             arguments.recipients, progress)
+    finally:
+        progress.close()
+    for problem in report.problems:
+        _warn(problem)
+    for backup, reason in report.failed.items():
+        _warn(f'the key of backup {backup} is unchanged: {reason}')
+    _print(arguments, {
+        'records': report.count, 'rewrapped': report.rewrapped,
+        'failed': report.failed, 'problems': _problems(report.problems)},
+        f'{_count(report.count, "record")} in {arguments.records}, the keys '
+        f'of {len(report.rewrapped)} wrapped anew')
+    return WRONG if report.failed or report.problems else DONE
 
 
 def main(argv: Sequence[str] | None = None) -> int:

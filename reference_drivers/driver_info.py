@@ -13,6 +13,7 @@ import json
 import re
 from typing import Any
 
+from reference_drivers.recovery_keys import wrapping
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
 from reference_drivers.verification import presence
@@ -80,9 +81,34 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
                  shorten(parent.prefix, parent.backup_id, link.volume_id),
                  sums[0] if sums else None]
         info['parents'].append(entry)
-        if len(json.dumps(info)) > LIMIT - 64:
+        if len(json.dumps(info)) > room(encryption):
             info['parents'].pop()
             break
+    return limited(info)
+
+
+def room(encryption: Mapping[str, Any] | None) -> int:
+    """The bytes up to which a driver_info is filled with parents.
+
+    What a wrapped key does not use of its room stays free: wrapped again for
+    other recipients, it may be longer.
+    """
+    wrapped = (encryption or {}).get('wrapped')
+    free = wrapping.ROOM - len(json.dumps(wrapped)) if wrapped else 0
+    return LIMIT - 64 - free
+
+
+def limited(info: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a wrapped key for which long names have left no room.
+
+    :raises WrongRecord: saying what helps
+    """
+    length = len(json.dumps(info))
+    if length > LIMIT and (info.get('encryption') or {}).get('wrapped'):
+        raise errors.WrongRecord(
+            f'driver_info has {length} bytes with the wrapped key, and '
+            f'{LIMIT} at most: name fewer recovery_recipients', 'wrapped',
+            info['backup_id'])
     return info
 
 

@@ -71,6 +71,15 @@ class ImportVerifyMixin:
         """
         raise NotImplementedError
 
+    def check_for_setup_error(self) -> None:
+        """Check the configuration when the service starts.
+
+        :raises CinderException: an option of the hooks, or one of the
+            driver, is wrong; Cinder does not use the driver then
+        """
+        keys.recipients()
+        super().check_for_setup_error()  # type: ignore[misc]
+
     def connect(self) -> None:
         """Make ready what Cinder makes ready for the requests of users only.
 

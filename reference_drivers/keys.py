@@ -10,7 +10,6 @@ asks for neither before a restore has written everything.
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
-import hashlib
 import json
 import re
 from typing import Any
@@ -27,15 +26,13 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from reference_drivers import options
+from reference_drivers.recovery_keys import wrapping
 from reference_drivers.verification import errors
 from reference_drivers.verification import running
 
 LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
-# Slow, since the fixed key of a configuration may be weak enough to guess; and
-# a function that FIPS 140 knows.
-_ITERATIONS = 210_000
 _FINGERPRINT = re.compile(r'pbkdf2-sha512:[0-9a-f]{64}\Z')
 
 # It becomes part of a URL. Vault has no dashes in it.
@@ -95,22 +92,29 @@ def check(described: Any, backup_id: str) -> None:
                               _FINGERPRINT.match(proof))):
         raise errors.WrongRecord('driver_info: encryption has no fingerprint',
                                  'encryption', backup_id)
-    if len(described) > 1 and _parameters(described) is None:
+    if (described.keys() - {'fingerprint', 'wrapped'} and
+            _parameters(described) is None):
         raise errors.WrongRecord('driver_info: encryption has parameters that '
                                  'no volume type has', 'encryption',
                                  backup_id)
 
 
 def fingerprint(key: Any, backup_id: str) -> str:
-    """Make what proves that a key is the right one, and is not the key.
+    """Make what proves that a key is the right one, and is not the key."""
+    return running.native(wrapping.fingerprint, key.get_encoded(), backup_id)
 
-    It is slow and salted by the backup, so that each guess of a weak key
-    costs a tenth of a second, for each backup anew.
+
+def recipients() -> list[Any]:
+    """Read the public keys that records wrap keys for.
+
+    :raises InvalidConfigurationValue: saying what is wrong with one
     """
-    made = running.native(hashlib.pbkdf2_hmac, 'sha512', key.get_encoded(),
-                          f'cinder backup {backup_id}'.encode(), _ITERATIONS,
-                          32)
-    return f'pbkdf2-sha512:{made.hex()}'
+    paths = CONF[options.GROUP].recovery_recipients
+    try:
+        return wrapping.recipients(paths) if paths else []
+    except wrapping.BadKeyFile as err:
+        raise exception.InvalidConfigurationValue(
+            f'[{options.GROUP}]recovery_recipients: {err}') from err
 
 
 def _parameters(values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -277,10 +281,12 @@ class Keys:
 
         :param key_id: as the row has it
         :param volume_meta: of the volume, as the storage has it
-        :returns: what proves the key, and the parameters of the encryption;
-            None for the backup of a plain volume
+        :returns: what proves the key, the parameters of the encryption, and
+            the key wrapped for the recipients that are configured; None for
+            the backup of a plain volume
         :raises Problem: the key does not exist, so that the backup could not
             be restored, or the key manager does not answer
+        :raises InvalidConfigurationValue: a recipient cannot be used
         """
         if key_id is None:
             return None
@@ -292,8 +298,13 @@ class Keys:
             # An administrator exports the backups of all projects.
             LOG.warning('The record of backup %(id)s cannot prove its key: '
                         '%(reason)s', {'id': self._backup_id, 'reason': err})
-        return {'fingerprint': proof,
-                **(self._wanted(key, source(volume_meta)) or {})}
+        found = {'fingerprint': proof,
+                 **(self._wanted(key, source(volume_meta)) or {})}
+        wanted = recipients()
+        if wanted and key is not None:
+            found['wrapped'] = wrapping.wrap(
+                key.get_encoded(), self._backup_id, str(proof), wanted)
+        return found
 
     def adopt(self, key_id: str | None, described: Any,
               volume_meta: str | bytes | None, own: str | None

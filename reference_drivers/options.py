@@ -62,6 +62,19 @@ verify_opts = [
                      'unnoticed. It costs no second read.'),
 ]
 
+key_opts = [
+    cfg.ListOpt('recovery_recipients',
+                default=[],
+                help='Files with public keys: EC on P-256, P-384 or P-521, in '
+                     'PEM. The record of an encrypted volume then has the '
+                     'key of the backup, wrapped for each of them, and who '
+                     'has one of the private keys can restore it where its '
+                     'key manager is lost. They have to be readable by '
+                     'cinder-backup, or it exports no record of an encrypted '
+                     'volume. Four on P-256 have room in a record. Without '
+                     'any, no record has a key.'),
+]
+
 ceph_opts = [
     cfg.IntOpt('ceph_digest_limit',
                default=8, min=0,
@@ -100,9 +113,10 @@ s3_opts = [
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options."""
-    conf.register_opts(verify_opts + ceph_opts + s3_opts, group=GROUP)
+    conf.register_opts(verify_opts + key_opts + ceph_opts + s3_opts,
+                       group=GROUP)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """The options, for oslo-config-generator."""
-    return [(GROUP, verify_opts + ceph_opts + s3_opts)]
+    return [(GROUP, verify_opts + key_opts + ceph_opts + s3_opts)]

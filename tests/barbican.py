@@ -26,7 +26,8 @@ class Barbican(fixtures.Fixture):
     """Barbican with SQLite; its program is this module."""
 
     def _setUp(self):
-        home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.home = home = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
         # Not --config-file: its simple_crypto plugin reads nothing else.
         (home / '.barbican').mkdir()
         (home / '.barbican/barbican.conf').write_text(f"""

@@ -13,8 +13,8 @@ from reference_drivers.contract import records
 from tests import barbican
 
 
-class FourCases(records.Records):
-    """For a driver that is bound to a store."""
+class Encrypted(records.Records):
+    """Encrypted volumes, for a driver that is bound to a store."""
 
     @classmethod
     def setUpClass(cls):
@@ -25,6 +25,7 @@ class FourCases(records.Records):
 
     def setUp(self):
         super().setUp()
+        self.type_id = None
         self.barbican.use(self.cinder)
 
     def encrypted(self):
@@ -32,7 +33,9 @@ class FourCases(records.Records):
 
         :returns: the volume, its backup, and the id of its type
         """
-        type_id = self.cinder.create_encrypted_type('LUKS')
+        if self.type_id is None:
+            self.type_id = self.cinder.create_encrypted_type('LUKS')
+        type_id = self.type_id
         volume = self.cinder.create_volume(base.text(2 * self.chunk),
                                            type_id=type_id)
         return volume, self.cinder.create_backup(volume), type_id
@@ -58,6 +61,13 @@ class FourCases(records.Records):
         row = self.cinder.backup(backup.id)
         self.assertNotEqual(row.encryption_key_id, target.encryption_key_id)
         self.assertEqual(key, found[row.encryption_key_id])
+
+    def delete_key(self, key_id):
+        key_manager.API(self.cinder.config.conf).delete(
+            self.cinder.context, key_id)
+
+
+class FourCases(Encrypted):
 
     def test_restore_to_a_type_that_does_not_encrypt(self):
         """The command that every user tries first.
@@ -132,10 +142,6 @@ class FourCases(records.Records):
         self.delete_key(backup.encryption_key_id)
         self.assert_readable(backup,
                              self.cinder.create_volume(type_id=type_id), key)
-
-    def delete_key(self, key_id):
-        key_manager.API(self.cinder.config.conf).delete(
-            self.cinder.context, key_id)
 
     def test_key_of_another_volume_in_the_record(self):
         """Nothing protects a record from changes.

@@ -102,9 +102,10 @@ def make(backup: Any, names: naming.Names, seen: finding.Seen,
     }
     if encryption is not None:
         info['encryption'] = encryption
-    while len(json.dumps(info)) > driver_infos.LIMIT - 64 and info['parents']:
+    room = driver_infos.room(encryption)
+    while len(json.dumps(info)) > room and info['parents']:
         info['parents'].pop()
-    return info
+    return driver_infos.limited(info)
 
 
 def place(info: dict[str, Any]) -> naming.Place:

@@ -32,6 +32,8 @@ FOLLOWED = {
 _CLOUD = 'tests/functional/test_local_cloud.py'
 _KILL = 'tests/functional/test_local_cloud_kill.py'
 _BARBICAN = 'tests/functional/test_local_cloud_barbican.py'
+_RECOVERY_KEYS = 'tests/unit/test_records_keys.py'
+_WRAPPING = 'tests/unit/test_wrapping.py'
 _WHEEL = 'tests/functional/test_wheel.py'
 _MUTANTS = 'tests/functional/test_mutants.py'
 _BENCHMARKS = 'tests/unit/test_benchmarks.py'
@@ -67,6 +69,13 @@ RUN = {
     '--write':
         ('tests/unit/test_tiers.py', "'--write'"),
     'python -m mutants': (_MUTANTS, 'program.main'),
+    'openssl genpkey': (_WRAPPING, "'genpkey'"),
+    'openssl pkey': (_WRAPPING, "'-pubout'"),
+    'cinder-backup-records export --everything records':
+        ('tests/functional/test_records.py', "'export', '--everything'"),
+    'cinder-backup-records apply plan --recovery-key':
+        (_RECOVERY_KEYS, "'--recovery-key'"),
+    'cinder-backup-records rewrap records': (_RECOVERY_KEYS, "'rewrap'"),
     'make benchmark': (_BENCHMARKS, "main(['verification'"),
     'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
     'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),

@@ -9,12 +9,15 @@ the DefaultBackupDriver of the first release. It is never made again.
 import json
 import os
 import shutil
+from unittest import mock
 
 from cinder.objects import backup as backup_objects
 import testtools
 
 from reference_drivers import driver_info as driver_infos
+from reference_drivers.ceph import driver_info as ceph_driver_infos
 from reference_drivers.contract import environment
+from reference_drivers.recovery_keys import wrapping
 from reference_drivers.verification import errors
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -68,3 +71,38 @@ class NamesTest(testtools.TestCase):
         for value in ([], 'x', 1, None):
             self.assertRaises(errors.WrongRecord, driver_infos.check, value,
                               'id')
+
+
+class RoomTest(testtools.TestCase):
+
+    def test_parents_in_ceph(self):
+        """They leave room for a key that is wrapped for more recipients."""
+        parents = [f'{number:036d}' for number in range(100)]
+        seen = mock.Mock(size=1, meta=b'', place=mock.Mock(
+            url='rbd://p/i@s', image='i', snapshot='s'))
+        lengths = set()
+        for wrapped in (None, {'tag': 't' * 100}, {'tag': 't' * 1500}):
+            info = ceph_driver_infos.make(
+                mock.Mock(id='b', volume_id='v', parent_id=parents[0],
+                          snapshot_id=None, size=1),
+                mock.Mock(pool='p', base='i'), seen, None, parents,
+                wrapped and {'fingerprint': 'f', 'wrapped': wrapped})
+            left = driver_infos.LIMIT - len(json.dumps(info))
+            self.assertLess(0, left)
+            lengths.add(len(info['parents']))
+            if wrapped:
+                self.assertLess(wrapping.ROOM - len(json.dumps(wrapped)),
+                                left)
+        self.assertEqual(2, len(lengths), lengths)
+
+    def test_wrapped_key_without_room(self):
+        """No record, and not one that lacks its key."""
+        info = {'backup_id': 'b', 'container': 'c' * 4096,
+                'encryption': {'fingerprint': None}}
+        self.assertIs(info, driver_infos.limited(info))
+        info['encryption']['wrapped'] = {'tag': 't'}
+        err = self.assertRaises(errors.WrongRecord, driver_infos.limited,
+                                info)
+        self.assertIn('name fewer recovery_recipients', str(err))
+        info['container'] = 'c' * 3000
+        self.assertIs(info, driver_infos.limited(info))

@@ -7,10 +7,12 @@
 
 import dataclasses
 import pathlib
+from unittest import mock
 
 import fixtures
 import testtools
 
+from backup_recovery import cloud
 from backup_recovery import exceptions
 from backup_recovery import exporting
 from backup_recovery import records
@@ -31,7 +33,8 @@ class Cloud:
     def backups(self):
         return [backup for backup, _ in self.table.values()]
 
-    def export(self, backup_id):
+    def export(self, backup):
+        backup_id = backup.id
         self.exported.append(backup_id)
         if backup_id in self.refused:
             raise exceptions.Refused(400, self.refused[backup_id])
@@ -59,6 +62,16 @@ class ExportTest(testtools.TestCase):
 
     def ids(self):
         return list(self.book.records)
+
+    def test_record_that_cannot_prove_its_key(self):
+        """The user may not read it; the others are not named."""
+        for proof in (None, 'x'):
+            one = cases.record(driver_info={
+                'encryption': {'fingerprint': proof}})
+            self.cloud.table[one.id] = (cases.backup(one), one)
+            report = self.export()
+            self.assertEqual({one.id: cases.RED} if proof is None else {},
+                             report.unproven)
 
     def test_all(self):
         report = self.export()
@@ -161,10 +174,50 @@ class ExportTest(testtools.TestCase):
         self.export()
         before = self.path.read_bytes()
 
-        def export(backup_id):
+        def export(backup):
             raise exceptions.CloudError('no answer')
 
         self.cloud.export = export
         self.assertRaises(exceptions.CloudError, exporting.export, self.cloud,
                           self.path, True)
         self.assertEqual(before, self.path.read_bytes())
+
+
+class SessionTest(testtools.TestCase):
+    """The user that a backup is exported as."""
+
+    def setUp(self):
+        super().setUp()
+        self.record = cases.record()
+        self.cloud = object.__new__(cloud.Cloud)
+        self.cloud.admin = self.answering('admin')
+
+    def answering(self, name):
+        session = mock.Mock(project_id=name)
+        session.request.return_value = {'backup-record': {
+            'backup_service': name, 'backup_url': ''}}
+        return session
+
+    def exported_as(self, found, key_id='key'):
+        """The name of the session.
+
+        :param found: that of the project, or an error
+        """
+        with mock.patch.object(cloud.Cloud, 'session',
+                               side_effect=[found]) as session:
+            name, _ = self.cloud.export(dataclasses.replace(
+                cases.backup(self.record), key_id=key_id))
+        self.assertEqual(key_id is not None, session.called)
+        return name
+
+    def test_encrypted(self):
+        """As its project, whose users may read the key."""
+        self.assertEqual('red', self.exported_as(self.answering('red')))
+
+    def test_plain(self):
+        self.assertEqual('admin', self.exported_as(None, None))
+
+    def test_without_a_role(self):
+        """Better a record that proves no key than none."""
+        self.assertEqual('admin', self.exported_as(
+            exceptions.NotAuthorized('no role')))

@@ -17,17 +17,18 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
     'backup_model': set(),
-    'backup_recovery': set(),
+    'backup_recovery': {'reference_drivers.recovery_keys'},
     'backup_stores': set(),
     _PLUGIN: {'backup_model', 'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
     f'{_PLUGIN}.scenario': {_PLUGIN, 'backup_model', 'backup_stores'},
     f'{_PLUGIN}.certification': {_PLUGIN, 'backup_model'},
-    'reference_drivers': set(),
+    'reference_drivers': {'reference_drivers.recovery_keys'},
     'reference_drivers.contract': {'reference_drivers', 'backup_stores'},
     'reference_drivers.histories': {
         'reference_drivers', 'reference_drivers.contract', 'backup_model',
         'backup_stores'},
+    'reference_drivers.recovery_keys': set(),
     'local_cloud': set(),
     'benchmarks': {_PLUGIN, f'{_PLUGIN}.certification', 'local_cloud',
                    'reference_drivers', 'reference_drivers.contract',
@@ -50,6 +51,7 @@ WITHOUT = {
     'reference_drivers': {'tempest'},
     'reference_drivers.contract': {'tempest'},
     'reference_drivers.histories': {'tempest'},
+    'reference_drivers.recovery_keys': {'cinder', 'tempest'},
 }
 
 

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Keys that travel in records, from one real Barbican to another."""
+
+import base64
+import contextlib
+import dataclasses
+import json
+import logging
+import pathlib
+import re
+from unittest import mock
+
+from cinder import exception
+from cinder.backup.drivers import posix
+import fixtures
+from keystoneauth1 import access
+from keystoneauth1 import fixture as token_fixture
+from keystoneauth1.identity import access as access_plugin
+from openstack import config
+from openstack.config import cloud_region
+import testtools
+
+from backup_recovery import cloud
+from backup_recovery import exceptions
+from backup_recovery import importing
+from backup_recovery import journal
+from backup_recovery import keys
+from backup_recovery import plan
+from backup_recovery import records
+from reference_drivers.contract import base
+from reference_drivers.recovery_keys import wrapping
+from tests import barbican
+from tests import keys_cases
+from tests import recovery_keys
+from tests.functional import test_contract_default
+
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+class Token(access_plugin.AccessInfoPlugin):
+    """With a catalogue, and what Keystone's middleware makes of it."""
+
+    def get_headers(self, session, **kwargs):
+        return barbican.Headers(
+            self.get_project_id(session)).get_headers(session)
+
+
+class Project:
+    """What the program asks of a cloud, of a backup host without an API."""
+
+    def __init__(self, cinder, manager):
+        self._cinder = cinder
+        self.imported = []
+        # The program's own, which finds the key manager in a catalogue.
+        token = token_fixture.V3Token()
+        token.set_project_scope(id=cinder.project_id)
+        token.add_service('key-manager').add_standard_endpoints(
+            public=manager.url, region='RegionOne')
+        found = config.OpenStackConfig(
+            load_yaml_config=False, load_envvars=False).get_one(
+                auth_type='password', auth={'auth_url': manager.url},
+                region_name='RegionOne')
+        with mock.patch.object(cloud.connection.Connection, 'block_storage',
+                               None):
+            self.session = cloud.Session(cloud_region.CloudRegion(
+                found.name, 'RegionOne', found.config,
+                auth_plugin=Token(access.create(body=token,
+                                                auth_token='token'))))
+
+    def request(self, method, path, service='', **arguments):
+        if service == 'key-manager':
+            return self.session.request(method, path, service, **arguments)
+        record = arguments['json']['backup-record']
+        self.imported.append(record)
+        # The row has the error.
+        with contextlib.suppress(exception.InvalidBackup):
+            self._cinder.import_record(record)
+        return {}
+
+    def backup(self, backup_id):
+        try:
+            row = self._cinder.backup(backup_id)
+        except exception.BackupNotFound:
+            return None
+        return cloud.Backup(
+            row.id, row.status, row.fail_reason, records.Facts(
+                row.project_id, '', '', row.volume_id, row.container,
+                row.size, 0, '', False, ()), row.encryption_key_id)
+
+
+class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
+                 base.Contract, testtools.TestCase):
+    """A backup host, which first has one Barbican and then another."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = barbican.Barbican()
+        cls.other.setUp()
+        cls.addClassCleanup(cls.other.cleanUp)
+
+    def setUp(self):
+        super().setUp()
+        self.pairs = self.useFixture(recovery_keys.Pairs())
+        self.private, self.public = self.pairs.make('one')
+        self.recipients(self.public)
+        self.path = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+
+    def recipients(self, *paths):
+        self.cinder.configure(backup_import_verify__recovery_recipients=[
+            str(path) for path in paths])
+
+    def exported(self):
+        """An encrypted backup, its record and its key, which is lost.
+
+        :returns: the record as a file has it, the id of the type, the key
+        """
+        volume, backup, type_id = self.encrypted()
+        key = self.keys()[volume.encryption_key_id]
+        found = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id)
+        return (records.Record(backup.id, self.cinder.project_id,
+                               found['backup_service'],
+                               found['backup_url']), type_id, key)
+
+    def second_site(self):
+        """Use a key manager that has none of the keys."""
+        self.other.use(self.cinder)
+        self.project = Project(self.cinder, self.other)
+        self.before = self.there()
+
+    def there(self):
+        return self.other.keys(self.cinder.project_id)
+
+    def run_import(self, record, private=None, **options):
+        """Import as ``apply`` does, with a new process' journal."""
+        item = plan.Item('import', None, record.id, record.project_id, None,
+                         '', record.fields['size'],
+                         record.fields['volume_id'], '',
+                         record.backup_service, record.digest)
+        existing = self.project.backup(record.id)
+        with journal.Journal(self.path / 'journal') as written:
+            importing.Importer(
+                {record.project_id: self.project},
+                {record.id: existing} if existing else {},
+                lambda item: record, importing.Options(60, **options),
+                keys.Keys(keys.read(private or self.private), written)
+            ).run(item)
+
+    def refused_import(self, record, words, private=None):
+        """It is refused, and nothing is made."""
+        exc = self.assertRaises(importing.Failed, self.run_import, record,
+                                private)
+        self.assertIn(words, str(exc))
+        self.assertEqual(self.before, self.there())
+        self.assertEqual([], self.project.imported)
+        self.assertIsNone(self.project.backup(record.id))
+
+    def edited(self, record, **changes):
+        """The record with something else said of its key."""
+        fields = record.fields
+        fields['driver_info']['encryption'] |= changes
+        return records.Record(record.id, record.project_id,
+                              record.backup_service, keys._url(fields))
+
+    def encryption(self, record):
+        return record.fields['driver_info']['encryption']
+
+
+class RecoveryKeysTest(TravelCase):
+
+    def test_restored_where_the_key_manager_is_another(self):
+        """If it fails, a site that burns down takes all that is encrypted.
+
+        No key and no wrapped key is in any log on the way, of which Cinder
+        writes what is imported into its own.
+        """
+        log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        self.useFixture(fixtures.FakeLogger('keystoneauth', logging.WARNING,
+                                            nuke_handlers=False))
+        record, type_id, key = self.exported()
+        self.second_site()
+        self.run_import(record)
+        row = self.cinder.backup(record.id)
+        self.assertEqual('available', row.status)
+        # The row's own; the secret of the import is gone.
+        made = {name: value for name, value in self.there().items()
+                if name not in self.before}
+        self.assertEqual({row.encryption_key_id: key}, made)
+        self.barbican, manager = self.other, self.barbican
+        self.assert_readable(row, self.cinder.create_volume(type_id=type_id),
+                             key)
+        self.cinder.delete(record.id)
+        self.assertNotIn(row.encryption_key_id, self.there())
+        wrapped = self.encryption(record)['wrapped']
+        self.assertIn(record.id, log.output)
+        for text in (log.output, *(
+                (pathlib.Path(one.home) / name).read_text(errors='replace')
+                for one in (self.other, manager)
+                for name in ('log', 'barbican.log'))):
+            self.assert_secret(text, key, wrapped)
+        self.assert_secret((self.path / 'journal').read_text(), key, wrapped)
+
+    def assert_secret(self, text, key, wrapped):
+        """A text has neither the key nor its wrapped form, in no form."""
+        # What Cinder writes of a record is in base64.
+        for found in re.findall(r'[A-Za-z0-9+/]{200,}=*', text):
+            text += base64.b64decode(found[:len(found) // 4 * 4]).decode(
+                errors='replace')
+        for form in (key.hex(), base64.b64encode(key).decode(), str(key)[2:-1],
+                     wrapped['ciphertext'],
+                     wrapped['recipients'][0]['encrypted_key']):
+            self.assertNotIn(form, text)
+
+    def test_assertion_finds_what_is_planted(self):
+        wrapped = wrapping.wrap(b'k' * 32, 'id', 'proof', [
+            wrapping.recipient(self.public)])
+        record = base64.b64encode(json.dumps(
+            {'driver_info': {'encryption': {'wrapped': wrapped}}}).encode())
+        for text in (f'url {record.decode()}.', json.dumps(wrapped),
+                     f'key {(b"k" * 32).hex()}'):
+            self.assertRaises(AssertionError, self.assert_secret, text,
+                              b'k' * 32, wrapped)
+        self.assert_secret('nothing', b'k' * 32, wrapped)
+
+    def test_off_by_default(self):
+        self.recipients()
+        record, _, _ = self.exported()
+        self.assertNotIn('wrapped', self.encryption(record))
+
+    def test_wrong_private_key(self):
+        record, _, _ = self.exported()
+        self.second_site()
+        private, _ = self.pairs.make('wrong')
+        self.refused_import(record, 'the key is wrapped for ', private)
+        self.run_import(record)
+
+    def test_revoked_recipient(self):
+        """One that was taken out of the configuration opens no new record."""
+        private, public = self.pairs.make('other')
+        self.recipients(public)
+        record, _, _ = self.exported()
+        self.second_site()
+        self.refused_import(record, f'which {self.private} is')
+        self.run_import(record, private)
+
+    def test_truncated(self):
+        record, _, _ = self.exported()
+        wrapped = self.encryption(record)['wrapped']
+        self.second_site()
+        for change in ({'ciphertext': wrapped['ciphertext'][:-4]},
+                       {'tag': ''}, {'recipients': []}):
+            self.refused_import(self.edited(
+                record, wrapped={**wrapped, **change}), 'was cut off')
+        self.run_import(record)
+
+    def test_swapped(self):
+        """Each backup of a volume has a key of its own, and its own wrap."""
+        one, _, _ = self.exported()
+        other, _, _ = self.exported()
+        self.second_site()
+        self.refused_import(self.edited(
+            one, wrapped=self.encryption(other)['wrapped']),
+            'is not that of this backup')
+        self.refused_import(self.edited(one, **{
+            name: self.encryption(other)[name]
+            for name in ('wrapped', 'fingerprint')}),
+            'is not that of this backup')
+        for record in (one, other):
+            self.run_import(record)
+
+    def test_key_of_one_who_has_the_public_key(self):
+        record, _, _ = self.exported()
+        self.second_site()
+        self.refused_import(self.edited(record, wrapped=wrapping.wrap(
+            b'm' * 32, record.id, self.encryption(record)['fingerprint'],
+            [wrapping.recipient(self.public)])), 'is not the one that')
+
+    def test_import_that_is_refused(self):
+        """Of a damaged backup no secret is left."""
+        record, _, _ = self.exported()
+        self.second_site()
+        container = pathlib.Path(self.cinder.directory, 'backup',
+                                 record.fields['container'])
+        away = container.rename(container.with_name('away'))
+        exc = self.assertRaises(importing.Failed, self.run_import, record)
+        self.assertIn('the import failed', str(exc))
+        self.assertEqual(self.before, self.there())
+        away.rename(container)
+        self.cinder.lose_row(record.id)
+        self.run_import(record)
+        self.assertEqual(len(self.before) + 1, len(self.there()))
+
+    def test_key_manager_that_is_away(self):
+        record, _, _ = self.exported()
+        self.second_site()
+        self.useFixture(fixtures.MockPatchObject(cloud, '_RETRIES', 0))
+        self.project.session._clients['key-manager'].endpoint_override = (
+            'http://127.0.0.1:1')
+        self.assertRaises(exceptions.CloudError, self.run_import, record)
+        self.assertIsNone(self.project.backup(record.id))
+
+    def test_killed_before_the_import(self):
+        """The next run deletes the secret."""
+        self.killed_at('POST', '/backups/import_record')
+
+    def test_killed_before_the_secret_has_a_key(self):
+        self.killed_at('PUT', '/secrets/')
+
+    def killed_at(self, when, where):
+        record, _, _ = self.exported()
+        self.second_site()
+        request = self.project.request
+
+        def end(*args):
+            raise Killed
+
+        def killed(method, path, service='', **arguments):
+            if method == when and path.startswith(where):
+                # And no more is done.
+                self.project.backup = end
+                end()
+            return request(method, path, service, **arguments)
+
+        self.project.request = killed
+        self.assertRaises(Killed, self.run_import, record)
+        left = {*self.there()} - {*self.before}
+        self.assertEqual(1, len(left))
+        self.project = Project(self.cinder, self.other)
+        self.run_import(record)
+        row = self.cinder.backup(record.id)
+        self.assertEqual({*self.before, row.encryption_key_id},
+                         {*self.there()})
+        self.assertNotIn(row.encryption_key_id, left)
+        # A third one has nothing to do.
+        self.run_import(record)
+        self.assertIn(row.encryption_key_id, self.there())
+
+    def test_driver_that_takes_the_secret(self):
+        """Cinder's own gives the row what the record names: it stays."""
+        record, _, key = self.exported()
+        self.second_site()
+        own = posix.PosixBackupDriver
+        name = f'{own.__module__}.{own.__name__}'
+        with mock.patch.multiple(self.cinder.manager, driver_name=name,
+                                 service=own):
+            self.run_import(dataclasses.replace(record, backup_service=name))
+        row = self.cinder.backup(record.id)
+        self.assertEqual(key, self.there()[row.encryption_key_id])
+        self.assertEqual(len(self.before) + 1, len(self.there()))
+
+    def test_rotation(self):
+        """Neither the storage nor a key manager is asked."""
+        found = [self.exported() for _ in range(2)]
+        book = self.path / 'records'
+        self.recipients()
+        plain, _, _ = self.exported()
+        records.write(book, [one for one, _, _ in found] + [plain])
+        private, public = self.pairs.make('new')
+        report = keys.rewrap(book, keys.read(self.private), [public])
+        self.assertEqual([one.id for one, _, _ in found], report.rewrapped)
+        self.assertEqual(({}, [], 3), (report.failed, report.problems,
+                                       report.count))
+        self.second_site()
+        loaded = records.Book(book).load()
+        with loaded.reader() as read:
+            for old, _, key in found:
+                new = read(loaded.records[old.id])
+                self.refused_import(new, 'the key is wrapped for ')
+                # Nothing else is changed.
+                self.assertEqual(keys.without_wrap(old),
+                                 keys.without_wrap(new))
+                self.run_import(new, private)
+                self.assertEqual(
+                    key, self.there()[self.cinder.backup(
+                        old.id).encryption_key_id])
+                self.project.imported.clear()
+                self.before = self.there()
+            self.assertEqual(plain, read(loaded.records[plain.id]))
+
+
+class RecipientsTest(TravelCase):
+
+    def test_checked_when_the_service_starts(self):
+        """As the export does: no record silently lacks its key."""
+        _, backup, _ = self.encrypted()
+        plain = self.cinder.create_backup(self.cinder.create_volume(b'x'))
+        self.cinder.driver().check_for_setup_error()
+        for paths, words in (
+                ([self.private], 'has a private key'),
+                ([self.path / 'gone'], 'No such file'),
+                ([self.public] * 2, 'is there twice'),
+                ([self.pairs.make(f'{number}')[1] for number in range(5)],
+                 'take 1858 bytes of a record, which has 1600: name fewer')):
+            self.recipients(*paths)
+            err = self.assertRaises(
+                exception.InvalidConfigurationValue,
+                self.cinder.driver().check_for_setup_error)
+            self.assertIn('[backup_import_verify]recovery_recipients: ',
+                          str(err))
+            self.assertIn(words, str(err))
+            err = self.rejected('the export', self.cinder.export, backup)
+            self.assertIn(words, str(err))
+            self.cinder.export(plain)
+
+    def test_driver_info_stays_small(self):
+        """With all recipients, a long chain and long names."""
+        pairs = [self.pairs.make(f'{number}') for number in range(4)]
+        self.recipients(*(public for _, public in pairs))
+        volume, backup, _ = self.encrypted()
+        for _ in range(20):
+            backup = self.cinder.create_backup(volume, backup)
+        info = json.loads(base64.b64decode(
+            self.cinder.export(backup)['backup_url']))['driver_info']
+        self.assertLess(len(json.dumps(info)), 4096)
+        self.assertEqual(4, len(info['encryption']['wrapped']['recipients']))
+        self.recipients(pairs[0][1])
+        fewer = json.loads(base64.b64decode(
+            self.cinder.export(backup)['backup_url']))['driver_info']
+        # There is room for as many again, after a rotation.
+        self.assertEqual(info['parents'], fewer['parents'])
+        self.assertLess(5, len(info['parents']))
