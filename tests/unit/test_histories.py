@@ -100,7 +100,7 @@ class ShrinkTest(testtools.TestCase):
     def test_steps_that_are_not_needed(self):
         engine = _NoEngine('export', 'delete')
         for seed in range(20):
-            first = next(engine.again(drawn(seed, 60)))
+            first = next(engine.again(drawn(seed, 120)))
             short = running.shrink(first, engine.again)
             self.assertEqual(['delete', 'export'], sorted(
                 one.operation for one in short.steps))
