@@ -2,19 +2,12 @@
 
 """The site of a registry in a real browser."""
 
-import unittest
-
 from tests.functional import test_report_page as browser
 from tests.unit import registries
-from tests.unit import reports
-
-GOOD, BAD = reports.SmallReport(), reports.SmallReport(fails=True)
 
 
 def setUpModule():
-    for one in GOOD, BAD:
-        one.setUp()
-        unittest.addModuleCleanup(one.cleanUp)
+    registries.set_up_module()
 
 
 class RegistryInBrowserTest(browser.BrowserCase):
@@ -22,7 +15,7 @@ class RegistryInBrowserTest(browser.BrowserCase):
 
     def setUp(self):
         super().setUp()
-        self.registry = self.useFixture(registries.Directory(GOOD, BAD))
+        self.registry = self.useFixture(registries.Directory())
         self.registry.fill()
         code, out, err = self.registry.make('--source',
                                             'https://127.0.0.1:9/tree')

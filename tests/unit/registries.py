@@ -3,10 +3,14 @@
 """A directory of reports, each made of one of a real run."""
 
 import contextlib
+from html import parser
 import io
+import json
 import pathlib
+import unittest
 
 import fixtures
+import testtools
 
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification.verdict import (
@@ -21,17 +25,18 @@ from tests.unit import reports
 HOSTILE = '<script>throw 1</script>\n../../"\' \u202eretsiger'
 
 
+GOOD, BAD = reports.SmallReport(), reports.SmallReport(fails=True)
+
+
+def set_up_module():
+    """Run the small suite, once for all tests of a module."""
+    for one in GOOD, BAD:
+        one.setUp()
+        unittest.addModuleCleanup(one.cleanUp)
+
+
 class Directory(fixtures.Fixture):
-    """A directory of reports, and the tiers that they are judged by.
-
-    :param good: a :class:`reports.SmallReport` that is certified
-    :param bad: one that failed
-    """
-
-    def __init__(self, good, bad):
-        super().__init__()
-        self._good = good
-        self._bad = bad
+    """A directory of reports, and the tiers that they are judged by."""
 
     def _setUp(self):
         root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
@@ -54,7 +59,7 @@ class Directory(fixtures.Fixture):
         :param fields: of results.json
         """
         (self.path / place).parent.mkdir(parents=True, exist_ok=True)
-        directory = (self._bad if fails else self._good).copy(
+        directory = (BAD if fails else GOOD).copy(
             self.path / place)
 
         def edit(document):
@@ -104,3 +109,87 @@ class Directory(fixtures.Fixture):
         self.add('acme/twice', day='2026-11-01', kit='1.0.0', way='cloud')
         (self.path / 'none').mkdir()
         (self.path / 'none' / 'results.json').write_text('no JSON')
+
+
+class Page(parser.HTMLParser):
+    """What a browser makes of a page.
+
+    :ivar rows: the cells of each row of its tables
+    :ivar links: the addresses that it leads to
+    :ivar tags: the names of its elements
+    :ivar sections: the text of each section, by its id
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.rows, self.links, self.tags, self.sections = [], [], set(), {}
+        self._cell = self._section = None
+        self._label = False
+        self.text = path.read_text()
+        self.feed(self.text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.add(tag)
+        self.handle_data(' ' if tag == 'br' else '')
+        if tag == 'a':
+            self.links.append(attrs['href'])
+        elif tag == 'tr':
+            self.rows.append([])
+        elif tag in ('td', 'th'):
+            self._cell = ''
+        elif tag == 'section':
+            self._section = attrs['id']
+            self.sections[self._section] = ''
+        # Shown where there is no head of the table, and over a picture.
+        self._label = attrs.get('class') == 'label' or tag == 'title'
+
+    def handle_endtag(self, tag):
+        if tag in ('td', 'th'):
+            self.rows[-1].append(' '.join(self._cell.split()))
+            self._cell = None
+        elif tag == 'section':
+            self.sections[self._section] = ' '.join(
+                self.sections[self._section].split())
+            self._section = None
+        self._label = False
+
+    def handle_data(self, data):
+        if self._label:
+            return
+        if self._cell is not None:
+            self._cell += data
+        if self._section:
+            self.sections[self._section] += data
+
+
+class RegistryCase(testtools.TestCase):
+    """A directory of reports, and the pages of its site."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(Directory())
+        self.site = self.directory.site
+
+    def make(self, *words, code=0):
+        got, out, err = self.directory.make(*words)
+        self.assertEqual((code, []), (got, err), out)
+        return out
+
+    def page(self, name='index.html'):
+        return Page(self.site / name)
+
+    def data(self):
+        return json.loads((self.site / 'registry.json').read_text())
+
+    def files(self):
+        return sorted(str(path.relative_to(self.site))
+                      for path in self.site.rglob('*') if path.is_file())
+
+    def assert_refused(self, said, *words):
+        """One line of error, exit status 3."""
+        code, out, err = self.directory.run(*words)
+        self.assertEqual((3, 1), (code, len(err)), (out, err))
+        self.assertTrue(err[0].startswith('error: '), err)
+        self.assertIn(said, err[0])

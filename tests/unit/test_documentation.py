@@ -62,7 +62,7 @@ RUN = {
     'cinder-backup-certify verify-report certify-report':
         (_WHEEL, "'verify-report'"),
     'cinder-backup-certify registry reports --check':
-        ('tests/unit/test_registry.py', "run('--check')"),
+        ('tests/unit/test_registry_program.py', "run('--check')"),
     'cinder-backup-certify registry reports --output site':
         ('tests/unit/registries.py', "run('--output', str(self.site)"),
     'cinder-backup-recovery-cleanup': ('tests/unit/test_cleanup.py',
