@@ -14,6 +14,8 @@ import time
 from typing import Any
 
 from cinder_backup_recovery_tests.certification.profile import profiles
+from cinder_backup_recovery_tests.certification.registry import collect
+from cinder_backup_recovery_tests.certification.registry import command
 from cinder_backup_recovery_tests.certification.report import redact
 from cinder_backup_recovery_tests.certification.report import writer
 from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
                           help='check whether a run can start, and create '
                                'nothing')
     verify_report.add_parser(verbs)
+    command.add_parser(verbs)
     return parser
 
 
@@ -315,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                  *(sys.argv[1:] if argv is None else argv)]
     except (local_cloud.CloudError, runner.RunError, writer.ReportError,
             tiers.ManifestError, locks.LockError, profiles.ProfileError,
-            verify_report.Unreadable) as error:
+            verify_report.Unreadable, collect.RegistryError) as error:
         print(f'error: {redact.of_environment()(str(error))}',
               file=sys.stderr)
         return results.ExitCode.ERROR

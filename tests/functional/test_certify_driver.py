@@ -240,14 +240,18 @@ class Broken(sqlite_driver.SqliteBackupDriver):
         paths = {str(pathlib.Path.home()), sys.prefix, os.getcwd(),
                  str(EXAMPLES.parents[2]), str(report),
                  str(self.temporary / 'certify-')}
-        for path in report.rglob('*'):
+        site = self.directory / 'site'
+        for words in (('verify-report', report),
+                      ('registry', report, '--output', site)):
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                code = main.main([*map(str, words)])
+            self.assertEqual(0, code, said.getvalue())
+        self.assertIn('>failed</a>', (site / 'index.html').read_text())
+        for path in (*report.rglob('*'), *site.rglob('*')):
             if path.is_file():
                 text = path.read_text(errors='replace')
                 self.assertEqual([], [one for one in paths if one in text],
                                  path)
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            code = main.main(['verify-report', str(report)])
-        self.assertEqual(0, code, said.getvalue())
 
     def test_a_full_disk(self):
         """That of the report, and that of temporary files."""

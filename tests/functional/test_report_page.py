@@ -23,7 +23,7 @@ try:
 except ImportError:
     webdriver = None
 
-_PHONE, _DESK = 360, 1280
+PHONE, _DESK = 360, 1280
 _UUID = '95768a00-5e36-4c0d-a19c-2b1e5d5a691f'
 _OBJECT = f'volume_{_UUID}/20261122181539/az_nova_backup_{_UUID}'
 #: Opens all that a reader can open.
@@ -135,7 +135,12 @@ def make(fails=False):
     }), manifest)
 
 
-class PageInBrowserTest(testtools.TestCase):
+class BrowserCase(testtools.TestCase):
+    """A real browser.
+
+    :cvar directory: of temporary files
+    """
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -158,16 +163,14 @@ class PageInBrowserTest(testtools.TestCase):
                 options=options, service=service.Service(driver))
         cls.addClassCleanup(cls.browser.quit)
 
-    def open(self, text, width=_DESK, scheme='light'):
-        """Open a page.
+    def open_file(self, path, width=_DESK, scheme='light'):
+        """Open a page, and all that a reader can open in it.
 
         :returns: the addresses that it asked for, and what the console says
         """
-        path = self.directory / f'{self.id().rpartition(".")[2]}.html'
-        path.write_text(text)
         self.browser.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
             'width': width, 'height': 800, 'deviceScaleFactor': 2,
-            'mobile': width == _PHONE})
+            'mobile': width == PHONE})
         self.browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {
             'features': [{'name': 'prefers-color-scheme', 'value': scheme}]})
         for kind in ('performance', 'browser'):
@@ -185,7 +188,30 @@ class PageInBrowserTest(testtools.TestCase):
                  ])
 
     def text(self):
+        """What a reader sees."""
         return self.browser.find_element('tag name', 'body').text
+
+    def assert_fits_phone(self):
+        """All is visible without scrolling to the side."""
+        self.assertEqual(PHONE, self.browser.execute_script(
+            'return innerWidth'))
+        self.assertEqual([], self.too_wide())
+
+    def too_wide(self):
+        """Elements that reach out of a phone's page to the right."""
+        return self.browser.execute_script(_TOO_WIDE, PHONE)
+
+    def faint(self):
+        """Texts without contrast."""
+        return self.browser.execute_script(_FAINT)
+
+
+class PageInBrowserTest(BrowserCase):
+    def open(self, text, width=_DESK, scheme='light'):
+        """Open a page of this text, as open_file."""
+        path = self.directory / f'{self.id().rpartition(".")[2]}.html'
+        path.write_text(text)
+        return self.open_file(path, width, scheme)
 
     def test_quiet(self):
         """It sends no request, and the console has nothing to say."""
@@ -195,11 +221,8 @@ class PageInBrowserTest(testtools.TestCase):
     def test_phone(self):
         """All is visible without scrolling to the side."""
         for fails in (False, True):
-            self.open(make(fails), _PHONE)
-            self.assertEqual(_PHONE, self.browser.execute_script(
-                'return innerWidth'))
-            self.assertEqual([], self.browser.execute_script(
-                _TOO_WIDE, _PHONE))
+            self.open(make(fails), PHONE)
+            self.assert_fits_phone()
 
     def test_contrast(self):
         for fails in (False, True):
@@ -207,13 +230,13 @@ class PageInBrowserTest(testtools.TestCase):
             seen = set()
             for scheme in ('light', 'dark'):
                 self.open(text, scheme=scheme)
-                self.assertEqual([], self.browser.execute_script(_FAINT))
+                self.assertEqual([], self.faint())
                 seen.add(self.browser.execute_script(
                     'return getComputedStyle(document.body).backgroundColor'))
             self.assertEqual(2, len(seen))
 
     def test_what_is_read_first(self):
-        self.open(make(), _PHONE)
+        self.open(make(), PHONE)
         text = self.text()
         for part in ('certified', 'What was proved', 'record', 'recovery',
                      'verified', 'portable', 'earned',
@@ -222,10 +245,10 @@ class PageInBrowserTest(testtools.TestCase):
             self.assertIn(part, text)
         self.assertNotIn('Failures and errors', text)
         bar = self.browser.find_element('css selector', '.durations svg')
-        self.assertGreater(bar.rect['width'], _PHONE / 2)
+        self.assertGreater(bar.rect['width'], PHONE / 2)
 
     def test_what_is_read_first_of_a_failure(self):
-        self.open(make(True), _PHONE)
+        self.open(make(True), PHONE)
         text = self.text()
         for part in ('error', 'Errors of the kit or its set-up',
                      'Failures and errors',
@@ -246,10 +269,9 @@ class PageInBrowserTest(testtools.TestCase):
             '</body>', '<script src="http://127.0.0.1:9/x.js"></script>'
                        '</body>'))
         self.assertEqual(1, len(said), said)
-        self.open(good.replace('overflow-wrap: anywhere', ''), _PHONE)
-        self.assertNotEqual([], self.browser.execute_script(
-            _TOO_WIDE, _PHONE))
+        self.open(good.replace('overflow-wrap: anywhere', ''), PHONE)
+        self.assertNotEqual([], self.too_wide())
         for scheme, colour in (('light', '#566074'), ('dark', '#a4aec0')):
             self.assertIn(colour, good)
             self.open(good.replace(colour, '#808080'), scheme=scheme)
-            self.assertNotEqual([], self.browser.execute_script(_FAINT))
+            self.assertNotEqual([], self.faint())

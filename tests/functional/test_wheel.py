@@ -219,6 +219,10 @@ class PluginAloneTest(PackageCase):
             '           tiers)', report)
         self.run_program(self.bin / 'cinder-backup-certify', 'verify-report',
                          report)
+        site = self.root / 'site'
+        self.run_program(self.bin / 'cinder-backup-certify', 'registry',
+                         report, '--output', site)
+        self.assertTrue((site / 'drivers' / 'x.html').is_file())
 
     def test_programs_say_how_to_be_used(self):
         for name in ('cinder-backup-records',

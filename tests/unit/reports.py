@@ -12,6 +12,9 @@ import sys
 
 import fixtures
 
+from cinder_backup_recovery_tests.certification.report import digests
+from cinder_backup_recovery_tests.certification.report import junit
+from cinder_backup_recovery_tests.certification.report import page
 from cinder_backup_recovery_tests.certification.report import writer
 from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.verdict import document
@@ -193,6 +196,22 @@ class SmallReport(fixtures.Fixture):
         :returns: its directory
         """
         return pathlib.Path(shutil.copytree(self.directory, target))
+
+
+def remake(directory):
+    """Make all that is made of a report's results.json again."""
+    content = json.loads((directory / 'results.json').read_text())
+    for name, text in (
+            ('junit.xml', junit.render(content)),
+            ('report.html', page.render(
+                content, manifest() if content['manifest'] else None))):
+        (directory / name).write_text(text)
+
+
+def sum_up(directory):
+    """Make the digests of a report again."""
+    digests.write(directory, [path.name for path in directory.iterdir()
+                              if path.name != digests.NAME])
 
 
 def change(directory, name, function):

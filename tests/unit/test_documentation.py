@@ -63,6 +63,10 @@ RUN = {
         ('tests/unit/test_results_table.py', "'--condense'"),
     'cinder-backup-certify verify-report certify-report':
         (_WHEEL, "'verify-report'"),
+    'cinder-backup-certify registry reports --check':
+        ('tests/unit/test_registry_program.py', "run('--check')"),
+    'cinder-backup-certify registry reports --output site':
+        ('tests/unit/registries.py', "run('--output', str(self.site)"),
     'cinder-backup-recovery-cleanup': ('tests/unit/test_cleanup.py',
                                        'cleanup.main'),
     'python -m cinder_backup_recovery_tests.certification.verdict.manifest '

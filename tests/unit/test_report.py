@@ -320,18 +320,10 @@ class VerifyReportTest(ReportTestCase):
         directory = (of or self.good).copy(self.temporary / 'changed')
         if function:
             reports.change(directory, 'results.json', function)
-        document = json.loads((directory / 'results.json').read_text())
         if again:
-            for name, text in (
-                    ('junit.xml', junit.render(document)),
-                    ('report.html', page.render(
-                        document, reports.manifest()
-                        if document['manifest'] else None))):
-                (directory / name).write_text(text)
+            reports.remake(directory)
         if sums:
-            digests.write(directory, [
-                path.name for path in directory.iterdir()
-                if path.name != digests.NAME])
+            reports.sum_up(directory)
         code, out, err = self.program(directory)
         self.assertEqual('', err)
         return code, out.splitlines()
@@ -448,8 +440,7 @@ class VerifyReportTest(ReportTestCase):
             document['tiers'][1]['tests'].popitem()
 
         reports.change(directory, 'tiers.json', edit)
-        digests.write(directory, [path.name for path in directory.iterdir()
-                                  if path.name != digests.NAME])
+        reports.sum_up(directory)
         code, out, _ = self.program(directory)
         self.assertEqual(1, code)
         self.assertIn('tiers.json is not the manifest that results.json was '
@@ -501,9 +492,7 @@ class VerifyReportTest(ReportTestCase):
             directory = self.bad.copy(self.temporary / name)
             path = directory / name
             path.write_text(path.read_text().replace('failed', 'certified'))
-            digests.write(directory, [
-                path.name for path in directory.iterdir()
-                if path.name != digests.NAME])
+            reports.sum_up(directory)
             code, out, _ = self.program(directory)
             self.assertEqual(1, code)
             self.assertIn(f'{name} differs from what results.json gives', out)
@@ -551,6 +540,46 @@ class VerifyReportTest(ReportTestCase):
         self.assertEqual(1, code)
         self.assertThat(out[0], testtools.matchers.StartsWith(
             "results.json: $.tests[0].status: 'fine' is not one of"))
+
+    def test_tiers_that_are_none(self):
+        directory = self.good.copy(self.temporary / 'changed')
+        for tests in {'1': [1, 'a']}, {'1': None}, []:
+            reports.change(directory, 'tiers.json', lambda document,
+                           tests=tests: document['tiers'][0].update(
+                               tests=tests))
+            reports.sum_up(directory)
+            code, out, err = self.program(directory)
+            self.assertEqual((1, ''), (code, err))
+            self.assertIn('tiers.json is no manifest of tiers', out)
+
+    def test_stream_that_cannot_be_read(self):
+        """Wherever a byte of it was changed, or it was cut off."""
+        directory = self.good.copy(self.temporary / 'changed')
+        path = directory / 'results.subunit'
+        content = path.read_bytes()
+        for changed in (content[:3] + bytes(2) + content[5:], b'\xb3',
+                        content.replace(b'utf8', b'ut\xff8', 1),
+                        content[:len(content) // 2]):
+            path.write_bytes(changed)
+            reports.sum_up(directory)
+            code, out, err = self.program(directory)
+            self.assertEqual((1, ''), (code, err))
+            self.assertIn('results.subunit', out)
+
+    def test_numbers_and_depths_that_no_page_shows(self):
+        directory = self.good.copy(self.temporary / 'changed')
+        for text, said in (
+                ('{"verdict": 1e999}', 'is too large'),
+                ('{"verdict": -Infinity}', 'is too large'),
+                ('{"verdict": NaN}', 'is too large'),
+                (f'{{"verdict": {"9" * 4000}}}', 'is too large'),
+                ('[' * 90 + ']' * 90, 'more deeply than 50 levels'),
+                ('[' * 100000, 'is not JSON: maximum recursion'),
+                (r'{"verdict": "\ud800"}', 'surrogates not allowed')):
+            (directory / 'results.json').write_text(text)
+            code, out, err = self.program(directory)
+            self.assertEqual((3, '', 1), (code, out, err.count('\n')), text)
+            self.assertIn(said, err)
 
     def test_unreadable(self):
         other = self.good.copy(self.temporary / 'schema')

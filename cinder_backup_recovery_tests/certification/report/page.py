@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -31,8 +32,9 @@ _HEADLINES = {
                        'or interrupted that a certification requires.',
     'error': 'The kit or its set-up is at fault; the run gives no verdict '
              'on the driver.'}
-_WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
-         'cloud': 'on a cloud'}
+#: The ways of a certification, for readers.
+WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
+        'cloud': 'on a cloud'}
 _WHOSE = {
     'driver': 'The driver is at fault: the reference driver keeps this '
               'promise in the same history.',
@@ -97,17 +99,26 @@ class Class:
         return any(test.bad for test in self.tests)
 
 
-def render(document: Mapping[str, Any],
-           manifest: tiers.Manifest | None = None) -> str:
-    """Make the page."""
-    environment = jinja2.Environment(
+@functools.cache
+def template(name: str) -> jinja2.Template:
+    """A template of this package, which escapes all that it is given."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / 'templates'),
         autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined)
+        undefined=jinja2.StrictUndefined).get_template(name)
+
+
+def render(document: Mapping[str, Any],
+           manifest: tiers.Manifest | None = None,
+           back: tuple[str, str] | None = None) -> str:
+    """Make the page.
+
+    :param back: the address and the title of a page that it belongs to
+    """
     tests = [_test(result, number) for number, result in
              enumerate(document_.outcome_of(document))]
-    return environment.get_template('report.html').render(
-        document=document, ways=_WAYS,
+    return template('report.html').render(
+        document=document, ways=WAYS, back=back,
         headline=_HEADLINES[document['verdict']],
         reasons=document['reasons'][:_REASONS],
         more_reasons=document['reasons'][_REASONS:],
@@ -135,20 +146,29 @@ def _tiers(document: Mapping[str, Any], manifest: tiers.Manifest | None
     found = []
     for tier in document['tiers']:
         known = about.get(tier['name'])
-        total = sum(tier['counts'].values())
-        bar, x = [], 0.0
-        for kind in (*(status.value for status in results.Status), _NOT_RUN):
-            number = tier['counts'].get(kind, 0)
-            if number:
-                width = _WIDTH * number / total
-                bar.append(Part(kind, x, width, f'{number} {kind}'))
-                x += width
+        parts = bar(tier['counts'])
         found.append({
             **tier, 'title': known.title if known else tier['name'],
-            'proves': known.proves if known else '', 'bar': bar,
-            'total': total,
-            'summary': ', '.join(part.label for part in bar)})
+            'proves': known.proves if known else '', 'bar': parts,
+            'total': sum(tier['counts'].values()),
+            'summary': ', '.join(part.label for part in parts)})
     return found
+
+
+def bar(counts: Mapping[str, int]) -> list[Part]:
+    """The pieces of a bar, from best to worst.
+
+    :param counts: how many tests have each status
+    """
+    total = sum(counts.values())
+    parts, x = [], 0.0
+    for kind in (*(status.value for status in results.Status), _NOT_RUN):
+        number = counts.get(kind, 0)
+        if number:
+            width = _WIDTH * number / total
+            parts.append(Part(kind, x, width, f'{number} {kind}'))
+            x += width
+    return parts
 
 
 def _classes(document: Mapping[str, Any], tests: Sequence[Test],

@@ -24,7 +24,8 @@ STREAM = 'results.subunit'
 JUNIT = 'junit.xml'
 PAGE = 'report.html'
 LOGS = 'logs'
-_FILES = (RESULTS, TIERS, STREAM, JUNIT, PAGE)
+#: The files of a report, of which all but the stream are made at its end.
+FILES = (RESULTS, TIERS, STREAM, JUNIT, PAGE)
 
 
 class ReportError(Exception):
@@ -81,8 +82,8 @@ class Report:
             return mark
         else:
             # A run that was killed has listed nothing yet.
-            ours = _FILES
-        if any(name.partition('/')[0] not in (*_FILES, LOGS)
+            ours = FILES
+        if any(name.partition('/')[0] not in (*FILES, LOGS)
                for name in listed):
             return mark
         return next((self.directory / name for name in self._there()
@@ -90,7 +91,7 @@ class Report:
 
     def _there(self) -> list[str]:
         """The files under the names of a report."""
-        there = [name for name in _FILES
+        there = [name for name in FILES
                  if os.path.lexists(self.directory / name)]
         if self.logs.is_symlink() or not self.logs.is_dir():
             return there + [LOGS] * os.path.lexists(self.logs)
@@ -172,7 +173,7 @@ class Report:
             self._put(JUNIT, junit.render(content))
             self._put(PAGE, page.render(content, manifest))
             digests.write(self.directory, [
-                name for name in (*_FILES, LOGS)
+                name for name in (*FILES, LOGS)
                 if (self.directory / name).exists()])
         except OSError as error:
             raise self._error(self.directory / RESULTS, error) from error
@@ -191,7 +192,7 @@ class Report:
         """
         try:
             self._clean_logs()
-            if set(self._there()) - set(_FILES):
+            if set(self._there()) - set(FILES):
                 digests.write(self.directory, [LOGS])
         except OSError as error:
             raise self._error(self.logs, error) from error

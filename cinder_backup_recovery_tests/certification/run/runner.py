@@ -289,8 +289,8 @@ def _facts(details: Mapping[str, Any]) -> facts_.Facts | None:
     try:
         return facts_.Facts.of(json.loads(
             b''.join(details[facts_.DETAIL].iter_bytes())))
-    except (ValueError, TypeError):
-        # Cut off.
+    except (ValueError, TypeError, KeyError, RecursionError):
+        # Cut off, or of something else.
         return None
 
 

@@ -118,15 +118,26 @@ def load(path: pathlib.Path | None = None) -> Manifest:
     try:
         document = json.loads(path.read_text())
         return Manifest(tuple(Tier(
-            entry['name'], entry['title'], entry['proves'],
-            entry['required'], tuple(entry['essential']),
-            {uuid: tuple(names) for uuid, names in entry['tests'].items()},
-        ) for entry in document['tiers']), document.get('configured', {}))
+            _text(entry['name']), _text(entry['title']),
+            _text(entry['proves']), bool(entry['required']),
+            tuple(map(_text, entry['essential'])),
+            {uuid: tuple(map(_text, names))
+             for uuid, names in entry['tests'].items()},
+        ) for entry in document['tiers']), {
+                _text(name): _text(value) for name, value in
+                document.get('configured', {}).items()})
     except OSError as error:
         raise ManifestError(f'{path}: {error.strerror}') from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError,
+            RecursionError) as error:
         raise ManifestError(f'{path} is no manifest of tiers: '
                             f'{type(error).__name__}: {error}') from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f'not a text: {str(value)[:40]}')
+    return value
 
 
 def refresh(manifest: Manifest, suite: Sequence[str]

@@ -4,6 +4,7 @@
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
 import json
 import pathlib
@@ -35,6 +36,9 @@ cannot be read.
 
 # Of the ways that run another suite than Tempest's.
 _MANIFESTS = {'driver': tiers.PATH.with_name('contract.json')}
+# What follows must be able to calculate with each number.
+_LARGE = 1e300
+_DEPTH = 50
 
 
 class Unreadable(Exception):
@@ -65,13 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'{arguments.directory}: verification failed, {len(found)} '
               f'{"problem" if len(found) == 1 else "problems"}')
         return 1
+    print(f'{arguments.directory}: {summary(document)}')
+    return 0
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """Sum up a report that was verified, in one line."""
     earned = [tier['name'] for tier in document['tiers']
               if tier['state'] == results.State.EARNED.value]
     way = f'; the way: {document["way"]}' if 'way' in document else ''
-    print(f'{arguments.directory}: verified: {document["backup"]}, Cinder '
-          f'{document["versions"]["cinder"]}: {document["verdict"]}; tiers '
-          f'earned: {", ".join(earned) or "none"}{way}')
-    return 0
+    return (f'verified: {document["backup"]}, Cinder '
+            f'{document["versions"]["cinder"]}: {document["verdict"]}; tiers '
+            f'earned: {", ".join(earned) or "none"}{way}')
 
 
 def check(directory: pathlib.Path
@@ -123,10 +132,15 @@ def check(directory: pathlib.Path
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding='utf-8'))
+        document = json.loads(
+            path.read_text(encoding='utf-8'), parse_constant=_number,
+            parse_float=_number, parse_int=_number)
+        _refuse_deep(document)
+        # Half of a character, which no file can be written with.
+        json.dumps(document, ensure_ascii=False).encode()
     except OSError as error:
         raise Unreadable(f'{path}: {error.strerror}') from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f'{path} is not JSON: {error}') from error
     if not isinstance(document, dict) or 'verdict' not in document:
         raise Unreadable(f'{path} is not a results.json of '
@@ -139,14 +153,45 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     return document
 
 
+def _refuse_deep(document: Any) -> None:
+    """Refuse a document that no function could walk through.
+
+    :raises ValueError: if it is nested more deeply than any report
+    """
+    level = [document]
+    for _ in range(_DEPTH):
+        level = [inner for one in level if isinstance(one, (dict, list))
+                 for inner in (one.values() if isinstance(one, dict) else one)]
+    if level:
+        raise ValueError(f'it is nested more deeply than {_DEPTH} levels')
+
+
+def _number(text: str) -> int | float:
+    """Read a number of JSON.
+
+    :raises ValueError: if no page could show it
+    """
+    number = float(text)
+    if not abs(number) < _LARGE:
+        raise ValueError(f'the number {text[:20]} is too large')
+    return number if {'.', 'e', 'E'} & set(text) else int(text)
+
+
+def manifest_of(document: Mapping[str, Any]) -> tiers.Manifest | None:
+    """The tiers of this kit that a report is judged by, None without any."""
+    if document['manifest'] is None:
+        return None
+    return tiers.load(_MANIFESTS.get(document.get('way', '')))
+
+
 def _manifest(directory: pathlib.Path, document: dict[str, Any]
               ) -> tuple[tiers.Manifest | None, list[str]]:
     """The tiers of this kit, and how those of the report differ."""
-    if document['manifest'] is None:
+    ours = manifest_of(document)
+    if ours is None:
         return None, [f'{writer.RESULTS}: no tiers; a certification '
                       f'requires them'
                       ] if document['exit_code'] == 0 else []
-    ours = tiers.load(_MANIFESTS.get(document.get('way', '')))
     found = []
     try:
         theirs = tiers.load(directory / writer.TIERS)
@@ -242,6 +287,10 @@ def _stream(directory: pathlib.Path, document: dict[str, Any]) -> list[str]:
                            document['interrupted'])
     except OSError as error:
         return [f'{writer.STREAM}: {error.strerror}']
+    except Exception as error:
+        # The parser reads lengths, types of content and texts as they are,
+        # and fails in many ways where a byte of these was changed.
+        return [f'{writer.STREAM} cannot be read: {error}']
     left: dict[str, list[results.Result]] = {}
     for result in said:
         left.setdefault(result.test_id, []).append(result)
