@@ -85,6 +85,7 @@ class Session:
     def __init__(self, region: cloud_region.CloudRegion):
         connected = connection.Connection(config=region)
         connected.session.timeout = connected.session.timeout or _TIMEOUT
+        self._session = connected.session
         self.project_id = connected.session.get_project_id()
         self.user_id = connected.session.get_user_id()
         self._clients: dict[str, adapter.Adapter] = {
@@ -110,6 +111,12 @@ class Session:
                 status_code_retries=_RETRIES,
                 retriable_status_codes=_BUSY, **arguments)
         return answer.json() if answer.content else {}
+
+    @property
+    def token(self) -> str:
+        """The token."""
+        with _translated():
+            return self._session.get_token() or ''
 
     def backup(self, backup_id: str) -> Backup | None:
         """Read one backup; None where it does not exist."""
@@ -250,6 +257,17 @@ class Cloud:
             # An administrator of Cinder only.
             return None, True
         return found['name'], found['enabled']
+
+    def projects(self) -> tuple[list[str], list[str]]:
+        """List the projects.
+
+        :returns: ids of those in which the user has a role, and of others
+        """
+        own, every = (
+            {one['id'] for one in self.admin.request('GET', path, 'identity')[
+                'projects'] if one['enabled']}
+            for path in ('/auth/projects', '/projects'))
+        return sorted(own), sorted(every - own)
 
     def has_role(self, project_id: str) -> bool:
         """Check whether the user can act in a project."""
