@@ -86,6 +86,7 @@ class Session:
         connected = connection.Connection(config=region)
         connected.session.timeout = connected.session.timeout or _TIMEOUT
         self._session = connected.session
+        self._region_name = region.get_region_name()
         self.project_id = connected.session.get_project_id()
         self.user_id = connected.session.get_user_id()
         self._clients: dict[str, adapter.Adapter] = {
@@ -117,6 +118,14 @@ class Session:
         """The token."""
         with _translated():
             return self._session.get_token() or ''
+
+    @property
+    def account(self) -> str | None:
+        """The URL of the account in Swift; None without a Swift."""
+        with _translated():
+            return self._session.get_endpoint(
+                service_type='object-store', interface='public',
+                region_name=self._region_name)
 
     def backup(self, backup_id: str) -> Backup | None:
         """Read one backup; None where it does not exist."""

@@ -86,8 +86,9 @@ def _scan_accounts(source: sources.Source, cloud: Any, containers: list[str],
     for project in own:
         done, latest = done + latest, 0
         try:
-            source.scan(containers, add, cloud.session(project).token,
-                        project)
+            session = cloud.session(project)
+            source.scan(containers, add, session.token, project,
+                        session.account)
         except sources.ScanError as error:
             report.unscanned[project] = str(error)
 

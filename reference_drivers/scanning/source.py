@@ -87,17 +87,25 @@ class Source:
 
     def scan(self, containers: Iterable[str] = (),
              progress: Callable[[int], None] = lambda done: None,
-             token: str | None = None, project: str | None = None) -> None:
+             token: str | None = None, project: str | None = None,
+             endpoint: str | None = None) -> None:
         """Look at all that there is.
 
         :param containers: those to look at, all that there are by default
         :param progress: called with the number of backups that were looked at
         :param token: of a project, where each has an account of its own
         :param project: its id
+        :param endpoint: the URL of its account, where the configuration
+            leaves that to the service catalogue
         :raises ScanError: it cannot be done
         """
         context = cinder_context.get_admin_context()
         context.auth_token, context.project_id = token, project
+        if endpoint:
+            kind, _, interface = CONF.swift_catalog_info.split(':')
+            context.service_catalog = [{'type': kind, 'endpoints': [
+                {'region': CONF.backup_swift_region_name,
+                 interface: endpoint}]}]
         with _one_line():
             # Cinder's NFS driver mounts under a lock.
             coordination.COORDINATOR.start()

@@ -4,6 +4,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 import tempfile
@@ -19,6 +20,8 @@ from benchmarks import chains
 from local_cloud import backups
 from local_cloud.machine import daemons
 from local_cloud.services import swift
+from reference_drivers.contract import base
+from reference_drivers.contract import environment
 from tests import cloud_cases
 from tests import leftovers
 from tests import records_cases
@@ -268,6 +271,15 @@ class SwiftTest(ScanBase):
             one['id']: one['remains'] for one in found['remains']})
         self.assertEqual(len(self.owners), found['classes']['complete'])
         self.assertIn('has no role in it', self.said)
+        # Where the catalogue alone knows the address.
+        config = self.temporary / 'cinder.conf'
+        config.write_text(''.join(
+            line for line in self.state.config('cinder').read_text(
+                ).splitlines(keepends=True)
+            if not line.startswith('backup_swift_url')))
+        self.assertEqual(found['classes'], self.program(
+            'scan', self.temporary / 'other', '--config-file', config,
+            status=1)['classes'])
         _, plan = self.plan(status=1)
         self.assertEqual(self.owners, {
             item.id: item.project for item in plan.imports})
@@ -303,6 +315,54 @@ class SwiftTest(ScanBase):
         self.assertEqual(2, scan.wait(), self.output)
         self.assertNotIn('Traceback', self.output)
         self.assertEqual([], list(self.temporary.glob('records*')))
+
+
+class DirectoryTest(test_driver_programs.ProgramCase):
+    """A directory without a cloud, of Cinder's own driver as well."""
+
+    module = 'backup_recovery.main'
+
+    def imported(self, driver):
+        """Scan the backups of a driver; import them, and restore the last.
+
+        :returns: the drivers' part of each record
+        """
+        cinder = environment.Environment(driver, {
+            'backup_file_size': 131072, 'backup_sha_block_size_bytes': 32768,
+            'backup_enable_progress_timer': False})
+        with cinder:
+            volume = cinder.create_volume()
+            made = []
+            for seed in (1, 2):
+                content = base.noise(300000, seed)
+                cinder.write_volume(volume.id, content)
+                made.append(cinder.create_backup(volume, *made))
+            path = self.configure(driver)
+            with open(path, 'a') as stream:
+                stream.write(f'[DEFAULT]\nbackup_posix_path = '
+                             f'{cinder.directory}/backup\n')
+            file = pathlib.Path(cinder.directory) / 'records'
+            done = self.run_program('scan', '--config-file', path, str(file))
+            self.assertEqual((0, ''), (done.returncode, done.stderr))
+            self.assertIn('2 complete backups in', done.stdout)
+            book = records.Book(file).load()
+            self.assertEqual(([], []), (book.problems, book.remains))
+            with book.reader() as read:
+                found = {one.id: read(book.records[one.id]) for one in made}
+            for one in made:
+                cinder.lose_row(one.id)
+            for one in found.values():
+                imported = cinder.import_record({
+                    'backup_service': one.backup_service,
+                    'backup_url': one.backup_url})
+                self.assertEqual('available', imported.status)
+            self.assertTrue(content == cinder.restore(made[-1].id))
+            return [one.fields['driver_info'] for one in found.values()]
+
+    def test_drivers(self):
+        self.assertEqual([{}, {}], self.imported(
+            'cinder.backup.drivers.posix.PosixBackupDriver'))
+        self.assertNotIn({}, self.imported(records_cases.SERVICE))
 
 
 class MistakesTest(test_driver_programs.ProgramCase):

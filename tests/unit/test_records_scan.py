@@ -31,7 +31,7 @@ class Source(source.Source):
         self.asked = []
 
     def scan(self, containers=(), progress=lambda done: None, token=None,
-             project=None):
+             project=None, endpoint=None):
         self.asked.append((token, project))
         if project == 'bad':
             raise source.ScanError('the storage does not answer')
@@ -58,7 +58,7 @@ class Cloud:
         return [cases.RED, 'bad', cases.BLUE], ['other']
 
     def session(self, project):
-        return SimpleNamespace(token=f'token of {project}')
+        return SimpleNamespace(token=f'token of {project}', account='url')
 
 
 class ScanTest(testtools.TestCase):
