@@ -70,6 +70,16 @@ class ReadTest(FileCase):
         # A line for people, for each.
         self.assertEqual(len(left), len(set(map(str, left))))
 
+    def test_what_is_not_unicode(self):
+        """One backup with such a name does not end the others' recovery."""
+        left = cases.remains('unread', None)
+        left.problems[0]['message'] = 'a \ud800 b'
+        one = cases.record(display_name='\ud800')
+        self.written(one, left)
+        self.assertEqual([left], self.assert_found([one.id], []).remains)
+        self.assertEqual({'a': '\ud800'}, json.loads(files.line(
+            {'a': '\ud800'})))
+
     def test_four_columns(self):
         self.path.write_text(''.join(map(cases.of_columns,
                                          (self.monday, self.tuesday))))
