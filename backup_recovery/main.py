@@ -270,6 +270,9 @@ def _scan(arguments: argparse.Namespace) -> int:
     for project, reason in report.unscanned.items():
         _warn(f'the account of project {project} was not scanned: {reason}')
     complete = report.classes[COMPLETE]
+    if not report.classes:
+        _warn('nothing is on the storage; check the options of backup_driver '
+              'in the configuration')
     if report.unknown:
         _warn(f'{_count(report.unknown, "backup")} without a known owner: '
               f'plan --owner PROJECT')

@@ -36,8 +36,8 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """There is nothing but complete backups."""
-        return not self.remains and not self.unscanned
+        """There are complete backups, and nothing else."""
+        return bool(self.classes) and not (self.remains or self.unscanned)
 
 
 def scan(path: pathlib.Path, config_files: list[str], containers: list[str],

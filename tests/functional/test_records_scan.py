@@ -380,6 +380,17 @@ class MistakesTest(test_driver_programs.ProgramCase):
         self.assertTrue(done.stderr.startswith('error: '), done.stderr)
         self.assertIn(reason, done.stderr)
 
+    def test_nothing(self):
+        """An empty storage is most likely another one."""
+        path = self.configure(records_cases.SERVICE)
+        with tempfile.TemporaryDirectory() as directory:
+            with open(path, 'a') as stream:
+                stream.write(f'[DEFAULT]\nbackup_posix_path = {directory}\n')
+            done = self.run_program('scan', '--config-file', path,
+                                    f'{path}.records')
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertIn('warning: nothing is on the storage', done.stderr)
+
     def test_configuration(self):
         for driver, reason in (
                 ('cinder.backup.drivers.ceph.CephBackupDriver',
