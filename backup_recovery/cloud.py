@@ -88,6 +88,8 @@ class Session:
     def __init__(self, region: cloud_region.CloudRegion):
         connected = connection.Connection(config=region)
         connected.session.timeout = connected.session.timeout or _TIMEOUT
+        self._session = connected.session
+        self._region_name = region.get_region_name()
         self.project_id = connected.session.get_project_id()
         self.user_id = connected.session.get_user_id()
         self._clients: dict[str, adapter.Adapter] = {
@@ -119,6 +121,20 @@ class Session:
                 status_code_retries=_RETRIES,
                 retriable_status_codes=_BUSY, **arguments)
         return answer.json() if answer.content else {}
+
+    @property
+    def token(self) -> str:
+        """The token."""
+        with _translated():
+            return self._session.get_token() or ''
+
+    @property
+    def account(self) -> str | None:
+        """The URL of the account in Swift; None without a Swift."""
+        with _translated():
+            return self._session.get_endpoint(
+                service_type='object-store', interface='public',
+                region_name=self._region_name)
 
     def backup(self, backup_id: str) -> Backup | None:
         """Read one backup; None where it does not exist."""
@@ -267,6 +283,17 @@ class Cloud:
             # An administrator of Cinder only.
             return None, True
         return found['name'], found['enabled']
+
+    def projects(self) -> tuple[list[str], list[str]]:
+        """List the projects.
+
+        :returns: ids of those in which the user has a role, and of others
+        """
+        own, every = (
+            {one['id'] for one in self.admin.request('GET', path, 'identity')[
+                'projects'] if one['enabled']}
+            for path in ('/auth/projects', '/projects'))
+        return sorted(own), sorted(every - own)
 
     def has_role(self, project_id: str) -> bool:
         """Check whether the user can act in a project."""

@@ -85,7 +85,7 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
     if old.corrupt:
         report.damaged = _copy(path)
     current = {summary.id: summary.facts for summary in old.records.values()
-               if not everything}
+               if not everything and not summary.scanned}
     wanted = {backup.id: backup for backup in found
               if backup.status == _AVAILABLE and
               current.get(backup.id) != backup.facts}

@@ -101,7 +101,9 @@ def sync(stream: BinaryIO) -> None:
 
 def line(content: dict[str, Any]) -> bytes:
     """One line of JSON."""
-    return json.dumps(content, ensure_ascii=False).encode() + b'\n'
+    # Half of a surrogate pair is text in JSON, and none in UTF-8.
+    return json.dumps(content, ensure_ascii=False).encode(
+        errors='backslashreplace') + b'\n'
 
 
 @functools.cache

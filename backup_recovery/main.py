@@ -19,15 +19,19 @@ import threading
 import time
 from typing import Any
 from typing import NoReturn
+import warnings
 
 from backup_recovery import exceptions
 
 DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, 3
+#: The class of a backup that can be restored.
+COMPLETE = 'complete'
 
 _DESCRIPTION = """\
 Export the records of all backups of a cloud into a file, and import them after
-the loss of the database, or at a second site. The cloud is that of --os-cloud
-in clouds.yaml, or of the variables OS_*; the user has to be an administrator.
+the loss of the database, or at a second site; where the records are lost as
+well, make new ones from the storage. The cloud is that of --os-cloud in
+clouds.yaml, or of the variables OS_*; the user has to be an administrator.
 """
 
 _EPILOG = """\
@@ -52,14 +56,16 @@ class Progress:
         self._interval = 0.2 if self._terminal else interval
         self._started = self._last = time.monotonic()
 
-    def __call__(self, done: int, of: int) -> None:
+    def __call__(self, done: int, of: int | None = None) -> None:
         now = time.monotonic()
         if now - self._last < self._interval:
             return
         self._last = now
         rate = done / (now - self._started)
-        left = f', {_time((of - done) / rate)} left' if rate else ''
-        text = f'{self._what} {done} of {of}, {rate:.1f}/s{left}'
+        text = (f'{self._what} {done}' + (f' of {of}' if of else '') +
+                f', {rate:.1f}/s')
+        if of and rate:
+            text += f', {_time((of - done) / rate)} left'
         if self._terminal:
             sys.stderr.write(f'\r\033[K{text}')
         else:
@@ -137,6 +143,21 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument('--everything', action='store_true',
                         help='export anew what the file has, as after a '
                              'change of the driver')
+    scan = verb(_scan, 'scan', [common],
+                'make records from the storage alone, where both the database '
+                'and the records are lost, on a host of cinder-backup; '
+                'nothing is imported, and the storage is only read')
+    scan.add_argument('records', metavar='FILE', type=pathlib.Path,
+                      help='the file of records that is made')
+    scan.add_argument('--config-file', action='append', default=[],
+                      metavar='PATH',
+                      help="Cinder's configuration (default: where Cinder "
+                           "looks)")
+    scan.add_argument('--container', action='append', default=[],
+                      metavar='NAME',
+                      help='look only at this container, bucket or directory '
+                           '(default: all; in S3 the bucket of the '
+                           'configuration)')
     plan = verb(_plan, 'plan', [common, workers],
                 'write down which backups of a file would be imported into '
                 'the cloud, in which order and by which project; the cloud '
@@ -155,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
                       help='ids of projects and names of drivers that are '
                            'others in the cloud, in YAML: projects and '
                            'services, each with old: new')
+    plan.add_argument('--owner', metavar='PROJECT',
+                      help='the id of the project for backups whose owner a '
+                           'scan has not found')
+    plan.add_argument('--damaged', action='store_true',
+                      help='import also those of which a scan has not found '
+                           'all, for a restore of what is left')
     apply = verb(_apply, 'apply', [common, workers],
                  'carry a plan out: import its backups, a parent before its '
                  'children; interrupted or killed, run it again')
@@ -244,16 +271,60 @@ def _export(arguments: argparse.Namespace) -> int:
     return DONE if report.good else WRONG
 
 
+def _scan(arguments: argparse.Namespace) -> int:
+    if not sys.warnoptions:
+        # Of Cinder's libraries, about each other.
+        warnings.simplefilter('ignore')
+    try:
+        from backup_recovery.scan import scanning
+    except ModuleNotFoundError as error:
+        raise exceptions.RecoveryError(
+            f'{error.name} is not installed; in the virtualenv of '
+            f"cinder-backup run \"pip install '.[drivers]'\" in a clone of "
+            f'this project, and scan there') from error
+    progress = Progress('scanned')
+    try:
+        report = scanning.scan(
+            arguments.records, arguments.config_file, arguments.container,
+            lambda: _cloud(arguments), progress)
+    finally:
+        progress.close()
+    for one in report.remains:
+        _warn(one)
+    for project, reason in report.unscanned.items():
+        _warn(f'the account of project {project} was not scanned: {reason}')
+    complete = report.classes[COMPLETE]
+    if not report.classes:
+        _warn('nothing is on the storage; check the options of backup_driver '
+              'in the configuration')
+    if report.unknown:
+        _warn(f'{_count(report.unknown, "backup")} without a known owner: '
+              f'plan --owner PROJECT')
+    _print(arguments, {
+        'classes': report.classes, 'unknown_owners': report.unknown,
+        'remains': [dataclasses.asdict(one) for one in report.remains],
+        'unscanned': report.unscanned},
+        f'{_count(complete, "complete backup")} in {arguments.records}, '
+        f'{_count(report.classes.total() - complete, "other finding")}; a '
+        f'backup that was deleted while the storage did not answer looks '
+        f'like a complete one')
+    return DONE if report.good else WRONG
+
+
 def _plan(arguments: argparse.Namespace) -> int:
     from backup_recovery import plan as plan_
     from backup_recovery import planning
     from backup_recovery import records
 
-    names = planning.Names.read(arguments.map) if arguments.map else None
+    names = (planning.Names.read(arguments.map) if arguments.map else
+             planning.Names())
+    if arguments.owner:
+        names = planning.Names({**names.projects, '': arguments.owner},
+                               names.services)
     book = records.Book(arguments.records).load()
     cloud = _cloud(arguments)
     plan = planning.make(cloud, book, names, arguments.lost_since,
-                         arguments.workers)
+                         arguments.workers, arguments.damaged)
     plan.write(arguments.plan)
     for problem in book.problems:
         _warn(problem)
@@ -265,7 +336,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         elif item.why in plan_.REASONS and item.why != plan_.GONE:
             _warn(f'backup {item.id} ' + plan_.REASONS[item.why].format(
                 project=item.project, parent=item.parent))
-    for text in sorted(said):
+    for text in [*sorted(said), *plan.remains]:
         _warn(text)
     gone = [book.records[item.id].gone or '' for item in plan.items
             if item.why == plan_.GONE]
@@ -278,15 +349,19 @@ def _plan(arguments: argparse.Namespace) -> int:
     _print(arguments, {
         'records': len(book.records), 'import': len(plan.imports),
         'projects': [dataclasses.asdict(one) for one in plan.projects],
-        'left': left,
+        'left': left, 'remains': Counter(
+            one.remains for one in plan.remains),
         'problems': _problems(book.problems)},
         f'{_count(len(book.records), "record")}: '
         f'{_count(len(plan.imports), "backup")} to import into '
         f'{_count(len(plan.projects), "project")}, {left[plan_.EXISTS]} in '
         f'the cloud already, {left.total() - left[plan_.EXISTS]} left out; '
-        f'the plan is {arguments.plan}')
+        f'the plan is {arguments.plan}' + (
+            f'; {_count(len(plan.remains), "finding")} of a scan set aside'
+            if plan.remains else ''))
     expected = {plan_.EXISTS, plan_.GONE if arguments.lost_since else None}
-    return WRONG if book.problems or set(left) - expected else DONE
+    return (WRONG if book.problems or plan.remains or
+            set(left) - expected else DONE)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 from backup_recovery import exceptions
 from backup_recovery import files
+from backup_recovery import records as records_
 
 VERSION = 1
 _SCHEMA = 'plan'
@@ -22,6 +23,11 @@ IMPORT, LEAVE = 'import', 'leave'
 EXISTS, ELSEWHERE, DIFFERS = 'exists', 'elsewhere', 'differs'
 GONE, NO_PARENT, CIRCLE = 'gone', 'no-parent', 'circle'
 NO_PROJECT, DISABLED, NO_ROLE = 'no-project', 'disabled-project', 'no-role'
+NO_OWNER, DAMAGED, DELETED = 'no-owner', 'damaged', 'deleted'
+INCOMPLETE, UNREAD = 'incomplete', 'unread'
+#: The reason by the class that a scan has given a backup.
+CLASSES = {'damaged': DAMAGED, 'deleted': DELETED, 'unread': UNREAD,
+           'unfinished': INCOMPLETE}
 #: Why there is a row already, and it is imported all the same.
 FAILED, UNFINISHED = 'failed', 'unfinished'
 
@@ -43,6 +49,14 @@ REASONS = {
     NO_PARENT: 'builds on backup {parent}, which neither is in the cloud nor '
                'will be',
     CIRCLE: 'builds on itself, by backup {parent}',
+    NO_OWNER: 'has an owner that the storage does not know: --owner PROJECT, '
+              'or write the project into the plan',
+    DAMAGED: 'is damaged on the storage; --damaged imports it all the same',
+    DELETED: 'is what a deletion has left on the storage; --damaged imports '
+             'it all the same',
+    INCOMPLETE: 'has no metadata on the storage, and cannot be restored; '
+                '--damaged imports it all the same',
+    UNREAD: 'could not be read on the storage; scan again, or --damaged',
     FAILED: 'is in the cloud in status error, from an import that failed: '
             'apply needs --retry',
     UNFINISHED: 'is in the cloud in status creating, from an import that '
@@ -88,6 +102,8 @@ class Plan:
     :ivar place: of the cloud: ``auth_url`` and ``region``
     :ivar records: the file of records
     :ivar items: a parent before its children
+    :ivar remains: findings of a scan that are not in the cloud, and not in
+        the file of the plan
     """
 
     place: dict[str, str]
@@ -95,6 +111,7 @@ class Plan:
     made: str = dataclasses.field(default_factory=files.now)
     projects: list[Project] = dataclasses.field(default_factory=list)
     items: list[Item] = dataclasses.field(default_factory=list)
+    remains: list[records_.Remains] = dataclasses.field(default_factory=list)
 
     @property
     def imports(self) -> list[Item]:

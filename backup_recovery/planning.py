@@ -52,7 +52,8 @@ class Names:
 
 
 def make(cloud: Any, book: records.Book, names: Names | None = None,
-         lost_since: str | None = None, workers: int = 4) -> plan_.Plan:
+         lost_since: str | None = None, workers: int = 4,
+         damaged: bool = False) -> plan_.Plan:
     """Make a plan. It changes nothing.
 
     :param cloud: :class:`cloud.Cloud`
@@ -61,18 +62,23 @@ def make(cloud: Any, book: records.Book, names: Names | None = None,
     :param lost_since: a time, of which a beginning is enough; a backup that
         had gone before was deleted, and not lost. None: all that had gone
     :param workers: requests at a time
+    :param damaged: import also those of which a scan has not found all
     :raises CloudError: the cloud cannot be read
     """
     cloud.require_administrator()
     names = names or Names()
     existing = {backup.id: backup for backup in cloud.backups()}
     plan = plan_.Plan(cloud.place, book.path.resolve())
+    # Of one that has a record, the line of that tells.
+    plan.remains = [one for one in book.remains if one.id not in existing and
+                    one.id not in book.records]
+    classes = {} if damaged else _classes(book)
     depths = _depths(book.records)
     owners = {one.id: names.projects.get(project, project)
               for one in book.records.values()
               for project in [one.facts.project_id or '']}
     reasons = {one.id: _reason(one, owners[one.id], existing.get(one.id),
-                               lost_since)
+                               lost_since, classes.get(one.id))
                for one in book.records.values()}
     wanted = {owners[one] for one, why in reasons.items()
               if why in (None, plan_.FAILED, plan_.UNFINISHED)}
@@ -106,13 +112,23 @@ def _item(one: records.Summary, owner: str, why: str | None,
         names.services.get(one.service, one.service), one.digest)
 
 
+def _classes(book: records.Book) -> dict[str, str]:
+    """The reason by each record that the storage does not have all of."""
+    found = {one.id: one.remains for one in book.remains if one.id}
+    found |= {one.id: one.found for one in book.records.values() if one.found}
+    return {one: plan_.CLASSES[kind] for one, kind in found.items()
+            if kind in plan_.CLASSES}
+
+
 def _reason(one: records.Summary, owner: str, found: cloud_.Backup | None,
-            lost_since: str | None) -> str | None:
+            lost_since: str | None, remains: str | None) -> str | None:
     """The reason not to import a backup, by itself and the cloud alone."""
     if found is None:
-        gone = one.gone and (lost_since is None or one.gone < lost_since)
-        return plan_.GONE if gone else None
-    if found.facts.project_id != owner:
+        if one.gone and (lost_since is None or one.gone < lost_since):
+            return plan_.GONE
+        return remains or (None if owner else plan_.NO_OWNER)
+    # The owner of a scanned one is that of its volume.
+    if found.facts.project_id != owner and not one.scanned:
         return plan_.ELSEWHERE
     if found.imported_in_part:
         return (plan_.FAILED if found.status == 'error' else

@@ -3,7 +3,8 @@
 """Files of backup records.
 
 Each line is one record, as JSON with a version and a digest, and the last line
-says how many there are. Files of four columns are read as well: id, project,
+says how many there are. A scan of a storage also writes lines about what no
+record can be made of. Files of four columns are read as well: id, project,
 driver, record. A line that cannot be used is a problem, and the next one is
 read.
 """
@@ -26,6 +27,16 @@ from backup_recovery import exceptions
 from backup_recovery import files
 
 VERSION = 1
+_REMAINS = {
+    'unfinished': 'backup {id} was not finished, for it has no metadata: '
+                  '{objects} at {place}',
+    'deleted': 'backup {id} was deleted, but for {objects} at {place}',
+    'damaged': 'backup {id} is damaged{reason}',
+    'foreign': '{objects} of no backup, such as {place}{reason}',
+    'copy': 'backup {id} was found again at {place}; the other one is used',
+    'unread': '{place} cannot be read{reason}; scan again',
+}
+_FORMAT = 'backup {id} is not one of a known format{reason}'
 _SCHEMA = 'records'
 #: What Cinder demands of a record.
 _TEXT = str, type(None)
@@ -60,9 +71,58 @@ class Problem:
         return f'{place}: {self.text}'
 
 
+class _Line:
+    """A line of a file; its fields are those of a dataclass."""
+
+    __slots__ = ()
+
+    def line(self) -> tuple[bytes, str]:
+        """The line in a file, and the line's digest."""
+        content: dict[str, Any] = {'version': VERSION}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            content[field.name] = getattr(self, field.name)
+        if content.get('scan', content) is None:
+            del content['scan']
+        content['digest'] = _digest_of(content)
+        return files.line(content), content['digest']
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Record:
-    """One record, as a file has it."""
+class Remains(_Line):
+    """What a scan has found and no record can be made of.
+
+    :ivar remains: its class
+    :ivar place: where, as a URL
+    :ivar objects: how many
+    :ivar bytes: their length, None if the storage does not list it
+    """
+
+    remains: str
+    id: str | None
+    volume_id: str | None
+    place: str
+    objects: int
+    bytes: int | None
+    problems: list[dict[str, Any]]
+    exported: str
+
+    def __str__(self) -> str:
+        text = (_FORMAT if self.remains == 'foreign' and self.id else
+                _REMAINS[self.remains])
+        return text.format(
+            id=self.id or 'without an id', place=self.place,
+            objects=f'{self.objects} object{"s" * (self.objects != 1)}',
+            reason=''.join(f': {one["message"]}'
+                           for one in self.problems[:1]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record(_Line):
+    """One record, as a file has it.
+
+    :ivar project_id: empty where a scan has not found it
+    :ivar scan: what a scan has found, None where the record was exported
+    """
 
     id: str
     project_id: str
@@ -70,6 +130,7 @@ class Record:
     backup_url: str
     exported: str | None = None
     gone: str | None = None
+    scan: dict[str, Any] | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -103,14 +164,6 @@ class Record:
     def digest(self) -> str:
         """The digest of what is imported, the same in each file."""
         return _digest(f'{self.backup_service} {self.backup_url}'.encode())
-
-    def line(self) -> tuple[bytes, str]:
-        """The line of it in a file, and the line's digest."""
-        content = {'version': VERSION, **{
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)}}
-        content['digest'] = _digest_of(content)
-        return files.line(content), content['digest']
 
 
 class Facts(NamedTuple):
@@ -155,6 +208,8 @@ class Summary:
     :ivar line: its number in the file
     :ivar place: of its line in the file, in bytes
     :ivar digest: of the record
+    :ivar scanned: it was made by a scan
+    :ivar found: the class that a scan has given the backup
     """
 
     id: str
@@ -167,6 +222,8 @@ class Summary:
     parent_id: str | None
     updated_at: str
     facts: Facts
+    scanned: bool = False
+    found: str | None = None
 
 
 def _digest(content: bytes) -> str:
@@ -184,10 +241,11 @@ def _columns(text: str) -> Record:
     columns = text.split()
     if len(columns) != 4:
         raise BadLine(f'neither JSON nor four columns but {len(columns)}')
-    return Record(*columns)
+    backup, project, service, url = columns
+    return Record(backup, project, service, url)
 
 
-def _json(text: str) -> Record | dict[str, Any]:
+def _json(text: str) -> Record | Remains | dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -203,14 +261,15 @@ def _json(text: str) -> Record | dict[str, Any]:
         return content
     if content['digest'] != _digest_of(content):
         raise BadLine('the digest is wrong: the line was changed')
-    return Record(**{field.name: content[field.name]
-                     for field in dataclasses.fields(Record)})
+    kind = Remains if 'remains' in content else Record
+    return kind(**{name: value for name, value in content.items()
+                   if name not in ('version', 'digest')})
 
 
-def _parse(raw: bytes) -> Record | dict[str, Any]:
+def _parse(raw: bytes) -> Record | Remains | dict[str, Any]:
     """Read a line.
 
-    :returns: a record, or the content of a file's end
+    :returns: a record, what is left of a backup, or a file's end
     :raises BadLine: it is neither
     """
     try:
@@ -218,7 +277,7 @@ def _parse(raw: bytes) -> Record | dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadLine('not UTF-8') from error
     found = _json(text) if text.startswith('{') else _columns(text)
-    if isinstance(found, Record):
+    if not isinstance(found, dict) and found.id is not None:
         try:
             canonical = str(uuid.UUID(found.id)) == found.id
         except ValueError:
@@ -235,19 +294,22 @@ def _summary(record: Record, line: int, place: int) -> Summary:
         record.backup_service, fields.get('parent_id'),
         fields.get('updated_at') or '',
         Facts.of(fields, record.project_id, 'display_name',
-                 'display_description', 'num_dependent_backups'))
+                 'display_description', 'num_dependent_backups'),
+        record.scan is not None, (record.scan or {}).get('class'))
 
 
 class Book:
     """The records of a file, without their contents.
 
     :ivar records: by the id of the backup
+    :ivar remains: what scans have found besides
     :ivar problems: in the order of the lines
     """
 
     def __init__(self, path: pathlib.Path):
         self.path = path
         self.records: dict[str, Summary] = {}
+        self.remains: list[Remains] = []
         self.problems: list[Problem] = []
 
     @property
@@ -279,10 +341,13 @@ class Book:
                 open_end = open_end or raw.startswith(b'{')
                 try:
                     found = _parse(raw)
-                    if isinstance(found, Record):
+                    if not isinstance(found, dict):
                         since += 1
                         digests.update(found.line()[1].encode())
-                        self._add(_summary(found, number, start))
+                        if isinstance(found, Record):
+                            self._add(_summary(found, number, start))
+                        else:
+                            self.remains.append(found)
                         continue
                 except BadLine as error:
                     since += 1
@@ -311,6 +376,12 @@ class Book:
         old = self.records.get(new.id)
         if old is None:
             self.records[new.id] = new
+            return
+        if new.scanned != old.scanned:
+            # An export has all fields, and the scan knows the storage.
+            first, second = (old, new) if new.scanned else (new, old)
+            self.records[new.id] = dataclasses.replace(first,
+                                                       found=second.found)
             return
         # Without a time the later line is the newer one.
         newer = (new.exported or '', new.updated_at) >= (
@@ -344,11 +415,11 @@ class Book:
             yield read
 
 
-def write(path: pathlib.Path, records: Iterable[Record]) -> int:
+def write(path: pathlib.Path, records: Iterable[Record | Remains]) -> int:
     """Write a file of records; it is replaced when all are written.
 
     :param records: read one at a time
-    :returns: how many there are
+    :returns: how many lines there are
     :raises BadFile: it cannot be written
     """
     count, digests = 0, hashlib.sha256()

@@ -113,7 +113,7 @@ class Copies:
         """Make so many copies."""
         new = [Chain.new() for _ in range(count)]
         for copy in new:
-            self._copy_files(copy)
+            self.copy_files(copy)
         with self._writing() as database:
             database.row_factory = sqlite3.Row
             rows = [dict(row) for row in database.execute(
@@ -131,7 +131,8 @@ class Copies:
                       for value in row.values()] for copy in new])
         self.chains += new
 
-    def _copy_files(self, other: Chain) -> None:
+    def copy_files(self, other: Chain) -> None:
+        """Make a copy on the storage alone, without rows."""
         for backup in (self._chain.full, self._chain.incremental):
             for source in (self._storage / _container(backup)).iterdir():
                 target = (

@@ -9,6 +9,7 @@ A version that was exported once can be read indefinitely.
 from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
+import dataclasses
 import json
 import re
 from typing import Any
@@ -40,6 +41,36 @@ _OPTIONAL = {'parent_id': str, 'snapshot_id': str, 'lengths': list,
 Wrong = Callable[[str, str], errors.WrongRecord]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Described:
+    """What a record says of one backup of a chain.
+
+    :ivar chunks: how many it has
+    :ivar lengths: checksums over groups of them, with spaces between
+    :ivar total: the checksum over all of them
+    """
+
+    backup_id: str
+    volume_id: str
+    parent_id: str | None
+    container: str
+    prefix: str
+    digest: str
+    chunks: int
+    lengths: str | None
+    total: str | None
+
+    @classmethod
+    def of(cls, link: layout.Link, groups: int = _GROUPS) -> 'Described':
+        """Describe a backup as its storage does."""
+        lengths = presence.lengths(link, groups)
+        total = lengths if groups == 1 else presence.lengths(link, 1)
+        return cls(link.backup_id, link.volume_id, link.parent_id,
+                   link.container, link.prefix, link.digest, len(link.chunks),
+                   None if lengths is None else ' '.join(lengths),
+                   total[0] if total else None)
+
+
 def make(backup: Any, report: verifier.Report, store: stores.Store,
          driver: str, encryption: dict[str, Any] | None = None
          ) -> dict[str, Any]:
@@ -49,37 +80,57 @@ def make(backup: Any, report: verifier.Report, store: stores.Store,
     :param encryption: a description of its key, None without one
     :returns: what can be written as JSON, the same each time
     """
-    link = report.chain[0]
-    info = {
+    first, *parents = report.chain
+    return of_chain(
+        [Described.of(first),
+         *(Described.of(parent, 1) for parent in parents)],
+        store, driver, backup.size, backup.snapshot_id, backup.object_count,
+        encryption)
+
+
+def of_chain(chain: list[Described], store: stores.Store, driver: str,
+             size: int, snapshot_id: str | None = None,
+             object_count: int | None = None,
+             encryption: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a backup.
+
+    :param chain: the backup, its parent and so on to the full one
+    :param driver: a name for the kind of store
+    :param size: in GiB
+    :param object_count: as the row has it, None where there is none
+    :param encryption: a description of its key, None without one
+    :returns: what can be written as JSON, the same each time
+    """
+    link = chain[0]
+    info: dict[str, Any] = {
         'version': VERSION,
         'driver': driver,
         'location': store.url(link.container, link.prefix),
         'backup_id': link.backup_id,
         'volume_id': link.volume_id,
         'parent_id': link.parent_id,
-        'snapshot_id': backup.snapshot_id,
+        'snapshot_id': snapshot_id,
         'container': link.container,
         'prefix': link.prefix,
-        'size': backup.size,
+        'size': size,
         # Verified, and maybe one more: layout.counts().
-        'object_count': (len(link.chunks) if backup.object_count is None
-                         else backup.object_count),
+        'object_count': (link.chunks if object_count is None
+                         else object_count),
         'digest': link.digest,
-        'chain_digest': report.digest,
-        'lengths': presence.lengths(link, _GROUPS),
+        'chain_digest': verifier.chain_digest([one.digest for one in chain]),
+        'lengths': None if link.lengths is None else link.lengths.split(),
         'parents': [],
     }
     if encryption is not None:
         info['encryption'] = encryption
     # As many parents as there is room for; what is above is found by its id
     # when it is needed, and chain_digest covers it anyway.
-    for parent in report.chain[1:]:
-        sums = presence.lengths(parent, 1)
+    for parent in chain[1:]:
         entry = [parent.backup_id,
                  shorten(parent.container, parent.backup_id,
                          link.volume_id),
                  shorten(parent.prefix, parent.backup_id, link.volume_id),
-                 sums[0] if sums else None]
+                 parent.total]
         info['parents'].append(entry)
         if len(json.dumps(info)) > room(encryption):
             info['parents'].pop()

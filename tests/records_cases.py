@@ -31,11 +31,25 @@ def encode(content):
 
 
 def record(backup_id=None, exported='2026-11-29T03:00:00Z', gone=None,
-           **others):
-    """A record as a file has it."""
+           scan=None, **others):
+    """A record as a file has it.
+
+    :param scan: the class that a scan has given it
+    """
     content = fields(backup_id, **others)
-    return records.Record(content['id'], content['project_id'], SERVICE,
-                          encode(content), exported, gone)
+    return records.Record(
+        content['id'], content['project_id'], SERVICE, encode(content),
+        exported, gone, scan and {
+            'class': scan, 'place': 'file:///a', 'objects': 3, 'bytes': None,
+            'problems': [], 'without': ['snapshot_id']})
+
+
+def remains(kind, backup_id=None):
+    """What a scan has found that is no backup."""
+    return records.Remains(
+        kind, backup_id, None, 'file:///a', 1, 7, [
+            {'kind': 'missing', 'name': None, 'message': 'gone'}],
+        '2026-11-29T03:00:00Z')
 
 
 def of_columns(one):

@@ -96,7 +96,7 @@ def _fields(schema: dict[str, Any], path: str = ''
 
 def _forms(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The schemas of which a value matches one, each with a title."""
-    if 'then' in schema:
+    if 'else' in schema:
         yield from _forms(schema['then'])
         yield from _forms(schema['else'])
     else:

@@ -9,6 +9,7 @@ incremental backup left to its parent (``cinder.backup.chunkeddriver``).
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
@@ -26,6 +27,9 @@ from reference_drivers.verification import store as stores
 
 VERSIONS = ('1.0.0',)
 """Values of ``version`` that chunked drivers have written so far."""
+
+#: The detail of a wrong content: the version is not a known one.
+VERSION = 'version'
 
 _DIGEST_SIZE = 32
 # As json.dumps(..., indent=2) writes it. A line break cannot be part of a
@@ -192,7 +196,7 @@ def _common(value: dict[str, Any], name: str, backup_id: str) -> None:
     if value.get('version') not in VERSIONS:
         raise errors.WrongContent(
             f'object {name} has version {str(value.get("version"))[:20]}, '
-            f'known are {", ".join(VERSIONS)}', name, backup_id)
+            f'known are {", ".join(VERSIONS)}', name, backup_id, VERSION)
     if value.get('backup_id') != backup_id:
         raise errors.Foreign(
             f'object {name} belongs to backup '
@@ -378,6 +382,19 @@ class Digest:
         """
         self._total.update(b'-' if part is None else b'%d:' % len(part))
         self._total.update(part or b'')
+
+    def add_pieces(self, length: int, pieces: Iterable[bytes]) -> None:
+        """Add one of the two that is too long for the memory.
+
+        :param length: of all pieces
+        :raises ValueError: they have another length
+        """
+        self._total.update(b'%d:' % length)
+        for piece in pieces:
+            length -= len(piece)
+            self._total.update(piece)
+        if length:
+            raise ValueError('another length')
 
     def __str__(self) -> str:
         """Algorithm and hexadecimal digits."""

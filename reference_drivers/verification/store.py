@@ -2,6 +2,7 @@
 
 """Where backups are stored, as far as a verification has to know."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import errno
@@ -185,6 +186,17 @@ class Store:
             configuration
         """
         return iter(())
+
+    def listing(self, containers: Iterable[str] = ()
+                ) -> Iterator[tuple[str, Entry | errors.Problem]]:
+        """List all objects, those with one prefix one after the other.
+
+        :param containers: those to list, all that there are by default
+        :returns: the container and the object, or what cannot be listed
+        """
+        for container in containers or self.containers():
+            for entry in self.entries(container, ''):
+                yield container, entry
 
     def siblings(self, container: str, volume_id: str) -> Iterator[str]:
         """Find the backups of a volume in one container.
@@ -371,6 +383,41 @@ class PosixStore(Store):
         for path, _, names in os.walk(self.root):
             if any(name.endswith('_metadata') for name in names):
                 yield os.path.relpath(path, self.root)
+
+    def listing(self, containers: Iterable[str] = ()
+                ) -> Iterator[tuple[str, Entry | errors.Problem]]:
+        self.check_available()
+        unread: list[OSError] = []
+        for top in containers or ('',):
+            if top and not os.path.isdir(self.directory(top)):
+                raise errors.Missing(f'container {top} is missing', top)
+            for path, directories, names in os.walk(
+                    os.path.join(self.root, top), onerror=unread.append):
+                container = os.path.relpath(path, self.root)
+                if container == '.':
+                    # No container, so that no backup is in it.
+                    container = ''
+                for name in sorted(names + [
+                        one for one in directories
+                        if os.path.islink(os.path.join(path, one))]):
+                    try:
+                        status = os.lstat(os.path.join(path, name))
+                    except FileNotFoundError:
+                        # Deleted meanwhile.
+                        continue
+                    if stat.S_ISREG(status.st_mode):
+                        yield container, Entry(name, status.st_size)
+                    else:
+                        yield container, errors.BadLocation(
+                            f'{os.path.join(path, name)} is not a regular '
+                            f'file; links are not followed', name)
+            for err in unread:
+                if not isinstance(err, FileNotFoundError):
+                    place = os.path.relpath(err.filename, self.root)
+                    yield place, errors.Unreadable(
+                        f'{err.filename} cannot be listed: {err.strerror}',
+                        place)
+            unread.clear()
 
     def siblings(self, container: str, volume_id: str) -> Iterator[str]:
         for name in os.listdir(self.directory(container)):

@@ -22,6 +22,17 @@ CHAIN_DIGEST = 'chain digest'
 _UNKNOWN: Any = object()
 
 
+def chain_digest(digests: list[str]) -> str:
+    """One digest over the backups of a chain.
+
+    :param digests: of the backup, its parent and so on to the full one
+    """
+    total = layout.Digest()
+    total.add(' '.join(digests).encode())
+    total.add(None)
+    return str(total)
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """A backup to verify, and what is known of it from elsewhere.
@@ -67,10 +78,7 @@ class Report:
     @property
     def digest(self) -> str:
         """One digest over all backups of the chain."""
-        total = layout.Digest()
-        total.add(' '.join(link.digest for link in self.chain).encode())
-        total.add(None)
-        return str(total)
+        return chain_digest([link.digest for link in self.chain])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON shows it."""

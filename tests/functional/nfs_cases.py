@@ -25,6 +25,7 @@ from reference_drivers.contract import base
 from reference_drivers.contract import trust
 from reference_drivers.verification import errors
 from reference_drivers.verification import running
+from tests import leftovers
 from tests import open_files
 
 # This process is root already.
@@ -76,7 +77,7 @@ class NFSContractTest(Share, trust.TrustContract, testtools.TestCase):
     compressions = ('none', 'zstd')
 
 
-class NFSRequestsTest(Share, base.Contract, testtools.TestCase):
+class NFSRequestsTest(Share, leftovers.Scanned):
     """How often the server is asked, as the kernel's client counts it."""
 
     def setUp(self):

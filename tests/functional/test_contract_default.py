@@ -10,6 +10,7 @@ from backup_stores import filesystem
 from reference_drivers.contract import base
 from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
+from tests import leftovers
 from tests import open_files
 from tests.functional import zeros_cases
 
@@ -26,6 +27,10 @@ class Directory:
 
     def assert_all_closed(self, root):
         self.assertEqual([], open_files.below(root))
+
+
+class ScanTest(Directory, leftovers.Scanned):
+    pass
 
 
 class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):

@@ -26,6 +26,7 @@ from reference_drivers.contract import records
 from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
+from tests import leftovers
 from tests.functional import zeros_cases
 
 _WITHOUT = ('cinder-volume', 'cinder-backup')
@@ -73,7 +74,7 @@ class S3:
         return s3_store.S3Store.from_cinder(self.cinder.config.conf)
 
 
-class S3Test(S3, records.Records, base.Contract, testtools.TestCase):
+class S3Test(S3, records.Records, leftovers.Scanned):
     timeout = 3
 
     def _ends(self, begin):

@@ -33,6 +33,7 @@ from reference_drivers import verify
 from reference_drivers.contract import base
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
+from tests import leftovers
 from tests.functional import swift_rows
 
 
@@ -96,7 +97,7 @@ class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):
     pass
 
 
-class SwiftAnswersTest(Swift, base.Contract, testtools.TestCase):
+class SwiftAnswersTest(Swift, leftovers.Scanned):
     """How often Swift is asked, and what happens when it does not answer."""
 
     timeout = 3

@@ -30,26 +30,36 @@ _TABLES = ('backups', 'backup_metadata', 'quotas', 'quota_usages',
            'reservations')
 
 
-class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
+class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
     """One cloud; its tables of backups are the same before each test."""
+
+    backend = 'default'
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.local = fixture.LocalCloud()
+        cls.local = fixture.LocalCloud(cls.backend)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
         cls.state = cls.local.state
         cls.session = identity.Session(cls.state)
+        cls.projects = [cls.session.project_id,
+                        *map(cls.add_project, ('red', 'blue'))]
+        #: The project of each backup.
+        cls.owners = {}
+        cls.make()
+        with cls.database() as database:
+            cls.tables = {name: database.execute(
+                f'SELECT * FROM {name}').fetchall() for name in _TABLES}
+
+    @classmethod
+    def make(cls):
+        """Make the backups."""
         cls.storage = backups.directory(cls.state)
         chain, _ = chains.make(cls.session, cls.state.data / 'volumes')
         copies = chains.Copies(chain, cls.state.database('cinder'),
                                cls.storage)
         copies.add(_CHAINS - 1)
-        cls.projects = [cls.session.project_id,
-                        *map(cls.add_project, ('red', 'blue'))]
-        #: The project of each backup.
-        cls.owners = {}
         with cls.database() as database:
             for number, chain in enumerate(copies.chains):
                 owner = cls.projects[number % len(cls.projects)]
@@ -57,10 +67,9 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
                     cls.owners[backup] = owner
                     database.execute('UPDATE backups SET project_id = ? '
                                      'WHERE id = ?', (owner, backup))
-            cls.tables = {name: database.execute(
-                f'SELECT * FROM {name}').fetchall() for name in _TABLES}
         cls.chain = copies.chains[0]
         cls.chains = copies.chains
+        cls.copies = copies
 
     @classmethod
     def add_project(cls, name):
@@ -131,6 +140,28 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.said = done.stderr
         return json.loads(done.stdout) if done.stdout else None
 
+    def plan(self, *arguments, status=0):
+        """Make a plan of what was lost, and read it."""
+        path = self.temporary / f'plan-{len(self.plans)}'
+        self.plans.append(path)
+        found = self.program('plan', self.records, path, *arguments,
+                             status=status)
+        return found, plan_.read(path)
+
+    def rows(self):
+        """The project, the parent and the status of each backup."""
+        with self.database() as database:
+            return {row[0]: row[1:] for row in database.execute(
+                'SELECT id, project_id, parent_id, status FROM backups '
+                'WHERE NOT deleted')}
+
+    def expected(self):
+        return {backup: (self.owners[backup], parent, 'available')
+                for chain in self.chains for backup, parent in (
+                    (chain.full, None), (chain.incremental, chain.full))}
+
+
+class RecordsTest(RecordsCase):
     def test_export(self):
         """All projects' backups; a damaged one does not stop the others."""
         found = self.program('export', self.records)
@@ -187,14 +218,6 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
             'plan', self.records, self.temporary / 'plan', status=3))
         self.assertIn('use a user and a password', self.said)
 
-    def plan(self, *arguments, status=0):
-        """Make a plan of what was lost, and read it."""
-        path = self.temporary / f'plan-{len(self.plans)}'
-        self.plans.append(path)
-        found = self.program('plan', self.records, path, *arguments,
-                             status=status)
-        return found, plan_.read(path)
-
     def test_plan(self):
         """Backups that are there, that are lost, that cannot be imported."""
         self.program('export', self.records)
@@ -243,13 +266,6 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.plan()
         return self.plans[-1]
 
-    def rows(self):
-        """The project, the parent and the status of each backup."""
-        with self.database() as database:
-            return {row[0]: row[1:] for row in database.execute(
-                'SELECT id, project_id, parent_id, status FROM backups '
-                'WHERE NOT deleted')}
-
     def limits(self):
         """The limit and the use of backups, by the project."""
         return {project: (found['limit'], found['in_use'], found['reserved'])
@@ -261,11 +277,6 @@ class RecordsTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         """How many imports Cinder has begun, ever."""
         return (self.state.logs / 'cinder.log').read_text().count(
             'Import record started')
-
-    def expected(self):
-        return {backup: (self.owners[backup], parent, 'available')
-                for chain in self.chains for backup, parent in (
-                    (chain.full, None), (chain.incremental, chain.full))}
 
     def test_killed(self):
         """Killed at any moments and run again, it ends in the same way."""

@@ -56,6 +56,30 @@ class ReadTest(FileCase):
         self.assertEqual((self.monday.id, 'it\'s "tuesday"'),
                          (found.parent_id, found.facts.name))
 
+    def test_what_a_scan_has_written(self):
+        scanned = cases.record(scan='damaged', project='')
+        left = [cases.remains(kind, self.monday.id)
+                for kind in records._REMAINS] + [cases.remains('foreign')]
+        self.written(self.monday, scanned, *left)
+        book = self.assert_found([self.monday.id, scanned.id], [])
+        self.assertEqual([self.monday, scanned], list(self.read.values()))
+        self.assertEqual(left, book.remains)
+        found = book.records[scanned.id]
+        self.assertEqual((True, 'damaged', ''), (
+            found.scanned, found.found, found.facts.project_id))
+        # A line for people, for each.
+        self.assertEqual(len(left), len(set(map(str, left))))
+
+    def test_what_is_not_unicode(self):
+        """One backup with such a name does not end the others' recovery."""
+        left = cases.remains('unread', None)
+        left.problems[0]['message'] = 'a \ud800 b'
+        one = cases.record(display_name='\ud800')
+        self.written(one, left)
+        self.assertEqual([left], self.assert_found([one.id], []).remains)
+        self.assertEqual({'a': '\ud800'}, json.loads(files.line(
+            {'a': '\ud800'})))
+
     def test_four_columns(self):
         self.path.write_text(''.join(map(cases.of_columns,
                                          (self.monday, self.tuesday))))

@@ -155,6 +155,73 @@ class MakeTest(PlanCase):
         self.assertEqual(4, self.plan.projects[0].imports)
 
 
+class ScanTest(PlanCase):
+    """What a scan has found."""
+
+    def test_classes(self):
+        """None but complete ones, unless it is asked for."""
+        damaged = cases.record(scan='damaged')
+        child = cases.record(scan='complete', parent_id=damaged.id)
+        deleted = cases.record(scan='deleted')
+        found = cases.record(scan='complete'), damaged, child, deleted
+        self.assertEqual(
+            [plan_.IMPORT, plan_.DAMAGED, plan_.NO_PARENT, plan_.DELETED],
+            self.whys(*found))
+        self.assertEqual([plan_.IMPORT] * 4, self.whys(*found, damaged=True))
+
+    def test_owner(self):
+        """It is named, or written into the plan."""
+        one, other = cases.record(scan='complete', project=''), self.full
+        self.assertEqual([plan_.NO_OWNER, plan_.IMPORT], self.whys(one, other))
+        path = self.directory / 'plan'
+        self.plan.write(path)
+        self.assertEqual('', plan_.read(path).items[0].project)
+        lines = path.read_text()
+        path.write_text(lines.replace('"leave"', '"import"'))
+        self.assertRaises(exceptions.BadFile, plan_.read, path)
+        path.write_text(lines.replace('"leave"', '"import"').replace(
+            '"project": ""', f'"project": "{cases.BLUE}"'))
+        self.assertEqual([cases.BLUE, cases.RED], [
+            item.project for item in plan_.read(path).imports])
+        self.assertEqual([plan_.IMPORT] * 2, self.whys(
+            one, other, names=planning.Names({'': cases.BLUE})))
+        self.assertEqual({cases.BLUE, cases.RED},
+                         {item.project for item in self.plan.imports})
+
+    def test_existing(self):
+        """The cloud knows the owner, and what is being made."""
+        one = cases.record(scan='complete')
+        made, left = (cases.remains('unfinished', cases.record().id)
+                      for _ in range(2))
+        self.cloud.existing = [
+            cases.backup(one, project_id=cases.BLUE),
+            cases.backup(cases.record(made.id), 'creating')]
+        plan = self.make(one, made, left)
+        self.assertEqual([plan_.EXISTS], [item.why for item in plan.items])
+        self.assertEqual([left], plan.remains)
+
+    def test_with_export(self):
+        """An export has more fields, and a scan knows what is there."""
+        scans = [cases.record(one.id, scan=scan, project=cases.BLUE)
+                 for one, scan in ((self.full, 'complete'),
+                                   (self.child, 'damaged'))]
+        rest = [cases.remains('deleted', self.grandchild.id),
+                cases.remains('copy', self.full.id),
+                cases.remains('foreign')]
+        for found in ([*self.chain, *scans, *rest],
+                      [*rest, *scans, *self.chain]):
+            plan = self.make(*found)
+            self.assertEqual([], self.book.problems)
+            self.assertEqual(rest[2:], plan.remains)
+            self.assertEqual(
+                [(self.full.id, None), (self.child.id, plan_.DAMAGED),
+                 (self.grandchild.id, plan_.DELETED)],
+                [(item.id, item.why) for item in plan.items])
+            self.assertEqual({cases.RED},
+                             {item.project for item in plan.items})
+            self.assertEqual(self.full.digest, plan.items[0].record)
+
+
 @ddt.ddt
 class FileTest(PlanCase):
     def setUp(self):

@@ -4,6 +4,9 @@
 
 import contextlib
 import io
+import pathlib
+import subprocess
+import sys
 
 import ddt
 import testtools
@@ -36,6 +39,20 @@ class ProgramTest(testtools.TestCase):
         self.assertIn(reason, said)
         self.assertTrue(said.startswith('error: '), said)
         self.assertEqual(1, said.count('\n'))
+
+    def test_scan_without_cinder(self):
+        """It is on another host, or in another virtualenv."""
+        done = subprocess.run(
+            [sys.executable, '-c', 'import sys\n'
+             'sys.modules["cinder"] = None\n'
+             'from backup_recovery import main\n'
+             'sys.exit(main.main(["scan", "/nonexistent/x"]))'],
+            capture_output=True, text=True, timeout=600,
+            cwd=pathlib.Path(__file__).parents[2])
+        self.assertEqual((3, 1), (done.returncode, done.stderr.count('\n')),
+                         done.stderr)
+        self.assertIn("error: cinder is not installed; in the virtualenv",
+                      done.stderr)
 
     @ddt.data(('2026-11-29', '2026-11-29T00:00:00Z'),
               ('2026-11-29T02:00', '2026-11-29T02:00:00Z'),

@@ -17,7 +17,9 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
     'backup_model': set(),
-    'backup_recovery': {'reference_drivers.recovery_keys'},
+    'backup_recovery': {'backup_recovery.scan',
+                        'reference_drivers.recovery_keys'},
+    'backup_recovery.scan': {'backup_recovery', 'reference_drivers'},
     'backup_stores': set(),
     _PLUGIN: {'backup_model', 'backup_stores'},
     f'{_PLUGIN}.api': {_PLUGIN},
@@ -43,6 +45,7 @@ ROOMS = {
 WITHOUT = {
     'backup_model': {'cinder', 'tempest'},
     'backup_recovery': {'cinder', 'tempest'},
+    'backup_recovery.scan': {'tempest'},
     'backup_stores': {'cinder', 'tempest'},
     _PLUGIN: {'cinder'},
     f'{_PLUGIN}.api': {'cinder'},

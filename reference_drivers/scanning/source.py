@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""The storage of a cinder-backup, by its configuration."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
+from cinder import context as cinder_context
+from cinder import coordination
+from oslo_config import cfg
+
+from reference_drivers import import_verify
+from reference_drivers import options
+from reference_drivers import programs
+from reference_drivers import verify
+from reference_drivers.scanning import found as found_
+from reference_drivers.scanning import rebuilding
+from reference_drivers.scanning import walk
+from reference_drivers.verification import store as stores
+
+CONF = cfg.CONF
+
+_OWN = 'cinder.backup.drivers'
+#: The reference drivers that read what Cinder's own drivers store.
+_READERS = {
+    f'{_OWN}.posix.PosixBackupDriver':
+        'reference_drivers.default.DefaultBackupDriver',
+    f'{_OWN}.nfs.NFSBackupDriver': 'reference_drivers.nfs.NFSBackupDriver',
+    f'{_OWN}.s3.S3BackupDriver': 'reference_drivers.s3.S3BackupDriver',
+    f'{_OWN}.swift.SwiftBackupDriver':
+        'reference_drivers.swift.SwiftBackupDriver',
+}
+
+
+class ScanError(Exception):
+    """The storage cannot be scanned; one line says why."""
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    # What a driver, its client or Cinder may raise has no common class.
+    try:
+        yield
+    except Exception as error:
+        raise ScanError(' '.join(str(error).split()).rstrip('.') or
+                        type(error).__name__) from error
+
+
+class Source:
+    """The storage of the driver that ``backup_driver`` names.
+
+    :param config_files: Cinder's configuration; where Cinder looks by itself
+        if there are none
+    :ivar name: of the driver, as a record has it
+    :raises ScanError: it cannot be used, or is of a driver that cannot list
+        its backups
+    """
+
+    def __init__(self, config_files: list[str]):
+        with _one_line():
+            programs.configure(config_files)
+            self.name: str = CONF.backup_driver
+            self._reader = _READERS.get(self.name, self.name)
+            programs.import_driver(self.name)
+            self._kind: Any = programs.import_driver(self._reader)
+        if not (issubclass(self._kind, import_verify.ImportVerifyMixin) and
+                hasattr(self._kind, 'get_store')):
+            raise ScanError(f'the storage of {self.name} cannot be scanned; '
+                            f'that of the drivers for a directory, NFS, S3 '
+                            f'and Swift can be')
+        # Cinder's own drivers do not read the driver's part of a record.
+        self._describes = self._reader == self.name
+        self._driver: Any = None
+        #: Backups by their ids, those with the fields of a record.
+        self.backups: dict[str, found_.Found] = {}
+        #: All the rest.
+        self.remains: list[found_.Found] = []
+
+    @property
+    def per_user(self) -> bool:
+        """The backups of each project are in an account of its own."""
+        return self._kind.store_kind == 'swift' and (
+            CONF.backup_swift_auth != 'single_user')
+
+    def scan(self, containers: Iterable[str] = (),
+             progress: Callable[[int], None] = lambda done: None,
+             token: str | None = None, project: str | None = None,
+             endpoint: str | None = None) -> None:
+        """Look at all that there is.
+
+        :param containers: those to look at, all that there are by default
+        :param progress: called with the number of backups that were looked at
+        :param token: of a project, where each has an account of its own
+        :param project: its id
+        :param endpoint: the URL of its account, where the configuration
+            leaves that to the service catalogue
+        :raises ScanError: it cannot be done
+        """
+        context = cinder_context.get_admin_context()
+        context.auth_token, context.project_id = token, project
+        if endpoint:
+            kind, _, interface = CONF.swift_catalog_info.split(':')
+            context.service_catalog = [{'type': kind, 'endpoints': [
+                {'region': CONF.backup_swift_region_name,
+                 interface: endpoint}]}]
+        with _one_line():
+            # Cinder's NFS driver mounts under a lock.
+            coordination.COORDINATOR.start()
+            try:
+                self._driver = verify.open_driver(self._reader, context)
+                store = self._driver.get_store()
+                if type(store).containers is stores.Store.containers:
+                    raise ScanError(f'the storage of {self.name} cannot '
+                                    f'list its backups')
+                for found in walk.Walk(
+                        store, CONF[options.GROUP].timeout, containers,
+                        self._describes, progress).run():
+                    self._add(found)
+            finally:
+                coordination.COORDINATOR.stop()
+
+    def _add(self, new: found_.Found) -> None:
+        if new.fields is None or new.backup_id is None:
+            self.remains.append(new)
+            return
+        old = self.backups.get(new.backup_id)
+        if old is not None:
+            if _rank(new) <= _rank(old):
+                new, old = old, new
+            old.kind, old.fields, old.described = found_.COPY, None, None
+            self.remains.append(old)
+        self.backups[str(new.backup_id)] = new
+
+    def finish(self) -> None:
+        """Complete the backups by their parents, when all is scanned."""
+        rebuilding.link_up(self.backups)
+
+    def driver_info(self, found: found_.Found) -> dict[str, Any]:
+        """The driver's own part of the record of a backup."""
+        if not self._describes:
+            return {}
+        return rebuilding.describe(found, self.backups,
+                                   self._driver.get_store(),
+                                   self._driver.store_kind)
+
+
+def _rank(found: found_.Found) -> tuple[bool, bool]:
+    """The higher one is used of two copies."""
+    backup: str = found.backup_id or ''
+    own = f'{backup[0:2]}/{backup[2:4]}/{backup}'
+    return (found.kind == found_.COMPLETE,
+            (found.fields or {}).get('container') == own)
