@@ -3,13 +3,14 @@
 """The journal of a plan, on disk before what a kill must not hide.
 
 Which backups are there is asked of the cloud. The journal has what the cloud
-does not know: the quotas from before they were raised, and, for people, when
-what was done.
+does not know: the quotas from before they were raised, the volumes that
+backups are restored to, and, for people, when what was done.
 """
 
 import contextlib
 import json
 import pathlib
+import threading
 from types import TracebackType
 from typing import Any
 
@@ -23,13 +24,14 @@ class Journal:
 
     :param path: the file; made where there is none
     :ivar raised: the limits from before they were raised, by the project, of
-        which they were not put back
     :raises BadFile: another process has it, or it cannot be written
     """
 
     def __init__(self, path: pathlib.Path):
         self._path = path
         self.raised: dict[str, dict[str, int]] = {}
+        self.entries: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
 
     def __enter__(self) -> 'Journal':
         self._open = contextlib.ExitStack()
@@ -41,9 +43,11 @@ class Journal:
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if entry['event'] == RAISED:
-                    self.raised.setdefault(entry['project'], entry['limits'])
+                    self._add(entry['project'], entry['limits'])
                 elif entry['event'] == RESTORED:
                     self.raised.pop(entry['project'], None)
+                else:
+                    self.entries.append(entry)
         if content and not content.endswith(b'\n'):
             self._stream.write(b'\n')
         return self
@@ -55,16 +59,25 @@ class Journal:
 
     def write(self, event: str, **facts: Any) -> None:
         """Write an entry, which is there after a kill of the process."""
-        self._stream.write(files.line({'event': event, 'at': files.now(),
-                                       **facts}))
-        self._stream.flush()
+        with self._lock:
+            self._stream.write(files.line({'event': event, 'at': files.now(),
+                                           **facts}))
+            self._stream.flush()
+
+    def keep(self, event: str, **facts: Any) -> None:
+        """Write an entry, which is there after a crash of the machine."""
+        self.write(event, **facts)
+        files.sync(self._stream)
+
+    def _add(self, project: str, limits: dict[str, int]) -> None:
+        # The first ones count.
+        self.raised[project] = {**limits, **self.raised.get(project, {})}
 
     def raise_(self, project: str, limits: dict[str, int]) -> None:
         """Remember limits before they are raised; the first ones count."""
-        if project not in self.raised:
-            self.write(RAISED, project=project, limits=limits)
-            files.sync(self._stream)
-            self.raised[project] = limits
+        if limits.keys() - self.raised.get(project, {}).keys():
+            self.keep(RAISED, project=project, limits=limits)
+            self._add(project, limits)
 
     def restore(self, project: str) -> None:
         """The limits of a project are put back."""
