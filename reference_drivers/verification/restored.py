@@ -196,7 +196,7 @@ class Proof:
     """The result of a comparison.
 
     :ivar anchored: what the volume was compared with is that which was
-        exported; False: it is what the storage says by itself
+        exported; False: it is what the storage or the row says by itself
     :ivar problems: of the backup itself
     :ivar extents: at most MOST, by their offsets
     :ivar omitted: number of the extents that are not among them
