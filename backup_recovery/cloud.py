@@ -21,8 +21,8 @@ from openstack.config import cloud_region
 from backup_recovery import exceptions
 from backup_recovery import records
 
-#: With the project of a backup (3.18), what its user attached (3.43), and the
-#: id of its key (3.64).
+#: With the project of a backup (3.18), what its user attached (3.43), volumes
+#: that are made of backups (3.47), and the id of a backup's key (3.64).
 _MICROVERSION = '3.64'
 _PROJECT = 'os-backup-project-attr:project_id'
 _PAGE = 1000
@@ -30,25 +30,31 @@ _PAGE = 1000
 _TIMEOUT = 120
 #: A service that restarts: half a minute.
 _RETRIES = 6
-_BUSY = (502, 503, 504)
+BUSY = (502, 503, 504)
 #: What a request for a token is scoped by.
 _SCOPE = ('project_id', 'project_name', 'project_domain_id',
           'project_domain_name', 'domain_id', 'domain_name', 'system_scope',
           'tenant_id', 'tenant_name')
 #: The volume of a row whose import has not ended.
 _PLACEHOLDER = '00000000-0000-0000-0000-000000000000'
-BACKUPS, GIGABYTES = 'backups', 'backup_gigabytes'
+#: The quotas of backups and of volumes: of their number and of their GiB.
+OF_BACKUPS = 'backups', 'backup_gigabytes'
+OF_VOLUMES = 'volumes', 'gigabytes'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup, as the API shows it."""
+    """A backup, as the API shows it.
+
+    :ivar data_timestamp: of its data, to the second; empty if unknown
+    """
 
     id: str
     status: str
     fail_reason: str | None
     facts: records.Facts
     key_id: str | None = None
+    data_timestamp: str = ''
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> 'Backup':
@@ -56,7 +62,8 @@ class Backup:
         return cls(body['id'], body['status'], body['fail_reason'],
                    records.Facts.of(body, body[_PROJECT], 'name',
                                     'description', 'has_dependent_backups'),
-                   body.get('encryption_key_id'))
+                   body.get('encryption_key_id'),
+                   (body.get('data_timestamp') or '')[:19])
 
     @property
     def imported_in_part(self) -> bool:
@@ -106,20 +113,22 @@ class Session:
                 endpoint_override=region.get_endpoint('key-manager'))}
 
     def request(self, method: str, path: str, service: str = 'block-storage',
-                **arguments: Any) -> dict[str, Any]:
+                once: bool = False, **arguments: Any) -> dict[str, Any]:
         """Send a request; repeat it while the service restarts.
 
+        :param once: do not repeat it: it could be carried out twice
         :returns: the decoded answer, empty where there is none
         :raises Refused: it is refused
         :raises CloudError: the service does not answer
         """
         if service == 'block-storage':
             arguments['microversion'] = _MICROVERSION
+        retries = 0 if once else _RETRIES
         with _translated():
             answer = self._clients[service].request(
-                path, method, raise_exc=True, connect_retries=_RETRIES,
-                status_code_retries=_RETRIES,
-                retriable_status_codes=_BUSY, **arguments)
+                path, method, raise_exc=True, connect_retries=retries,
+                status_code_retries=retries,
+                retriable_status_codes=BUSY, **arguments)
         return answer.json() if answer.content else {}
 
     @property
@@ -138,9 +147,16 @@ class Session:
 
     def backup(self, backup_id: str) -> Backup | None:
         """Read one backup; None where it does not exist."""
+        found = self._read('backup', backup_id)
+        return None if found is None else Backup.of(found)
+
+    def volume(self, volume_id: str) -> dict[str, Any] | None:
+        """Read one volume; None where it does not exist."""
+        return self._read('volume', volume_id)
+
+    def _read(self, kind: str, resource_id: str) -> dict[str, Any] | None:
         try:
-            return Backup.of(self.request('GET', f'/backups/{backup_id}')[
-                'backup'])
+            return self.request('GET', f'/{kind}s/{resource_id}')[kind]
         except exceptions.Refused as error:
             if error.status != 404:
                 raise
@@ -303,14 +319,15 @@ class Cloud:
             return False
         return True
 
-    def quotas(self, project_id: str) -> dict[str, Quota]:
-        """Read the quotas of backups of a project."""
+    def quotas(self, project_id: str, names: tuple[str, ...] = OF_BACKUPS
+               ) -> dict[str, Quota]:
+        """Read quotas of a project, by default those of backups."""
         found = self.admin.request(
             'GET', f'/os-quota-sets/{urllib.parse.quote(project_id)}',
             params={'usage': 'true'})['quota_set']
         return {name: Quota(found[name]['limit'], found[name]['in_use'] +
                             found[name]['reserved'])
-                for name in (BACKUPS, GIGABYTES)}
+                for name in names}
 
     def set_quotas(self, project_id: str, limits: dict[str, int]) -> None:
         """Set quotas of a project."""

@@ -4,7 +4,8 @@
 
 Which backups are there is asked of the cloud. The journal has what the cloud
 does not know: the quotas from before they were raised, secrets that imports
-may leave over, and, for people, when what was done.
+may leave over, the volumes that backups are restored to, and, for people, when
+what was done.
 """
 
 from collections import defaultdict
@@ -29,6 +30,7 @@ class Journal:
         which they were not put back
     :ivar stored: ids of the secrets that were made for imports, by the
         backup, of which it is not known yet whether they are needed
+    :ivar entries: of all other events, as they were written
     :raises BadFile: another process has it, or it cannot be written
     """
 
@@ -36,6 +38,7 @@ class Journal:
         self._path = path
         self.raised: dict[str, dict[str, int]] = {}
         self.stored: dict[str, list[str]] = defaultdict(list)
+        self.entries: list[dict[str, Any]] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> 'Journal':
@@ -48,13 +51,15 @@ class Journal:
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if entry['event'] == RAISED:
-                    self.raised.setdefault(entry['project'], entry['limits'])
+                    self._add(entry['project'], entry['limits'])
                 elif entry['event'] == RESTORED:
                     self.raised.pop(entry['project'], None)
                 elif entry['event'] == STORED:
                     self.stored[entry['backup']].append(entry['secret'])
                 elif entry['event'] == SETTLED:
                     self.stored[entry['backup']].remove(entry['secret'])
+                else:
+                    self.entries.append(entry)
         if content and not content.endswith(b'\n'):
             self._stream.write(b'\n')
         return self
@@ -66,18 +71,25 @@ class Journal:
 
     def write(self, event: str, **facts: Any) -> None:
         """Write an entry, which is there after a kill of the process."""
-        # Imports run in several threads.
         with self._lock:
-            self._stream.write(files.line({'event': event,
-                                           'at': files.now(), **facts}))
+            self._stream.write(files.line({'event': event, 'at': files.now(),
+                                           **facts}))
             self._stream.flush()
+
+    def keep(self, event: str, **facts: Any) -> None:
+        """Write an entry, which is there after a crash of the machine."""
+        self.write(event, **facts)
+        files.sync(self._stream)
+
+    def _add(self, project: str, limits: dict[str, int]) -> None:
+        # The first ones count.
+        self.raised[project] = {**limits, **self.raised.get(project, {})}
 
     def raise_(self, project: str, limits: dict[str, int]) -> None:
         """Remember limits before they are raised; the first ones count."""
-        if project not in self.raised:
-            self.write(RAISED, project=project, limits=limits)
-            files.sync(self._stream)
-            self.raised[project] = limits
+        if limits.keys() - self.raised.get(project, {}).keys():
+            self.keep(RAISED, project=project, limits=limits)
+            self._add(project, limits)
 
     def restore(self, project: str) -> None:
         """The limits of a project are put back."""
@@ -86,8 +98,7 @@ class Journal:
 
     def store(self, backup: str, secret: str) -> None:
         """Remember a secret before it has a key."""
-        self.write(STORED, backup=backup, secret=secret)
-        files.sync(self._stream)
+        self.keep(STORED, backup=backup, secret=secret)
         self.stored[backup].append(secret)
 
     def settle(self, backup: str, secret: str) -> None:

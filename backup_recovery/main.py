@@ -30,8 +30,9 @@ COMPLETE = 'complete'
 _DESCRIPTION = """\
 Export the records of all backups of a cloud into a file, and import them after
 the loss of the database, or at a second site; where the records are lost as
-well, make new ones from the storage. The cloud is that of --os-cloud in
-clouds.yaml, or of the variables OS_*; the user has to be an administrator.
+well, make new ones from the storage; restore the backups to new volumes. The
+cloud is that of --os-cloud in clouds.yaml, or of the variables OS_*; the user
+has to be an administrator.
 """
 
 _EPILOG = """\
@@ -182,12 +183,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument('--damaged', action='store_true',
                       help='import also those of which a scan has not found '
                            'all, for a restore of what is left')
-    apply = verb(_apply, 'apply', [common, workers],
+    planned = _Parser(add_help=False)
+    planned.add_argument('plan', metavar='PLAN', type=pathlib.Path,
+                         help='the plan; what was done for it is beside it, '
+                              'in PLAN.journal')
+    apply = verb(_apply, 'apply', [common, workers, planned],
                  'carry a plan out: import its backups, a parent before its '
                  'children; interrupted or killed, run it again')
-    apply.add_argument('plan', metavar='PLAN', type=pathlib.Path,
-                       help='the plan; what was done for it is beside it, in '
-                            'PLAN.journal')
     apply.add_argument('--retry', action='store_true',
                        help='delete the rows that imports have left which '
                             'failed, or did not end within --wait, and '
@@ -211,6 +213,33 @@ def _parser() -> argparse.ArgumentParser:
                         help='a public key, in PEM; repeat it for each that '
                              'is to open the records, and leave out those '
                              'that are not to any more')
+    restore = verb(_restore, 'restore', [common, workers, planned],
+                   'restore the backups of a plan that are in the cloud to '
+                   'new volumes of their projects: of each volume the one '
+                   'with the newest data; interrupted or killed, run it again')
+    restore.add_argument('--all', action='store_true',
+                         help='each backup to a volume of its own')
+    restore.add_argument('--project', action='append', default=[],
+                         metavar='ID', help='only backups of this project; '
+                                            'may be repeated')
+    restore.add_argument('--volume-type', metavar='NAME',
+                         help='where that of the original is not known '
+                              '(default: that of the cloud)')
+    restore.add_argument('--availability-zone', metavar='NAME',
+                         help='where that of the original is not known '
+                              '(default: that of the cloud)')
+    restore.add_argument('--map', metavar='FILE', type=pathlib.Path,
+                         help='volume types and availability zones that are '
+                              'others in the cloud, in YAML: types and zones, '
+                              'each with old: new; old may also be the id of '
+                              'an original volume')
+    restore.add_argument('--retry', action='store_true',
+                         help='delete the volumes of restores that have '
+                              'failed, or did not end within --wait, and '
+                              'restore again')
+    restore.add_argument('--wait', metavar='SECONDS', type=float,
+                         default=86400,
+                         help='so long one backup may take (%(default)s)')
     return parser
 
 
@@ -385,10 +414,41 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def _carrying_out(arguments: argparse.Namespace, stop: threading.Event
+                  ) -> Iterator[Any]:
+    """Open the journal of a plan, and stop in order."""
+    from backup_recovery import journal
+
+    place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
+    with _stopping(stop), journal.Journal(place) as written:
+        yield written
+
+
+def _warn_of_run(report: Any, failure: str) -> None:
+    for reason in report.projects.values():
+        _warn(reason)
+    for backup, reason in report.failed.items():
+        if reason not in report.projects.values():
+            _warn(f'backup {backup} {failure}: {reason}')
+    for change in report.limits:
+        _warn(change)
+
+
+def _left(report: Any) -> str:
+    return (f', {len(report.left)} left: interrupted, run again'
+            if report.left else '')
+
+
+def _status(report: Any) -> int:
+    if report.left:
+        return INTERRUPTED
+    return WRONG if report.failed else DONE
+
+
 def _apply(arguments: argparse.Namespace) -> int:
     from backup_recovery import applying
     from backup_recovery import importing
-    from backup_recovery import journal
     from backup_recovery import keys
     from backup_recovery import plan as plan_
 
@@ -396,30 +456,51 @@ def _apply(arguments: argparse.Namespace) -> int:
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
     options = importing.Options(arguments.wait, arguments.retry)
     progress = Progress('done')
-    place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
-    with _stopping(options.stop), journal.Journal(place) as written:
+    with _carrying_out(arguments, options.stop) as written:
         try:
             report = applying.Run(_cloud(arguments), plan, written, options,
                                   arguments.workers, progress,
                                   private).run()
         finally:
             progress.close()
-    for reason in report.projects.values():
-        _warn(reason)
-    for backup, reason in report.failed.items():
-        if reason not in report.projects.values():
-            _warn(f'backup {backup} is not imported: {reason}')
-    for change in report.limits:
-        _warn(change)
+    _warn_of_run(report, 'is not imported')
     _print(arguments, dataclasses.asdict(report),
            f'{_count(len(report.imported), "backup")} imported, '
            f'{len(report.existing)} in the cloud already, '
-           f'{len(report.failed)} failed' + (
-               f', {len(report.left)} left: interrupted, run again'
-               if report.left else ''))
-    if report.left:
-        return INTERRUPTED
-    return WRONG if report.failed else DONE
+           f'{len(report.failed)} failed' + _left(report))
+    return _status(report)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from backup_recovery import plan as plan_
+    from backup_recovery import planning
+    from backup_recovery import restoring
+    from backup_recovery import volumes
+
+    names = (planning.Names.read(arguments.map) if arguments.map else
+             planning.Names())
+    plan = plan_.read(arguments.plan)
+    options = volumes.Options(arguments.wait, arguments.retry)
+    wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
+                            arguments.availability_zone)
+    progress = Progress('GiB restored:')
+    with _carrying_out(arguments, options.stop) as written:
+        try:
+            report = restoring.Run(
+                _cloud(arguments), plan, written, options, wishes,
+                arguments.workers, progress).run(
+                    arguments.project, arguments.all)
+        finally:
+            progress.close()
+    for backup, newer in report.newer.items():
+        _warn(f'backup {backup} is restored, but the plan leaves out a newer '
+              f'one of that volume, {newer}')
+    _warn_of_run(report, 'is not restored')
+    _print(arguments, dataclasses.asdict(report),
+           f'{_count(len(report.restored), "volume")} restored, '
+           f'{len(report.existing)} before, {len(report.failed)} failed' +
+           _left(report))
+    return _status(report)
 
 
 def _rewrap(arguments: argparse.Namespace) -> int:

@@ -24,10 +24,14 @@ class Names:
 
     :ivar projects: ids by ids
     :ivar services: classes of drivers by those in the records
+    :ivar types: volume types by those of the originals, or by the ids of these
+    :ivar zones: the same for availability zones of volumes
     """
 
     projects: Mapping[str, str] = dataclasses.field(default_factory=dict)
     services: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    types: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    zones: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def read(cls, path: pathlib.Path) -> 'Names':
@@ -46,8 +50,9 @@ class Names:
                     isinstance(text, str) for pair in part.items()
                     for text in pair) for part in content.values()):
             raise exceptions.BadFile(
-                f'{path} is not a map; it may have "projects" and '
-                f'"services", each with old: new (quote ids of digits only)')
+                f'{path} is not a map; it may have "projects", "services", '
+                f'"types" and "zones", each with old: new (quote ids of '
+                f'digits only)')
         return cls(**content)
 
 

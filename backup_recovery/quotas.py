@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Raise the quotas of projects while backups are imported."""
+"""Raise the quotas of projects while backups are imported or restored."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 import dataclasses
 from typing import Any
 
+from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
 from backup_recovery import journal as journal_
+from backup_recovery import plan as plan_
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +39,27 @@ class Limits:
 
     :param cloud: :class:`cloud.Cloud`
     :param journal: remembers the limits, also after a kill
+    :param names: of the quotas, that of the number first
     """
 
-    def __init__(self, cloud: Any, journal: journal_.Journal):
+    def __init__(self, cloud: Any, journal: journal_.Journal,
+                 names: tuple[str, str] = cloud_.OF_BACKUPS):
         self._cloud = cloud
         self._journal = journal
+        self._names = names
 
-    def raise_for(self, project: str, backups: int, gigabytes: int) -> None:
-        """Raise the limits that are too low for what will be imported."""
-        found = self._cloud.quotas(project)
+    def raise_for_all(self, items: Iterable[plan_.Item]) -> None:
+        """Raise the limits that are too low for what will be made."""
+        sizes: dict[str, list[int]] = defaultdict(list)
+        for item in items:
+            sizes[item.project].append(item.size)
+        for project, own in sizes.items():
+            self._raise_for(project, len(own), sum(own))
+
+    def _raise_for(self, project: str, number: int, gigabytes: int) -> None:
+        found = self._cloud.quotas(project, self._names)
         needed = {name: quota.used + added for (name, quota), added in zip(
-            found.items(), (backups, gigabytes), strict=True)}
+            found.items(), (number, gigabytes), strict=True)}
         if all(quota.limit == -1 or quota.limit >= needed[name]
                for name, quota in found.items()):
             return
@@ -65,7 +79,7 @@ class Limits:
             now: dict[str, int | None]
             try:
                 used = {name: quota.used for name, quota in
-                        self._cloud.quotas(project).items()}
+                        self._cloud.quotas(project, tuple(limits)).items()}
                 wanted = {name: limit if limit == -1 else
                           max(limit, used[name])
                           for name, limit in limits.items()}

@@ -27,6 +27,7 @@ from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
 from reference_drivers.verification import presence
+from reference_drivers.verification import restored
 from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
@@ -169,6 +170,27 @@ class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
             find_parent=self._find_row(), should_stop=should_stop,
             progress=progress).verify(self._target(backup), level,
                                       all_problems=True)
+
+    def prove(self, backup: Any, volume: restored.Volume,
+              driver_info: dict[str, Any] | None = None,
+              rest: bool = True) -> restored.Proof:
+        target = self._target(backup)
+        if driver_info is not None:
+            driver_infos.check(driver_info, backup.id)
+            target = driver_infos.target(driver_info)
+        found = self._verifier(self._find_row())
+        link, problems = found.describe(target)
+        if link.hashes is None:
+            raise restored.NothingToCompare(
+                f'object {link.sha256_name} is missing, without which a '
+                f'volume cannot be compared', link.sha256_name, backup.id)
+        proof = restored.Proof(backup.id, volume, driver_info is not None,
+                               problems)
+        proof.end = found.end_of_volume(link, backup.size)
+        proof.add(volume.compare(link.hashes, proof.end))
+        if rest:
+            proof.add(volume.behind(proof.end))
+        return proof
 
     def _verifier(self, find: verifier.FindParent,
                   stop: Callable[[], str | None] | None = None

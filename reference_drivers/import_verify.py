@@ -21,6 +21,7 @@ from oslo_log import log as logging
 from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.verification import errors
+from reference_drivers.verification import restored
 from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
@@ -111,6 +112,22 @@ class ImportVerifyMixin:
         :raises Stopped: the verification was told to stop
         """
         raise NotImplementedError
+
+    def prove(self, backup: Any, volume: restored.Volume,
+              driver_info: dict[str, Any] | None = None,
+              rest: bool = True) -> restored.Proof:
+        """Compare a restored volume with what is known of its backup.
+
+        :param driver_info: of the backup's record, which is trusted; None:
+            what the storage says is
+        :param rest: what is after the end of the backup has to be zeros
+        :raises NothingToCompare: nothing says what the volume must be
+        :raises Problem: the volume or the storage cannot be read, or the
+            record is wrong
+        """
+        raise restored.NothingToCompare(
+            'this driver has nothing to compare a volume with',
+            backup_id=backup.id)
 
     def _compare(self, backup_id: str, values: dict[str, Any],
                  verified: dict[str, Any]) -> None:

@@ -7,15 +7,23 @@ For example from cron, a seventh of all content each night::
     cinder-backup-verify --config-file /etc/cinder/cinder.conf \\
         --all --level content --part $(date +%u)/7 --json
 
+Or a restored volume, whose original is gone::
+
+    cinder-backup-verify --config-file /etc/cinder/cinder.conf \\
+        --restored /dev/vdb --records records BACKUP
+
 Exit codes: 0 every backup is good, 1 at least one is damaged, 3 a backup
 could not be verified, there is none or the configuration is wrong. Nothing is
 written.
 """
 
 import argparse
+from collections.abc import Callable
+import contextlib
 import json
 import os
 import sys
+import time
 from typing import Any
 from typing import TextIO
 
@@ -27,8 +35,10 @@ from cinder.objects import fields
 from oslo_config import cfg
 
 from reference_drivers import import_verify
+from reference_drivers import options
 from reference_drivers import programs
 from reference_drivers.verification import errors
+from reference_drivers.verification import restored
 from reference_drivers.verification import verifier
 
 CONF = cfg.CONF
@@ -48,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = programs.Parser(
         prog='cinder-backup-verify',
-        description='Verify backups on their storage. Nothing is written.')
+        description='Verify backups on their storage, or a volume to which '
+                    'one was restored. Nothing is written.')
     made.add_argument('backups', nargs='*', metavar='BACKUP',
                       help='id of a backup')
     made.add_argument('--all', action='store_true',
@@ -56,6 +67,17 @@ def parser() -> argparse.ArgumentParser:
     programs.add_config_file(made)
     made.add_argument('--level', choices=verifier.LEVELS[1:],
                       default='presence')
+    made.add_argument('--restored', metavar='VOLUME',
+                      help='compare all of this device or file, to which the '
+                           'backup was restored, with the hashes of its '
+                           'blocks, and name each extent that differs')
+    made.add_argument('--records', metavar='FILE',
+                      help='with --restored: a file of cinder-backup-records '
+                           'with the record of the backup; without it the '
+                           'hashes on the storage are believed')
+    made.add_argument('--ignore-rest', action='store_true',
+                      help='with --restored: the volume is larger than the '
+                           'backup, and had data after its end before')
     made.add_argument('--part', type=_part, default=(1, 1), metavar='N/T',
                       help='read the N-th of T parts of the chunks')
     made.add_argument('--budget', type=int, metavar='BYTES',
@@ -119,7 +141,8 @@ class Command:
         try:
             backup = objects.Backup.get_by_id(self.context, backup_id)
             self.driver.check_access(backup)
-            report = self._report(backup)
+            report = (self._proof(backup) if self.arguments.restored else
+                      self._report(backup))
         except (exception.CinderException, ValueError) as err:
             kind = err.kind if isinstance(err, errors.Problem) else 'error'
             self._say({'backup_id': backup_id, 'ok': None, 'problems': [
@@ -137,11 +160,26 @@ class Command:
             return programs.FAILED
         return programs.GOOD if report.ok else programs.BAD
 
-    def _report(self, backup: Any) -> verifier.Report:
+    def _progress(self, backup: Any) -> Callable[[int, int], None]:
         def progress(done: int, total: int) -> None:
             if not self.arguments.quiet:
                 self.log.write(f'{backup.id} {done}/{total} bytes\n')
+        return progress
 
+    def _proof(self, backup: Any) -> restored.Proof:
+        begin = time.monotonic()
+        info = (read_driver_info(self.arguments.records, backup.id)
+                if self.arguments.records else None)
+        with restored.Volume(
+                self.arguments.restored,
+                self.arguments.readers or CONF[options.GROUP].readers,
+                self._progress(backup)) as volume:
+            proof = self.driver.prove(backup, volume, info,
+                                      not self.arguments.ignore_rest)
+        proof.seconds = time.monotonic() - begin
+        return proof
+
+    def _report(self, backup: Any) -> verifier.Report:
         def stop() -> str | None:
             with backup.as_read_deleted():
                 backup.refresh()
@@ -153,7 +191,7 @@ class Command:
         return self.driver.verify(
             backup, self.arguments.level, part=self.arguments.part,
             budget=self.arguments.budget, readers=self.arguments.readers,
-            should_stop=stop, progress=progress)
+            should_stop=stop, progress=self._progress(backup))
 
     def _say(self, report: dict[str, Any]) -> None:
         if self.arguments.json:
@@ -163,6 +201,51 @@ class Command:
         self.out.write(f'{report["backup_id"]} {state[report["ok"]]}\n')
         for problem in report['problems']:
             self.out.write(f'  {problem["kind"]}: {problem["message"]}\n')
+        for extent in report.get('extents', ()):
+            every = (f', and each {extent["every"]} bytes further'
+                     if extent['every'] else '')
+            self.out.write(f'  {extent["kind"]}: {extent["length"]} bytes at '
+                           f'{extent["offset"]}{every}\n')
+        if report.get('extents_omitted'):
+            self.out.write(f'  and {report["extents_omitted"]} more\n')
+        if report.get('rest'):
+            self.out.write(f'  the volume has {report["rest"]["length"]} '
+                           f'bytes after the end of the backup\n')
+
+
+def read_driver_info(path: str, backup_id: str) -> dict[str, Any]:
+    """Read the drivers' part of a record, which was exported last.
+
+    :param path: of a file of records, by the form of ``cinder-backup-records``
+    :raises InvalidInput: it has none
+    """
+    def wrong(what: str) -> exception.InvalidInput:
+        return exception.InvalidInput(reason=f'{path} {what}')
+
+    found: dict[str, Any] = {}
+    try:
+        with open(path, encoding='utf-8') as stream:
+            for line in stream:
+                # Not each line is one of this backup, or can be read at all.
+                if backup_id not in line:
+                    continue
+                with contextlib.suppress(ValueError, LookupError, TypeError):
+                    one = json.loads(line)
+                    if one['id'] == backup_id and one['backup_url'] and (
+                            one['exported'] or '') >= (
+                                found.get('exported') or ''):
+                        found = one
+    except (OSError, UnicodeDecodeError) as err:
+        raise wrong(f'cannot be read: {err}') from err
+    if not found:
+        raise wrong(f'has no record of backup {backup_id}')
+    info = objects.Backup.decode_record(found['backup_url']).get(
+        'driver_info')
+    if not info:
+        raise wrong(f'has a record of backup {backup_id} which no reference '
+                    f'driver has exported: without --records, the hashes on '
+                    f'the storage are believed')
+    return info
 
 
 def open_driver(name: str, context: Any) -> Any:
@@ -185,6 +268,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = made.parse_args(argv)
     if bool(arguments.backups) == arguments.all:
         made.error('name backups, or --all')
+    if arguments.restored is None and (arguments.records or
+                                       arguments.ignore_rest):
+        made.error('--records and --ignore-rest need --restored')
+    if arguments.restored is not None and (
+            len(arguments.backups) != 1 or arguments.part != (1, 1) or
+            arguments.budget is not None):
+        made.error('--restored compares all of one backup: name one, without '
+                   '--part and --budget')
     try:
         programs.configure(arguments.config_file)
         # Cinder's NFS driver mounts under a lock.
@@ -199,6 +290,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return Command(arguments, driver, context, sys.stdout,
                        sys.stderr).run()
+    except KeyboardInterrupt:
+        return programs.fail(Exception('interrupted'))
     finally:
         coordination.COORDINATOR.stop()
 

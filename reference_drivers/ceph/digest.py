@@ -15,6 +15,7 @@ records of version 1 have.
 
 import base64
 from collections.abc import Callable
+from collections.abc import Iterator
 import hashlib
 import time
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.verification import errors
+from reference_drivers.verification import restored
 from reference_drivers.verification import running
 
 # Made once: every block is compared with it.
@@ -184,6 +186,33 @@ class Reader:
                     raise errors.Stopped(
                         f'the verification was stopped: {reason}')
         return found
+
+
+def differing(volume: restored.Volume, size: int, wanted: str
+              ) -> Iterator[restored.Extent]:
+    """Compare a restored volume with the digest of its backup.
+
+    :param size: bytes of the image
+    :returns: the parts that differ, each with the blocks that it consists of
+    """
+    def use(start: int, end: int) -> tuple[int, bytes | None]:
+        # As the image: after the end of the volume, there is nothing.
+        return start, block_sum(volume.piece(start, end - start))
+
+    found = Digest(size)
+    for offset, block in volume.each(0, min(size, volume.size), pools.BLOCK,
+                                     use):
+        found.add(offset, block)
+    if wanted.startswith('sha256:'):
+        if found.differs(wanted):
+            yield restored.Extent(restored.DIFFERS, 0, size)
+    else:
+        for number in range(naming.PARTS):
+            if found.differs(wanted, [number]):
+                yield restored.Extent(
+                    restored.DIFFERS, number * pools.BLOCK, pools.BLOCK,
+                    naming.PARTS * pools.BLOCK)
+    yield from volume.missing(size)
 
 
 class Copy:

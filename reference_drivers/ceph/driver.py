@@ -28,6 +28,7 @@ from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.ceph import restoring
 from reference_drivers.verification import errors
+from reference_drivers.verification import restored
 from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
@@ -304,6 +305,30 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         report.read, report.total = reader.read, reader.total
         report.seconds = time.monotonic() - begin
         return report
+
+    def prove(self, backup: Any, volume: restored.Volume,
+              driver_info: dict[str, Any] | None = None,
+              rest: bool = True) -> restored.Proof:
+        """Compare a restored volume with the digest of its backup.
+
+        With a record the cluster is not asked.
+        """
+        if driver_info is not None:
+            names = driver_infos.check(driver_info, backup.id)
+            size = driver_info['image_size']
+        else:
+            names = naming.names_of(backup, backup.id)
+            with self._pool(names.pool) as pool:
+                size = finding.look(pool, names).size
+        if names.digest is None:
+            raise NoDigest('there is no digest of its content to compare a '
+                           'volume with', 'digest', backup.id)
+        proof = restored.Proof(backup.id, volume, driver_info is not None,
+                               end=size)
+        proof.add(digests.differing(volume, size, names.digest))
+        if rest:
+            proof.add(volume.behind(size))
+        return proof
 
     # Restore
 

@@ -146,6 +146,45 @@ class Verifier:
         report.seconds = time.monotonic() - begin
         return report
 
+    def describe(self, target: Target
+                 ) -> tuple[layout.Link, list[errors.Problem]]:
+        """Read one backup without its parents and its chunks.
+
+        :returns: the backup, and what is not as is known from elsewhere
+        :raises Problem: it cannot be read
+        """
+        link = self._read(target, None)
+        target = dataclasses.replace(target, lengths=None)
+        return link, [*self._compare_digest(target, link),
+                      *self._compare(target, link)]
+
+    def end_of_volume(self, link: layout.Link, size: int) -> int:
+        """The length of the volume that was backed up.
+
+        An incremental backup tells it to the block, and the parent to which
+        it has left the last block to the byte.
+
+        :param size: of the volume in GiB
+        :returns: bytes, in the last block
+        :raises Problem: the parent that knows it cannot be read
+        """
+        if not link.hashes:
+            return 0
+        last = (len(link.hashes) - 1) * link.hashes.block_size
+        end = last + link.hashes.block_size
+        seen: set[str] = set()
+        while True:
+            if link.chunks and link.chunks[-1].end > last:
+                return min(link.chunks[-1].end, end)
+            if last < size * presence.GIB <= end:
+                return size * presence.GIB
+            seen.add(link.backup_id)
+            parent = self._parent(link, seen)
+            if parent is None:
+                # A full backup of fewer bytes than it has hashes of.
+                return end
+            link = self._read(parent, link)
+
     def _problems(self, target: Target, level: str, report: Report
                   ) -> Iterator[errors.Problem]:
         broken = False

@@ -526,6 +526,55 @@ class VerifyTest(CephCase):
             self.assertIn('did not answer', self.out.getvalue())
 
 
+    def test_restored(self):
+        """The part that differs is named; a record needs no cluster."""
+        content = {number * BLOCK: base.noise(2000, number)
+                   for number in range(16)}
+        backup, = self.chain([content])
+        record = self.cinder.export(backup)
+        records = os.path.join(self.cinder.directory, 'records')
+        with open(records, 'w') as stream:
+            json.dump({'id': backup.id, 'exported': None, **record}, stream)
+        path = os.path.join(self.cinder.directory, 'restored')
+
+        def prove(*words, size=GIB, change=None):
+            with open(path, 'wb') as stream:
+                for offset, data in {**content, **(change or {})}.items():
+                    stream.seek(offset)
+                    stream.write(data)
+                stream.truncate(size)
+            code, _ = self.run_command('--json', '--restored', path, *words,
+                                       backup.id)
+            found = json.loads(self.out.getvalue())
+            return (code, [tuple(one.values()) for one in found['extents']],
+                    found)
+
+        self.assertEqual((0, []), prove()[:2])
+        wrong = {11 * BLOCK: b'x'}
+        self.assertEqual(
+            (1, [('differs', 3 * BLOCK, BLOCK, 8 * BLOCK)]),
+            prove(change=wrong)[:2])
+        code, _, found = prove(size=GIB + BLOCK)
+        self.assertEqual((0, {'offset': GIB, 'length': BLOCK}),
+                         (code, found['rest']))
+        code, extents, _ = prove(size=GIB + BLOCK, change={GIB: b'x'})
+        self.assertEqual((1, 'behind', GIB), (code, *extents[0][:2]))
+        self.assertEqual((1, [('missing', GIB - 4096, 4096, None)]),
+                         prove(size=GIB - 4096)[:2])
+        with self.cluster_stopped():
+            code, _, found = prove('--records', records)
+            self.assertEqual((0, True), (code, found['anchored']))
+            self.assertEqual(1, prove('--records', records,
+                                      change=wrong)[0])
+        row = self.cinder.backup(backup.id)
+        row.service_metadata = None
+        row.save()
+        self.assertEqual(3, self.run_command('--restored', path,
+                                             backup.id)[0])
+        self.assertIn('there is no digest of its content',
+                      self.out.getvalue())
+
+
 class OldRecordsTest(CephCase):
     """Records of every version that was ever exported.
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records of a real cloud: exported, lost, planned and imported.
+"""Records of a real cloud: exported, lost, planned, imported and restored.
 
 The backups are copies of one chain, as the benchmark of imports makes them, in
 three projects.
@@ -8,6 +8,7 @@ three projects.
 
 import contextlib
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -382,6 +383,116 @@ class RecordsTest(RecordsCase):
         self.assertEqual(list(chain), found['imported'])
         self.assertEqual({one: self.expected()[one] for one in chain},
                          self.rows())
+
+    def applied(self, count):
+        """Import so many chains, and no others; returns the plan's file."""
+        plan = self.lost()
+        wanted = {backup for chain in self.chains[:count]
+                  for backup in (chain.full, chain.incremental)}
+        plan.write_text(''.join(
+            line for line in plan.read_text().splitlines(keepends=True)
+            if '"action"' not in line or json.loads(line)['id'] in wanted))
+        self.program('apply', plan)
+        return plan
+
+    def volumes(self):
+        """The project, the name and the status of each restored volume."""
+        with self.database() as database:
+            return {row[0]: row[1:] for row in database.execute(
+                'SELECT id, project_id, display_name, status FROM volumes '
+                'WHERE NOT deleted AND id != ?', (self.chain.volume,))}
+
+    def content(self, volume):
+        """The parts of a volume of 1 GiB that are not zeros."""
+        found = {}
+        path = self.state.data / 'volumes' / f'volume-{volume}'
+        self.assertEqual(1 << 30, path.stat().st_size)
+        with open(path, 'rb') as stream:
+            at = 0
+            while True:
+                try:
+                    at = os.lseek(stream.fileno(), at, os.SEEK_DATA)
+                except OSError:
+                    return found
+                at -= at % 65536
+                piece = os.pread(stream.fileno(), 65536, at)
+                if any(piece):
+                    found[at] = piece
+                at += 65536
+
+    def test_restore_killed(self):
+        """Killed at any moments and run again: each backup on one volume.
+
+        The first time it is a Ctrl-C.
+        """
+        plan = self.applied(6)
+        project = self.projects[1]
+        self.session.request('PUT', 'cinder', f'/os-quota-sets/{project}',
+                             json={'quota_set': {'volumes': 2}})
+        before = self.volumes()
+
+        def made():
+            return len(self.volumes()) - len(before)
+
+        moments = []
+        while made() < 12:
+            moments.append(min(made() + random.randint(1, 3), 12))
+            process = self.start('restore', '--all', plan, program=_PROGRAM)
+            cloud_cases.until(lambda process=process: made() >= moments[-1] or
+                              process.poll() is not None, moments)
+            number = signal.SIGKILL if moments[1:] else signal.SIGINT
+            process.send_signal(number)
+            self.assertEqual(2 if number == signal.SIGINT else -number,
+                             process.wait(), self.output)
+        self.assertNotIn('Traceback', self.output)
+        found = self.program('restore', '--all', plan)
+        volumes = {**found['restored'], **found['existing']}
+        self.assertEqual((12, {}), (len(volumes), found['failed']), moments)
+        self.assertEqual(
+            {volume: (self.owners[backup], 'benchmark', 'available')
+             for backup, volume in volumes.items()},
+            {volume: row for volume, row in self.volumes().items()
+             if volume not in before}, moments)
+        data = self.content(self.chain.volume)
+        first = {at: piece for at, piece in data.items() if at < 1 << 20}
+        self.assertEqual((16, 32), (len(first), len(data)))
+        for chain in self.chains[:6]:
+            self.assertTrue(first == self.content(volumes[chain.full]))
+            self.assertTrue(data == self.content(volumes[chain.incremental]))
+        # As much as is used: Cinder accepts no less.
+        self.assertEqual(4, self.session.get(
+            'cinder', f'/os-quota-sets/{project}')['quota_set']['volumes'])
+        with self.database() as database:
+            self.assertEqual(0, database.execute(
+                'SELECT count(*) FROM volume_metadata WHERE NOT deleted AND '
+                'key = "cinder-backup-records"').fetchone()[0])
+        found = self.program('restore', '--all', plan)
+        self.assertEqual(({}, volumes), (found['restored'],
+                                         found['existing']))
+        # Nothing is done for what was restored already.
+        found = self.program('restore', '--project', project, plan)
+        self.assertEqual(
+            {one.incremental for one in self.chains[:6]
+             if self.owners[one.full] == project}, set(found['existing']))
+
+    def test_restore_that_fails(self):
+        """It is named with the reason; the other goes on."""
+        plan = self.applied(2)
+        before = self.volumes()
+        broken = self.chain.incremental
+        show = self.hide(broken)
+        found = self.program('restore', plan, status=1)
+        self.assertEqual([broken], list(found['failed']))
+        self.assertIn('remove the cause and run again with --retry',
+                      self.said)
+        self.assertEqual([self.chains[1].incremental],
+                         list(found['restored']))
+        show()
+        found = self.program('restore', plan, status=1)
+        found = self.program('restore', '--retry', plan)
+        self.assertEqual(([broken], 1), (list(found['restored']),
+                                         len(found['existing'])))
+        self.assertEqual(2, len(self.volumes()) - len(before))
 
     def test_other_cloud(self):
         """A plan is for the cloud that it was made with."""

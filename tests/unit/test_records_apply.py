@@ -86,7 +86,7 @@ class Cloud(test_records_plan.Cloud):
             user_id = 'me'
         return Admin
 
-    def quotas(self, project):
+    def quotas(self, project, names=cloud_.OF_BACKUPS):
         used = {'backups': len(self.rows) + 9, 'backup_gigabytes': 0}
         return {name: cloud_.Quota(limit, used[name])
                 for name, limit in self.limits.items()}

@@ -42,9 +42,9 @@ class Cloud:
     def has_role(self, project):
         return project in self.roles
 
-    def quotas(self, project):
-        return {cloud_.BACKUPS: cloud_.Quota(10, 4),
-                cloud_.GIGABYTES: cloud_.Quota(-1, 7)}
+    def quotas(self, project, names=cloud_.OF_BACKUPS):
+        return {'backups': cloud_.Quota(10, 4),
+                'backup_gigabytes': cloud_.Quota(-1, 7)}
 
 
 class PlanCase(testtools.TestCase):

@@ -27,6 +27,9 @@ class ProgramTest(testtools.TestCase):
 
     @ddt.data(
         (['apply', '/nonexistent/plan'], 'No such file'),
+        (['restore', '/nonexistent/plan'], 'No such file'),
+        (['restore', 'x', '--map', '/nonexistent/map'], 'No such file'),
+        (['restore', 'x', '--wait', 'long'], 'invalid float'),
         (['plan', '/nonexistent/records', 'plan'], 'No such file'),
         (['plan', 'x', 'y', '--lost-since', 'monday'], 'ISO 8601'),
         (['export', 'x', '--workers', '99'], '99 is not from 1 to 32'),

@@ -122,7 +122,11 @@ class VerifyCommandTest(testtools.TestCase):
 
     def test_wrong_command_lines(self):
         for words in ([], ['--all', 'x'], ['x', '--part', '3/2'],
-                      ['x', '--part', 'a'], ['x', '--level', 'record']):
+                      ['x', '--part', 'a'], ['x', '--level', 'record'],
+                      ['x', 'y', '--restored', 'z'],
+                      ['--all', '--restored', 'z'],
+                      ['x', '--restored', 'z', '--part', '1/2'],
+                      ['x', '--records', 'z'], ['x', '--ignore-rest']):
             with contextlib.redirect_stderr(io.StringIO()) as said:
                 self.assertEqual(3, self.assertRaises(
                     SystemExit, verify.main, words).code)
