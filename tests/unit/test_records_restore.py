@@ -393,7 +393,7 @@ class SelectTest(RestoreCase):
             row = self.cloud.rows[backup]
             self.cloud.rows[backup] = cloud_.Backup(
                 row.id, row.status, None, row.facts,
-                f'2026-11-{moment}T00:00:00')
+                data_timestamp=f'2026-11-{moment}T00:00:00')
         self.assertEqual([old], self.select())
 
     def test_same_second(self):
