@@ -11,6 +11,7 @@ import sys
 import ddt
 import testtools
 
+from backup_recovery import arguments
 from backup_recovery import main
 
 
@@ -62,4 +63,4 @@ class ProgramTest(testtools.TestCase):
               ('2026-11-29T02:00+02:00', '2026-11-29T00:00:00Z'))
     @ddt.unpack
     def test_moments(self, text, moment):
-        self.assertEqual(moment, main._moment(text))
+        self.assertEqual(moment, arguments.moment(text))
