@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What carries histories out."""
+"""The engines that carry histories out."""
 
 from collections.abc import Collection
 from collections.abc import Sequence

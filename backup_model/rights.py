@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What rights, quotas and the state of a volume allow: promises."""
+"""Promises about rights, quotas and the state of volumes."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def _volumes(moment: moments.Moment) -> Iterator[worlds.Volume]:
 
 def quota_is_kept(moment: moments.Moment, engine: engines.Engine
                   ) -> moments.Found:
-    """What is over a quota is refused, and nothing else is for a quota."""
+    """A request over a quota is refused, and no other one for a quota."""
     step = moment.step
     if step.operation not in _MAKING:
         return

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a driver that verifies what is stored promises."""
+"""Promises of drivers that verify what is stored."""
 
 from backup_model import engine as engines
 from backup_model import moments

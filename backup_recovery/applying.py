@@ -19,6 +19,7 @@ from backup_recovery import plan as plan_
 from backup_recovery import quotas
 from backup_recovery import records
 from backup_recovery import running
+from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
 
 
@@ -46,7 +47,7 @@ class Run(running.Run):
     report: Report
 
     def __init__(self, cloud: Any, plan: plan_.Plan,
-                 journal: journal_.Journal, options: importing.Options,
+                 journal: journal_.Journal, options: work.Options,
                  workers: int = 4,
                  progress: running.Progress = lambda done, of: None,
                  private: wrapping.RecoveryKey | None = None):

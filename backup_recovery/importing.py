@@ -4,7 +4,6 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import dataclasses
 import threading
 import time
 from typing import Any
@@ -14,41 +13,11 @@ from backup_recovery import exceptions
 from backup_recovery import keys as keys_
 from backup_recovery import plan as plan_
 from backup_recovery import records
+from backup_recovery import work
 
 #: Seconds between two looks at a backup, the first and the longest.
 _FIRST, _LONGEST = 0.05, 2.0
 _WORKING = ('creating', 'deleting')
-
-
-class Interrupted(Exception):
-    """The run ends before the import does."""
-
-
-class Failed(exceptions.RecoveryError):
-    """A backup is not imported."""
-
-
-class Late(Failed):
-    """A backup is not imported in time."""
-
-
-class NotAllowed(Failed):
-    """The user may not import into this project."""
-
-
-@dataclasses.dataclass
-class Options:
-    """How backups are imported.
-
-    :ivar patience: seconds that one may take
-    :ivar retry: delete the rows of imports that have failed, and import
-        again
-    :ivar stop: set it to end the run
-    """
-
-    patience: float = 1800
-    retry: bool = False
-    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 class Importer:
@@ -63,7 +32,7 @@ class Importer:
     def __init__(self, sessions: Mapping[str, Any],
                  existing: Mapping[str, cloud_.Backup],
                  read: Callable[[plan_.Item], records.Record],
-                 options: Options, keys: keys_.Keys | None = None):
+                 options: work.Options, keys: keys_.Keys | None = None):
         self._keys = keys
         self._sessions = sessions
         self._existing = existing
@@ -75,8 +44,8 @@ class Importer:
         """Import a backup, or wait for an import that was begun before.
 
         :returns: it was not complete before
-        :raises Failed: it is not imported
-        :raises Interrupted: the run ends
+        :raises work.Failed: it is not imported
+        :raises work.Interrupted: the run ends
         :raises CloudError: the cloud does not answer
         """
         try:
@@ -86,7 +55,7 @@ class Importer:
                 if self._keys:
                     self._keys.settle(self._sessions[item.project], item.id)
         except keys_.NotStored as error:
-            raise Failed(str(error)) from error
+            raise work.Failed(str(error)) from error
 
     def _run(self, item: plan_.Item) -> bool:
         session = self._sessions[item.project]
@@ -99,7 +68,7 @@ class Importer:
                 found = self._request(session, item)
             try:
                 found = self._settled(session, item, found, deadline)
-            except Late:
+            except work.Late:
                 if not may_retry or not found or not found.imported_in_part:
                     raise
                 may_retry = False
@@ -110,20 +79,21 @@ class Importer:
                 # It was being deleted.
                 continue
             if found.facts.project_id != item.project:
-                raise Failed(f'it belongs to project '
-                             f'{found.facts.project_id}')
+                raise work.Failed(f'it belongs to project '
+                                  f'{found.facts.project_id}')
             if not found.imported_in_part:
                 break
             reason = found.fail_reason or 'no reason is known'
             if not may_retry:
-                raise Failed(f'the import failed: {reason}; remove the cause '
-                             f'and run again with --retry')
+                raise work.Failed(
+                    f'the import failed: {reason}; remove the cause and run '
+                    f'again with --retry')
             may_retry = False
             session.request('DELETE', f'/backups/{item.id}')
             found = session.backup(item.id)
         if (found.facts.volume_id, found.facts.size) != (item.volume,
                                                          item.size):
-            raise Failed('another backup of that id is in the cloud')
+            raise work.Failed('another backup of that id is in the cloud')
         return is_new
 
     def _request(self, session: Any, item: plan_.Item
@@ -142,11 +112,11 @@ class Importer:
                                   'backup_url': url}})
         except exceptions.Refused as error:
             if error.status == 403:
-                raise NotAllowed(str(error)) from error
+                raise work.NotAllowed(str(error)) from error
             # Where an answer was lost, the next attempt is refused.
             found = session.backup(item.id)
             if found is None:
-                raise Failed(f'the import is refused: {error}') from error
+                raise work.Failed(f'the import is refused: {error}') from error
             return found
         return session.backup(item.id)
 
@@ -157,9 +127,9 @@ class Importer:
         interval = _FIRST
         while found is not None and found.status in _WORKING:
             if time.monotonic() > deadline:
-                raise Late(self._late(found))
+                raise work.Late(self._late(found))
             if self._options.stop.wait(interval):
-                raise Interrupted
+                raise work.Interrupted
             interval = min(1.5 * interval, _LONGEST)
             found = session.backup(item.id)
         return found
@@ -184,7 +154,7 @@ class Importer:
         except exceptions.Refused as error:
             # The driver for Ceph, for one. The reset gives the row a host,
             # which then finds it when it starts.
-            raise Failed(
+            raise work.Failed(
                 f'its row cannot be deleted ({error}): openstack volume '
                 f'backup set --state error {item.id}, restart cinder-backup, '
                 f'and run again with --retry') from error

@@ -30,7 +30,7 @@ class NotStored(exceptions.RecoveryError):
 
 
 def _encryption(fields: dict[str, Any]) -> dict[str, Any]:
-    """What a record says of its key; empty for a plain volume."""
+    """The part of a record about its key; empty for a plain volume."""
     info = fields.get('driver_info')
     found = info.get('encryption') if isinstance(info, dict) else None
     return found if isinstance(found, dict) else {}

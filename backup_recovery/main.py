@@ -20,6 +20,7 @@ import warnings
 from backup_recovery import arguments as arguments_
 from backup_recovery import exceptions
 from backup_recovery import progress as progress_
+from backup_recovery import work
 
 DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, arguments_.FAILED
 #: The class of a backup that can be restored.
@@ -239,13 +240,12 @@ def _status(report: Any) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     from backup_recovery import applying
-    from backup_recovery import importing
     from backup_recovery import keys
     from backup_recovery import plan as plan_
 
     plan = plan_.read(arguments.plan)
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
-    options = importing.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry)
     progress = progress_.Progress('done')
     with _carrying_out(arguments, options.stop) as written:
         try:
@@ -271,7 +271,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
     plan = plan_.read(arguments.plan)
-    options = volumes.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry)
     wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
                             arguments.availability_zone)
     progress = progress_.Progress('GiB restored:')

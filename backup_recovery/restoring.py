@@ -22,6 +22,7 @@ from backup_recovery import quotas
 from backup_recovery import records
 from backup_recovery import running
 from backup_recovery import volumes
+from backup_recovery import work
 
 
 @dataclasses.dataclass
@@ -95,7 +96,7 @@ class Run(running.Run):
     report: Report
 
     def __init__(self, cloud: Any, plan: plan_.Plan,
-                 journal: journal_.Journal, options: volumes.Options,
+                 journal: journal_.Journal, options: work.Options,
                  wishes: volumes.Wishes, workers: int = 4,
                  progress: running.Progress = lambda done, of: None):
         super().__init__(cloud, plan, journal, Report(), options.stop,

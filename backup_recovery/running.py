@@ -10,10 +10,10 @@ import threading
 from typing import Any
 
 from backup_recovery import exceptions
-from backup_recovery import importing
 from backup_recovery import journal as journal_
 from backup_recovery import plan as plan_
 from backup_recovery import quotas
+from backup_recovery import work
 
 #: Called with what is done, and with all.
 Progress = Callable[[int, int], None]
@@ -96,7 +96,7 @@ class Run:
         raise NotImplementedError
 
     def so_far(self) -> tuple[int, int]:
-        """What is done, and all."""
+        """The numbers of those that are done, and of all."""
         raise NotImplementedError
 
     def carry_out(self, work: Callable[[plan_.Item], Any],
@@ -127,14 +127,14 @@ class Run:
     def _ended(self, item: plan_.Item, future: futures.Future[Any]) -> None:
         try:
             result = future.result()
-        except importing.Interrupted:
+        except work.Interrupted:
             return
-        except importing.NotAllowed:
+        except work.NotAllowed:
             # Nor are the other ones of this project.
             self._refuse(item.project, plan_.NO_ROLE)
             self.fail(item, self.report.projects[item.project])
             return
-        except (importing.Failed, exceptions.Refused) as error:
+        except (work.Failed, exceptions.Refused) as error:
             self.fail(item, str(error))
             return
         except Exception:

@@ -11,16 +11,15 @@ metadata, by the id of the backup that Cinder adds to it.
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
-import threading
 import time
 from typing import Any
 import uuid
 
 from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
-from backup_recovery import importing
 from backup_recovery import journal as journal_
 from backup_recovery import plan as plan_
+from backup_recovery import work
 
 #: Events of the journal.
 ASKED, VOLUME, COMPLETE, DROPPED = 'asked', 'volume', 'complete', 'dropped'
@@ -122,21 +121,6 @@ class Made:
             self.complete.discard(backup)
 
 
-@dataclasses.dataclass
-class Options:
-    """How backups are restored.
-
-    :ivar patience: seconds that one may take
-    :ivar retry: delete the volumes of restores that have failed, and restore
-        again
-    :ivar stop: set it to end the run
-    """
-
-    patience: float = 86400
-    retry: bool = False
-    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
-
-
 class Restorer:
     """Restores backups, for several threads.
 
@@ -147,7 +131,7 @@ class Restorer:
 
     def __init__(self, sessions: Mapping[str, Any], made: Made,
                  wish: Callable[[Any, plan_.Item], dict[str, str]],
-                 options: Options):
+                 options: work.Options):
         self._sessions = sessions
         self._made = made
         self._wish = wish
@@ -171,7 +155,7 @@ class Restorer:
             try:
                 self._finish(session, item, volume_id, deadline)
                 return volume_id, is_new
-            except importing.Failed:
+            except work.Failed:
                 if not may_retry:
                     raise
             may_retry = False
@@ -223,8 +207,8 @@ class Restorer:
                 # There is no volume to look for.
                 self._made.keep(DROPPED, item.id, volume=None)
                 if last.status == 403:
-                    raise importing.NotAllowed(str(last)) from last
-                raise importing.Failed(
+                    raise work.NotAllowed(str(last)) from last
+                raise work.Failed(
                     f'the restore is refused: {last}') from last
         raise last
 
@@ -251,15 +235,15 @@ class Restorer:
         while True:
             found = session.backup(item.id)
             if found is None:
-                raise importing.Failed('it is not in the cloud; apply the '
-                                       'plan first')
+                raise work.Failed('it is not in the cloud; apply the '
+                                  'plan first')
             if found.facts.project_id != item.project:
-                raise importing.Failed(f'it belongs to project '
-                                       f'{found.facts.project_id}')
+                raise work.Failed(f'it belongs to project '
+                                  f'{found.facts.project_id}')
             if found.status == 'available':
                 return
             if found.status not in ('restoring', 'creating'):
-                raise importing.Failed(f'it is in status {found.status}')
+                raise work.Failed(f'it is in status {found.status}')
             interval = self._pause(interval, deadline,
                                    f'it is {found.status}')
 
@@ -270,10 +254,10 @@ class Restorer:
         :returns: the next interval
         """
         if time.monotonic() > deadline:
-            raise importing.Late(f'{state} after {self._options.patience:.0f} '
-                                 f's; wait and run again{remedy}')
+            raise work.Late(f'{state} after {self._options.patience:.0f} '
+                            f's; wait and run again{remedy}')
         if self._options.stop.wait(interval):
-            raise importing.Interrupted
+            raise work.Interrupted
         return min(1.5 * interval, _LONGEST)
 
     # Wait for its end
@@ -286,17 +270,17 @@ class Restorer:
         """
         if item.id in self._made.complete:
             if session.volume(volume_id) is None:
-                raise importing.Failed(
+                raise work.Failed(
                     f'volume {volume_id}, to which it was restored, has been '
                     f'deleted since; run again with --retry')
             return
         volume = self._settled(session, item, volume_id, deadline)
         if volume is None:
-            raise importing.Failed(
+            raise work.Failed(
                 f'volume {volume_id} was deleted before its restore had '
                 f'ended; run again with --retry')
         if volume['status'].startswith('error'):
-            raise importing.Failed(
+            raise work.Failed(
                 f'volume {volume_id} is in status {volume["status"]}: '
                 f'{self._reason(session, item, volume_id)}; remove the cause '
                 f'and run again with --retry')
@@ -321,7 +305,7 @@ class Restorer:
             if backup is not None and backup.status == 'restoring':
                 until = time.monotonic() + _GRACE
             elif time.monotonic() > until:
-                raise importing.Late(
+                raise work.Late(
                     f'volume {volume_id} is {volume["status"]}, and nothing '
                     f'restores to it: cinder-backup was restarted; run again '
                     f'with --retry')
@@ -355,13 +339,13 @@ class Restorer:
                     'os-reset_status': {'status': 'error'}})
             session.request('DELETE', path)
         except exceptions.Refused as error:
-            raise importing.Failed(
+            raise work.Failed(
                 f'volume {volume_id} cannot be deleted: {error}') from error
         deadline = time.monotonic() + self._options.patience
         interval = _FIRST
         while volume := session.volume(volume_id):
             if volume['status'] == 'error_deleting':
-                raise importing.Failed(
+                raise work.Failed(
                     f'volume {volume_id} cannot be deleted; delete it by '
                     f'hand and run again')
             interval = self._pause(interval, deadline,

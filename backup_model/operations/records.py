@@ -128,7 +128,7 @@ class Ship(base.Operation):
 
     def there(self, world: worlds.World, step: history.Step
               ) -> tuple[worlds.World, list[str]]:
-        """What the users of the other site know, and the objects there."""
+        """The world as the users of the other site know it, and objects."""
         made = worlds.World()
         made.damaged = set(world.damaged)
         objects: set[str] = set()

@@ -126,7 +126,7 @@ def recipients(paths: Sequence[str | pathlib.Path]) -> list[Any]:
 
 
 def _bound(backup_id: str, proof: str) -> bytes:
-    """What is authenticated with the key."""
+    """The data that is authenticated with the key."""
     return f'cinder backup {backup_id} {proof}'.encode()
 
 

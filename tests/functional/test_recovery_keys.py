@@ -28,6 +28,7 @@ from backup_recovery import journal
 from backup_recovery import keys
 from backup_recovery import plan
 from backup_recovery import records
+from backup_recovery import work
 from reference_drivers.contract import base
 from reference_drivers.recovery_keys import wrapping
 from tests import barbican
@@ -146,13 +147,13 @@ class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
             importing.Importer(
                 {record.project_id: self.project},
                 {record.id: existing} if existing else {},
-                lambda item: record, importing.Options(60, **options),
+                lambda item: record, work.Options(60, **options),
                 keys.Keys(keys.read(private or self.private), written)
             ).run(item)
 
     def refused_import(self, record, words, private=None):
         """It is refused, and nothing is made."""
-        exc = self.assertRaises(importing.Failed, self.run_import, record,
+        exc = self.assertRaises(work.Failed, self.run_import, record,
                                 private)
         self.assertIn(words, str(exc))
         self.assertEqual(self.before, self.there())
@@ -286,7 +287,7 @@ class RecoveryKeysTest(TravelCase):
         container = pathlib.Path(self.cinder.directory, 'backup',
                                  record.fields['container'])
         away = container.rename(container.with_name('away'))
-        exc = self.assertRaises(importing.Failed, self.run_import, record)
+        exc = self.assertRaises(work.Failed, self.run_import, record)
         self.assertIn('the import failed', str(exc))
         self.assertEqual(self.before, self.there())
         away.rename(container)

@@ -13,8 +13,8 @@ import fixtures
 from backup_recovery import applying
 from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
-from backup_recovery import importing
 from backup_recovery import journal
+from backup_recovery import work
 from tests import records_cases as cases
 from tests.unit import test_records_plan
 
@@ -100,7 +100,7 @@ class ApplyTest(test_records_plan.PlanCase):
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(*self.chain)
-        self.options = importing.Options(patience=30)
+        self.options = work.Options(patience=30)
         self.journal = self.directory / 'journal'
 
     def apply(self, plan=None):
@@ -218,7 +218,7 @@ class ApplyTest(test_records_plan.PlanCase):
         # What still waits does not go on.
         self.assertTrue(self.options.stop.is_set())
         self.assertEqual([12, 10], self.cloud.set_limits)
-        self.options = importing.Options()
+        self.options = work.Options(1800)
         report = self.apply(plan)
         self.assertEqual((1, 2), (len(report.existing),
                                   len(report.imported)))

@@ -11,11 +11,11 @@ import io
 import json
 
 from backup_recovery import applying
-from backup_recovery import importing
 from backup_recovery import journal
 from backup_recovery import keys
 from backup_recovery import main
 from backup_recovery import records
+from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
 from tests import records_cases as cases
 from tests import recovery_keys
@@ -123,7 +123,7 @@ class ApplyTest(KeysCase):
             self.cloud.by_url[keys.without_wrap(one)] = one
         with journal.Journal(self.directory / 'journal') as written:
             return applying.Run(
-                self.cloud, self.make(), written, importing.Options(30), 1,
+                self.cloud, self.make(), written, work.Options(30), 1,
                 private=private and keys.read(private)).run()
 
     def test_without_a_private_key(self):

@@ -20,6 +20,7 @@ from backup_recovery import files
 from backup_recovery import journal
 from backup_recovery import restoring
 from backup_recovery import volumes
+from backup_recovery import work
 from tests import records_cases as cases
 from tests.unit import test_records_apply
 from tests.unit import test_records_plan
@@ -130,7 +131,7 @@ class RestoreCase(test_records_plan.PlanCase):
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(*self.chain)
-        self.options = volumes.Options(patience=30)
+        self.options = work.Options(patience=30)
         self.path = self.directory / 'journal'
         self.useFixture(fixtures.MonkeyPatch(
             'backup_recovery.volumes._FIRST', 0.001))

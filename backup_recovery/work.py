@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Work on one backup of a plan: its options, and how it fails."""
+
+import dataclasses
+import threading
+
+from backup_recovery import exceptions
+
+
+class Interrupted(Exception):
+    """The run ends before the work does."""
+
+
+class Failed(exceptions.RecoveryError):
+    """A backup is not imported, or not restored."""
+
+
+class Late(Failed):
+    """It is not in time."""
+
+
+class NotAllowed(Failed):
+    """The user may not work in this project."""
+
+
+@dataclasses.dataclass
+class Options:
+    """How one is imported or restored.
+
+    :ivar patience: seconds that one may take
+    :ivar retry: delete what attempts have left that failed, and try again
+    :ivar stop: set it to end the run
+    """
+
+    patience: float
+    retry: bool = False
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
