@@ -77,6 +77,18 @@ class LostChildrenTest(histories.HistoryScenario):
         self.check('told-as-it-is-import-has_dependent_backups')
 
 
+class SnapshotSizeTest(histories.HistoryScenario):
+    @decorators.idempotent_id('deb9ef6b-865d-473c-a60b-491c4c9f46bc')
+    def test_history(self) -> None:
+        """A backup of a snapshot has the size of the snapshot.
+
+        If it fails, the backup of a snapshot from before its volume was
+        extended costs quota that it does not need, and is refused to be
+        restored onto a volume of the size that it had.
+        """
+        self.check('told-as-it-is-create-backup-size')
+
+
 class QuotaOfFailedImportTest(histories.HistoryScenario):
     @decorators.idempotent_id('01230172-b3a1-4b7d-a2b4-8110398c78f9')
     def test_history(self) -> None:

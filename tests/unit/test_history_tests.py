@@ -20,8 +20,7 @@ from tests.unit import test_config
 # middle of an import, at which no cloud holds requests, the second a storage
 # that is away.
 _NOT_ON_CLOUDS = {'storage-is-exact-delete-takes-what-was-not-imported',
-                  'storage-is-exact-away-delete-leaves',
-                  'told-as-it-is-create-backup-size'}
+                  'storage-is-exact-away-delete-leaves'}
 
 _FILES = [str(known.CORPUS / f'{name}.json') for name in (
     'nothing-needed-is-taken-live-child', 'answered-at-once-import',
