@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import errno
+import itertools
 import os
 import re
 import stat
@@ -242,15 +243,22 @@ class FlatStore(Store):
                ) -> tuple[str, str] | None:
         # Walked as directories, so that no more than one object of a
         # backup is ever listed.
-        container = self.driver.backup_default_container
-        volumes = ([f'volume_{volume_id}/'] if volume_id else
-                   self.directories(container, 'volume_'))
-        for volume in volumes:
-            for moment in self.directories(container, volume):
-                for prefix in self._backups(container, moment):
-                    if prefix.endswith(f'_backup_{backup_id}'):
-                        return container, prefix
+        for container in self._places():
+            volumes = ([f'volume_{volume_id}/'] if volume_id else
+                       self.directories(container, 'volume_'))
+            for volume in volumes:
+                for moment in self.directories(container, volume):
+                    for prefix in self._backups(container, moment):
+                        if prefix.endswith(f'_backup_{backup_id}'):
+                            return container, prefix
         return None
+
+    def _places(self) -> Iterator[str]:
+        """The containers, first the one that most backups are in."""
+        yield self.driver.backup_default_container
+        for container in self.containers():
+            if container != self.driver.backup_default_container:
+                yield container
 
     def containers(self) -> Iterator[str]:
         yield self.driver.backup_default_container
@@ -362,11 +370,12 @@ class PosixStore(Store):
                ) -> tuple[str, str] | None:
         self.check_available()
         # What update_container_name() of the driver gives a backup without
-        # a container of its own, then the container of the configuration.
+        # a container of its own, then the container of the configuration,
+        # then those that users have named.
         places = [os.path.join(backup_id[0:2], backup_id[2:4], backup_id)]
         if self.driver.backup_default_container:
             places.append(self.driver.backup_default_container)
-        for container in places:
+        for container in itertools.chain(places, self.containers()):
             try:
                 names = os.listdir(self.directory(container))
             except (OSError, errors.BadLocation):

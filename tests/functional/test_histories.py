@@ -129,6 +129,22 @@ class ReferenceTest(HistoriesCase):
             self.assertLessEqual(len(one.failure.steps), 8,
                                  telling.story(one.failure))
 
+    def test_parent_in_another_container(self):
+        """One that has lost its row is found there for its child."""
+        steps = [history.Step(operation, 'admin-1', arguments)
+                 for operation, arguments in (
+            ('create volume', {'volume': 'v1', 'content': [1, 0, 2, 0, 0, 1]}),
+            ('create backup', {'backup': 'b1', 'volume': 'v1',
+                               'container': 'another'}),
+            ('create backup', {'backup': 'b2', 'volume': 'v1',
+                               'incremental': True}),
+            ('export', {'backup': 'b1', 'record': 'r1'}),
+            ('lose rows', {'backups': ['b1']}),
+            ('export', {'backup': 'b2', 'record': 'r2'}),
+            ('lose rows', {'backups': ['b2']}))]
+        self.assertEqual([], [one for one in self.run_steps(steps)
+                              if one.cause not in known.causes()])
+
     def test_no_false_alarm(self):
         """Without the known defects no promise is broken."""
         found = search.Search(search.at_once(self.cloud), seed=2)

@@ -33,6 +33,10 @@ class Connection:
         self.page = 3
         self.closed = 0
 
+    def get_account(self, marker='', limit=None, headers=None):
+        return {}, [{'name': one} for one in sorted(self.containers)
+                    if one > marker]
+
     def get_container(self, container, marker='', limit=None, prefix='',
                       delimiter=None, headers=None):
         self.requests.append(('list', container, prefix, marker, limit))
@@ -187,6 +191,15 @@ class SwiftStoreTest(testtools.TestCase):
                 self.assertEqual(('volumebackups', prefix),
                                  self.store.locate(backup.id, volume_id))
         self.assertIsNone(self.store.locate(known[0][0].id))
+
+    def test_locate_in_a_container_of_a_user(self):
+        volume, backup, prefix = self.backup(os.urandom(CHUNK))
+        objects = self.connection.containers['volumebackups']
+        self.connection.containers['another'] = dict(objects)
+        objects.clear()
+        for volume_id in (None, volume.id):
+            self.assertEqual(('another', prefix),
+                             self.store.locate(backup.id, volume_id))
 
     def test_url(self):
         self.assertEqual('swift://volumebackups/volume_1/2/az%20x_backup_3',
