@@ -3,6 +3,7 @@
 """S3, as Cinder's S3 driver has it."""
 
 from collections.abc import Iterator
+import contextlib
 import copy
 from typing import Any
 import urllib.parse
@@ -75,6 +76,17 @@ class S3Store(stores.FlatStore):
                 query.update(Range=f'bytes={done}-', IfMatch=answer['ETag'])
             finally:
                 body.close()
+
+    def _places(self) -> Iterator[str]:
+        conn = self.driver.conn
+        yield self.driver.backup_default_container
+        # Not each user may list the buckets, nor look into each.
+        with contextlib.suppress(s3.boto_exc.ClientError):
+            for one in conn.list_buckets()['Buckets']:
+                if one['Name'] != self.driver.backup_default_container:
+                    with contextlib.suppress(s3.boto_exc.ClientError):
+                        conn.head_bucket(Bucket=one['Name'])
+                        yield one['Name']
 
     def directories(self, container: str, prefix: str) -> Iterator[str]:
         for page in self._pages(Bucket=container, Prefix=prefix,

@@ -194,6 +194,18 @@ class S3Test(S3, records.Records, leftovers.Scanned):
         self.objects.remove_container(backup.container)
         self.assertIn(f'container {backup.container} is missing', reason())
 
+    def test_located_in_a_bucket_of_a_user(self):
+        """As it is asked for where the row of a parent is lost."""
+        backup, = self.chain(base.text(self.chunk))
+        self.cinder.configure(backup_s3_store_bucket=uuid.uuid4().hex)
+        # A bucket that is missing is no answer.
+        self.objects.make_container(
+            self.cinder.driver().backup_default_container)
+        self.assertEqual(
+            (backup.container, backup.service_metadata),
+            self.cinder.driver().get_store().locate(
+                backup.id, backup.volume_id))
+
     def test_client_for_one_more_reader(self):
         """It is configured as the one that Cinder's driver makes."""
         self.cinder.configure(
