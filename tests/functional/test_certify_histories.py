@@ -13,6 +13,7 @@ import fixtures
 import subunit
 import testtools
 
+from backup_model import drawing
 from backup_model import history
 from backup_model import known
 from cinder_backup_recovery_tests.certification import main
@@ -20,7 +21,6 @@ from reference_drivers.contract import __main__ as program
 from reference_drivers.contract import binding
 from reference_drivers.histories import cloud
 from reference_drivers.histories import contract
-from reference_drivers.histories import search
 from tests.functional import test_certify_driver as cases
 from tests.functional import test_contract_program as plain
 
@@ -164,7 +164,7 @@ class HistoriesContractTest(testtools.TestCase):
 
     def drawn(self, *steps):
         self.useFixture(fixtures.MockPatchObject(
-            search, 'drawn', return_value=list(steps)))
+            drawing, 'drawn', return_value=list(steps)))
 
     def test_a_defect_of_cinder_that_has_no_name(self):
         """As a new release brings one: no driver fails for it."""
