@@ -13,13 +13,14 @@ REASONS: Mapping[str, Sequence[str]] = {
         'records.ListsChunks', 'records.ListsParents',
         'records.ReadsAnyVersion', 'records.BelievesDigestOfChain',
         'records.NeedsNoInfo', 'records.NamesNothing'),
+    'storage: what is not under the name of a backup is not looked at': (
+        'records.ImportLeavesMark',),
     'rows: the API does not show this field': (
         'records.TakesTemporaryVolume',),
-    'damage: that of a history changes every object of a backup, which each '
-    'level of verification finds': (
-        'verification.TrustsMetadata',
-        'verification.ReadsFirstChunk', 'verification.SkipsLastChunk',
-        'verification.SkipsFirstChunk', 'verification.TrustsLength',
+    'damage: that of a history changes every object of a backup, or removes '
+    'the first one, which each level of verification finds': (
+        'verification.TrustsMetadata', 'verification.ReadsFirstChunk',
+        'verification.TrustsLength',
         'verification.SkipsLastBlock', 'verification.ReadsNothing',
         'verification.AcceptsExtra', 'verification.IgnoresLength',
         'verification.ForgetsStoredLength', 'verification.LooksAtNames',
@@ -39,8 +40,8 @@ REASONS: Mapping[str, Sequence[str]] = {
         'restores.CutsVolume', 'restores.GrowsVolume',
         'restores.LosesProperties', 'restores.GivesFirstProperties'),
     'records: no history draws such a one': (
-        'records.TakesAnyContainer', 'records.LosesDescription',
-        'verification.GoesInCircles', 'removal.LeavesStore',
+        'records.TakesAnyContainer', 'verification.GoesInCircles',
+        'removal.LeavesStore',
         'removal.AcceptsControlCharacters', 'removal.AcceptsEmptyPrefix',
         'removal.AcceptsAnyPrefix', 'removal.DeletesWhatRowNames'),
     "known: Cinder's own drivers do it, so that histories take it for the "
