@@ -172,10 +172,10 @@ def _exports_no_increment(original, self, backup):
     return original(self, backup)
 
 
-def _forgets_the_name(original, self, context, backup, *arguments):
-    original(self, context, backup, *arguments)
-    backup.display_name = None
-    backup.save()
+def _forgets_the_name(original, self, context, **arguments):
+    original(self, context, **arguments)
+    arguments['backup'].display_name = None
+    arguments['backup'].save()
 
 
 def _renames_all(original, self, context, **arguments):
