@@ -12,7 +12,10 @@ _VERIFIED = ('size', 'volume_id', 'snapshot_id', 'container',
 
 def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
                      ) -> moments.Found:
-    """A driver that verifies refuses what is damaged, and false records."""
+    """A driver that verifies refuses what is incomplete, and false records.
+
+    Not each level of verification finds bytes that have changed.
+    """
     operation, name = moment.step.operation, moment.target
     if (not engine.verifies or not moment.answer.accepted or
             name not in moment.world.backups):
@@ -23,11 +26,12 @@ def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
     made = (operation in ('import', 'create backup') and
             before != after == 'available')
     based_on = backup.parent if operation == 'create backup' else name
-    damaged = moment.world.damaged.intersection(moment.world.chain(based_on))
-    if damaged and (made or operation == 'export'):
-        yield (f'{operation} of damage',
-               f'{operation} of {name} succeeds, and {min(damaged)} is '
-               f'damaged')
+    incomplete = moment.world.incomplete.intersection(
+        moment.world.chain(based_on))
+    if incomplete and (made or operation == 'export'):
+        yield (f'{operation} of incomplete',
+               f'{operation} of {name} succeeds, and an object of '
+               f'{min(incomplete)} is gone')
     field = moment.step.arguments.get('field')
     value = moment.step.arguments.get('value')
     if made and field in _VERIFIED and backup.told.get(field) != value:

@@ -88,6 +88,8 @@ class World:
         self.records: dict[str, Record] = {}
         #: Backups of which a stored object is damaged.
         self.damaged: set[str] = set()
+        #: Those of them of which an object is gone.
+        self.incomplete: set[str] = set()
         #: What was set of the quota, by project and resource; -1 for none.
         self.limits: dict[tuple[str, str], int] = {}
 

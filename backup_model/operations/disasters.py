@@ -33,6 +33,12 @@ class Damage(base.Operation):
 class Remove(Damage):
     """The storage loses the first object of a backup."""
 
+    def ask(self, world, engine, step):
+        answer = super().ask(world, engine, step)
+        if answer is not None:
+            world.incomplete.add(step.arguments['backup'])
+        return answer
+
     def do(self, engine, objects):
         engine.damage(objects[:1], gone=True)
 
@@ -50,4 +56,5 @@ class Repair(base.Operation):
             return None
         engine.repair()
         world.damaged.clear()
+        world.incomplete.clear()
         return base.DONE

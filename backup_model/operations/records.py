@@ -131,6 +131,7 @@ class Ship(base.Operation):
         """The world as the users of the other site know it, and objects."""
         made = worlds.World()
         made.damaged = set(world.damaged)
+        made.incomplete = set(world.incomplete)
         objects: set[str] = set()
         for record in self._shipped(world, step):
             made.records[record] = world.records[record]

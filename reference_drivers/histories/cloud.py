@@ -32,6 +32,7 @@ import webob
 
 from backup_model import engine as engines
 from backup_model import history
+from reference_drivers import options
 from reference_drivers.contract import binding
 from reference_drivers.contract import environment
 from reference_drivers.histories import away
@@ -82,6 +83,9 @@ class Cloud(volumes.Volumes, disasters.Disasters):
                               # In a thread of its own it would be done at
                               # any time.
                               backup_service_inithost_offload=False)
+        if self.verifies:
+            # What is gone has to be found.
+            self.cinder.configure(**{f'{options.GROUP}__level': 'presence'})
         self.bus = bus.Bus(conf)
         self.useFixture(fixtures.MockPatchObject(
             rpc, 'TRANSPORT', self.bus.transport()))

@@ -94,12 +94,14 @@ class Disasters(parts.Part):
         self._seen = None
         for name in objects:
             for key in self._objects():
-                if '/'.join(key) == name and key not in self._damaged:
-                    content = self.store.read(*key) or b''
+                if '/'.join(key) != name:
+                    continue
+                content = self.store.read(*key) or b''
+                if gone:
+                    self._damaged.setdefault(key, content)
+                    self.store.delete(*key)
+                elif key not in self._damaged:
                     self._damaged[key] = content
-                    if gone:
-                        self.store.delete(*key)
-                        continue
                     self.store.write(*key, content[:-1] + bytes(
                         [content[-1] ^ 1]) if content else b'x')
 
