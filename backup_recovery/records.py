@@ -89,7 +89,7 @@ class _Line:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Remains(_Line):
-    """What a scan has found and no record can be made of.
+    """Objects that a scan has found, of which no record can be made.
 
     :ivar remains: its class
     :ivar place: where, as a URL

@@ -43,7 +43,7 @@ Wrong = Callable[[str, str], errors.WrongRecord]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Described:
-    """What a record says of one backup of a chain.
+    """One backup of a chain, as a record describes it.
 
     :ivar chunks: how many it has
     :ivar lengths: checksums over groups of them, with spaces between

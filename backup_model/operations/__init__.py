@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What users, administrators and disasters do, one class an operation.
+"""Operations of users, administrators and disasters, a class for each.
 
 Each class draws the arguments of a step, sends its request, and remembers in
 the :class:`.world.World` what was accepted.

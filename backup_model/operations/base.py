@@ -13,7 +13,7 @@ from backup_model import world as worlds
 
 @dataclasses.dataclass
 class Names:
-    """What the steps so far may have made, by name."""
+    """The names of all that the steps so far may have made."""
 
     volumes: list[str] = dataclasses.field(default_factory=list)
     snapshots: list[str] = dataclasses.field(default_factory=list)

@@ -13,7 +13,7 @@ from backup_model.operations import base
 
 
 class Inner(base.Operation):
-    """What is done with other steps, which are in its arguments.
+    """An operation on other steps, which are in its arguments.
 
     :ivar answers: to each of them, when it was asked
     """

@@ -30,7 +30,7 @@ def send(api: clients.CloudApi, method: str, path: str, body: Any = None
 
 
 def kind(request: engines.Request) -> tuple[str, str]:
-    """What a request asks for, and the id that it is held by."""
+    """The kind of a request, and the id that it is held by."""
     if request.path == 'backups':
         return 'create', request.body['backup']['volume_id']
     if request.path == 'backups/import_record':

@@ -137,7 +137,7 @@ def _history_outcomes(document: dict[str, Any]) -> list[str]:
 
 
 def _met(defect: str, met: list[str] | None) -> str:
-    """What a history has met."""
+    """The defects that a history has met."""
     if met is None:
         return 'not run'
     others = [f'``{one}``' for one in met if one != defect]

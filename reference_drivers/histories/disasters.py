@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is lost and damaged on a cloud in this process."""
+"""Losses and damage on a cloud in this process."""
 
 from collections.abc import Collection
 from collections.abc import Iterator
