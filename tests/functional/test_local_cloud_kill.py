@@ -135,14 +135,19 @@ class InterruptedTest(cloud_cases.CloudCase):
         The command requests something of the cloud after its Ctrl-C.
         """
         began, ended = self.temporary / 'began', self.temporary / 'ended'
-        # The openstack client may take longer to start than the command has.
-        client = self.temporary / 'client.py'
-        client.write_text('import os\nfrom urllib import request\nprint('
-                          'request.urlopen(os.environ["OS_AUTH_URL"]).status)')
-        process = self.start(
-            'run', '--', 'bash', '-c',
-            f'trap "{sys.executable} -S {client} > {ended}; exit 1" INT; '
-            f'touch {began}; sleep 600')
+        # A shell that is asked between two of its commands answers after the
+        # second one; the openstack client may take longer to start than the
+        # command has.
+        script = self.temporary / 'command.py'
+        script.write_text(
+            'import os, pathlib, signal\n'
+            'from urllib import request\n'
+            'signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n'
+            f'pathlib.Path({str(began)!r}).touch()\n'
+            'signal.sigwait([signal.SIGINT])\n'
+            'answer = request.urlopen(os.environ["OS_AUTH_URL"])\n'
+            f'pathlib.Path({str(ended)!r}).write_text(f"{{answer.status}}")\n')
+        process = self.start('run', '--', sys.executable, '-S', script)
         cloud_cases.until(lambda: began.exists() or
                           process.poll() is not None, 'the command')
         with_terminal = [p.pid for p in self.processes()
@@ -151,7 +156,8 @@ class InterruptedTest(cloud_cases.CloudCase):
             1, len(set(with_terminal) & {
                 c.pid for c in psutil.Process(process.pid).children()}))
         self.assertEqual(130, self._interrupt(process, signal.SIGINT))
-        self.assertEqual('200\n', ended.read_text(), self.output)
+        self.assertTrue(ended.exists(), self.output)
+        self.assertEqual('200', ended.read_text())
         self.assert_nothing_left()
 
     def test_certification(self):
