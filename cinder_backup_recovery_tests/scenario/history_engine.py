@@ -4,7 +4,6 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -71,7 +70,7 @@ class CloudEngine(history_in_process.OnlyInProcess):
     :param stays: the statuses, "volume" before those of volumes, that
         something may keep after a step, as far as that is known: their end
         is not waited for as long
-    :param verifies: the backup driver does at export and import
+    :param finds: the kinds of damage that are found at exports and imports
     """
 
     def __init__(self, projects: Mapping[str, Project],
@@ -83,8 +82,8 @@ class CloudEngine(history_in_process.OnlyInProcess):
                  hold: services.RequestHold | None = None,
                  stays: Callable[[history.Step], Collection[str]] = (
                      lambda step: ()),
-                 verifies: bool = False) -> None:
-        self.verifies = verifies
+                 finds: Collection[str] = ()) -> None:
+        self.finds = finds
         self._projects = projects
         self._names = {one.api.project_id: name
                        for name, one in projects.items()}
@@ -109,16 +108,14 @@ class CloudEngine(history_in_process.OnlyInProcess):
         # What was not at rest when all work had ended.
         self._rest: set[tuple[str, ...]] = set()
         self._seen: engines.View | None = None
-        #: The step that is carried out, None in the audit.
+        #: The step that is carried out, None before the first one.
         self._step: history.Step | None = None
         # Seconds of the longest work.
         self._longest = 0.0
 
-    def told(self, steps: Iterable[history.Step]) -> Iterator[history.Step]:
-        """Steps, each known to the engine when it is carried out."""
-        for self._step in steps:
-            yield self._step
-        self._step = None
+    def begin(self, step: history.Step) -> None:
+        """Know the step that is carried out next."""
+        self._step = step
 
     # Requests
 

@@ -16,11 +16,8 @@ from cinder_backup_recovery_tests.scenario import test_histories
 from cinder_backup_recovery_tests.scenario import test_history_files
 from tests.unit import test_config
 
-# What no test on a cloud has measured yet: the first needs a moment in the
-# middle of an import, at which no cloud holds requests, the second a storage
-# that is away.
-_NOT_ON_CLOUDS = {'storage-is-exact-delete-takes-what-was-not-imported',
-                  'storage-is-exact-away-delete-leaves'}
+# It needs a storage that is away.
+_NOT_ON_CLOUDS = {'storage-is-exact-away-delete-leaves'}
 
 _FILES = [str(known.CORPUS / f'{name}.json') for name in (
     'nothing-needed-is-taken-live-child', 'answered-at-once-import',
