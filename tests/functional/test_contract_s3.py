@@ -3,7 +3,6 @@
 """The contract, for S3: a real RADOS Gateway on a real Ceph."""
 
 import contextlib
-import os
 import time
 from unittest import mock
 import uuid
@@ -27,6 +26,7 @@ from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
 from tests import leftovers
+from tests import required
 from tests.functional import zeros_cases
 
 _WITHOUT = ('cinder-volume', 'cinder-backup')
@@ -35,9 +35,7 @@ _WITHOUT = ('cinder-volume', 'cinder-backup')
 def need_gateway():
     """Skip where it is not installed, unless it has to be."""
     if missing := ceph_packages.missing_for_gateway():
-        if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
-            raise AssertionError(missing)
-        raise testtools.TestCase.skipException(missing)
+        required.missing('CBRT_REQUIRE_CEPH', missing)
 
 
 class S3:

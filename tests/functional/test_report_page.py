@@ -16,6 +16,7 @@ from cinder_backup_recovery_tests.certification.report import page
 from cinder_backup_recovery_tests.certification.verdict import document
 from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import required
 
 try:
     from selenium import webdriver
@@ -81,10 +82,9 @@ def need_browser():
         ('chromium', browser), ('chromium-driver', driver),
         ('selenium', webdriver)) if not found]
     if missing:
-        reason = f'the page is opened nowhere without {", ".join(missing)}'
-        if os.environ.get('CBRT_REQUIRE_BROWSER') == '1':
-            raise AssertionError(reason)
-        raise testtools.TestCase.skipException(reason)
+        required.missing(
+            'CBRT_REQUIRE_BROWSER',
+            f'the page is opened nowhere without {", ".join(missing)}')
     return browser, driver
 
 
