@@ -2,9 +2,7 @@
 
 """The program that certifies, with suites that are made for the test."""
 
-import contextlib
 import errno
-import io
 import json
 import os
 import pathlib
@@ -28,6 +26,7 @@ from cinder_backup_recovery_tests.certification.run import progress
 from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import programs
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
 PACKAGE = 'small_suite'
@@ -628,13 +627,7 @@ class ProgramTest(SuiteTestCase):
             ''')
 
     def program(self, *arguments):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = main.main([str(a) for a in arguments])
-            except SystemExit as error:
-                code = error.code
-        return int(code), out.getvalue(), err.getvalue()
+        return programs.call(main.main, *arguments)
 
     def local(self, *arguments):
         outcome = self.program(

@@ -29,6 +29,7 @@ from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
 from local_cloud.services import base
 from tests import cloud_cases
+from tests import programs
 
 VERBS = ('up', 'down', 'status', 'logs', 'env', 'run', 'list',
          'lose-database', 'kill', 'pause', 'resume', 'hold')
@@ -49,13 +50,7 @@ class LocalCloudTestCase(testtools.TestCase):
 
     def program(self, *arguments):
         """Call the program; its status, standard output and errors."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = main.main([str(a) for a in arguments])
-            except SystemExit as error:
-                code = error.code
-        return code, out.getvalue(), err.getvalue()
+        return programs.call(main.main, *arguments)
 
     def on(self, *arguments):
         return self.program('--state-dir', self.directory, *arguments)

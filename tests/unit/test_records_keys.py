@@ -5,9 +5,7 @@
 ``tests/functional/test_recovery_keys.py`` has two real ones.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 
 from backup_recovery import applying
@@ -17,6 +15,7 @@ from backup_recovery import main
 from backup_recovery import records
 from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
+from tests import programs
 from tests import records_cases as cases
 from tests import recovery_keys
 from tests.unit import test_records_apply
@@ -52,12 +51,8 @@ class KeysCase(test_records_plan.PlanCase):
 
         :returns: its exit status, and what it prints
         """
-        said, printed = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stderr(said), \
-                contextlib.redirect_stdout(printed):
-            status = main.main([str(one) for one in arguments])
-        self.said = said.getvalue()
-        return status, printed.getvalue()
+        status, printed, self.said = programs.call(main.main, *arguments)
+        return status, printed
 
     def rewrap(self, *paths, private=None):
         return self.program('rewrap', self.path, '--recovery-key',

@@ -25,6 +25,10 @@ def setUpModule():
     registries.set_up_module()
 
 
+class _Killed(BaseException):
+    """Ends a program as a kill does."""
+
+
 class SiteTest(registries.RegistryCase):
     """How files get to their places."""
 
@@ -127,7 +131,7 @@ class SiteTest(registries.RegistryCase):
             def counted(function, left=left):
                 def run(*args, **kwargs):
                     if not left[0]:
-                        raise SystemExit
+                        raise _Killed
                     left[0] -= 1
                     return function(*args, **kwargs)
                 return run
@@ -137,7 +141,7 @@ class SiteTest(registries.RegistryCase):
                         pathlib.Path, replace=counted(replace),
                         unlink=counted(unlink)):
                     self.make()
-            except SystemExit:
+            except _Killed:
                 pass
             else:
                 break
