@@ -24,14 +24,9 @@ from cinder_backup_recovery_tests.rows import temporary
 from tests.unit import fake_cloud
 
 
-class CleanupTest(testtools.TestCase):
+class CleanupTest(fake_cloud.CloudCase):
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.FakeLogger())
-        self.cloud = fake_cloud.FakeCloud()
-        self.ledger = ledger.Ledger(
-            self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(self.ledger.close)
         self.accounts = mock.Mock()
         self.quotas = []
         self.lines = []
