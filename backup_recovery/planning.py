@@ -2,7 +2,6 @@
 
 """Make the plan of a recovery: a file of records against a cloud."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from concurrent import futures
 import dataclasses
@@ -15,6 +14,7 @@ from backup_recovery import cloud as cloud_
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import plan as plan_
+from backup_recovery import quotas
 from backup_recovery import records
 
 
@@ -104,7 +104,9 @@ def make(cloud: Any, book: records.Book, names: Names | None = None,
                 importable.add(one.id)
         plan.items.append(_item(one, owners[one.id], why, names,
                                 one.id in importable))
-    plan.projects = _needs(cloud, plan.imports, projects)
+    plan.projects = [
+        dataclasses.replace(need, name=projects[need.project][0])
+        for need in quotas.needs(cloud, plan.imports)]
     return plan
 
 
@@ -185,22 +187,3 @@ def _projects(cloud: Any, wanted: list[str], workers: int
 
     with futures.ThreadPoolExecutor(workers) as pool:
         return dict(zip(wanted, pool.map(look, wanted), strict=True))
-
-
-def _needs(cloud: Any, imports: list[plan_.Item],
-           projects: dict[str, tuple[str | None, str | None]]
-           ) -> list[plan_.Project]:
-    """The backups that each project gets, and the quotas for them."""
-    sizes: dict[str, list[int]] = defaultdict(list)
-    for item in imports:
-        sizes[item.project].append(item.size)
-    needs = []
-    for project, own in sizes.items():
-        quotas = cloud.quotas(project)
-        needs.append(plan_.Project(
-            project, projects[project][0], len(own), sum(own), {
-                name: {'limit': quota.limit, 'used': quota.used,
-                       'needed': quota.used + added}
-                for (name, quota), added in zip(
-                    quotas.items(), (len(own), sum(own)), strict=True)}))
-    return needs
