@@ -19,7 +19,7 @@ import warnings
 
 from backup_recovery import arguments as arguments_
 from backup_recovery import exceptions
-from backup_recovery import progress as progress_
+from backup_recovery import progress
 from backup_recovery import work
 
 DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, arguments_.FAILED
@@ -57,14 +57,11 @@ def _export(arguments: argparse.Namespace) -> int:
     from backup_recovery import exporting
     from backup_recovery import plan as plan_
 
-    progress = progress_.Progress('exported')
     cloud = _cloud(arguments)
-    try:
+    with progress.Progress('exported') as shown:
         report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
-                                  progress)
-    finally:
-        progress.close()
+                                  shown)
     for problem in report.problems:
         _warn(problem)
     if report.damaged:
@@ -103,13 +100,10 @@ def _scan(arguments: argparse.Namespace) -> int:
             f'{error.name} is not installed; in the virtualenv of '
             f"cinder-backup run \"pip install '.[drivers]'\" in a clone of "
             f'this project, and scan there') from error
-    progress = progress_.Progress('scanned')
-    try:
+    with progress.Progress('scanned') as shown:
         report = scanning.scan(
             arguments.records, arguments.config_file, arguments.container,
-            lambda: _cloud(arguments), progress)
-    finally:
-        progress.close()
+            lambda: _cloud(arguments), shown)
     for one in report.remains:
         _warn(one)
     for project, reason in report.unscanned.items():
@@ -246,14 +240,10 @@ def _apply(arguments: argparse.Namespace) -> int:
     plan = plan_.read(arguments.plan)
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
     options = work.Options(arguments.wait, arguments.retry)
-    progress = progress_.Progress('done')
-    with _carrying_out(arguments, options.stop) as written:
-        try:
-            report = applying.Run(_cloud(arguments), plan, written, options,
-                                  arguments.workers, progress,
-                                  private).run()
-        finally:
-            progress.close()
+    with (_carrying_out(arguments, options.stop) as written,
+          progress.Progress('done') as shown):
+        report = applying.Run(_cloud(arguments), plan, written, options,
+                              arguments.workers, shown, private).run()
     _warn_of_run(report, 'is not imported')
     _print(arguments, dataclasses.asdict(report),
            f'{_count(len(report.imported), "backup")} imported, '
@@ -274,15 +264,11 @@ def _restore(arguments: argparse.Namespace) -> int:
     options = work.Options(arguments.wait, arguments.retry)
     wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
                             arguments.availability_zone)
-    progress = progress_.Progress('GiB restored:')
-    with _carrying_out(arguments, options.stop) as written:
-        try:
-            report = restoring.Run(
-                _cloud(arguments), plan, written, options, wishes,
-                arguments.workers, progress).run(
-                    arguments.project, arguments.all)
-        finally:
-            progress.close()
+    with (_carrying_out(arguments, options.stop) as written,
+          progress.Progress('GiB restored:') as shown):
+        report = restoring.Run(
+            _cloud(arguments), plan, written, options, wishes,
+            arguments.workers, shown).run(arguments.project, arguments.all)
     for backup, newer in report.newer.items():
         _warn(f'backup {backup} is restored, but the plan leaves out a newer '
               f'one of that volume, {newer}')
@@ -297,13 +283,10 @@ def _restore(arguments: argparse.Namespace) -> int:
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
-    progress = progress_.Progress('wrapped')
-    try:
+    with progress.Progress('wrapped') as shown:
         report = keys.rewrap(arguments.records,
                              keys.read(arguments.recovery_key),
-                             arguments.recipients, progress)
-    finally:
-        progress.close()
+                             arguments.recipients, shown)
     for problem in report.problems:
         _warn(problem)
     for backup, reason in report.failed.items():
