@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Change:
                 f'{self.now}, as much as is used; it was {self.was}')
 
 
-def needs(cloud: Any, items: Iterable[plan_.Item],
-          names: tuple[str, str] = cloud_.OF_BACKUPS
-          ) -> Iterator[plan_.Project]:
+def needs(cloud: Any, items: Iterable[plans.Item],
+          names: tuple[str, str] = clouds.OF_BACKUPS
+          ) -> Iterator[plans.Project]:
     """Yield the need of each project, without the project's name.
 
     :param names: of the quotas, that of the number first
@@ -46,7 +46,7 @@ def needs(cloud: Any, items: Iterable[plan_.Item],
     for item in items:
         sizes[item.project].append(item.size)
     for project, own in sizes.items():
-        yield plan_.Project(project, None, len(own), sum(own), {
+        yield plans.Project(project, None, len(own), sum(own), {
             name: {'limit': quota.limit, 'used': quota.used,
                    'needed': quota.used + added}
             for (name, quota), added in zip(
@@ -57,18 +57,18 @@ def needs(cloud: Any, items: Iterable[plan_.Item],
 class Limits:
     """The quotas of the projects of a plan.
 
-    :param cloud: :class:`cloud.Cloud`
+    :param cloud: :class:`clouds.Cloud`
     :param journal: remembers the limits, also after a kill
     :param names: of the quotas, that of the number first
     """
 
-    def __init__(self, cloud: Any, journal: journal_.Journal,
-                 names: tuple[str, str] = cloud_.OF_BACKUPS):
+    def __init__(self, cloud: Any, journal: journals.Journal,
+                 names: tuple[str, str] = clouds.OF_BACKUPS):
         self._cloud = cloud
         self._journal = journal
         self._names = names
 
-    def raise_for_all(self, items: Iterable[plan_.Item]) -> None:
+    def raise_for_all(self, items: Iterable[plans.Item]) -> None:
         """Raise the limits that are too low for what will be made."""
         for need in needs(self._cloud, items, self._names):
             limits = {name: quota['limit']

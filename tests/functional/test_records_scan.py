@@ -13,7 +13,7 @@ from unittest import mock
 import psutil
 import requests
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import records
 from backup_stores import filesystem
 from benchmarks import chains
@@ -35,7 +35,7 @@ class ScanBase(test_records.RecordsCase):
     @classmethod
     def make(cls):
         with mock.patch.dict(os.environ, cls.local.environment):
-            cls.cloud = cloud.Cloud()
+            cls.cloud = clouds.Cloud()
         cls.make_backups()
 
     @classmethod

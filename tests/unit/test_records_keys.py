@@ -9,7 +9,7 @@ import dataclasses
 import json
 
 from backup_recovery import applying
-from backup_recovery import journal
+from backup_recovery import journals
 from backup_recovery import keys
 from backup_recovery import main
 from backup_recovery import records
@@ -116,7 +116,7 @@ class ApplyTest(KeysCase):
         self.cloud = test_records_apply.Cloud(*self.chain)
         for one in self.chain:
             self.cloud.by_url[keys.without_wrap(one)] = one
-        with journal.Journal(self.directory / 'journal') as written:
+        with journals.Journal(self.directory / 'journal') as written:
             return applying.Run(
                 self.cloud, self.make(), written, work.Options(30), 1,
                 private=private and keys.read(private)).run()
@@ -165,12 +165,12 @@ class JournalTest(KeysCase):
 
     def test_secrets_survive_a_kill(self):
         path = self.directory / 'journal'
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             for secret in 'abc':
                 written.store('backup', secret)
             written.settle('backup', 'b')
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             self.assertEqual(['a', 'c'], written.stored['backup'])
             written.settle('backup', 'a')
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             self.assertEqual({'backup': ['c']}, written.stored)

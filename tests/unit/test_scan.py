@@ -16,7 +16,7 @@ from unittest import mock
 import ddt
 import testtools
 
-from backup_recovery import plan
+from backup_recovery import plans
 from backup_recovery import records
 from backup_stores import filesystem
 from reference_drivers.contract import environment
@@ -365,4 +365,4 @@ class KindsTest(testtools.TestCase):
         remains = schema['else']['then']['properties']['remains']['enum']
         self.assertEqual(kinds - {found_.COMPLETE}, set(remains))
         self.assertEqual(set(remains), set(records._REMAINS))
-        self.assertLessEqual(set(plan.CLASSES), set(remains))
+        self.assertLessEqual(set(plans.CLASSES), set(remains))
