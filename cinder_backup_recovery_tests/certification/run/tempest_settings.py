@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from backup_model import history
 from backup_model import running
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.profile import schema
@@ -140,7 +140,7 @@ def of_profile(profile: profiles.Profile) -> Sections:
         option.name: (
             profile.secret if f'connect.{option.name}' in schema.SECRETS else
             profile.get)(f'connect.{option.name}')
-        for option in recovery_config.BackupRecoveryGroup}
+        for option in connecting.OPTIONS}
     group['database_connection'] = profile.database_url()
     group['backup_driver'] = profile.get('driver.class')
     return {
