@@ -153,7 +153,7 @@ def _has_parent(parent: str | None, importable: set[str],
 
 
 def _depths(found: Mapping[str, records.Summary]) -> dict[str, int]:
-    """How many parents a backup has in the file.
+    """The number of parents of each backup in the file.
 
     :returns: without those that build on themselves
     """

@@ -45,7 +45,7 @@ def record(backup_id=None, exported='2026-11-29T03:00:00Z', gone=None,
 
 
 def remains(kind, backup_id=None):
-    """What a scan has found that is no backup."""
+    """A finding of a scan that is not a backup."""
     return records.Remains(
         kind, backup_id, None, 'file:///a', 1, 7, [
             {'kind': 'missing', 'name': None, 'message': 'gone'}],

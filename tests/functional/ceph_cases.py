@@ -15,7 +15,7 @@ from tests import required
 
 _MISSING = ceph_packages.missing()
 if not _MISSING:
-    # Once they are imported, nobody looks for their files any more.
+    # Once they are imported, their files are not read any more.
     with tempfile.TemporaryDirectory() as _directory:
         try:
             sys.path.insert(0, ceph_packages.link_bindings(_directory))

@@ -98,7 +98,7 @@ class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):
 
 
 class SwiftAnswersTest(Swift, leftovers.Scanned):
-    """How often Swift is asked, and what happens when it does not answer."""
+    """The number of requests to Swift, and a Swift that does not answer."""
 
     timeout = 3
 
@@ -161,7 +161,7 @@ class SwiftAnswersTest(Swift, leftovers.Scanned):
                 'cinder-volume', 'cinder-backup'))
 
     def _ends(self, begin):
-        # Of a machine that is shared; without a limit it hangs for ever.
+        # Of a machine that is shared; without a limit it does not end.
         self.assertLess(time.monotonic() - begin, 20 * self.timeout)
 
     def _no_answer(self, broken, name, *reasons):

@@ -49,7 +49,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.directory = self.state.root
 
     def _recover(self):
-        """Whatever a test did to the cloud, the next one finds it ready."""
+        """The next test finds the cloud ready, after any test."""
         for process in daemons.all_of(self.state):
             process.resume()
         self.cloud.up()

@@ -275,7 +275,7 @@ class RecordsTest(RecordsCase):
                     'quota_set']['backups']]}
 
     def imports(self):
-        """How many imports Cinder has begun, ever."""
+        """The number of imports that Cinder has begun."""
         return (self.state.logs / 'cinder.log').read_text().count(
             'Import record started')
 

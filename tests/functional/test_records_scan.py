@@ -170,7 +170,7 @@ class ScanTest(ScanBase):
             if why not in leftovers.CLASSES.values()})
 
     def test_snapshot_and_names(self):
-        """What the storage knows comes back, and the rest is named."""
+        """All that the storage knows comes back, and the rest is named."""
         project, volume = self.projects[0], self.chain.volume
         snapshot = self.made('snapshot', project, volume_id=volume)
         backup = self.made('backup', project, volume_id=volume,

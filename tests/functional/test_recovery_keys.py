@@ -50,7 +50,7 @@ class Token(access_plugin.AccessInfoPlugin):
 
 
 class Project:
-    """What the program asks of a cloud, of a backup host without an API."""
+    """The cloud as the program sees it, of a backup host without an API."""
 
     def __init__(self, cinder, manager):
         self._cinder = cinder

@@ -188,7 +188,7 @@ class BrowserCase(testtools.TestCase):
                  ])
 
     def text(self):
-        """What a reader sees."""
+        """The page as a reader sees it."""
         return self.browser.find_element('tag name', 'body').text
 
     def assert_fits_phone(self):
@@ -264,7 +264,7 @@ class PageInBrowserTest(BrowserCase):
             '</body>', '<img src="http://127.0.0.1:9/x.png"></body>')
         asked, said = self.open(broken)
         self.assertEqual(['http://127.0.0.1:9/x.png'], asked)
-        # Where the policy of the page is as it was, nobody is asked.
+        # Where the policy of the page is unchanged, no request is sent.
         asked, said = self.open(good.replace(
             '</body>', '<script src="http://127.0.0.1:9/x.js"></script>'
                        '</body>'))

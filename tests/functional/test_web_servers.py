@@ -78,7 +78,7 @@ class WebServersTest(testtools.TestCase):
             self.assertRaises(AssertionError, refusals.check, large, 'A')
             self.assertTrue(refusals.by_web_server(large), large)
         elif not refusals.by_web_server(large):
-            # It got Cinder's, before it noticed that nobody listens to it.
+            # It got Cinder's, before it noticed that no server listens.
             refusals.check(large, 'A', over_quota=True)
         # What is small is for Cinder to refuse.
         refusals.check(small, 'junk')

@@ -109,7 +109,7 @@ class Directory(fixtures.Fixture):
 
 
 class Page(parser.HTMLParser):
-    """What a browser makes of a page.
+    """A page as a browser reads it.
 
     :ivar rows: the cells of each row of its tables
     :ivar links: the addresses that it leads to

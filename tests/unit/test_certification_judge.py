@@ -50,7 +50,7 @@ class JudgeTest(testtools.TestCase):
                          self._judge(result('B.test_3', FAIL)))
 
     def test_a_known_defect(self):
-        """It is none of the driver's, and it is said."""
+        """It is not the driver's, and is reported."""
         known = result('B.test_3', KNOWN, facts=facts.Facts(
             defect=facts.Defect('x', 'y', False, 'Traceback')))
         self.assertEqual((0, []), self._judge(known))

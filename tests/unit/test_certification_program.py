@@ -317,7 +317,7 @@ run:
         self.assertEqual('not certifiable', self.document()['verdict'])
 
     def test_filtered_from_many(self):
-        """Nobody scrolls back for what was left out by intent."""
+        """The last lines do not list what was left out by intent."""
         self.write(''.join((
             'class A(testtools.TestCase):\n',
             *(f'    def test_{n}(self):\n        pass\n'

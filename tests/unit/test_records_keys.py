@@ -100,7 +100,7 @@ class RewrapTest(KeysCase):
             self.assertEqual(before, self.path.read_bytes())
 
     def test_damaged_file(self):
-        """What cannot be read would be lost with a new file."""
+        """A line that cannot be read would be lost with a new file."""
         content = self.path.read_bytes().splitlines(keepends=True)
         content[1] = content[1].replace(b'digest', b'digets')
         self.path.write_bytes(b''.join(content))

@@ -156,7 +156,7 @@ class MakeTest(PlanCase):
 
 
 class ScanTest(PlanCase):
-    """What a scan has found."""
+    """Findings of a scan."""
 
     def test_classes(self):
         """None but complete ones, unless it is asked for."""

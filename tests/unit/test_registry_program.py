@@ -30,7 +30,7 @@ class _Killed(BaseException):
 
 
 class SiteTest(registries.RegistryCase):
-    """How files get to their places."""
+    """The files of a site, and their places."""
 
     def test_files(self):
         self.directory.add('one')
@@ -225,7 +225,7 @@ class WorkflowTest(testtools.TestCase):
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
     def steps(self, event):
-        """What is run in the repository for an event, line by line."""
+        """The commands in the repository for an event, line by line."""
         return [step['run'] for step in
                 self.workflow['jobs']['registry']['steps'] if 'run' in step
                 and step.get('if') in (None, f"github.event_name == '{event}'")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a scan finds on a directory, and what it makes of it.
+"""Scans of a directory, and their records.
 
 ``tests/functional/test_records_scan.py`` has whole clouds, with Swift too.
 """
@@ -66,7 +66,7 @@ class ScanCase(test_verification.Case):
 
 
 class FoundTest(ScanCase):
-    """What is complete."""
+    """Complete backups."""
 
     def test_chains(self):
         """Of any content and in any container, and nothing is changed."""
@@ -190,7 +190,7 @@ class FoundTest(ScanCase):
 
 @ddt.ddt
 class RemainsTest(ScanCase):
-    """What is not complete, as drivers leave it."""
+    """Incomplete backups, as drivers leave them."""
 
     @ddt.data(*leftovers.CLASSES)
     def test_planted(self, kind):
