@@ -15,7 +15,7 @@ from testtools import matchers
 
 from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification.report import writer
-from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import local_cloud
 from cinder_backup_recovery_tests.certification.run import progress
 from tests import programs
 from tests.unit import suite_cases
