@@ -15,6 +15,9 @@ Content = tuple[int, ...]
 GARBAGE = -1
 #: The blocks that the model writes into each GiB of a volume.
 BLOCKS = 6
+#: What happens to a stored object: a byte is another one, or it is no more.
+CHANGED = 'changed'
+GONE = 'gone'
 
 
 class EngineError(Exception):
@@ -74,10 +77,11 @@ class View:
 class Engine(Protocol):
     """A cloud that steps are carried out on.
 
-    :ivar verifies: its backup driver has hooks that verify what is stored
+    :ivar finds: the kinds of damage that its backup driver finds when it
+        verifies what is stored; empty if it does not
     """
 
-    verifies: bool
+    finds: Collection[str]
 
     def request(self, actor: str, method: str, path: str,
                 body: Any = None) -> Answer:

@@ -50,13 +50,22 @@ def read(path: pathlib.Path) -> list[history.Step]:
 
 
 def run(engine: engines.Engine, steps: Iterable[history.Step],
+        on_step: Callable[[history.Step], None] = lambda step: None,
         ) -> Iterator[Failure]:
     """Carry a history out on an empty cloud, and audit it at the end.
 
+    :param on_step: called with each step before it is done, also those of
+        the audit
     :returns: each broken promise, when it is found
     """
     world = worlds.World()
-    yield from _carried_out(engine, world, _with_audit(world, steps))
+
+    def told() -> Iterator[history.Step]:
+        for step in _with_audit(world, steps):
+            on_step(step)
+            yield step
+
+    yield from _carried_out(engine, world, told())
 
 
 def _carried_out(engine: engines.Engine, world: worlds.World,
@@ -107,10 +116,14 @@ def _with_audit(world: worlds.World, steps: Iterable[history.Step]
                 ) -> Iterator[history.Step]:
     """The steps, and those that prove at the end what is promised.
 
-    Each backup that was lost and has a record is imported, and each backup
-    is restored, by its owner.
+    What a driver has accepted that finds damage is restored as it is. When
+    the storage is repaired, each backup that was lost and has a record is
+    imported, and each backup is restored, by its owner.
     """
     yield from steps
+    for name in list(world.trusted):
+        yield history.Step('restore', _owner(world.backups[name]),
+                           {'backup': name})
     yield history.Step('repair')
     for project, resource in list(world.limits):
         yield history.Step('set quota', history.ACTORS[1], {

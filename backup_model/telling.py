@@ -33,10 +33,13 @@ _STORY = {
     'delete': 'deletes backup {backup}',
     'force delete': 'deletes backup {backup} by force',
     'reset status': 'sets the status of backup {backup} to {status}',
-    'damage': 'a byte of each stored object of backup {backup} changes',
-    'remove': 'the first stored object of backup {backup} is gone',
+    'damage': 'a byte of {object} of backup {backup} changes',
+    'remove': '{object} of backup {backup} is gone',
     'repair': 'the storage is as it was',
 }
+# What is damaged where the step has no number of an object.
+_ALL_OBJECTS = {'damage': 'each stored object',
+                'remove': 'the first stored object'}
 
 
 def step(one: history.Step) -> str:
@@ -55,6 +58,10 @@ def step(one: history.Step) -> str:
         arguments['content'] = ' '.join(
             '.' if block is None else str(block)
             for block in arguments['content'])
+    if one.operation in _ALL_OBJECTS:
+        arguments['object'] = (
+            f'stored object {arguments["object"]}' if 'object' in arguments
+            else _ALL_OBJECTS[one.operation])
     for name in {'backups', 'records'} & arguments.keys():
         arguments[name] = ', '.join(arguments[name])
     text = _STORY[one.operation].format(**arguments)

@@ -12,28 +12,46 @@ _VERIFIED = ('size', 'volume_id', 'snapshot_id', 'container',
 
 def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
                      ) -> moments.Found:
-    """A driver that verifies refuses what is incomplete, and false records.
+    """A driver that verifies accepts what can be restored, and true records.
 
-    Not each level of verification finds bytes that have changed.
+    What was exported, imported or made on a parent while a stored object of
+    its chain was damaged is restored all the same: a restore may need no such
+    object, and no other damage is accepted.
     """
     operation, name = moment.step.operation, moment.target
-    if (not engine.verifies or not moment.answer.accepted or
-            name not in moment.world.backups):
+    world = moment.world
+    if not engine.finds or not moment.answer.accepted or (
+            name not in world.backups):
         return
-    backup = moment.world.backups[name]
+    backup = world.backups[name]
     before, after = (view.backups.get(backup.id, {}).get('status')
                      for view in (moment.before, moment.after))
     made = (operation in ('import', 'create backup') and
             before != after == 'available')
-    based_on = backup.parent if operation == 'create backup' else name
-    incomplete = moment.world.incomplete.intersection(
-        moment.world.chain(based_on))
-    if incomplete and (made or operation == 'export'):
-        yield (f'{operation} of incomplete',
-               f'{operation} of {name} succeeds, and an object of '
-               f'{min(incomplete)} is gone')
+    if operation == 'restore' and name in world.trusted and not any(
+            world.backups[one].lost or world.backups[one].touched
+            for one in world.chain(name)):
+        yield from _restored(moment, engine, world.trusted[name])
+    kinds = {kind for one in world.chain(name)
+             for kind in world.damaged.get(one, ())}
+    if (made or operation == 'export') and not moment.together and (
+            kinds and kinds <= set(engine.finds)):
+        world.trusted[name] = operation
     field = moment.step.arguments.get('field')
     value = moment.step.arguments.get('value')
     if made and field in _VERIFIED and backup.told.get(field) != value:
         yield (f'import with {field}',
                f'{name} is imported from a record with the {field} {value!r}')
+
+
+def _restored(moment: moments.Moment, engine: engines.Engine, by: str
+              ) -> moments.Found:
+    """Say so if a backup is not restored that is damaged and was accepted."""
+    volume_id = moment.answer.body['restore']['volume_id']
+    content = moment.world.backups[moment.target].content
+    status = moment.after.volumes.get(volume_id)
+    if status != 'available' or (
+            engine.read(volume_id)[:len(content)] != content):
+        yield (f'{by} of damage',
+               f'{by} of {moment.target} succeeds, and for the damage to the '
+               f'storage it is not restored')

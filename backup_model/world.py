@@ -86,10 +86,10 @@ class World:
         self.snapshots: dict[str, Volume] = {}
         self.backups: dict[str, Backup] = {}
         self.records: dict[str, Record] = {}
-        #: Backups of which a stored object is damaged.
-        self.damaged: set[str] = set()
-        #: Those of them of which an object is gone.
-        self.incomplete: set[str] = set()
+        #: What has happened to stored objects, by the name of their backup.
+        self.damaged: dict[str, set[str]] = {}
+        #: What a driver that finds damage has accepted, and the operation.
+        self.trusted: dict[str, str] = {}
         #: What was set of the quota, by project and resource; -1 for none.
         self.limits: dict[tuple[str, str], int] = {}
 

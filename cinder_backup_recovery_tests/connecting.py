@@ -177,9 +177,10 @@ OPTIONS: list[cfg.Opt] = [
              "delete-request and restore-request like import-request (the "
              "API has checked the statuses and changed none); create-data "
              "(cinder-backup has the device of the volume and has read "
-             "nothing) and delete-quota (it has marked the row deleted, and "
-             "not given the quota back). At those of create {id} is the id "
-             "of a volume of the tests'."),
+             "nothing), delete-quota (it has marked the row deleted, and "
+             "not given the quota back) and import-saved (it has written the "
+             "fields of the record, and not the status). At those of create "
+             "{id} is the id of a volume of the tests'."),
     cfg.IntOpt(
         'service_timeout',
         default=300,

@@ -15,8 +15,8 @@ from local_cloud.services import registry
 
 #: Where :mod:`local_cloud.inside.holding` holds requests.
 POINTS = ('create', 'create-data', 'create-request', 'delete', 'delete-quota',
-          'delete-request', 'export', 'import', 'import-request', 'restore',
-          'restore-request')
+          'delete-request', 'export', 'import', 'import-request',
+          'import-saved', 'restore', 'restore-request')
 
 
 def pause(state: cloud_state.State, name: str) -> None:

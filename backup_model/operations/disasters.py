@@ -2,45 +2,53 @@
 
 """Disasters on the storage, and their end."""
 
+from typing import Any
+
 from backup_model import engine as engines
 from backup_model.operations import base
 
 
 class Damage(base.Operation):
-    """The storage changes a byte of each object of a backup."""
+    """The storage changes a byte of an object of a backup, or of each one.
 
+    :cvar each: what it does to, without a number of an object
+    """
+
+    weight = 2
     request = False
+    kind = engines.CHANGED
+    each = slice(None)
 
     def draw(self, chance, names):
         if not names.backups:
             return None
-        return {'backup': chance.choice(names.backups)}
+        made: dict[str, Any] = {'backup': chance.choice(names.backups)}
+        if chance.random() < 0.7:
+            made['object'] = chance.randrange(10)
+        return made
 
     def ask(self, world, engine, step):
         name = step.arguments['backup']
         backup = world.backups.get(name)
         if backup is None or not backup.keys or backup.deleted:
             return None
-        self.do(engine, sorted(backup.keys))
-        world.damaged.add(name)
+        objects = sorted(backup.keys)
+        if 'object' in step.arguments:
+            objects = [objects[step.arguments['object'] % len(objects)]]
+        else:
+            objects = objects[self.each]
+        engine.damage(objects, gone=self.kind == engines.GONE)
+        world.damaged.setdefault(name, set()).add(self.kind)
+        world.trusted = {one: by for one, by in world.trusted.items()
+                         if name not in world.chain(one)}
         return base.DONE
-
-    def do(self, engine: engines.Engine, objects: list[str]) -> None:
-        """Do it to the objects of a backup."""
-        engine.damage(objects)
 
 
 class Remove(Damage):
-    """The storage loses the first object of a backup."""
+    """The storage loses an object of a backup, the first one or another."""
 
-    def ask(self, world, engine, step):
-        answer = super().ask(world, engine, step)
-        if answer is not None:
-            world.incomplete.add(step.arguments['backup'])
-        return answer
-
-    def do(self, engine, objects):
-        engine.damage(objects[:1], gone=True)
+    kind = engines.GONE
+    each = slice(1)
 
 
 class Repair(base.Operation):
@@ -56,5 +64,5 @@ class Repair(base.Operation):
             return None
         engine.repair()
         world.damaged.clear()
-        world.incomplete.clear()
+        world.trusted.clear()
         return base.DONE

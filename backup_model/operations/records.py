@@ -130,8 +130,7 @@ class Ship(base.Operation):
               ) -> tuple[worlds.World, list[str]]:
         """The world as the users of the other site know it, and objects."""
         made = worlds.World()
-        made.damaged = set(world.damaged)
-        made.incomplete = set(world.incomplete)
+        made.damaged = dict(world.damaged)
         objects: set[str] = set()
         for record in self._shipped(world, step):
             made.records[record] = world.records[record]

@@ -75,7 +75,7 @@ class HistoryScenario(stores.StoreScenario):
                 map(telling.step, steps))):
             failures = []
             try:
-                for failure in running.run(engine, engine.told(steps)):
+                for failure in running.run(engine, steps, engine.begin):
                     failures.append(failure)
             except engines.EngineError as error:
                 # A defect that is among the failures has made it useless.
@@ -119,7 +119,9 @@ class HistoryScenario(stores.StoreScenario):
                 self.ledger, self.project_id),
             self.patience, self.addCleanup,
             services.BackupService.from_config(CONF) if able.service_kill
-            else None, self.hold, stays, able.import_verify)
+            else None, self.hold, stays,
+            # Not each level finds bytes that have changed.
+            [engines.GONE] if able.import_verify else [])
 
     def _quota(self, project_id: str) -> dict[str, Any]:
         quotas = self.os_project_admin.volume_quotas_client_latest
@@ -127,18 +129,29 @@ class HistoryScenario(stores.StoreScenario):
             project_id, params={'usage': True})['quota_set']
 
 
-def stays(step: history.Step) -> set[str]:
-    """The statuses that something keeps after a step by a declared defect."""
-    if 'steps' in step.arguments:
-        begins = [f'{step.operation} {one.operation} '
-                  for one in operations.Inner.steps(step)]
-    elif 'field' in step.arguments:
-        begins = [f'{step.operation} ']
-    else:
-        return set()
+def stays(step: history.Step) -> history_engine.Stays:
+    """Read from the declared defects what stays as it is after a step."""
+    operation = operations.ALL[step.operation]
+    asked = operations.Inner.steps(step) if 'steps' in step.arguments else (
+        [step] if operation.request else [])
+    if not asked:
+        # Cinder has been asked for nothing that it does later.
+        return history_engine.Stays(drifts=True)
+    together = f'{step.operation} ' if 'steps' in step.arguments else ''
     declared = recovery_config.declared_defects(CONF)
-    return {key.removeprefix(begin)
-            for (promise, key), defect in known.causes().items()
-            for begin in begins
-            if promise == 'work-ends' and key.startswith(begin) and
-            defect in declared}
+    causes = [cause for cause, defect in known.causes().items()
+              if defect in declared]
+    begins = [(f'{together}{one.operation} ', f'{one.operation} ')
+              for one in asked]
+    return history_engine.Stays(
+        {key.removeprefix(exact) for promise, key in causes
+         for exact, _ in begins
+         if promise == 'work-ends' and key.startswith(exact) and (
+             # What was not changed is slow, and ends.
+             together or 'field' in step.arguments)},
+        any(promise in _DRIFTS and key.startswith(pair)
+            for promise, key in causes for pair in begins))
+
+
+# The promises that Cinder may still have to keep when a status is the last.
+_DRIFTS = ('usage-is-that-of-rows', 'told-as-it-is')

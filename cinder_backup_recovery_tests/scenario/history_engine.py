@@ -4,11 +4,11 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -38,10 +38,24 @@ from cinder_backup_recovery_tests.stores import damaging
 # Seconds for what Cinder does after the status of a backup is its last one:
 # the quota, and what a parent says of its children.
 _LATE = 8
-# Seconds that what is known to stay is waited for at least.
+# Seconds that what is known to stay is waited for at least. The longest work
+# of the history tells how fast the cloud is.
 _LEAST = 2
 
 _RESOURCES = ('backups', 'backup_gigabytes')
+
+
+@dataclasses.dataclass(frozen=True)
+class Stays:
+    """What is known to stay as it is after a step, for a defect of Cinder.
+
+    :ivar statuses: that something keeps, "volume" before those of volumes
+    :ivar drifts: the usage differs from the backups that there are, or what
+        the API says of a backup's children from the children
+    """
+
+    statuses: Collection[str] = ()
+    drifts: bool = False
 
 
 class Project:
@@ -68,10 +82,9 @@ class CloudEngine(history_in_process.OnlyInProcess):
     :param add_cleanup: of the test
     :param kill: the service, None where it cannot be killed
     :param hold: makes requests meet, None where they are not held
-    :param stays: the statuses, "volume" before those of volumes, that
-        something may keep after a step, as far as that is known: their end
-        is not waited for as long
-    :param verifies: the backup driver does at export and import
+    :param stays: what is known to stay after a step: its end is not waited
+        for as long
+    :param finds: the kinds of damage that are found at exports and imports
     """
 
     def __init__(self, projects: Mapping[str, Project],
@@ -81,10 +94,10 @@ class CloudEngine(history_in_process.OnlyInProcess):
                  add_cleanup: Callable[..., Any],
                  kill: services.BackupService | None = None,
                  hold: services.RequestHold | None = None,
-                 stays: Callable[[history.Step], Collection[str]] = (
-                     lambda step: ()),
-                 verifies: bool = False) -> None:
-        self.verifies = verifies
+                 stays: Callable[[history.Step], Stays] = (
+                     lambda step: Stays()),
+                 finds: Collection[str] = ()) -> None:
+        self.finds = finds
         self._projects = projects
         self._names = {one.api.project_id: name
                        for name, one in projects.items()}
@@ -109,16 +122,14 @@ class CloudEngine(history_in_process.OnlyInProcess):
         # What was not at rest when all work had ended.
         self._rest: set[tuple[str, ...]] = set()
         self._seen: engines.View | None = None
-        #: The step that is carried out, None in the audit.
+        #: The step that is carried out, None before the first one.
         self._step: history.Step | None = None
         # Seconds of the longest work.
         self._longest = 0.0
 
-    def told(self, steps: Iterable[history.Step]) -> Iterator[history.Step]:
-        """Steps, each known to the engine when it is carried out."""
-        for self._step in steps:
-            yield self._step
-        self._step = None
+    def begin(self, step: history.Step) -> None:
+        """Know the step that is carried out next."""
+        self._step = step
 
     # Requests
 
@@ -206,15 +217,17 @@ class CloudEngine(history_in_process.OnlyInProcess):
     def settle(self, killed_after: int | None = None) -> None:
         if killed_after is not None:
             self._die()
-        stays = self._stays(self._step) if self._step else ()
+        stays = self._stays(self._step) if self._step else Stays()
         begun = time.monotonic()
         self._wait(lambda view: {one for one in history_moments.under_way(view)
-                                 if one[1] not in stays},
+                                 if one[1] not in stays.statuses},
                    self._patience.backup)
         self._longest = max(self._longest, time.monotonic() - begun)
-        if stays:
-            self._wait(history_moments.under_way, _LEAST + 2 * self._longest)
-        self._wait(history_moments.late, _LATE)
+        known = max(_LEAST, self._longest)
+        if stays.statuses:
+            self._wait(history_moments.under_way, known)
+        self._wait(history_moments.late,
+                   min(known, _LATE) if stays.drifts else _LATE)
         stay = history_moments.under_way(self.view())
         for one, _ in stay - self._rest:
             self._add_cleanup(self._free, one)

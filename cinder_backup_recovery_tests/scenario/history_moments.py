@@ -55,7 +55,7 @@ _POINTS = {
     'delete': _Points(services.DELETE_REQUEST, services.DELETE,
                       services.DELETE, services.DELETE_QUOTA),
     'import': _Points(services.IMPORT_REQUEST, services.IMPORT,
-                      services.IMPORT, services.IMPORT),
+                      services.IMPORT, services.IMPORT_SAVED),
     'restore': _Points(services.RESTORE_REQUEST, services.RESTORE,
                        services.RESTORE, services.RESTORE),
 }

@@ -238,3 +238,16 @@ class KilledImportTest(KillingHistoryScenario):
         restored nor imported.
         """
         self.check('work-ends-killed-import-creating')
+
+
+@decorators.serial
+class KilledLateImportTest(KillingHistoryScenario):
+    @decorators.attr(type=['serial'])
+    @decorators.idempotent_id('5bc5f53b-62c7-4596-86a6-4e3b8b0ac7c9')
+    def test_history(self) -> None:
+        """The deletion of a failed import removes nothing that is stored.
+
+        If it fails, the row that an interrupted import has left is deleted so
+        that the record can be imported again, and the data goes with it.
+        """
+        self.check('storage-is-exact-delete-takes-what-was-not-imported')

@@ -114,6 +114,9 @@ def _of_the_service(directory: str) -> None:
     from cinder.backup import manager
     from cinder.objects import backup as backup_objects
 
+    # The import of this thread.
+    under_way = threading.local()
+
     def taken(point: str) -> Callable[..., None]:
         def hold(self: Any, context: Any, backup: Any, *args: Any,
                  **kwargs: Any) -> None:
@@ -126,6 +129,16 @@ def _of_the_service(directory: str) -> None:
         # A host of another driver only forwards it.
         if self._is_our_backup(backup_service):
             _hold(directory, 'import', backup.id)
+            under_way.id = backup.id
+
+    def imported(*args: Any, **kwargs: Any) -> None:
+        under_way.id = None
+
+    def saved(self: Any) -> None:
+        # With the record's fields; its status comes with the next one.
+        if self.status == 'creating' and self.id == getattr(
+                under_way, 'id', None):
+            _hold(directory, 'import-saved', self.id)
 
     def creating(point: str) -> Callable[..., None]:
         def hold(self: Any, context: Any, backup: Any, *args: Any,
@@ -144,5 +157,6 @@ def _of_the_service(directory: str) -> None:
             ('create', 'create_backup', creating),
             ('create-data', 'continue_backup', creating)):
         _around(manager.BackupManager, name, hold(point))
-    _around(manager.BackupManager, 'import_record', importing)
+    _around(manager.BackupManager, 'import_record', importing, imported)
+    _around(backup_objects.Backup, 'save', after=saved)
     _around(backup_objects.Backup, 'destroy', after=marked)

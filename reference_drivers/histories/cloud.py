@@ -33,6 +33,7 @@ import webob
 from backup_model import engine as engines
 from backup_model import history
 from reference_drivers import options
+from reference_drivers.contract import base
 from reference_drivers.contract import binding
 from reference_drivers.contract import environment
 from reference_drivers.histories import away
@@ -67,7 +68,9 @@ class Cloud(volumes.Volumes, disasters.Disasters):
                 f'{bound.driver} needs a store adapter that lists its '
                 f'objects; name one with --store')
         self.binding = bound
-        self.verifies = bound.verifies
+        self.finds = [] if not bound.verifies else [
+            engines.GONE, *([engines.CHANGED] if bound.level == (
+                base.Contract.levels[-1]) else [])]
         self.turns = turns.Turns()
         # Points until the service dies, None if it does not.
         self._left: int | None = None
@@ -83,9 +86,9 @@ class Cloud(volumes.Volumes, disasters.Disasters):
                               # In a thread of its own it would be done at
                               # any time.
                               backup_service_inithost_offload=False)
-        if self.verifies:
-            # What is gone has to be found.
-            self.cinder.configure(**{f'{options.GROUP}__level': 'presence'})
+        if self.finds:
+            self.cinder.configure(
+                **{f'{options.GROUP}__level': self.binding.level})
         self.bus = bus.Bus(conf)
         self.useFixture(fixtures.MockPatchObject(
             rpc, 'TRANSPORT', self.bus.transport()))

@@ -120,11 +120,11 @@ class ShipTest(testtools.TestCase):
                 name.upper(), 'project-1', parent=parent, complete=True,
                 keys=frozenset({f'{name}-1', f'{name}-2'}))
         world.records['r2'] = worlds.Record('b2')
-        world.damaged.add('b1')
+        world.damaged['b1'] = {engines.CHANGED}
         step = history.Step('ship', 'admin-2', {'records': ['r2', 'r9']})
         there, objects = operations.ALL['ship'].there(world, step)
         self.assertEqual(['b1-1', 'b1-2', 'b2-1', 'b2-2'], objects)
-        self.assertEqual(({'b1', 'b2'}, {'r2'}, {'b1'}, {}), (
+        self.assertEqual(({'b1', 'b2'}, {'r2'}, world.damaged, {}), (
             set(there.backups), set(there.records), there.damaged,
             there.volumes))
         self.assertTrue(all(one.lost for one in there.backups.values()))

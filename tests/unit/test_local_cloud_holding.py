@@ -48,6 +48,7 @@ class HoldingTest(local_cloud_cases.LocalCloudTestCase):
                 'continue_backup', 'delete_backup', 'restore_backup')),
             (backup_objects.BackupImport, 'create'),
             (backup_objects.Backup, 'destroy'),
+            (backup_objects.Backup, 'save'),
             (quota.QuotaEngine, 'reserve'),
             (api.API, '_get_available_backup_service_host'))
         stack = self.enterContext(contextlib.ExitStack())
@@ -74,8 +75,19 @@ class HoldingTest(local_cloud_cases.LocalCloudTestCase):
     def import_(self, backup_id=str(BACKUP_ID), ours=True):
         # A request over the bus names each argument but the context.
         manager.BackupManager.import_record(
-            self.manager(ours), None, backup=mock.Mock(id=backup_id),
+            self.manager(ours), None,
+            backup=mock.Mock(id=backup_id, status='creating'),
             backup_service='a.driver', backup_url='', backup_hosts=[])
+
+    def import_and_save(self):
+        """As an import does first with the record, then with the status."""
+        def saves(found, context, backup, **named):
+            backup_objects.Backup.save(backup)
+            backup.status = 'available'
+            backup_objects.Backup.save(backup)
+
+        self.done.import_record.side_effect = saves
+        self.import_()
 
     def held(self, point='import'):
         code, out, err = self.on('hold', 'count', point, str(BACKUP_ID))
@@ -139,6 +151,7 @@ class HoldingTest(local_cloud_cases.LocalCloudTestCase):
             'restore': by_manager('restore_backup', backup),
             'export': by_manager('export_record', backup),
             'import': self.import_,
+            'import-saved': self.import_and_save,
             'import-request': lambda: backup_objects.BackupImport.create(
                 backup)}
         self.assertEqual(set(faults.POINTS), set(points))
@@ -161,6 +174,16 @@ class HoldingTest(local_cloud_cases.LocalCloudTestCase):
         faults.arm(self.state, 'create-request', BACKUP_ID)
         quota.QUOTAS.reserve(None)
         self.assertEqual(0, self.held('create-request'))
+
+    def test_saves_out_of_an_import(self):
+        faults.arm(self.state, 'import-saved', BACKUP_ID)
+        backup_objects.Backup.save(mock.Mock(id=str(BACKUP_ID),
+                                             status='creating'))
+        self.import_()
+        backup_objects.Backup.save(mock.Mock(id=str(BACKUP_ID),
+                                             status='creating'))
+        self.assertEqual(2, self.done.save.call_count)
+        self.assertEqual(0, self.held('import-saved'))
 
     def test_others_go_on(self):
         faults.arm(self.state, 'import', BACKUP_ID)
