@@ -260,7 +260,7 @@ def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
     if not os.path.isdir(directory):
         if given:
             raise exceptions.InvalidConfiguration(
-                f'there is no ledger {given}')
+                f'the ledger {given} does not exist')
         return None
     return resource_ledger.Ledger(directory)
 
@@ -334,7 +334,7 @@ def _configure(path: str | None) -> None:
     if path:
         if not os.path.isfile(path):
             raise exceptions.InvalidConfiguration(
-                f'there is no configuration file {path}')
+                f'the configuration file {path} does not exist')
         config.CONF.set_config_path(os.path.abspath(path))
     # Without a log file, Tempest reports on stdout how it is configured.
     log = logging.getLogger('tempest')
