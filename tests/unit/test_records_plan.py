@@ -171,7 +171,10 @@ class ScanTest(PlanCase):
 
     def test_owner(self):
         """It is named, or written into the plan."""
-        one, other = cases.record(scan='complete', project=''), self.full
+        # Of the same time, the plan would have them by their random ids.
+        one = cases.record(scan='complete', project='',
+                           created_at='2026-11-28T02:00:00Z')
+        other = self.full
         self.assertEqual([plans.NO_OWNER, plans.IMPORT], self.whys(one, other))
         path = self.directory / 'plan'
         self.plan.write(path)
