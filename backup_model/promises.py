@@ -292,6 +292,8 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
     if step.operation == 'import':
         if (old is None and not {'service', 'field'} & step.arguments.keys()
                 and moment.answer.status != 413
+                # The storage is as it was at its export.
+                and moment.world.records[step.arguments['record']].whole
                 and (new is None or new['status'] != 'available')):
             yield ('import', f'the record of {name} is not imported: ' + (
                 moment.answer.text if new is None else

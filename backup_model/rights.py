@@ -61,13 +61,16 @@ def quota_is_kept(moment: moments.Moment, engine: engines.Engine
     size = _size(moment)
     if moment.answer.status != 413 or moment.together or size is None:
         return
-    project = history.project_of(step.actor)
-    usage = moment.before.usage[project]
-    for resource, more in (('backups', 1), ('backup_gigabytes', size)):
-        limit = moment.world.limits.get((project, resource), -1)
-        if 0 <= limit < (usage[resource] + usage[f'{resource} reserved'] +
-                         more):
-            return
+    projects = {history.project_of(step.actor)}
+    if step.operation == 'import':
+        projects.add(moment.world.backups[moment.target].project)
+    for project in projects:
+        usage = moment.before.usage[project]
+        for resource, more in (('backups', 1), ('backup_gigabytes', size)):
+            limit = moment.world.limits.get((project, resource), -1)
+            if 0 <= limit < (usage[resource] + usage[f'{resource} reserved'] +
+                             more):
+                return
     yield (f'{step.operation} refused',
            f'{step.operation} of {step.actor} is refused, and within the '
            f'quota: {moment.answer.text}')

@@ -12,11 +12,10 @@ _VERIFIED = ('size', 'volume_id', 'snapshot_id', 'container',
 
 def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
                      ) -> moments.Found:
-    """A driver that verifies accepts what can be restored, and true records.
+    """A driver that verifies refuses damage, and false records.
 
-    What was exported, imported or made on a parent while a stored object of
-    its chain was damaged is restored all the same: a restore may need no such
-    object, and no other damage is accepted.
+    Where it is not known if a restore needs a damaged object, what was
+    accepted nevertheless has to be restored.
     """
     operation, name = moment.step.operation, moment.target
     world = moment.world
@@ -32,11 +31,14 @@ def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
             world.backups[one].lost or world.backups[one].touched
             for one in world.chain(name)):
         yield from _restored(moment, engine, world.trusted[name])
-    kinds = {kind for one in world.chain(name)
-             for kind in world.damaged.get(one, ())}
-    if (made or operation == 'export') and not moment.together and (
-            kinds and kinds <= set(engine.finds)):
-        world.trusted[name] = operation
+    damage = world.damage(name)
+    if (made or operation == 'export') and not moment.together and damage:
+        if any(one.needed and one.kind in engine.finds for one in damage):
+            yield (f'{operation} of damage',
+                   f'{operation} of {name} succeeds, and an object is damaged '
+                   f'that a restore needs')
+        elif all(one.kind in engine.finds for one in damage):
+            world.trusted[name] = operation
     field = moment.step.arguments.get('field')
     value = moment.step.arguments.get('value')
     if made and field in _VERIFIED and backup.told.get(field) != value:

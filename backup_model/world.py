@@ -64,16 +64,30 @@ class Backup:
     touched: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Damage:
+    """What has happened to a stored object.
+
+    :ivar kind: one of the engine's
+    :ivar needed: a restore needs the object; else it is not known
+    """
+
+    kind: str
+    needed: bool
+
+
 @dataclasses.dataclass
 class Record:
     """A record that was exported.
 
     :ivar backup: the name of its backup
+    :ivar whole: nothing that is stored of its chain was damaged then
     """
 
     backup: str = ''
     service: str = ''
     url: str = ''
+    whole: bool = True
     #: What the API said of the backup then.
     told: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -87,7 +101,7 @@ class World:
         self.backups: dict[str, Backup] = {}
         self.records: dict[str, Record] = {}
         #: What has happened to stored objects, by the name of their backup.
-        self.damaged: dict[str, set[str]] = {}
+        self.damaged: dict[str, set[Damage]] = {}
         #: What a driver that finds damage has accepted, and the operation.
         self.trusted: dict[str, str] = {}
         #: What was set of the quota, by project and resource; -1 for none.
@@ -117,6 +131,11 @@ class World:
         return all(
             self.backups[one].complete and not self.backups[one].deleted
             and one not in self.damaged for one in self.chain(name))
+
+    def damage(self, name: str) -> set[Damage]:
+        """All that has happened to what is stored of a chain."""
+        return {one for link in self.chain(name)
+                for one in self.damaged.get(link, ())}
 
     def recoverable(self, name: str) -> bool:
         """Whether the rows are there, too, as they were."""

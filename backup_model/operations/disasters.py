@@ -5,6 +5,7 @@
 from typing import Any
 
 from backup_model import engine as engines
+from backup_model import world as worlds
 from backup_model.operations import base
 
 
@@ -23,7 +24,7 @@ class Damage(base.Operation):
         if not names.backups:
             return None
         made: dict[str, Any] = {'backup': chance.choice(names.backups)}
-        if chance.random() < 0.7:
+        if chance.random() < 0.5:
             made['object'] = chance.randrange(10)
         return made
 
@@ -38,7 +39,8 @@ class Damage(base.Operation):
         else:
             objects = objects[self.each]
         engine.damage(objects, gone=self.kind == engines.GONE)
-        world.damaged.setdefault(name, set()).add(self.kind)
+        world.damaged.setdefault(name, set()).add(worlds.Damage(
+            self.kind, 'object' not in step.arguments))
         world.trusted = {one: by for one, by in world.trusted.items()
                          if name not in world.chain(one)}
         return base.DONE

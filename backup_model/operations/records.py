@@ -49,10 +49,10 @@ class Export(base.Operation):
     def learn(self, world, step, answer, before, after):
         if answer.accepted:
             record = answer.body['backup-record']
+            name = step.arguments['backup']
             world.records[step.arguments['record']] = worlds.Record(
-                step.arguments['backup'], record['backup_service'],
-                record['backup_url'],
-                world.backups[step.arguments['backup']].told)
+                name, record['backup_service'], record['backup_url'],
+                not world.damage(name), world.backups[name].told)
 
 
 class Lose(base.Operation):

@@ -80,6 +80,14 @@ class RightsTest(testtools.TestCase):
             operation, 413, limits={
                 ('project-1', 'backup_gigabytes'): limit}, **arguments)))
 
+    def test_quota_of_the_project_in_a_record(self):
+        """An import may need that of the backup's project, too."""
+        one = moment('import', 413, 'admin-1', limits={
+            ('project-2', 'backups'): 0}, record='r1')
+        self.assertEqual(['import refused'], keys(rights.quota_is_kept, one))
+        one.world.backups['b1'].project = 'project-2'
+        self.assertEqual([], keys(rights.quota_is_kept, one))
+
     @ddt.data(
         (202, view('in-use'), {}, ['create backup the volume is in use']),
         (400, view('in-use'), {}, []),
@@ -120,7 +128,7 @@ class ShipTest(testtools.TestCase):
                 name.upper(), 'project-1', parent=parent, complete=True,
                 keys=frozenset({f'{name}-1', f'{name}-2'}))
         world.records['r2'] = worlds.Record('b2')
-        world.damaged['b1'] = {engines.CHANGED}
+        world.damaged['b1'] = {worlds.Damage(engines.CHANGED, True)}
         step = history.Step('ship', 'admin-2', {'records': ['r2', 'r9']})
         there, objects = operations.ALL['ship'].there(world, step)
         self.assertEqual(['b1-1', 'b1-2', 'b2-1', 'b2-2'], objects)

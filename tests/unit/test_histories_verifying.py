@@ -11,6 +11,7 @@ import testtools
 from backup_model import engine as engines
 from backup_model import history
 from backup_model import operations
+from backup_model import promises
 from backup_model import running
 from backup_model import verifying
 from backup_model import world as worlds
@@ -23,12 +24,19 @@ def _engine(finds=_BOTH, content=(0,) * 6):
     return mock.Mock(finds=finds, **{'read.return_value': content})
 
 
-def _accepted(operation='export', engine=None, kinds=(engines.CHANGED,),
-              **arguments):
-    """Accept something of a damaged backup, and return the moment."""
+def _moment(operation='export', kinds=(engines.CHANGED,), needed=False,
+            **arguments):
+    """Something of a damaged backup is accepted."""
     one = rights.moment(operation, **arguments)
     one.world.backups['b1'].content = (0,) * 6
-    one.world.damaged['b1'] = set(kinds)
+    if kinds:
+        one.world.damaged['b1'] = {worlds.Damage(kind, needed)
+                                   for kind in kinds}
+    return one
+
+
+def _accepted(operation='export', engine=None, **arguments):
+    one = _moment(operation, **arguments)
     assert not list(verifying.wrong_is_refused(one, engine or _engine()))
     return one
 
@@ -62,6 +70,31 @@ class VerifyingTest(testtools.TestCase):
     def test_damage_that_a_driver_does_not_find(self, finds, trusted):
         one = _accepted(engine=_engine(finds))
         self.assertEqual(trusted, 'b1' in one.world.trusted)
+
+    @ddt.data((_BOTH, ['export of damage']), ((engines.GONE,), []), ((), []))
+    @ddt.unpack
+    def test_damage_to_what_a_restore_needs(self, finds, found):
+        self.assertEqual(found, [key for key, _ in verifying.wrong_is_refused(
+            _moment(needed=True), _engine(finds))])
+
+    def test_backup_on_a_damaged_parent(self):
+        one = _moment('create backup', needed=True, before=dataclasses.replace(
+            rights.view(), backups={}), after=rights.view(), backup='b1')
+        one.world.backups['b0'] = worlds.Backup('B0', 'project-1', 'v1')
+        one.world.backups['b1'].parent = 'b0'
+        one.world.damaged['b0'] = one.world.damaged.pop('b1')
+        self.assertEqual(['create backup of damage'], [
+            key for key, _ in verifying.wrong_is_refused(one, _engine())])
+
+    def test_record_of_a_damaged_backup(self):
+        """It need not be imported when the damage is undone."""
+        one = rights.moment('import', 400, record='r1', before=(
+            dataclasses.replace(rights.view(), backups={})))
+        one.world.backups['b1'].complete = True
+        for whole, found in ((True, ['import']), (False, [])):
+            one.world.records['r1'].whole = whole
+            self.assertEqual(found, [
+                key for key, _ in promises.accepted(one, _engine())])
 
     def test_nothing_is_damaged(self):
         self.assertEqual({}, _accepted(kinds=()).world.trusted)
@@ -114,8 +147,10 @@ class DamageTest(testtools.TestCase):
 
     def test_both_kinds(self):
         self._done('damage')
-        self._done('remove')
-        self.assertEqual({'b1': set(_BOTH)}, self.world.damaged)
+        self._done('remove', object=1)
+        self.assertEqual({'b1': {worlds.Damage(engines.CHANGED, True),
+                                 worlds.Damage(engines.GONE, False)}},
+                         self.world.damaged)
 
     def test_audit_restores_before_the_repair(self):
         steps = running._with_audit(self.world, [])
