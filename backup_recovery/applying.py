@@ -11,11 +11,11 @@ from collections import deque
 import dataclasses
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import importing
-from backup_recovery import journal as journal_
+from backup_recovery import journals
 from backup_recovery import keys
-from backup_recovery import plan as plan_
+from backup_recovery import plans
 from backup_recovery import quotas
 from backup_recovery import records
 from backup_recovery import running
@@ -46,8 +46,8 @@ class Run(running.Run):
 
     report: Report
 
-    def __init__(self, cloud: Any, plan: plan_.Plan,
-                 journal: journal_.Journal, options: work.Options,
+    def __init__(self, cloud: Any, plan: plans.Plan,
+                 journal: journals.Journal, options: work.Options,
                  workers: int = 4,
                  progress: running.Progress = lambda done, of: None,
                  private: wrapping.RecoveryKey | None = None):
@@ -55,8 +55,8 @@ class Run(running.Run):
                          workers, progress)
         self._keys = keys.Keys(private, journal) if private else None
         self._options = options
-        self._children: dict[str, list[plan_.Item]] = defaultdict(list)
-        self._ready: deque[plan_.Item] = deque()
+        self._children: dict[str, list[plans.Item]] = defaultdict(list)
+        self._ready: deque[plans.Item] = deque()
 
     def run(self) -> Report:
         """Import what is not there yet.
@@ -87,7 +87,7 @@ class Run(running.Run):
             self.report.limits = limits.put_back()
         return self.report
 
-    def fail(self, item: plan_.Item, reason: str) -> None:
+    def fail(self, item: plans.Item, reason: str) -> None:
         """Note a backup that is not imported, and all that build on it."""
         failed = deque([(item, reason)])
         while failed:
@@ -97,7 +97,7 @@ class Run(running.Run):
                 child.project, f'its parent {item.id} is not imported'))
                 for child in self._children.pop(item.id, ())]
 
-    def _has_record(self, item: plan_.Item, book: records.Book) -> bool:
+    def _has_record(self, item: plans.Item, book: records.Book) -> bool:
         found = book.records.get(item.id)
         if found is not None and found.digest == item.record:
             return True
@@ -105,9 +105,9 @@ class Run(running.Run):
                         f'make another plan')
         return False
 
-    def _with_keys(self, found: keys.Keys, items: list[plan_.Item],
-                   existing: dict[str, cloud_.Backup], book: records.Book
-                   ) -> list[plan_.Item]:
+    def _with_keys(self, found: keys.Keys, items: list[plans.Item],
+                   existing: dict[str, clouds.Backup], book: records.Book
+                   ) -> list[plans.Item]:
         """Leave out what has a key that cannot be unwrapped."""
         kept = []
         with book.reader() as read:
@@ -120,8 +120,8 @@ class Run(running.Run):
                     kept.append(item)
         return kept
 
-    def _import(self, importer: importing.Importer, items: list[plan_.Item],
-                existing: dict[str, cloud_.Backup]) -> None:
+    def _import(self, importer: importing.Importer, items: list[plans.Item],
+                existing: dict[str, clouds.Backup]) -> None:
         planned = {item.id for item in items}
         for item in items:
             if item.parent in planned:
@@ -134,7 +134,7 @@ class Run(running.Run):
                                        not parent.imported_in_part):
                 self._ready.append(item)
             else:
-                self.fail(item, plan_.REASONS[plan_.NO_PARENT].format(
+                self.fail(item, plans.REASONS[plans.NO_PARENT].format(
                     parent=item.parent))
         self.carry_out(importer.run, self._ready)
         done = {*self.report.imported, *self.report.existing,
@@ -146,10 +146,10 @@ class Run(running.Run):
                 self.report.left.append(item.id)
             else:
                 # Those of an edited plan, which wait for each other.
-                self.fail(item, plan_.REASONS[plan_.CIRCLE].format(
+                self.fail(item, plans.REASONS[plans.CIRCLE].format(
                     parent=item.parent))
 
-    def succeed(self, item: plan_.Item, result: bool) -> None:
+    def succeed(self, item: plans.Item, result: bool) -> None:
         if result:
             self.report.imported.append(item.id)
             self._journal.write('imported', backup=item.id,

@@ -12,7 +12,7 @@ import os
 import pathlib
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import keys
@@ -67,7 +67,7 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
     A record stays in the file when its backup is no longer in the cloud:
     no one can tell yet whether it was deleted or lost.
 
-    :param cloud: :class:`cloud.Cloud`
+    :param cloud: :class:`clouds.Cloud`
     :param path: the file; it is replaced when all is done
     :param everything: also export again what the file has
     :param workers: requests at a time
@@ -111,7 +111,7 @@ def _copy(path: pathlib.Path) -> pathlib.Path:
     return copy
 
 
-def _exported(cloud: Any, backup: cloud_.Backup
+def _exported(cloud: Any, backup: clouds.Backup
               ) -> records.Record | str:
     """Export one backup.
 
@@ -140,7 +140,7 @@ def _in_order(pool: futures.Executor, function: Callable[[Any], Any],
         yield waiting.popleft().result()
 
 
-def _all(report: Report, old: records.Book, found: list[cloud_.Backup],
+def _all(report: Report, old: records.Book, found: list[clouds.Backup],
          wanted: set[str], new: Iterator[Any],
          progress: Callable[[int, int], None]) -> Iterator[records.Record]:
     """Yield what the new file has, and fill the report."""
@@ -159,7 +159,7 @@ def _all(report: Report, old: records.Book, found: list[cloud_.Backup],
 
 
 def _present(report: Report, read: Any, old: records.Book,
-             found: list[cloud_.Backup], wanted: set[str],
+             found: list[clouds.Backup], wanted: set[str],
              new: Iterator[Any], progress: Callable[[int, int], None]
              ) -> Iterator[records.Record]:
     """Yield the records of the backups that are in the cloud."""

@@ -8,10 +8,10 @@ import threading
 import time
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import keys as keys_
-from backup_recovery import plan as plan_
+from backup_recovery import plans
 from backup_recovery import records
 from backup_recovery import work
 
@@ -23,15 +23,15 @@ _WORKING = ('creating', 'deleting')
 class Importer:
     """Imports backups, for several threads.
 
-    :param sessions: :class:`cloud.Session` by the project
+    :param sessions: :class:`clouds.Session` by the project
     :param existing: the backups of the cloud
     :param read: reads the record of an item
     :param keys: makes secrets of the keys in records; None leaves them out
     """
 
     def __init__(self, sessions: Mapping[str, Any],
-                 existing: Mapping[str, cloud_.Backup],
-                 read: Callable[[plan_.Item], records.Record],
+                 existing: Mapping[str, clouds.Backup],
+                 read: Callable[[plans.Item], records.Record],
                  options: work.Options, keys: keys_.Keys | None = None):
         self._keys = keys
         self._sessions = sessions
@@ -40,7 +40,7 @@ class Importer:
         self._reading = threading.Lock()
         self._options = options
 
-    def run(self, item: plan_.Item) -> bool:
+    def run(self, item: plans.Item) -> bool:
         """Import a backup, or wait for an import that was begun before.
 
         :returns: it was not complete before
@@ -57,7 +57,7 @@ class Importer:
         except keys_.NotStored as error:
             raise work.Failed(str(error)) from error
 
-    def _run(self, item: plan_.Item) -> bool:
+    def _run(self, item: plans.Item) -> bool:
         session = self._sessions[item.project]
         found = self._existing.get(item.id)
         is_new, may_retry = False, self._options.retry
@@ -96,8 +96,8 @@ class Importer:
             raise work.Failed('another backup of that id is in the cloud')
         return is_new
 
-    def _request(self, session: Any, item: plan_.Item
-                 ) -> cloud_.Backup | None:
+    def _request(self, session: Any, item: plans.Item
+                 ) -> clouds.Backup | None:
         """Ask for an import.
 
         :returns: the backup
@@ -120,9 +120,9 @@ class Importer:
             return found
         return session.backup(item.id)
 
-    def _settled(self, session: Any, item: plan_.Item,
-                 found: cloud_.Backup | None, deadline: float
-                 ) -> cloud_.Backup | None:
+    def _settled(self, session: Any, item: plans.Item,
+                 found: clouds.Backup | None, deadline: float
+                 ) -> clouds.Backup | None:
         """Wait until nothing works on a backup."""
         interval = _FIRST
         while found is not None and found.status in _WORKING:
@@ -134,7 +134,7 @@ class Importer:
             found = session.backup(item.id)
         return found
 
-    def _late(self, found: cloud_.Backup) -> str:
+    def _late(self, found: clouds.Backup) -> str:
         # A row that was completed can be told so; another one can only go.
         remedy = ('run again with --retry' if found.imported_in_part else
                   f'openstack volume backup set --state available {found.id}')
@@ -142,8 +142,8 @@ class Importer:
                 f'wait and run again, or, where the cinder-backup that had it '
                 f'has died: {remedy}')
 
-    def _dropped(self, session: Any, item: plan_.Item
-                 ) -> cloud_.Backup | None:
+    def _dropped(self, session: Any, item: plans.Item
+                 ) -> clouds.Backup | None:
         """Delete the row of an import that has died.
 
         :returns: the backup, while it is being deleted

@@ -17,7 +17,7 @@ import pathlib
 from typing import Any
 
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
+from backup_recovery import journals
 from backup_recovery import records
 from reference_drivers.recovery_keys import wrapping
 
@@ -79,7 +79,7 @@ class Keys:
     """
 
     def __init__(self, private: wrapping.RecoveryKey,
-                 journal: journal_.Journal):
+                 journal: journals.Journal):
         self._private = private
         self._journal = journal
 
@@ -97,7 +97,7 @@ class Keys:
     def store(self, session: Any, record: records.Record) -> str:
         """Make a secret of the key of a record, if it has one.
 
-        :param session: :class:`cloud.Session` of the backup's project
+        :param session: :class:`clouds.Session` of the backup's project
         :returns: the record that names it, without the wrapped key
         :raises NotStored: it is not the key, or no secret can be made
         """

@@ -19,7 +19,7 @@ import warnings
 
 from backup_recovery import arguments as arguments_
 from backup_recovery import exceptions
-from backup_recovery import progress as progress_
+from backup_recovery import progress
 from backup_recovery import work
 
 DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, arguments_.FAILED
@@ -37,9 +37,9 @@ def _warn(text: object) -> None:
 
 def _cloud(arguments: argparse.Namespace) -> Any:
     # Half a second, too long for --help.
-    from backup_recovery import cloud
+    from backup_recovery import clouds
 
-    return cloud.Cloud(arguments.os_cloud, arguments.os_region_name)
+    return clouds.Cloud(arguments.os_cloud, arguments.os_region_name)
 
 
 def _print(arguments: argparse.Namespace, facts: dict[str, Any],
@@ -55,16 +55,13 @@ def _problems(found: list[Any]) -> list[dict[str, Any]]:
 
 def _export(arguments: argparse.Namespace) -> int:
     from backup_recovery import exporting
-    from backup_recovery import plan as plan_
+    from backup_recovery import plans
 
-    progress = progress_.Progress('exported')
     cloud = _cloud(arguments)
-    try:
+    with progress.Progress('exported') as shown:
         report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
-                                  progress)
-    finally:
-        progress.close()
+                                  shown)
     for problem in report.problems:
         _warn(problem)
     if report.damaged:
@@ -75,7 +72,7 @@ def _export(arguments: argparse.Namespace) -> int:
         _warn(f'backup {backup} cannot be exported: {reason}; passed over')
     for project, count in Counter(report.unproven.values()).items():
         _warn(f'{_count(count, "record")} of encrypted volumes cannot prove '
-              f'the key: ' + plan_.PROJECT_REASONS[plan_.NO_ROLE].format(
+              f'the key: ' + plans.PROJECT_REASONS[plans.NO_ROLE].format(
                   project=project, user=cloud.admin.user_id))
     if report.gone:
         _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
@@ -103,13 +100,10 @@ def _scan(arguments: argparse.Namespace) -> int:
             f'{error.name} is not installed; in the virtualenv of '
             f"cinder-backup run \"pip install '.[drivers]'\" in a clone of "
             f'this project, and scan there') from error
-    progress = progress_.Progress('scanned')
-    try:
+    with progress.Progress('scanned') as shown:
         report = scanning.scan(
             arguments.records, arguments.config_file, arguments.container,
-            lambda: _cloud(arguments), progress)
-    finally:
-        progress.close()
+            lambda: _cloud(arguments), shown)
     for one in report.remains:
         _warn(one)
     for project, reason in report.unscanned.items():
@@ -133,8 +127,8 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from backup_recovery import plan as plan_
     from backup_recovery import planning
+    from backup_recovery import plans
     from backup_recovery import records
 
     names = (planning.Names.read(arguments.map) if arguments.map else
@@ -151,22 +145,22 @@ def _plan(arguments: argparse.Namespace) -> int:
         _warn(problem)
     said = set()
     for item in plan.items:
-        if item.why in plan_.PROJECT_REASONS:
-            said.add(plan_.PROJECT_REASONS[item.why].format(
+        if item.why in plans.PROJECT_REASONS:
+            said.add(plans.PROJECT_REASONS[item.why].format(
                 project=item.project, user=cloud.admin.user_id))
-        elif item.why in plan_.REASONS and item.why != plan_.GONE:
-            _warn(f'backup {item.id} ' + plan_.REASONS[item.why].format(
+        elif item.why in plans.REASONS and item.why != plans.GONE:
+            _warn(f'backup {item.id} ' + plans.REASONS[item.why].format(
                 project=item.project, parent=item.parent))
     for text in [*sorted(said), *plan.remains]:
         _warn(text)
     gone = [book.records[item.id].gone or '' for item in plan.items
-            if item.why == plan_.GONE]
+            if item.why == plans.GONE]
     if gone and arguments.lost_since is None:
         _warn(f'{len(gone)} backups were missed in the cloud by exports from '
               f'{min(gone)} to {max(gone)}; they are left out, as if deleted. '
               f'Those that were lost: --lost-since TIME')
     left = Counter(item.why for item in plan.items
-                   if item.action == plan_.LEAVE)
+                   if item.action == plans.LEAVE)
     _print(arguments, {
         'records': len(book.records), 'import': len(plan.imports),
         'projects': [dataclasses.asdict(one) for one in plan.projects],
@@ -175,12 +169,12 @@ def _plan(arguments: argparse.Namespace) -> int:
         'problems': _problems(book.problems)},
         f'{_count(len(book.records), "record")}: '
         f'{_count(len(plan.imports), "backup")} to import into '
-        f'{_count(len(plan.projects), "project")}, {left[plan_.EXISTS]} in '
-        f'the cloud already, {left.total() - left[plan_.EXISTS]} left out; '
+        f'{_count(len(plan.projects), "project")}, {left[plans.EXISTS]} in '
+        f'the cloud already, {left.total() - left[plans.EXISTS]} left out; '
         f'the plan is {arguments.plan}' + (
             f'; {_count(len(plan.remains), "finding")} of a scan set aside'
             if plan.remains else ''))
-    expected = {plan_.EXISTS, plan_.GONE if arguments.lost_since else None}
+    expected = {plans.EXISTS, plans.GONE if arguments.lost_since else None}
     return (WRONG if book.problems or plan.remains or
             set(left) - expected else DONE)
 
@@ -210,10 +204,10 @@ def _stopping(stop: threading.Event) -> Iterator[None]:
 def _carrying_out(arguments: argparse.Namespace, stop: threading.Event
                   ) -> Iterator[Any]:
     """Open the journal of a plan, and stop in order."""
-    from backup_recovery import journal
+    from backup_recovery import journals
 
     place = arguments.plan.with_name(f'{arguments.plan.name}.journal')
-    with _stopping(stop), journal.Journal(place) as written:
+    with _stopping(stop), journals.Journal(place) as written:
         yield written
 
 
@@ -241,19 +235,15 @@ def _status(report: Any) -> int:
 def _apply(arguments: argparse.Namespace) -> int:
     from backup_recovery import applying
     from backup_recovery import keys
-    from backup_recovery import plan as plan_
+    from backup_recovery import plans
 
-    plan = plan_.read(arguments.plan)
+    plan = plans.read(arguments.plan)
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
     options = work.Options(arguments.wait, arguments.retry)
-    progress = progress_.Progress('done')
-    with _carrying_out(arguments, options.stop) as written:
-        try:
-            report = applying.Run(_cloud(arguments), plan, written, options,
-                                  arguments.workers, progress,
-                                  private).run()
-        finally:
-            progress.close()
+    with (_carrying_out(arguments, options.stop) as written,
+          progress.Progress('done') as shown):
+        report = applying.Run(_cloud(arguments), plan, written, options,
+                              arguments.workers, shown, private).run()
     _warn_of_run(report, 'is not imported')
     _print(arguments, dataclasses.asdict(report),
            f'{_count(len(report.imported), "backup")} imported, '
@@ -263,26 +253,22 @@ def _apply(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from backup_recovery import plan as plan_
     from backup_recovery import planning
+    from backup_recovery import plans
     from backup_recovery import restoring
     from backup_recovery import volumes
 
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
-    plan = plan_.read(arguments.plan)
+    plan = plans.read(arguments.plan)
     options = work.Options(arguments.wait, arguments.retry)
     wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
                             arguments.availability_zone)
-    progress = progress_.Progress('GiB restored:')
-    with _carrying_out(arguments, options.stop) as written:
-        try:
-            report = restoring.Run(
-                _cloud(arguments), plan, written, options, wishes,
-                arguments.workers, progress).run(
-                    arguments.project, arguments.all)
-        finally:
-            progress.close()
+    with (_carrying_out(arguments, options.stop) as written,
+          progress.Progress('GiB restored:') as shown):
+        report = restoring.Run(
+            _cloud(arguments), plan, written, options, wishes,
+            arguments.workers, shown).run(arguments.project, arguments.all)
     for backup, newer in report.newer.items():
         _warn(f'backup {backup} is restored, but the plan leaves out a newer '
               f'one of that volume, {newer}')
@@ -297,13 +283,10 @@ def _restore(arguments: argparse.Namespace) -> int:
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
-    progress = progress_.Progress('wrapped')
-    try:
+    with progress.Progress('wrapped') as shown:
         report = keys.rewrap(arguments.records,
                              keys.read(arguments.recovery_key),
-                             arguments.recipients, progress)
-    finally:
-        progress.close()
+                             arguments.recipients, shown)
     for problem in report.problems:
         _warn(problem)
     for backup, reason in report.failed.items():

@@ -2,7 +2,6 @@
 
 """Make the plan of a recovery: a file of records against a cloud."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from concurrent import futures
 import dataclasses
@@ -11,10 +10,11 @@ from typing import Any
 
 import yaml
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import files
-from backup_recovery import plan as plan_
+from backup_recovery import plans
+from backup_recovery import quotas
 from backup_recovery import records
 
 
@@ -58,10 +58,10 @@ class Names:
 
 def make(cloud: Any, book: records.Book, names: Names | None = None,
          lost_since: str | None = None, workers: int = 4,
-         damaged: bool = False) -> plan_.Plan:
+         damaged: bool = False) -> plans.Plan:
     """Make a plan. It changes nothing.
 
-    :param cloud: :class:`cloud.Cloud`
+    :param cloud: :class:`clouds.Cloud`
     :param book: the records
     :param names: those that are others in the cloud
     :param lost_since: a time, of which a beginning is enough; a backup that
@@ -73,7 +73,7 @@ def make(cloud: Any, book: records.Book, names: Names | None = None,
     cloud.require_administrator()
     names = names or Names()
     existing = {backup.id: backup for backup in cloud.backups()}
-    plan = plan_.Plan(cloud.place, book.path.resolve())
+    plan = plans.Plan(cloud.place, book.path.resolve())
     # Of one that has a record, the line of that tells.
     plan.remains = [one for one in book.remains if one.id not in existing and
                     one.id not in book.records]
@@ -86,32 +86,34 @@ def make(cloud: Any, book: records.Book, names: Names | None = None,
                                lost_since, classes.get(one.id))
                for one in book.records.values()}
     wanted = {owners[one] for one, why in reasons.items()
-              if why in (None, plan_.FAILED, plan_.UNFINISHED)}
+              if why in (None, plans.FAILED, plans.UNFINISHED)}
     projects = _projects(cloud, sorted(wanted), workers)
     importable: set[str] = set()
     for one in sorted(book.records.values(),
                       key=lambda one: (depths.get(one.id, 0),
                                        one.facts.created_at, one.id)):
         why = reasons[one.id]
-        if why in (None, plan_.FAILED, plan_.UNFINISHED):
+        if why in (None, plans.FAILED, plans.UNFINISHED):
             why = projects[owners[one.id]][1] or why
-        if why in (None, plan_.FAILED, plan_.UNFINISHED):
+        if why in (None, plans.FAILED, plans.UNFINISHED):
             if one.id not in depths:
-                why = plan_.CIRCLE
+                why = plans.CIRCLE
             elif not _has_parent(one.parent_id, importable, existing):
-                why = plan_.NO_PARENT
+                why = plans.NO_PARENT
             else:
                 importable.add(one.id)
         plan.items.append(_item(one, owners[one.id], why, names,
                                 one.id in importable))
-    plan.projects = _needs(cloud, plan.imports, projects)
+    plan.projects = [
+        dataclasses.replace(need, name=projects[need.project][0])
+        for need in quotas.needs(cloud, plan.imports)]
     return plan
 
 
 def _item(one: records.Summary, owner: str, why: str | None,
-          names: Names, is_import: bool) -> plan_.Item:
-    return plan_.Item(
-        plan_.IMPORT if is_import else plan_.LEAVE, why, one.id, owner,
+          names: Names, is_import: bool) -> plans.Item:
+    return plans.Item(
+        plans.IMPORT if is_import else plans.LEAVE, why, one.id, owner,
         one.parent_id, one.facts.name, one.facts.size, one.facts.volume_id,
         one.facts.created_at,
         names.services.get(one.service, one.service), one.digest)
@@ -121,37 +123,37 @@ def _classes(book: records.Book) -> dict[str, str]:
     """The reason by each record that the storage does not have all of."""
     found = {one.id: one.remains for one in book.remains if one.id}
     found |= {one.id: one.found for one in book.records.values() if one.found}
-    return {one: plan_.CLASSES[kind] for one, kind in found.items()
-            if kind in plan_.CLASSES}
+    return {one: plans.CLASSES[kind] for one, kind in found.items()
+            if kind in plans.CLASSES}
 
 
-def _reason(one: records.Summary, owner: str, found: cloud_.Backup | None,
+def _reason(one: records.Summary, owner: str, found: clouds.Backup | None,
             lost_since: str | None, remains: str | None) -> str | None:
     """The reason not to import a backup, by itself and the cloud alone."""
     if found is None:
         if one.gone and (lost_since is None or one.gone < lost_since):
-            return plan_.GONE
-        return remains or (None if owner else plan_.NO_OWNER)
+            return plans.GONE
+        return remains or (None if owner else plans.NO_OWNER)
     # The owner of a scanned one is that of its volume.
     if found.facts.project_id != owner and not one.scanned:
-        return plan_.ELSEWHERE
+        return plans.ELSEWHERE
     if found.imported_in_part:
-        return (plan_.FAILED if found.status == 'error' else
-                plan_.UNFINISHED)
+        return (plans.FAILED if found.status == 'error' else
+                plans.UNFINISHED)
     if (found.facts.volume_id, found.facts.size) != (one.facts.volume_id,
                                                      one.facts.size):
-        return plan_.DIFFERS
-    return plan_.EXISTS
+        return plans.DIFFERS
+    return plans.EXISTS
 
 
 def _has_parent(parent: str | None, importable: set[str],
-                existing: Mapping[str, cloud_.Backup]) -> bool:
+                existing: Mapping[str, clouds.Backup]) -> bool:
     return parent is None or parent in importable or (
         parent in existing and not existing[parent].imported_in_part)
 
 
 def _depths(found: Mapping[str, records.Summary]) -> dict[str, int]:
-    """How many parents a backup has in the file.
+    """The number of parents of each backup in the file.
 
     :returns: without those that build on themselves
     """
@@ -177,30 +179,11 @@ def _projects(cloud: Any, wanted: list[str], workers: int
     def look(project: str) -> tuple[str | None, str | None]:
         found = cloud.project(project)
         if found is None:
-            return None, plan_.NO_PROJECT
+            return None, plans.NO_PROJECT
         name, enabled = found
         if not enabled:
-            return name, plan_.DISABLED
-        return name, None if cloud.has_role(project) else plan_.NO_ROLE
+            return name, plans.DISABLED
+        return name, None if cloud.has_role(project) else plans.NO_ROLE
 
     with futures.ThreadPoolExecutor(workers) as pool:
         return dict(zip(wanted, pool.map(look, wanted), strict=True))
-
-
-def _needs(cloud: Any, imports: list[plan_.Item],
-           projects: dict[str, tuple[str | None, str | None]]
-           ) -> list[plan_.Project]:
-    """The backups that each project gets, and the quotas for them."""
-    sizes: dict[str, list[int]] = defaultdict(list)
-    for item in imports:
-        sizes[item.project].append(item.size)
-    needs = []
-    for project, own in sizes.items():
-        quotas = cloud.quotas(project)
-        needs.append(plan_.Project(
-            project, projects[project][0], len(own), sum(own), {
-                name: {'limit': quota.limit, 'used': quota.used,
-                       'needed': quota.used + added}
-                for (name, quota), added in zip(
-                    quotas.items(), (len(own), sum(own)), strict=True)}))
-    return needs

@@ -31,8 +31,11 @@ class Progress:
             sys.stderr.write(f'{text}\n')
         sys.stderr.flush()
 
-    def close(self) -> None:
-        """Clear the line for what is printed next."""
+    def __enter__(self) -> 'Progress':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # For what is printed next.
         if self._terminal:
             sys.stderr.write('\r\033[K')
 

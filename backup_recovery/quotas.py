@@ -4,13 +4,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,40 +35,50 @@ class Change:
                 f'{self.now}, as much as is used; it was {self.was}')
 
 
+def needs(cloud: Any, items: Iterable[plans.Item],
+          names: tuple[str, str] = clouds.OF_BACKUPS
+          ) -> Iterator[plans.Project]:
+    """Yield the need of each project, without the project's name.
+
+    :param names: of the quotas, that of the number first
+    """
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for item in items:
+        sizes[item.project].append(item.size)
+    for project, own in sizes.items():
+        yield plans.Project(project, None, len(own), sum(own), {
+            name: {'limit': quota.limit, 'used': quota.used,
+                   'needed': quota.used + added}
+            for (name, quota), added in zip(
+                cloud.quotas(project, names).items(), (len(own), sum(own)),
+                strict=True)})
+
+
 class Limits:
     """The quotas of the projects of a plan.
 
-    :param cloud: :class:`cloud.Cloud`
+    :param cloud: :class:`clouds.Cloud`
     :param journal: remembers the limits, also after a kill
     :param names: of the quotas, that of the number first
     """
 
-    def __init__(self, cloud: Any, journal: journal_.Journal,
-                 names: tuple[str, str] = cloud_.OF_BACKUPS):
+    def __init__(self, cloud: Any, journal: journals.Journal,
+                 names: tuple[str, str] = clouds.OF_BACKUPS):
         self._cloud = cloud
         self._journal = journal
         self._names = names
 
-    def raise_for_all(self, items: Iterable[plan_.Item]) -> None:
+    def raise_for_all(self, items: Iterable[plans.Item]) -> None:
         """Raise the limits that are too low for what will be made."""
-        sizes: dict[str, list[int]] = defaultdict(list)
-        for item in items:
-            sizes[item.project].append(item.size)
-        for project, own in sizes.items():
-            self._raise_for(project, len(own), sum(own))
-
-    def _raise_for(self, project: str, number: int, gigabytes: int) -> None:
-        found = self._cloud.quotas(project, self._names)
-        needed = {name: quota.used + added for (name, quota), added in zip(
-            found.items(), (number, gigabytes), strict=True)}
-        if all(quota.limit == -1 or quota.limit >= needed[name]
-               for name, quota in found.items()):
-            return
-        self._journal.raise_(project, {name: quota.limit for name, quota in
-                                       found.items()})
-        self._cloud.set_quotas(project, {
-            name: quota.limit if quota.limit == -1 else
-            max(quota.limit, needed[name]) for name, quota in found.items()})
+        for need in needs(self._cloud, items, self._names):
+            limits = {name: quota['limit']
+                      for name, quota in need.quotas.items()}
+            wanted = {name: limit if limit == -1 else
+                      max(limit, need.quotas[name]['needed'])
+                      for name, limit in limits.items()}
+            if wanted != limits:
+                self._journal.raise_(need.project, limits)
+                self._cloud.set_quotas(need.project, wanted)
 
     def put_back(self) -> list[Change]:
         """Put the limits back; Cinder accepts none below the use.

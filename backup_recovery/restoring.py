@@ -14,10 +14,10 @@ import dataclasses
 import threading
 from typing import Any
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 from backup_recovery import quotas
 from backup_recovery import records
 from backup_recovery import running
@@ -40,9 +40,9 @@ class Report(running.Report):
     newer: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def select(plan: plan_.Plan, existing: Mapping[str, cloud_.Backup],
+def select(plan: plans.Plan, existing: Mapping[str, clouds.Backup],
            projects: Collection[str] = (), everything: bool = False
-           ) -> tuple[list[plan_.Item], dict[str, str]]:
+           ) -> tuple[list[plans.Item], dict[str, str]]:
     """Choose the backups of a plan that are restored.
 
     :param existing: the backups of the cloud
@@ -58,17 +58,17 @@ def select(plan: plan_.Plan, existing: Mapping[str, cloud_.Backup],
             f'the plan has no backup of project {min(unknown)}; give an id '
             f'that it has')
     items = [item for item in plan.items
-             if item.why != plan_.GONE and
+             if item.why != plans.GONE and
              (not projects or item.project in projects)]
     chosen = [item for item in items if _is_restorable(item)]
     if everything:
         return chosen, {}
 
-    def age(item: plan_.Item) -> str:
+    def age(item: plans.Item) -> str:
         found = existing.get(item.id)
         return (found and found.data_timestamp) or item.created[:19]
 
-    def newest(items: list[plan_.Item]) -> dict[str, plan_.Item]:
+    def newest(items: list[plans.Item]) -> dict[str, plans.Item]:
         # Of the same second, the last one: a parent is before its children.
         return {item.volume or item.id: item
                 for item in sorted(items, key=age)}
@@ -81,8 +81,8 @@ def select(plan: plan_.Plan, existing: Mapping[str, cloud_.Backup],
              if newest_of_all[volume] is not item})
 
 
-def _is_restorable(item: plan_.Item) -> bool:
-    return item.action == plan_.IMPORT or item.why == plan_.EXISTS
+def _is_restorable(item: plans.Item) -> bool:
+    return item.action == plans.IMPORT or item.why == plans.EXISTS
 
 
 class Run(running.Run):
@@ -95,8 +95,8 @@ class Run(running.Run):
 
     report: Report
 
-    def __init__(self, cloud: Any, plan: plan_.Plan,
-                 journal: journal_.Journal, options: work.Options,
+    def __init__(self, cloud: Any, plan: plans.Plan,
+                 journal: journals.Journal, options: work.Options,
                  wishes: volumes.Wishes, workers: int = 4,
                  progress: running.Progress = lambda done, of: None):
         super().__init__(cloud, plan, journal, Report(), options.stop,
@@ -123,7 +123,7 @@ class Run(running.Run):
         self._all = sum(item.size for item in items)
         sessions = self.sessions(items)
         made = volumes.Made(self._journal)
-        limits = quotas.Limits(self._cloud, self._journal, cloud_.OF_VOLUMES)
+        limits = quotas.Limits(self._cloud, self._journal, clouds.OF_VOLUMES)
         try:
             limits.raise_for_all(
                 item for item in items if item.project in sessions and
@@ -142,23 +142,23 @@ class Run(running.Run):
 
     def _wish(self, book: records.Book,
               read: Callable[[records.Summary], records.Record]
-              ) -> Callable[[Any, plan_.Item], dict[str, str]]:
+              ) -> Callable[[Any, plans.Item], dict[str, str]]:
         reading = threading.Lock()
 
-        def wish(session: Any, item: plan_.Item) -> dict[str, str]:
+        def wish(session: Any, item: plans.Item) -> dict[str, str]:
             original = session.volume(item.volume) if item.volume else None
             with reading:
                 recorded = _type(read, book.records.get(item.id))
             return self._wishes.of(item.volume, original or {}, recorded)
         return wish
 
-    def succeed(self, item: plan_.Item, result: tuple[str, bool]) -> None:
+    def succeed(self, item: plans.Item, result: tuple[str, bool]) -> None:
         volume, is_new = result
         (self.report.restored if is_new else self.report.existing)[
             item.id] = volume
         self._gigabytes += item.size
 
-    def fail(self, item: plan_.Item, reason: str) -> None:
+    def fail(self, item: plans.Item, reason: str) -> None:
         super().fail(item, reason)
         self._gigabytes += item.size
 

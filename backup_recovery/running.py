@@ -10,8 +10,8 @@ import threading
 from typing import Any
 
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 from backup_recovery import quotas
 from backup_recovery import work
 
@@ -40,14 +40,14 @@ class Report:
 class Run:
     """One run of a plan.
 
-    :param cloud: :class:`cloud.Cloud`
+    :param cloud: :class:`clouds.Cloud`
     :param journal: of the plan, entered
     :param stop: set it to end the run
     :param workers: how many items are worked on at a time
     """
 
-    def __init__(self, cloud: Any, plan: plan_.Plan,
-                 journal: journal_.Journal, report: Any,
+    def __init__(self, cloud: Any, plan: plans.Plan,
+                 journal: journals.Journal, report: Any,
                  stop: threading.Event, workers: int, progress: Progress):
         self._cloud = cloud
         self._plan = plan
@@ -70,28 +70,28 @@ class Run:
                 f'{place["region"]} of {place["auth_url"]}; make another one')
         self._cloud.require_administrator()
 
-    def sessions(self, items: list[plan_.Item]) -> dict[str, Any]:
+    def sessions(self, items: list[plans.Item]) -> dict[str, Any]:
         """Authenticate for each project that gets something."""
         sessions = {}
         for project in dict.fromkeys(item.project for item in items):
             try:
                 sessions[project] = self._cloud.session(project)
             except exceptions.NotAuthorized:
-                self._refuse(project, plan_.NO_ROLE
+                self._refuse(project, plans.NO_ROLE
                              if self._cloud.project(project) else
-                             plan_.NO_PROJECT)
+                             plans.NO_PROJECT)
         return sessions
 
     def _refuse(self, project: str, why: str) -> None:
-        self.report.projects[project] = plan_.PROJECT_REASONS[why].format(
+        self.report.projects[project] = plans.PROJECT_REASONS[why].format(
             project=project, user=self._cloud.admin.user_id)
 
-    def fail(self, item: plan_.Item, reason: str) -> None:
+    def fail(self, item: plans.Item, reason: str) -> None:
         """Note an item that failed."""
         self.report.failed[item.id] = reason
         self._journal.write('failed', backup=item.id, reason=reason)
 
-    def succeed(self, item: plan_.Item, result: Any) -> None:
+    def succeed(self, item: plans.Item, result: Any) -> None:
         """Note the result of an item."""
         raise NotImplementedError
 
@@ -99,13 +99,13 @@ class Run:
         """The numbers of those that are done, and of all."""
         raise NotImplementedError
 
-    def carry_out(self, work: Callable[[plan_.Item], Any],
-                  ready: deque[plan_.Item]) -> None:
+    def carry_out(self, work: Callable[[plans.Item], Any],
+                  ready: deque[plans.Item]) -> None:
         """Work on what is ready, until nothing is or the run is stopped.
 
         :param ready: :meth:`succeed` may add to it
         """
-        running: dict[futures.Future[Any], plan_.Item] = {}
+        running: dict[futures.Future[Any], plans.Item] = {}
         with futures.ThreadPoolExecutor(self._workers) as pool:
             while True:
                 while (ready and len(running) < self._workers and
@@ -124,14 +124,14 @@ class Run:
                     self._ended(running.pop(future), future)
                 self._progress(*self.so_far())
 
-    def _ended(self, item: plan_.Item, future: futures.Future[Any]) -> None:
+    def _ended(self, item: plans.Item, future: futures.Future[Any]) -> None:
         try:
             result = future.result()
         except work.Interrupted:
             return
         except work.NotAllowed:
             # Nor are the other ones of this project.
-            self._refuse(item.project, plan_.NO_ROLE)
+            self._refuse(item.project, plans.NO_ROLE)
             self.fail(item, self.report.projects[item.project])
             return
         except (work.Failed, exceptions.Refused) as error:

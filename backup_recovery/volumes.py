@@ -15,10 +15,10 @@ import time
 from typing import Any
 import uuid
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
-from backup_recovery import journal as journal_
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 from backup_recovery import work
 
 #: Events of the journal.
@@ -94,7 +94,7 @@ class Made:
     :ivar complete: ids of the backups whose restore has ended well
     """
 
-    def __init__(self, journal: journal_.Journal):
+    def __init__(self, journal: journals.Journal):
         self._journal = journal
         self.asked: dict[str, Asked] = {}
         self.volumes: dict[str, str] = {}
@@ -124,20 +124,20 @@ class Made:
 class Restorer:
     """Restores backups, for several threads.
 
-    :param sessions: :class:`cloud.Session` by the project
+    :param sessions: :class:`clouds.Session` by the project
     :param made: the volumes of earlier runs
     :param wish: returns the type and the zone for an item
     """
 
     def __init__(self, sessions: Mapping[str, Any], made: Made,
-                 wish: Callable[[Any, plan_.Item], dict[str, str]],
+                 wish: Callable[[Any, plans.Item], dict[str, str]],
                  options: work.Options):
         self._sessions = sessions
         self._made = made
         self._wish = wish
         self._options = options
 
-    def run(self, item: plan_.Item) -> tuple[str, bool]:
+    def run(self, item: plans.Item) -> tuple[str, bool]:
         """Restore a backup, or wait for a restore that was begun before.
 
         :returns: the id of the volume, and that it was not complete before
@@ -165,7 +165,7 @@ class Restorer:
 
     # Make a volume
 
-    def _request(self, session: Any, item: plan_.Item, deadline: float
+    def _request(self, session: Any, item: plans.Item, deadline: float
                  ) -> str:
         """Ask for a volume with the backup on it.
 
@@ -187,7 +187,7 @@ class Restorer:
         self._made.keep(VOLUME, item.id, volume=found, project=item.project)
         return found
 
-    def _made_now(self, session: Any, item: plan_.Item, asked: Asked) -> str:
+    def _made_now(self, session: Any, item: plans.Item, asked: Asked) -> str:
         body = {'backup_id': item.id, 'size': item.size,
                 'name': _NAME.format(item.id),
                 'metadata': {_MARK: asked.mark},
@@ -203,7 +203,7 @@ class Restorer:
             if found:
                 return found
             if isinstance(last, exceptions.Refused) and (
-                    last.status not in cloud_.BUSY):
+                    last.status not in clouds.BUSY):
                 # There is no volume to look for.
                 self._made.keep(DROPPED, item.id, volume=None)
                 if last.status == 403:
@@ -212,7 +212,7 @@ class Restorer:
                     f'the restore is refused: {last}') from last
         raise last
 
-    def _found(self, session: Any, item: plan_.Item, asked: Asked
+    def _found(self, session: Any, item: plans.Item, asked: Asked
                ) -> str | None:
         """Find the volume of a request whose answer is not known."""
         for name, value in ((_MARK, asked.mark), (_SOURCE, item.id)):
@@ -228,7 +228,7 @@ class Restorer:
             'metadata': str({name: value})})['volumes']
         return [volume['id'] for volume in found]
 
-    def _available(self, session: Any, item: plan_.Item, deadline: float
+    def _available(self, session: Any, item: plans.Item, deadline: float
                    ) -> None:
         """Wait until nothing restores a backup."""
         interval = _FIRST
@@ -262,7 +262,7 @@ class Restorer:
 
     # Wait for its end
 
-    def _finish(self, session: Any, item: plan_.Item, volume_id: str,
+    def _finish(self, session: Any, item: plans.Item, volume_id: str,
                 deadline: float) -> None:
         """Wait for the end of a restore.
 
@@ -290,7 +290,7 @@ class Restorer:
         self._made.keep(COMPLETE, item.id, volume=volume_id,
                         project=item.project)
 
-    def _settled(self, session: Any, item: plan_.Item, volume_id: str,
+    def _settled(self, session: Any, item: plans.Item, volume_id: str,
                  deadline: float) -> dict[str, Any] | None:
         """Wait until nothing works on a volume."""
         interval = _FIRST
@@ -315,7 +315,7 @@ class Restorer:
                 'the service that had it has died, with --retry')
 
     @staticmethod
-    def _reason(session: Any, item: plan_.Item, volume_id: str) -> str:
+    def _reason(session: Any, item: plans.Item, volume_id: str) -> str:
         """The reason of a failure, as far as Cinder tells it to users."""
         found = session.backup(item.id)
         if found is not None and found.fail_reason:

@@ -26,7 +26,7 @@ class NotAllowed(Failed):
 
 @dataclasses.dataclass
 class Options:
-    """How one is imported or restored.
+    """Options for the import or the restore of a backup.
 
     :ivar patience: seconds that one may take
     :ivar retry: delete what attempts have left that failed, and try again

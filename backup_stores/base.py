@@ -89,7 +89,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How a damage is done to one backup.
+    """A damage's change of one backup.
 
     :ivar changes: the steps in their order
     :ivar names: texts of which the reason of a failure must have one, so

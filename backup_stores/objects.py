@@ -45,7 +45,7 @@ class ObjectStore(base.Store):
     def list(self, container: str, prefix: str = '') -> Sequence[str]:
         """Name the objects that begin with a prefix.
 
-        :returns: whole names, in any order; none if there is no container
+        :returns: whole names, in any order; none without the container
         """
 
     @abc.abstractmethod
@@ -201,7 +201,7 @@ class ObjectStore(base.Store):
                 raise base.StoreRefused(
                     f'{container!r} and {name!r} do not name an object')
         if container and not self.has_containers:
-            raise base.StoreRefused(f'there is no container {container!r}')
+            raise base.StoreRefused(f'container {container!r} does not exist')
         return container, name
 
 

@@ -151,7 +151,7 @@ class RbdStore(base.Store):
                 yield image
         except rbd.ImageNotFound:
             raise base.StoreFailed(
-                f'there is no image {name} in pool {self.pool}') from None
+                f'image {name} does not exist in pool {self.pool}') from None
 
     def _data(self, ioctx: Any, backup: Any) -> list[str]:
         """Name the objects that hold data of the image, the last one first.
@@ -274,7 +274,7 @@ def _need(ioctx: Any, name: str) -> bytes:
     try:
         size, _ = ioctx.stat(name)
     except rados.ObjectNotFound:
-        raise base.StoreFailed(f'there is no object {name}') from None
+        raise base.StoreFailed(f'object {name} does not exist') from None
     return ioctx.read(name, size)
 
 

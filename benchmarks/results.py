@@ -80,7 +80,7 @@ def in_turns(steps: Mapping[str, Callable[[], None]], rounds: int
 
 def ratio(slower: Series, faster: Series, start: Series | None = None
           ) -> float:
-    """How many times as fast one step is as another.
+    """The ratio of the speeds of two steps.
 
     Taken within each round, where both met nearly the same load, and then the
     median. So it is not the quotient of the two medians.
@@ -108,7 +108,7 @@ class Backup:
     steps: dict[str, Series]
 
     def ratio(self, slower: str, faster: str) -> float:
-        """How many times as fast one step is as another."""
+        """The ratio of the speeds of two steps."""
         return ratio(self.steps[slower], self.steps[faster],
                      self.steps.get(f'{slower}{EMPTY}'))
 

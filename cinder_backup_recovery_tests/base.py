@@ -18,6 +18,7 @@ import tempest.test
 import urllib3
 
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import content
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
@@ -261,7 +262,7 @@ class BackupRecoveryTest(tempest.test.BaseTestCase):
         """
         size = cls.size_bytes
         if (CONF.cinder_backup_recovery.content_access ==
-                recovery_config.ATTACHMENT):
+                connecting.ATTACHMENT):
             extents = [(0, size)]
         else:
             mib = 1024 * 1024

@@ -6,6 +6,11 @@ prints it unchanged.
 """
 
 
+def one_line(error: object) -> str:
+    """The message of an exception in one line; its class if it has none."""
+    return ' '.join(str(error).split()) or type(error).__name__
+
+
 class BackupRecoveryError(Exception):
     """Anything that the suite's own parts refuse or fail at."""
 

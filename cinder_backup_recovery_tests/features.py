@@ -10,7 +10,7 @@ import unittest
 
 from tempest import config
 
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
 
 CONF = config.CONF
 
@@ -39,7 +39,7 @@ def missing(conf: Any, features: Iterable[str],
     """
     needed = list(features)
     if rewrites_content and (conf.cinder_backup_recovery.content_access ==
-                             recovery_config.IMAGE):
+                             connecting.IMAGE):
         needed.append('reimage')
     if not conf.volume_feature_enabled.backup:
         return unittest.SkipTest('[volume_feature_enabled] backup is false')

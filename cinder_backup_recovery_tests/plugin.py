@@ -9,7 +9,9 @@ from oslo_config import cfg
 from tempest import config
 from tempest.test_discover import plugins
 
+from cinder_backup_recovery_tests import capabilities
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
 
 
 class CinderBackupRecoveryTempestPlugin(plugins.TempestPlugin):
@@ -29,11 +31,9 @@ class CinderBackupRecoveryTempestPlugin(plugins.TempestPlugin):
         :param conf: where to register them
         """
         config.register_opt_group(
-            conf, recovery_config.backup_recovery_group,
-            recovery_config.BackupRecoveryGroup)
+            conf, connecting.GROUP, connecting.OPTIONS)
         config.register_opt_group(
-            conf, recovery_config.backup_recovery_feature_group,
-            recovery_config.BackupRecoveryFeatureGroup)
+            conf, capabilities.GROUP, capabilities.OPTIONS)
 
     def get_opt_lists(self) -> list[tuple[str, list[Any]]]:
         """List the options, for Tempest's sample file.

@@ -2,7 +2,10 @@
 
 """A cloud: its services started together, and taken down again."""
 
+from collections.abc import Iterator
 import contextlib
+import pathlib
+import shutil
 import socket
 import time
 from typing import Any
@@ -22,6 +25,7 @@ from local_cloud import tempest_conf
 from local_cloud import template
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
+from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
 from local_cloud.servers import database_servers
 from local_cloud.services import base
@@ -271,6 +275,44 @@ class Cloud:
                 return
             self.state.remove()
             self.say.say(f'removed {self.state.root}')
+
+    @contextlib.contextmanager
+    def running(self, asked: options.Options,
+                temporary: cloud_state.Temporary | None = None,
+                logs: pathlib.Path | None = None) -> Iterator[None]:
+        """Start the cloud, and take it down at the end, also half-way.
+
+        A signal does not interrupt the end.
+
+        :param temporary: the directory of the cloud's, removed with it
+        :param logs: a directory that its logs are copied to
+        """
+        try:
+            self.start(asked)
+            yield
+        finally:
+            with signals.ignored():
+                try:
+                    if logs:
+                        self._copy_logs(logs)
+                finally:
+                    # A start that was interrupted leaves nothing.
+                    if self.state.remains:
+                        self.down()
+                    if temporary:
+                        temporary.remove()
+
+    def _copy_logs(self, target: pathlib.Path) -> None:
+        if not self.state.logs.is_dir():
+            return
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for log in self.state.logs.iterdir():
+                shutil.copyfile(log, target / log.name)
+        except OSError as error:
+            raise exceptions.LocalCloudError(
+                f'the logs cannot be kept in {target}: '
+                f'{error.strerror}') from error
 
     def _end_own_starts(self) -> None:
         """End an "up" that something in this cloud has begun.

@@ -17,7 +17,6 @@ from local_cloud import options
 from local_cloud import remote
 from local_cloud import tempest_conf
 from local_cloud.machine import loopback
-from local_cloud.machine import signals
 from local_cloud.machine import state as cloud_state
 
 
@@ -51,7 +50,6 @@ class LocalCloud(fixtures.Fixture):
 
     def _setUp(self) -> None:
         temporary = cloud_state.Temporary('fixture')
-        self.addCleanup(temporary.remove)
         self.state = cloud_state.State(temporary.cloud)
         # There are clients in this process, too.
         for name, value in loopback.without_proxy(os.environ).items():
@@ -61,16 +59,11 @@ class LocalCloud(fixtures.Fixture):
             remote.Cloud(program, self.state, timeout=self._timeout)
             if program else
             local_cloud.Cloud(self.state, timeout=self._timeout))
-        self.addCleanup(self._down)
-        self.cloud.start(self._options)
+        end = contextlib.ExitStack()
+        self.addCleanup(end.close)
+        end.enter_context(self.cloud.running(self._options, temporary))
         self.environment = clients.variables(self.state)
         self.tempest_conf = tempest_conf.path(self.state)
-
-    def _down(self) -> None:
-        # A service that failed to start is reported with its log already.
-        if self.state.remains:
-            with signals.ignored():
-                self.cloud.down()
 
 
 @contextlib.contextmanager

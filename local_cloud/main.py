@@ -205,47 +205,22 @@ def _run(arguments: argparse.Namespace, cloud: local_cloud.Cloud) -> int:
     if arguments.state_dir is None:
         temporary = cloud_state.Temporary('run')
         cloud.state = cloud_state.State(temporary.cloud)
-    state = cloud.state
-    if not temporary:
-        if state.exists:
-            raise exceptions.InvalidState(
-                f'a cloud exists in {state.root}, which run would take down '
-                f'at its end; use its environment (env) or another '
-                f'--state-dir')
-        state.check()
-    try:
-        cloud.start(asked)
+    elif cloud.state.exists:
+        raise exceptions.InvalidState(
+            f'a cloud exists in {cloud.state.root}, which run would take '
+            f'down at its end; use its environment (env) or another '
+            f'--state-dir')
+    else:
+        cloud.state.check()
+    with cloud.running(asked, temporary, arguments.keep_logs):
         try:
             return _wait(subprocess.Popen(command, env={
-                **clients.environment(state),
+                **clients.environment(cloud.state),
                 # What the command leaves behind goes with the cloud.
-                cloud_state.PROCESS_MARK: state.cloud_id}))
+                cloud_state.PROCESS_MARK: cloud.state.cloud_id}))
         except OSError as error:
             raise exceptions.LocalCloudError(
                 f'{command[0]}: {error.strerror}') from error
-    finally:
-        with signals.ignored():
-            try:
-                if arguments.keep_logs:
-                    _copy_logs(state, arguments.keep_logs)
-            finally:
-                if state.remains:
-                    cloud.down()
-                if temporary:
-                    temporary.remove()
-
-
-def _copy_logs(state: cloud_state.State, target: pathlib.Path) -> None:
-    if not state.logs.is_dir():
-        return
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for log in state.logs.iterdir():
-            shutil.copyfile(log, target / log.name)
-    except OSError as error:
-        raise exceptions.LocalCloudError(
-            f'the logs cannot be kept in {target}: '
-            f'{error.strerror}') from error
 
 
 def _wait(process: subprocess.Popen) -> int:

@@ -42,7 +42,7 @@ class SwiftStore(stores.FlatStore):
 
     def url(self, container: str, prefix: str) -> str:
         # Not the endpoint: that has another name at another site, and the
-        # account in it may be that of whoever exports.
+        # account in it may be that of the user who exports.
         return f'swift://{urllib.parse.quote(f"{container}/{prefix}")}'
 
     def _pages(self, function: Callable[..., Any], *args: str, **query: Any
@@ -108,7 +108,7 @@ class SwiftBackupDriver(hooks.VerifyMixin, swift.SwiftBackupDriver):
 
     def initialize(self) -> None:
         super().initialize()
-        # Cinder's driver waits for ever.
+        # Cinder's driver waits without a limit.
         if self.conn.timeout is None:
             self.conn.timeout = CONF[options.GROUP].timeout
 

@@ -43,13 +43,15 @@ def until(condition, what, patience=PATIENCE):
 def recover(local, *tests):
     """Run tests of the suite in a cloud's own environment.
 
-    :returns: the exit code, and what was printed
+    :returns: the exit code, and what was printed, with the errors of a
+        failure
     """
     done = subprocess.run(
         [sys.executable, '-m', 'testtools.run', *tests], cwd=_ROOT,
         env={**os.environ, **local.environment}, capture_output=True,
-        text=True, timeout=300)
-    return done.returncode, done.stdout + done.stderr
+        text=True, timeout=900)
+    return done.returncode, done.stdout + (
+        done.stderr if done.returncode else '')
 
 
 def left_of(processes):
@@ -74,6 +76,41 @@ class OneCloud:
         """The state of each service, in words."""
         return {name: service['state'] for name, service in
                 self.cloud.status()['services'].items()}
+
+
+class TwoSites:
+    """Copies of a backup between the object stores of two sites.
+
+    It has two objects, and its container another one with the name "another".
+    """
+
+    def copy(self, backup, here, there):
+        """Copy it, and nothing else; returns its parts."""
+        parts = here.parts(backup)
+        self.assertEqual(
+            ['container', 'object', 'object'], [one.kind for one in parts])
+        self.assertEqual([], there.parts(backup))
+        for part in parts:
+            self.assertIsNone(there.state(part.kind, part.where))
+            here.copy(part, there)
+            self.assertEqual(here.state(part.kind, part.where),
+                             there.state(part.kind, part.where))
+        self.assertEqual(parts, there.parts(backup))
+        self.assertIsNone(there.read(backup.container, 'another'))
+        return parts
+
+    def remove(self, backup, parts, here, there):
+        """Remove it at each site; the other one still has it."""
+        for part in reversed(parts):
+            here.change(part.kind, part.where, None)
+        self.assertEqual([], here.parts(backup))
+        self.assertEqual(b'another' * 9,
+                         here.read(backup.container, 'another'))
+        self.assertEqual(parts, there.parts(backup))
+        for part in reversed(parts):
+            there.change(part.kind, part.where, None)
+            there.change(part.kind, part.where, None)
+        self.assertFalse(there.has_container(backup.container))
 
 
 class StateCase(testtools.TestCase):

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import unittest
 
 import psutil
 import sqlalchemy as sa
@@ -18,18 +17,14 @@ import sqlalchemy as sa
 from cinder_backup_recovery_tests.rows import connection as connections
 from local_cloud.machine import daemons
 from local_cloud.servers import database_servers
+from tests import required
 
 PASSWORD = 'p@ss/w:rd%'
 
 
 def unavailable(reason):
-    """Skip, or fail where every database must be tested (the gate).
-
-    Set CBRT_REQUIRE_DATABASES=1 for the latter.
-    """
-    if os.environ.get('CBRT_REQUIRE_DATABASES') == '1':
-        raise AssertionError(f'CBRT_REQUIRE_DATABASES is set, but {reason}')
-    raise unittest.SkipTest(reason)
+    """Skip the tests of a database."""
+    required.missing('CBRT_REQUIRE_DATABASES', reason)
 
 
 def cinder_manage():

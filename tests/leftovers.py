@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is left on a storage of backups that are not whole, for tests."""
+"""Remains of backups on a storage, for tests."""
 
 import base64
 import json

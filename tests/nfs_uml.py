@@ -3,7 +3,6 @@
 """Run test cases where a share can be mounted, on this kernel or in UML."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from testtools import content
 
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
+from tests import required
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -28,9 +28,7 @@ def need(missing):
     :param missing: a sentence with what is missing, empty if nothing is
     """
     if missing:
-        if os.environ.get('CBRT_REQUIRE_NFS') == '1':
-            raise AssertionError(missing)
-        raise testtools.TestCase.skipException(missing)
+        required.missing('CBRT_REQUIRE_NFS', missing)
 
 
 def _in_uml(command, timeout):

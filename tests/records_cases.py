@@ -6,7 +6,7 @@ import base64
 import json
 import uuid
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import records
 
 SERVICE = 'reference_drivers.default.DefaultBackupDriver'
@@ -45,7 +45,7 @@ def record(backup_id=None, exported='2026-11-29T03:00:00Z', gone=None,
 
 
 def remains(kind, backup_id=None):
-    """What a scan has found that is no backup."""
+    """A finding of a scan that is not a backup."""
     return records.Remains(
         kind, backup_id, None, 'file:///a', 1, 7, [
             {'kind': 'missing', 'name': None, 'message': 'gone'}],
@@ -62,4 +62,4 @@ def backup(one, status='available', **others):
     """A backup in a cloud, of which this is the record."""
     facts = records.Facts.of(one.fields, one.project_id, 'display_name',
                              'display_description', 'num_dependent_backups')
-    return cloud.Backup(one.id, status, None, facts._replace(**others))
+    return clouds.Backup(one.id, status, None, facts._replace(**others))

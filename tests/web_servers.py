@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import unittest
 
 import fixtures
 import psutil
@@ -23,6 +22,7 @@ from local_cloud import settings
 from local_cloud.machine import daemons
 from local_cloud.services import cinder
 from tests import cloud_cases
+from tests import required
 
 #: The path of Cinder's API behind the web server.
 PATH = '/volume'
@@ -32,13 +32,8 @@ _MODULES = pathlib.Path('/usr/lib/apache2/modules')
 
 
 def unavailable(reason):
-    """Skip, or fail where all web servers must be tested (the gate).
-
-    Set CBRT_REQUIRE_PROXY=1 for the latter.
-    """
-    if os.environ.get('CBRT_REQUIRE_PROXY') == '1':
-        raise AssertionError(f'CBRT_REQUIRE_PROXY is set, but {reason}')
-    raise unittest.SkipTest(reason)
+    """Skip the tests of a web server."""
+    required.missing('CBRT_REQUIRE_PROXY', reason)
 
 
 def _free_address():

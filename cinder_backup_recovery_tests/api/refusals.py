@@ -20,6 +20,8 @@ refused, it was not answered.
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
+from cinder_backup_recovery_tests import exceptions
+
 #: What the clients raise where a request was not accepted.
 ERRORS = (lib_exc.RestClientException, urllib3.exceptions.ProtocolError)
 
@@ -29,7 +31,7 @@ _OF_WEB_SERVERS = (400, 413, 502, 503)
 
 def text(exc: Exception) -> str:
     """Quote an error in one line that is not too long."""
-    return ' '.join(str(exc).split())[:300]
+    return exceptions.one_line(exc)[:300]
 
 
 def by_web_server(exc: Exception) -> bool:

@@ -18,7 +18,7 @@ from cinder_backup_recovery_tests.certification.registry import collect
 from cinder_backup_recovery_tests.certification.registry import command
 from cinder_backup_recovery_tests.certification.report import redact
 from cinder_backup_recovery_tests.certification.report import writer
-from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import local_cloud
 from cinder_backup_recovery_tests.certification.run import progress
 from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.run import ways

@@ -139,7 +139,7 @@ class HeldRequests:
 
     @property
     def number(self) -> int:
-        """How many are held now."""
+        """The number of requests that are held now."""
         return self._hold.count(self._point, self._backup_id)
 
     def release_first(self) -> None:

@@ -158,7 +158,7 @@ class Cleanup:
         try:
             done = act()
         except REQUEST_ERRORS as exc:
-            line = f'could not remove {title}: {one_line(exc)}'
+            line = f'could not remove {title}: {exceptions.one_line(exc)}'
             self._left.append(line)
             self.say(line)
             return
@@ -220,11 +220,6 @@ class Cleanup:
         return f'set back to {change.before}'
 
 
-def one_line(exc: BaseException) -> str:
-    """Return the message of an exception in one line."""
-    return ' '.join(str(exc).split()) or type(exc).__name__
-
-
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = programs.Parser(
         prog='cinder-backup-recovery-cleanup',
@@ -265,7 +260,7 @@ def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
     if not os.path.isdir(directory):
         if given:
             raise exceptions.InvalidConfiguration(
-                f'there is no ledger {given}')
+                f'the ledger {given} does not exist')
         return None
     return resource_ledger.Ledger(directory)
 
@@ -295,7 +290,7 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
     except REQUEST_ERRORS as exc:
         raise exceptions.InvalidConfiguration(
             f'authentication failed for the administrator in [auth]: '
-            f'{one_line(exc)}') from None
+            f'{exceptions.one_line(exc)}') from None
     fixture = api_microversion_fixture.APIMicroversionFixture(
         volume_microversion=recovery_config.MICROVERSION)
     with fixture, membership.Membership(
@@ -339,7 +334,7 @@ def _configure(path: str | None) -> None:
     if path:
         if not os.path.isfile(path):
             raise exceptions.InvalidConfiguration(
-                f'there is no configuration file {path}')
+                f'the configuration file {path} does not exist')
         config.CONF.set_config_path(os.path.abspath(path))
     # Without a log file, Tempest reports on stdout how it is configured.
     log = logging.getLogger('tempest')
@@ -351,7 +346,7 @@ def _configure(path: str | None) -> None:
     except (cfg.Error, UnicodeDecodeError) as exc:
         raise exceptions.InvalidConfiguration(
             f'the configuration file {path or "of Tempest"} cannot be read: '
-            f'{one_line(exc)}') from None
+            f'{exceptions.one_line(exc)}') from None
     # Also where the ledger is given: with a wrong file this would report that
     # nothing is left.
     if path and not url:
@@ -391,7 +386,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         left = _run(arguments, said.append if as_json else
                     functools.partial(print, flush=True))
     except (cfg.Error, exceptions.BackupRecoveryError, OSError) as exc:
-        return programs.fail(one_line(exc), as_json)
+        return programs.fail(exceptions.one_line(exc), as_json)
     if as_json:
         print(json.dumps({'done': said, 'left': left}))
     return LEFT_OVER if left else CLEAN

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import access
 
@@ -15,7 +15,7 @@ def make(conf: Any, resources: test_resources.Resources
     :raises InvalidConfiguration: if this machine lacks what it needs
     """
     # Each way is imported only where it is used: os-brick is an extra.
-    if conf.cinder_backup_recovery.content_access == config.ATTACHMENT:
+    if conf.cinder_backup_recovery.content_access == connecting.ATTACHMENT:
         from cinder_backup_recovery_tests.content import attachments
         return attachments.AttachmentContent(
             resources, attachments.Host.from_config(conf))

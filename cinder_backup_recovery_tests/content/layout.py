@@ -126,12 +126,6 @@ class Layout:
         """Number of the newest generation; 0 when nothing was written."""
         return max((extent.generation for extent in self.extents), default=0)
 
-    @property
-    def data_end(self) -> int:
-        """Offset past the last byte of data."""
-        return max((extent.end for extent in self.extents
-                    if extent.kind == DATA), default=0)
-
     def overwrite(self, offset: int, length: int) -> 'Layout':
         """Make the next generation, with new data in one place.
 

@@ -55,7 +55,7 @@ class Owner(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class QuotaChange:
-    """How the usage of a project was corrected."""
+    """A correction of the usage of a project."""
 
     project_id: str
     resource: str

@@ -154,7 +154,7 @@ class Database:
 
     def _clean(self, err: Any) -> str:
         # One line, and never the password, quoted or not.
-        text = ' '.join(str(err).split()) or type(err).__name__
+        text = exceptions.one_line(err)
         password = self._url.password
         for secret in {password, urllib.parse.quote_plus(password or '')}:
             if secret:

@@ -16,7 +16,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from backup_stores import base as stores_base
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import capabilities
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
@@ -48,7 +48,7 @@ class VerifyScenario(damages.DamageScenario):
                 stores_base.Backup.from_fields(victim.record.fields))
             if one.family in families and (one.hits_children or
                                            not of_parent)]
-        levels = recovery_config.LEVELS
+        levels = capabilities.LEVELS
         level = (CONF.cinder_backup_recovery_feature_enabled
                  .import_verify_level)
         found = [one for one in wanted

@@ -61,7 +61,8 @@ def _class(name: str) -> Any:
     except Exception as exc:
         # An import runs whatever the module does.
         raise exceptions.InvalidConfiguration(
-            f'{where} cannot be imported: {_line(exc)}') from None
+            f'{where} cannot be imported: '
+            f'{exceptions.one_line(exc)}') from None
     raise exceptions.InvalidConfiguration(
         f'{where}: unknown backup_store; known: '
         f'{", ".join(sorted(points.names))}, and classes as module.Class')
@@ -83,7 +84,7 @@ def _made(conf: Any, name: str, method: str, manager: Callable[[], Any]
         raise
     except Exception as exc:
         raise exceptions.InvalidConfiguration(
-            f'{where}: {_line(exc)}') from None
+            f'{where}: {exceptions.one_line(exc)}') from None
     return KitStore(store, where)
 
 
@@ -110,15 +111,12 @@ class KitStore:
             except exceptions.BackupRecoveryError:
                 raise
             except base.StoreRefused as exc:
-                raise exceptions.StoreRefused(_line(exc)) from None
+                raise exceptions.StoreRefused(
+                    exceptions.one_line(exc)) from None
             except Exception as exc:
                 if name == 'check':
                     raise exceptions.InvalidConfiguration(
-                        f'{self._where}: {_line(exc)}') from None
-                raise exceptions.StoreFailed(_line(exc)) from exc
+                        f'{self._where}: {exceptions.one_line(exc)}') from None
+                raise exceptions.StoreFailed(exceptions.one_line(exc)) from exc
 
         return call
-
-
-def _line(exc: Exception) -> str:
-    return ' '.join(str(exc).split()) or type(exc).__name__

@@ -177,7 +177,7 @@ class KnownDefects(docutils.SphinxDirective):
 
 
 class Promises(docutils.SphinxDirective):
-    """What users may rely on, as the model of histories has it."""
+    """The promises to users, as the model of histories has them."""
 
     def run(self) -> list[nodes.Node]:
         """Make the list."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How Sphinx builds the documentation."""
+"""Sphinx's configuration for the documentation."""
 
 from importlib import metadata
 import pathlib

@@ -49,7 +49,7 @@ NFS_CORE_PARAM {{
     Enable_RQUOTA = false;
 }}
 NFSv4 {{
-    # Nobody comes back from before a start to claim what was locked.
+    # No client from before a start comes back to claim its locks.
     Graceless = true;
     RecoveryBackend = fs;
     RecoveryRoot = "{directory}/recovery";

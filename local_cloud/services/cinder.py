@@ -232,7 +232,7 @@ def of_backup(state: cloud_state.State) -> str:
 
 
 def _wakes() -> dict[str, int]:
-    """How often Cinder wakes when there is nothing to do.
+    """The intervals at which an idle Cinder wakes.
 
     In User-Mode Linux, which has one core, a thread that wakes costs about a
     millisecond. Each request makes one more thread, up to the size of its

@@ -32,7 +32,7 @@ def check(info: Any, backup_id: str) -> naming.Names:
     wrong = driver_infos.check_form(info, backup_id, _FIELDS, _OPTIONAL,
                                     (1, VERSION))
     if info['driver'] != 'ceph':
-        raise wrong('driver', f'{info["driver"][:40]!r} is another')
+        raise wrong('driver', f'{info["driver"][:40]!r} is not "ceph"')
     if info['image_size'] < 1:
         raise wrong('image_size', f'{info["image_size"]} is not a size')
     forms = {'meta': driver_infos.DIGEST,
@@ -41,7 +41,7 @@ def check(info: Any, backup_id: str) -> naming.Names:
     for field, form in forms.items():
         value = info.get(field)
         if value is not None and not form.match(value):
-            raise wrong(field, 'is not one of SHA-256')
+            raise wrong(field, 'is not a SHA-256 digest')
     if not all(isinstance(one, str) and driver_infos.UUID.match(one)
                for one in info.get('parents') or []):
         raise wrong('parents', 'has an entry that is not an id')

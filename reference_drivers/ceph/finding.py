@@ -81,6 +81,6 @@ def look(pool: pools.Pool, names: naming.Names) -> Seen:
                              names.backup_id)
     if names.meta_sum and names.meta_sum != naming.meta_sum(meta or b''):
         raise errors.WrongContent(
-            f'object {names.meta} is not what it was', names.meta,
+            f'object {names.meta} has changed since export', names.meta,
             names.backup_id)
     return Seen(place, size, meta, snapshots)

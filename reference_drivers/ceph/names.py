@@ -164,8 +164,8 @@ def kept(service_metadata: Any, backup_id: str) -> Kept | None:
             for value, form in ((found.digest, DIGEST),
                                 (found.meta, _META))):
         raise errors.BadLocation(
-            f'service_metadata {str(service_metadata)[:150]!r} has no digest '
-            'that is one', 'service_metadata', backup_id)
+            f'service_metadata {str(service_metadata)[:150]!r} has a '
+            'malformed digest', 'service_metadata', backup_id)
     return found
 
 

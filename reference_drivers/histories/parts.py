@@ -21,7 +21,7 @@ NAMES = {value: key for key, value in PROJECTS.items()}
 
 
 class Part(fixtures.Fixture):
-    """What is stored of the backups, and the last view of all."""
+    """The stored parts of the backups, and the last view of all."""
 
     cinder: environment.Environment
     store: object_stores.ObjectStore

@@ -23,7 +23,7 @@ def _bytes(size: int) -> int:
 
 
 class Volumes(parts.Part):
-    """What cinder-volume and the users of volumes do."""
+    """The actions of cinder-volume and of the users of volumes."""
 
     def __init__(self) -> None:
         super().__init__()

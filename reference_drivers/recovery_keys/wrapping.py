@@ -107,14 +107,14 @@ def recipient(path: str | pathlib.Path) -> Any:
 def recipients(paths: Sequence[str | pathlib.Path]) -> list[Any]:
     """Read public keys.
 
-    :raises BadKeyFile: one of them cannot be used, is there twice, or what
+    :raises BadKeyFile: one of them cannot be used, is named twice, or what
         is wrapped for all of them has no room in a record
     """
     found: dict[str, Any] = {}
     for path in paths:
         one = recipient(path)
         if found.setdefault(one.thumbprint(), one) is not one:
-            raise BadKeyFile(f'{path} is there twice; remove one')
+            raise BadKeyFile(f'{path} is named twice; remove one')
     needed = len(json.dumps(wrap(
         bytes(_LONGEST), '-' * 36, f'pbkdf2-sha512:{"0" * 64}',
         list(found.values())))) if found else 0

@@ -30,7 +30,7 @@ _PROBLEMS = 10
 
 @dataclasses.dataclass(slots=True)
 class Found:
-    """What was found.
+    """A finding.
 
     :ivar kind: one of the classes above
     :ivar place: where, as a URL

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""How Sphinx builds the release notes."""
+"""Sphinx's configuration for the release notes."""
 
 project = 'cinder-backup-recovery-tests Release Notes'
 copyright = '2026, OpenStack contributors'

@@ -68,7 +68,7 @@ class Case:
 
     @functools.cached_property
     def crossing(self) -> int:
-        """How many of the backups are not the restorer's own."""
+        """The number of backups that are not the restorer's own."""
         return sum(one.driver != self.restorer for one in self.backups)
 
     def contents(self) -> list[bytes]:

@@ -78,7 +78,7 @@ class NFSContractTest(Share, trust.TrustContract, testtools.TestCase):
 
 
 class NFSRequestsTest(Share, leftovers.Scanned):
-    """How often the server is asked, as the kernel's client counts it."""
+    """The requests to the server, as the kernel's client counts them."""
 
     def setUp(self):
         super().setUp()

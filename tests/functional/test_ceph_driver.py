@@ -171,7 +171,7 @@ class ImagesTest(CephCase):
         err = self.assertRaises(exception.InvalidBackup,
                                 self.cinder.restore, full.id)
         self.assertIn(f'no snapshot backup.{full.id}', str(err))
-        # Its row can go all the same, and takes nobody's data with it.
+        # Its row can go all the same, and takes no other data with it.
         before = self.everything()
         self.cinder.delete(full.id)
         self.assertIn(image, images.rbd.RBD().list(self.cinder.backups))

@@ -20,6 +20,7 @@ from cinder_backup_recovery_tests.certification import main
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.run import ways
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import programs
 from tests.functional import test_contract_program as contract
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / 'doc' / 'source' / 'examples'
@@ -77,11 +78,9 @@ class CertifyDriverCase(testtools.TestCase):
 
     def certify(self, *words, **keys):
         """Exit code, stdout and stderr; nothing is left behind."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main.main(self.words(*words, **keys))
+        outcome = programs.call(main.main, *self.words(*words, **keys))
         self.assertEqual([], self.left())
-        return int(code), out.getvalue(), err.getvalue()
+        return outcome
 
     def left(self):
         """Files of a run on the storage and in the temporary directory."""

@@ -2,9 +2,6 @@
 
 """The contract, for S3: a real RADOS Gateway on a real Ceph."""
 
-import contextlib
-import os
-import time
 from unittest import mock
 import uuid
 
@@ -17,7 +14,6 @@ from backup_stores import s3 as s3_store
 from local_cloud import fixture
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import daemons
 from local_cloud.servers import ceph_packages
 from local_cloud.services import s3 as local_s3
 from reference_drivers import options
@@ -27,17 +23,15 @@ from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
 from reference_drivers.verification import threads
 from tests import leftovers
+from tests import required
+from tests.functional import unanswered_cases
 from tests.functional import zeros_cases
-
-_WITHOUT = ('cinder-volume', 'cinder-backup')
 
 
 def need_gateway():
     """Skip where it is not installed, unless it has to be."""
     if missing := ceph_packages.missing_for_gateway():
-        if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
-            raise AssertionError(missing)
-        raise testtools.TestCase.skipException(missing)
+        required.missing('CBRT_REQUIRE_CEPH', missing)
 
 
 class S3:
@@ -53,7 +47,7 @@ class S3:
     def setUpClass(cls):
         super().setUpClass()
         need_gateway()
-        cls.local = fixture.LocalCloud('s3', without=_WITHOUT)
+        cls.local = fixture.LocalCloud('s3', without=unanswered_cases.WITHOUT)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
         key, secret = local_s3.S3(cls.local.state).keys(sites.FIRST)
@@ -74,66 +68,14 @@ class S3:
         return s3_store.S3Store.from_cinder(self.cinder.config.conf)
 
 
-class S3Test(S3, records.Records, leftovers.Scanned):
-    timeout = 3
-
-    def _ends(self, begin):
-        # Of a machine that is shared; without a limit the client tries again
-        # and again for minutes.
-        self.assertLess(time.monotonic() - begin, 20 * self.timeout)
-
-    @contextlib.contextmanager
-    def _hanging(self):
-        """The gateway keeps its port open and answers nothing."""
-        process = daemons.alive(self.local.state, local_s3.S3.name)
-        daemons.suspend(process)
-        try:
-            yield
-        finally:
-            process.resume()
-
-    @contextlib.contextmanager
-    def _stopped(self):
-        self.local.cloud.stop(local_s3.S3.name)
-        try:
-            yield
-        finally:
-            self.local.cloud.up('s3', without=_WITHOUT)
-
-    def _unanswered(self, broken, *reasons):
-        content = base.text(2 * self.chunk)
-        backup, = self.chain(content)
-        record = self.cinder.export(backup)
-        self.cinder.lose_row(backup.id)
-        self.cinder.configure(**{f'{options.GROUP}__timeout': self.timeout})
-        for level in ('presence', 'content'):
-            self.cinder.configure(**{f'{options.GROUP}__level': level})
-            begin = time.monotonic()
-            with broken():
-                self.assertRaises(exception.InvalidBackup,
-                                  self.cinder.import_record, record)
-                self._ends(begin)
-            row = self.cinder.backup(backup.id)
-            self.assertEqual('error', row.status)
-            self.assert_names(('did not answer', *reasons), row.fail_reason)
-            self.cinder.lose_row(backup.id)
-        self.assertEqual('available',
-                         self.cinder.import_record(record).status)
-        begin = time.monotonic()
-        with broken():
-            self.assertRaises(exception.InvalidBackup, self.cinder.restore,
-                              backup.id)
-            self._ends(begin)
-        self.assert_restores(backup, content)
-        deadline = time.monotonic() + 600
-        while len(threads._workers) > len(threads._idle):
-            self.assertLess(time.monotonic(), deadline,
-                            'requests that were left behind do not end')
-            time.sleep(0.1)
+class S3Test(S3, unanswered_cases.Unanswered, records.Records,
+             leftovers.Scanned):
+    backend = 's3'
 
     def test_s3_hangs(self):
         """An error within the time-out; undone, all is well."""
-        self._unanswered(self._hanging)
+        self.assert_unanswered(self.hanging, local_s3.S3.name,
+                               'did not answer')
 
     def test_s3_is_stopped(self):
         """The client asks again and again.
@@ -141,7 +83,8 @@ class S3Test(S3, records.Records, leftovers.Scanned):
         Until the time is over, or until it has made all its attempts, between
         which it waits for random times.
         """
-        self._unanswered(self._stopped, 'Could not connect')
+        self.assert_unanswered(self.stopped, local_s3.S3.name,
+                               'did not answer', 'Could not connect')
 
     def _sent(self):
         """The headers with which an object is written without an MD5."""

@@ -2,13 +2,11 @@
 
 """The contract, for Swift: real servers, and Keystone's authentication."""
 
-import contextlib
 import io
 import os
 import pathlib
 import subprocess
 import sys
-import time
 from unittest import mock
 import urllib.parse
 import uuid
@@ -25,16 +23,14 @@ from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import remote
 from local_cloud import settings
-from local_cloud.machine import daemons
 from local_cloud.services import keystone
 from local_cloud.services import swift as local_swift
-from reference_drivers import options
 from reference_drivers import verify
 from reference_drivers.contract import base
 from reference_drivers.contract import trust
-from reference_drivers.verification import threads
 from tests import leftovers
 from tests.functional import swift_rows
+from tests.functional import unanswered_cases
 
 
 class Swift:
@@ -50,7 +46,7 @@ class Swift:
     def setUpClass(cls):
         super().setUpClass()
         cls.local = fixture.LocalCloud(
-            'swift', without=('cinder-volume', 'cinder-backup'))
+            'swift', without=unanswered_cases.WITHOUT)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
         state = cls.local.state
@@ -97,10 +93,11 @@ class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):
     pass
 
 
-class SwiftAnswersTest(Swift, leftovers.Scanned):
-    """How often Swift is asked, and what happens when it does not answer."""
+class SwiftAnswersTest(Swift, unanswered_cases.Unanswered,
+                       leftovers.Scanned):
+    """The number of requests to Swift, and a Swift that does not answer."""
 
-    timeout = 3
+    backend = 'swift'
 
     def setUp(self):
         super().setUp()
@@ -141,83 +138,22 @@ class SwiftAnswersTest(Swift, leftovers.Scanned):
         self.assertEqual(f'{backup.id} good\n',
                          self._verify(backup, **user))
 
-    @contextlib.contextmanager
-    def hanging(self, name):
-        """A server that keeps its port open and answers nothing."""
-        process = daemons.alive(self.local.state, name)
-        process.suspend()
-        try:
-            yield
-        finally:
-            process.resume()
-
-    @contextlib.contextmanager
-    def stopped(self, name):
-        self.local.cloud.stop(name)
-        try:
-            yield
-        finally:
-            self.local.cloud.up('swift', without=(
-                'cinder-volume', 'cinder-backup'))
-
-    def _ends(self, begin):
-        # Of a machine that is shared; without a limit it hangs for ever.
-        self.assertLess(time.monotonic() - begin, 20 * self.timeout)
-
-    def _no_answer(self, broken, name, *reasons):
-        content = base.text(2 * self.chunk)
-        backup, = self.chain(content)
-        record = self.cinder.export(backup)
-        self.cinder.lose_row(backup.id)
-        self.cinder.configure(**{f'{options.GROUP}__timeout': self.timeout})
-        for level in ('presence', 'content'):
-            self.cinder.configure(**{f'{options.GROUP}__level': level})
-            begin = time.monotonic()
-            with broken(name):
-                self.assertRaises(exception.InvalidBackup,
-                                  self.cinder.import_record, record)
-                self._ends(begin)
-            row = self.cinder.backup(backup.id)
-            self.assertEqual('error', row.status)
-            self.assertEqual(True, any(one in row.fail_reason
-                                       for one in reasons), row.fail_reason)
-            self.cinder.lose_row(backup.id)
-        self.assertEqual('available',
-                         self.cinder.import_record(record).status)
-        begin = time.monotonic()
-        with broken(name):
-            self.assertRaises(exception.InvalidBackup, self.cinder.restore,
-                              backup.id)
-            self._ends(begin)
-        self.assert_restores(backup, content)
-        self._nothing_is_asked_any_more()
-
-    def _nothing_is_asked_any_more(self):
-        """Abandoned requests end when the store answers again.
-
-        The client waits between one attempt and the next. On eventlet Python
-        may crash when it ends while another thread does that.
-        """
-        deadline = time.monotonic() + 120
-        while len(threads._workers) > len(threads._idle):
-            self.assertLess(time.monotonic(), deadline,
-                            'requests that were left behind do not end')
-            time.sleep(0.1)
-
     def test_swift_hangs(self):
         """An error within the time-out; undone, all is well."""
-        self._no_answer(self.hanging, local_swift.Swift.name, 'did not answer')
+        self.assert_unanswered(self.hanging, local_swift.Swift.name,
+                               'did not answer')
 
     def test_keystone_hangs(self):
         """A request to Swift needs a token of Keystone first."""
         # The client asks only once, with the same time-out as the driver's:
         # either is the first to say so.
-        self._no_answer(self.hanging, keystone.Keystone.name, 'did not answer',
-                        'timed out')
+        self.assert_unanswered(self.hanging, keystone.Keystone.name,
+                               'did not answer', 'timed out')
 
     def test_swift_is_stopped(self):
         """The client asks again and again, until the time is over."""
-        self._no_answer(self.stopped, local_swift.Swift.name, 'did not answer')
+        self.assert_unanswered(self.stopped, local_swift.Swift.name,
+                               'did not answer')
 
     def _many(self, count):
         """A backup of many chunks, of which one was uploaded."""

@@ -99,7 +99,7 @@ class CorpusTest(HistoriesCase):
             self.assertIn(one['defect'], known_defects.DEFECTS)
 
     def test_imports_that_meet(self):
-        """Whatever the seed, some order of a few shows the defect."""
+        """With each seed, some order of a few shows the defect."""
         *steps, both = self.read('answered-at-once-import')
         for first in range(0, 40, 8):
             self.assertIn(('answered', 'at once import'), [

@@ -186,7 +186,7 @@ class OperationsTest(test_histories.HistoriesCase):
         return [one.cause for one in self.run_steps(steps)]
 
     def test_first_site_is_as_it_was(self):
-        """What is done at the second site is not seen at the first one."""
+        """The first site does not see the operations at the second one."""
         self.run_steps([_VOLUME, _BACKUP, _EXPORT])
         seen = []
         stored = self.cloud.view().stored

@@ -5,7 +5,6 @@
 import contextlib
 import logging
 import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -25,10 +24,10 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import daemons
 from local_cloud.services import barbican
+from tests import cloud_cases
 
 _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 _PATIENCE = 60
-_ROOT = pathlib.Path(__file__).parents[2]
 _SUITE = tuple(f'cinder_backup_recovery_tests.scenario.{name}'
                for name in ('test_encrypted', 'test_encrypted_shipping'))
 
@@ -160,12 +159,9 @@ class BarbicanTest(testtools.TestCase):
 
     def test_encrypted_volumes_are_recovered(self):
         """The defects that the cloud declares show; all else works."""
-        done = subprocess.run(
-            [sys.executable, '-m', 'testtools.run', *_SUITE], cwd=_ROOT,
-            env={**os.environ, **self.local.environment},
-            capture_output=True, text=True, timeout=900)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 8 tests', done.stdout)
+        code, text = cloud_cases.recover(self.local, *_SUITE)
+        self.assertEqual(0, code, text)
+        self.assertIn('Ran 8 tests', text)
 
     def test_commands_of_the_page(self):
         def run(command):

@@ -2,10 +2,6 @@
 
 """The local cloud with RabbitMQ, and a process for each of its services."""
 
-import os
-import pathlib
-import subprocess
-import sys
 
 import psutil
 import testtools
@@ -17,7 +13,6 @@ from local_cloud.services import rabbitmq
 from tests import cloud_cases
 from tests import databases
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _SCENARIO = 'cinder_backup_recovery_tests.scenario.'
 _RECOVERIES = (f'{_SCENARIO}test_row_loss.FullBackupRowLossTest.'
                'test_hard_loss_restored_to_new_volume',
@@ -54,13 +49,10 @@ class RabbitMQTest(cloud_cases.OneCloud, testtools.TestCase):
     def test_recoveries(self):
         """Of lost rows, and after a kill of cinder-backup alone."""
         before = self.pids()
-        done = subprocess.run(
-            [sys.executable, '-m', 'testtools.run', *_RECOVERIES], cwd=_ROOT,
-            env={**os.environ, **self.local.environment},
-            capture_output=True, text=True, timeout=300)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 2 tests', done.stdout)
-        self.assertNotIn('skip', done.stdout)
+        code, text = cloud_cases.recover(self.local, *_RECOVERIES)
+        self.assertEqual(0, code, text)
+        self.assertIn('Ran 2 tests', text)
+        self.assertNotIn('skip', text)
         after = self.pids()
         self.assertNotEqual(before.pop('cinder-backup'),
                             after.pop('cinder-backup'))

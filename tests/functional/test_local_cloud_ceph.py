@@ -2,7 +2,6 @@
 
 """The local cloud with backups and volumes on a real Ceph."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from local_cloud.machine import daemons
 from local_cloud.servers import ceph_packages
 from local_cloud.services import ceph
 from tests import cloud_cases
+from tests import required
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERIES = 'cinder_backup_recovery_tests.scenario.test_row_loss.'
@@ -26,11 +26,8 @@ _CHAIN = f'{_RECOVERIES}ChainRowLossTest.test_chain_restored_at_each_link'
 
 def need_ceph():
     """Skip where Ceph is not installed, unless it has to be."""
-    missing = ceph_packages.missing_for_cinder()
-    if missing:
-        if os.environ.get('CBRT_REQUIRE_CEPH') == '1':
-            raise AssertionError(missing)
-        raise testtools.TestCase.skipException(missing)
+    if missing := ceph_packages.missing_for_cinder():
+        required.missing('CBRT_REQUIRE_CEPH', missing)
 
 
 def etc_ceph():

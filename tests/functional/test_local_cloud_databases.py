@@ -2,10 +2,7 @@
 
 """Losses on the databases that clouds run on, through their whole APIs."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import psutil
 import sqlalchemy
@@ -19,7 +16,6 @@ from local_cloud.services import database
 from tests import cloud_cases
 from tests import databases
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _SCENARIO = 'cinder_backup_recovery_tests.scenario.'
 _LOSSES = (f'{_SCENARIO}test_row_loss.FullBackupRowLossTest.'
            'test_hard_loss_restored_to_new_volume',
@@ -79,13 +75,10 @@ class DatabaseCases:
         for name in ('cinder', 'cinder-two'):
             session.request('POST', name, '/types', json={
                 'volume_type': {'name': 'to-be-forgotten'}})
-        done = subprocess.run(
-            [sys.executable, '-m', 'testtools.run', *_LOSSES], cwd=_ROOT,
-            env={**os.environ, **self.local.environment},
-            capture_output=True, text=True, timeout=300)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 2 tests', done.stdout)
-        self.assertNotIn('skip', done.stdout)
+        code, text = cloud_cases.recover(self.local, *_LOSSES)
+        self.assertEqual(0, code, text)
+        self.assertIn('Ran 2 tests', text)
+        self.assertNotIn('skip', text)
         types = {name: {one['name'] for one in session.get(
             name, '/types')['volume_types']}
             for name in ('cinder', 'cinder-two')}

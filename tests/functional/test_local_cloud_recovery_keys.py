@@ -18,7 +18,7 @@ import psutil
 import requests
 import testtools
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import records
 from local_cloud import fixture
 from local_cloud import identity
@@ -47,7 +47,7 @@ class RecoveryKeysTest(testtools.TestCase):
             'POST', 'keystone', '/projects', json={'project': {
                 'name': 'red', 'domain_id': 'default'}})['project']['id']
         self.role('PUT')
-        self.cloud = cloud.Cloud()
+        self.cloud = clouds.Cloud()
         self.red = self.cloud.session(self.project)
 
     def configure(self, public):
@@ -139,7 +139,7 @@ class RecoveryKeysTest(testtools.TestCase):
         self.assertIn('1 record of encrypted volumes cannot prove the key: '
                       'user ', error)
         self.role('PUT')
-        self.cloud = cloud.Cloud()
+        self.cloud = clouds.Cloud()
         self.red = self.cloud.session(self.project)
         found, _ = self.program('export', '--everything', book)
         self.assertEqual({}, found['unproven'])

@@ -2,10 +2,6 @@
 
 """The local cloud with backups on a real RADOS Gateway."""
 
-import os
-import pathlib
-import subprocess
-import sys
 
 import psutil
 import testtools
@@ -17,14 +13,14 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import daemons
 from local_cloud.services import s3
+from tests import cloud_cases
 from tests.functional import test_contract_s3 as contract
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERY = ('cinder_backup_recovery_tests.scenario.test_row_loss.'
              'FullBackupRowLossTest.test_hard_loss_restored_to_new_volume')
 
 
-class S3ProfileTest(testtools.TestCase):
+class S3ProfileTest(cloud_cases.TwoSites, testtools.TestCase):
 
     @classmethod
     def setUpClass(cls):
@@ -44,11 +40,8 @@ class S3ProfileTest(testtools.TestCase):
 
     def test_backup_is_recovered_from_s3(self):
         # The test itself refuses a backup of another driver.
-        done = subprocess.run(
-            [sys.executable, '-m', 'testtools.run', _RECOVERY], cwd=_ROOT,
-            env={**os.environ, **self.local.environment},
-            capture_output=True, text=True, timeout=600)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        code, text = cloud_cases.recover(self.local, _RECOVERY)
+        self.assertEqual(0, code, text)
         self.assertTrue(self._store(sites.FIRST).has_container(
             'volumebackups'))
 
@@ -85,26 +78,7 @@ class S3ProfileTest(testtools.TestCase):
                             (f'{prefix}_metadata', {}), ('another', {})):
             here._put(container, name, name.encode() * 9, **extra)
         backup = stores_base.Backup('b', '', container, prefix, None, {})
-        parts = here.parts(backup)
-        self.assertEqual(
-            ['container', 'object', 'object'], [one.kind for one in parts])
-        self.assertEqual([], there.parts(backup))
-        for part in parts:
-            self.assertIsNone(there.state(part.kind, part.where))
-            here.copy(part, there)
-            self.assertEqual(here.state(part.kind, part.where),
-                             there.state(part.kind, part.where))
-        self.assertEqual(parts, there.parts(backup))
-        self.assertIsNone(there.read(container, 'another'))
+        parts = self.copy(backup, here, there)
         head = there._s3.head_object(Bucket=container, Key=f'{prefix}-00001')
         self.assertEqual(said, {key: head.get(key) for key in said})
-        # It is no place in which the first site's objects show as well.
-        for part in reversed(parts):
-            here.change(part.kind, part.where, None)
-        self.assertEqual([], here.parts(backup))
-        self.assertEqual(b'another' * 9, here.read(container, 'another'))
-        self.assertEqual(parts, there.parts(backup))
-        for part in reversed(parts):
-            there.change(part.kind, part.where, None)
-            there.change(part.kind, part.where, None)
-        self.assertFalse(there.has_container(container))
+        self.remove(backup, parts, here, there)

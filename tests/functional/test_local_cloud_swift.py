@@ -2,10 +2,6 @@
 
 """The local cloud with backups on a real Swift."""
 
-import os
-import pathlib
-import subprocess
-import sys
 
 import psutil
 import requests
@@ -22,13 +18,13 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import daemons
 from local_cloud.services import swift
+from tests import cloud_cases
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERY = ('cinder_backup_recovery_tests.scenario.test_row_loss.'
              'FullBackupRowLossTest.test_hard_loss_restored_to_new_volume')
 
 
-class SwiftProfileTest(testtools.TestCase):
+class SwiftProfileTest(cloud_cases.TwoSites, testtools.TestCase):
 
     @classmethod
     def setUpClass(cls):
@@ -45,11 +41,8 @@ class SwiftProfileTest(testtools.TestCase):
         # is in the account of a project of its own.
         devices = self.local.state.data / swift.Swift.name / 'disk'
         before = set(devices.glob('containers/**/*.db'))
-        done = subprocess.run(
-            [sys.executable, '-m', 'testtools.run', _RECOVERY], cwd=_ROOT,
-            env={**os.environ, **self.local.environment},
-            capture_output=True, text=True, timeout=300)
-        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        code, text = cloud_cases.recover(self.local, _RECOVERY)
+        self.assertEqual(0, code, text)
         self.assertNotEqual(
             set(), set(devices.glob('containers/**/*.db')) - before)
 
@@ -106,30 +99,11 @@ class SwiftProfileTest(testtools.TestCase):
         here, there = (self._store(site)
                        for site in (sites.FIRST, sites.SECOND))
         backup = stores_base.Backup('b', '', container, prefix, None, {})
-        parts = here.parts(backup)
-        self.assertEqual(
-            ['container', 'object', 'object'], [one.kind for one in parts])
-        self.assertEqual([], there.parts(backup))
-        for part in parts:
-            self.assertIsNone(there.state(part.kind, part.where))
-            here.copy(part, there)
-            self.assertEqual(here.state(part.kind, part.where),
-                             there.state(part.kind, part.where))
-        self.assertEqual(parts, there.parts(backup))
-        self.assertIsNone(there.read(container, 'another'))
+        parts = self.copy(backup, here, there)
         _, head, _ = there._send('GET', container, f'{prefix}-00001')
         self.assertEqual({key.lower(): value for key, value in said.items()},
                          {key.lower(): head.get(key.lower()) for key in said})
-        # It is no place in which the first site's objects show as well.
-        for part in reversed(parts):
-            here.change(part.kind, part.where, None)
-        self.assertEqual([], here.parts(backup))
-        self.assertEqual(b'another' * 9, here.read(container, 'another'))
-        self.assertEqual(parts, there.parts(backup))
-        for part in reversed(parts):
-            there.change(part.kind, part.where, None)
-            there.change(part.kind, part.where, None)
-        self.assertFalse(there.has_container(container))
+        self.remove(backup, parts, here, there)
 
     def test_stranger_is_refused(self):
         session = self._session()

@@ -44,7 +44,7 @@ class VolumeCase(testtools.TestCase):
         self.addCleanup(self._none_left)
 
     def _none_left(self):
-        """Whatever a test made and lost, no file stays."""
+        """No file stays of what a test has made and lost."""
         for kind in ('snapshots', 'volumes'):
             for resource in self._get(f'/{kind}')[kind]:
                 self._delete(kind, resource['id'])
@@ -241,7 +241,7 @@ class VolumeDriverTest(VolumeCase):
         self.assertTrue(pattern('old') == self._read(volume, 4 * MIB))
 
     def test_an_image_larger_than_the_volume(self):
-        # Sparse on its way, too: nobody has a GiB of zeros in memory.
+        # Sparse on its way, too: no process has a GiB of zeros in memory.
         def content():
             yield from (bytes(MIB) for _ in range(1024))
             yield b'more'

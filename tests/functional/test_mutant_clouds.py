@@ -52,7 +52,7 @@ class MutantCloudsTest(testtools.TestCase):
 
     def assert_nothing_left(self, process):
         self.assertEqual([], os.listdir(self.directory))
-        # Its session has nobody any more.
+        # Its session has no process any more.
         self.assertRaises(ProcessLookupError, os.killpg, process.pid, 0)
         # Nor has a cloud, whose services have sessions of their own.
         self.assertEqual([], self.switched())

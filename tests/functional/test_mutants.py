@@ -144,7 +144,7 @@ class MutantsTest(testtools.TestCase):
         self.assertEqual(2, process.returncode, err)
         self.assertEqual('stopped', err.splitlines()[-1])
         self.assertEqual([], os.listdir(directory))
-        # Its session has nobody any more.
+        # Its session has no process any more.
         self.assertRaises(ProcessLookupError, os.killpg, process.pid, 0)
 
     def test_results_are_read_again(self):

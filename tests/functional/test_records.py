@@ -15,8 +15,8 @@ import sqlite3
 import sys
 import uuid
 
-from backup_recovery import journal
-from backup_recovery import plan as plan_
+from backup_recovery import journals
+from backup_recovery import plans
 from backup_recovery import records
 from benchmarks import chains
 from local_cloud import backups
@@ -147,7 +147,7 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.plans.append(path)
         found = self.program('plan', self.records, path, *arguments,
                              status=status)
-        return found, plan_.read(path)
+        return found, plans.read(path)
 
     def rows(self):
         """The project, the parent and the status of each backup."""
@@ -275,7 +275,7 @@ class RecordsTest(RecordsCase):
                     'quota_set']['backups']]}
 
     def imports(self):
-        """How many imports Cinder has begun, ever."""
+        """The number of imports that Cinder has begun."""
         return (self.state.logs / 'cinder.log').read_text().count(
             'Import record started')
 
@@ -504,6 +504,6 @@ class RecordsTest(RecordsCase):
 
     def test_two_at_a_time(self):
         plan = self.lost()
-        with journal.Journal(plan.with_name(f'{plan.name}.journal')):
+        with journals.Journal(plan.with_name(f'{plan.name}.journal')):
             self.assertIsNone(self.program('apply', plan, status=3))
         self.assertIn('in use by another process', self.said)

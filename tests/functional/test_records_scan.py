@@ -13,7 +13,7 @@ from unittest import mock
 import psutil
 import requests
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import records
 from backup_stores import filesystem
 from benchmarks import chains
@@ -35,7 +35,7 @@ class ScanBase(test_records.RecordsCase):
     @classmethod
     def make(cls):
         with mock.patch.dict(os.environ, cls.local.environment):
-            cls.cloud = cloud.Cloud()
+            cls.cloud = clouds.Cloud()
         cls.make_backups()
 
     @classmethod
@@ -170,7 +170,7 @@ class ScanTest(ScanBase):
             if why not in leftovers.CLASSES.values()})
 
     def test_snapshot_and_names(self):
-        """What the storage knows comes back, and the rest is named."""
+        """All that the storage knows comes back, and the rest is named."""
         project, volume = self.projects[0], self.chain.volume
         snapshot = self.made('snapshot', project, volume_id=volume)
         backup = self.made('backup', project, volume_id=volume,

@@ -21,12 +21,12 @@ from openstack import config
 from openstack.config import cloud_region
 import testtools
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import importing
-from backup_recovery import journal
+from backup_recovery import journals
 from backup_recovery import keys
-from backup_recovery import plan
+from backup_recovery import plans
 from backup_recovery import records
 from backup_recovery import work
 from reference_drivers.contract import base
@@ -50,7 +50,7 @@ class Token(access_plugin.AccessInfoPlugin):
 
 
 class Project:
-    """What the program asks of a cloud, of a backup host without an API."""
+    """The cloud as the program sees it, of a backup host without an API."""
 
     def __init__(self, cinder, manager):
         self._cinder = cinder
@@ -64,9 +64,9 @@ class Project:
             load_yaml_config=False, load_envvars=False).get_one(
                 auth_type='password', auth={'auth_url': manager.url},
                 region_name='RegionOne')
-        with mock.patch.object(cloud.connection.Connection, 'block_storage',
+        with mock.patch.object(clouds.connection.Connection, 'block_storage',
                                None):
-            self.session = cloud.Session(cloud_region.CloudRegion(
+            self.session = clouds.Session(cloud_region.CloudRegion(
                 found.name, 'RegionOne', found.config,
                 auth_plugin=Token(access.create(body=token,
                                                 auth_token='token'))))
@@ -86,7 +86,7 @@ class Project:
             row = self._cinder.backup(backup_id)
         except exception.BackupNotFound:
             return None
-        return cloud.Backup(
+        return clouds.Backup(
             row.id, row.status, row.fail_reason, records.Facts(
                 row.project_id, '', '', row.volume_id, row.container,
                 row.size, 0, '', False, ()), row.encryption_key_id)
@@ -138,12 +138,12 @@ class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
 
     def run_import(self, record, private=None, **options):
         """Import as ``apply`` does, with a new process' journal."""
-        item = plan.Item('import', None, record.id, record.project_id, None,
+        item = plans.Item('import', None, record.id, record.project_id, None,
                          '', record.fields['size'],
                          record.fields['volume_id'], '',
                          record.backup_service, record.digest)
         existing = self.project.backup(record.id)
-        with journal.Journal(self.path / 'journal') as written:
+        with journals.Journal(self.path / 'journal') as written:
             importing.Importer(
                 {record.project_id: self.project},
                 {record.id: existing} if existing else {},
@@ -298,7 +298,7 @@ class RecoveryKeysTest(TravelCase):
     def test_key_manager_that_is_away(self):
         record, _, _ = self.exported()
         self.second_site()
-        self.useFixture(fixtures.MockPatchObject(cloud, '_RETRIES', 0))
+        self.useFixture(fixtures.MockPatchObject(clouds, '_RETRIES', 0))
         self.project.session._clients['key-manager'].endpoint_override = (
             'http://127.0.0.1:1')
         self.assertRaises(exceptions.CloudError, self.run_import, record)
@@ -393,7 +393,7 @@ class RecipientsTest(TravelCase):
         for paths, words in (
                 ([self.private], 'has a private key'),
                 ([self.path / 'gone'], 'No such file'),
-                ([self.public] * 2, 'is there twice'),
+                ([self.public] * 2, 'is named twice'),
                 ([self.pairs.make(f'{number}')[1] for number in range(5)],
                  'take 1858 bytes of a record, which has 1600: name fewer')):
             self.recipients(*paths)

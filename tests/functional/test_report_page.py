@@ -16,6 +16,7 @@ from cinder_backup_recovery_tests.certification.report import page
 from cinder_backup_recovery_tests.certification.verdict import document
 from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import required
 
 try:
     from selenium import webdriver
@@ -81,10 +82,9 @@ def need_browser():
         ('chromium', browser), ('chromium-driver', driver),
         ('selenium', webdriver)) if not found]
     if missing:
-        reason = f'the page is opened nowhere without {", ".join(missing)}'
-        if os.environ.get('CBRT_REQUIRE_BROWSER') == '1':
-            raise AssertionError(reason)
-        raise testtools.TestCase.skipException(reason)
+        required.missing(
+            'CBRT_REQUIRE_BROWSER',
+            f'the page is opened nowhere without {", ".join(missing)}')
     return browser, driver
 
 
@@ -188,7 +188,7 @@ class BrowserCase(testtools.TestCase):
                  ])
 
     def text(self):
-        """What a reader sees."""
+        """The page as a reader sees it."""
         return self.browser.find_element('tag name', 'body').text
 
     def assert_fits_phone(self):
@@ -264,7 +264,7 @@ class PageInBrowserTest(BrowserCase):
             '</body>', '<img src="http://127.0.0.1:9/x.png"></body>')
         asked, said = self.open(broken)
         self.assertEqual(['http://127.0.0.1:9/x.png'], asked)
-        # Where the policy of the page is as it was, nobody is asked.
+        # Where the policy of the page is unchanged, no request is sent.
         asked, said = self.open(good.replace(
             '</body>', '<script src="http://127.0.0.1:9/x.js"></script>'
                        '</body>'))

@@ -7,10 +7,13 @@ import itertools
 import json
 from types import SimpleNamespace
 
+import fixtures
 from tempest.lib import exceptions as lib_exc
+import testtools
 
 from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cloud import waiters
 
 # A busy machine stops a test for longer than anything takes here.
@@ -18,6 +21,18 @@ PATIENCE = waiters.Patience(interval=0.001, timeout=600, backup=600,
                             restore=600)
 #: For a wait that must end without its condition.
 IMPATIENCE = waiters.Patience(interval=0.001, timeout=0.05)
+
+
+class CloudCase(testtools.TestCase):
+    """A test with a cloud, and a ledger for what is made in it."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        self.cloud = FakeCloud()
+        self.ledger = ledger.Ledger(
+            self.useFixture(fixtures.TempDir()).path)
+        self.addCleanup(self.ledger.close)
 
 
 class FakeCloud:

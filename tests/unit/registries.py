@@ -2,9 +2,7 @@
 
 """A directory of reports, each made of one of a real run."""
 
-import contextlib
 from html import parser
-import io
 import json
 import pathlib
 import unittest
@@ -18,6 +16,7 @@ from cinder_backup_recovery_tests.certification.verdict import (
 )
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from cinder_backup_recovery_tests.certification.verdict import verify_report
+from tests import programs
 from tests.unit import reports
 
 #: A name as no driver has one: markup, the end of a line, a path, and a
@@ -79,11 +78,9 @@ class Directory(fixtures.Fixture):
 
         :returns: the exit status, the lines of stdout, and those of stderr
         """
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main.main(['registry', str(self.path), *words])
-        return (int(code), out.getvalue().splitlines(),
-                err.getvalue().splitlines())
+        code, out, err = programs.call(main.main, 'registry', self.path,
+                                       *words)
+        return code, out.splitlines(), err.splitlines()
 
     def make(self, *words):
         """Make the site.
@@ -112,7 +109,7 @@ class Directory(fixtures.Fixture):
 
 
 class Page(parser.HTMLParser):
-    """What a browser makes of a page.
+    """A page as a browser reads it.
 
     :ivar rows: the cells of each row of its tables
     :ivar links: the addresses that it leads to

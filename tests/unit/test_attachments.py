@@ -11,7 +11,6 @@ import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
-from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cloud import resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import attachments
@@ -22,14 +21,12 @@ from tests.unit import fake_cloud
 MIB = 1024 * 1024
 
 
-class AttachmentContentTest(testtools.TestCase):
+class AttachmentContentTest(fake_cloud.CloudCase):
     """With os-brick's own connector for files, on a sparse file."""
 
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.FakeLogger())
         self.directory = self.useFixture(fixtures.TempDir()).path
-        self.cloud = fake_cloud.FakeCloud()
         create = self.cloud.volumes.create_volume
 
         def create_file(**kwargs):
@@ -43,9 +40,6 @@ class AttachmentContentTest(testtools.TestCase):
             return {'volume': volume}
 
         self.cloud.volumes.create_volume = create_file
-        self.ledger = ledger.Ledger(
-            self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(self.ledger.close)
         self.content = attachments.AttachmentContent(
             resources.Resources(
                 self.cloud, self.ledger, fake_cloud.PATIENCE,

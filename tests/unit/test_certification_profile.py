@@ -9,7 +9,8 @@ import fixtures
 import testtools
 
 from backup_model import known
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import capabilities
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.run import tempest_settings
 from cinder_backup_recovery_tests.certification.run import ways
@@ -259,8 +260,8 @@ class ProfileTest(ProfileTestCase):
     def test_every_option_of_the_plugin(self):
         """One that is new can be set at once."""
         for section, options, left_out in (
-                ('can', recovery_config.BackupRecoveryFeatureGroup, set()),
-                ('connect', recovery_config.BackupRecoveryGroup,
+                ('can', capabilities.OPTIONS, set()),
+                ('connect', connecting.OPTIONS,
                  {'database_connection', 'backup_driver'})):
             for option in options:
                 if option.name in left_out or option.default is None:

@@ -24,14 +24,9 @@ from cinder_backup_recovery_tests.rows import temporary
 from tests.unit import fake_cloud
 
 
-class CleanupTest(testtools.TestCase):
+class CleanupTest(fake_cloud.CloudCase):
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.FakeLogger())
-        self.cloud = fake_cloud.FakeCloud()
-        self.ledger = ledger.Ledger(
-            self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(self.ledger.close)
         self.accounts = mock.Mock()
         self.quotas = []
         self.lines = []
@@ -253,7 +248,7 @@ class ProgramTest(testtools.TestCase):
         code, out, err = self.run_it('--config-file',
                                      os.path.join(self.directory, 'x'))
         self.assertEqual((3, ''), (code, out))
-        self.assertIn('there is no configuration file', err)
+        self.assertIn('/x does not exist', err)
         self.assertEqual(1, err.count('\n'))
 
     def test_no_ledger_at_all(self):
@@ -265,7 +260,7 @@ class ProgramTest(testtools.TestCase):
         code, _, err = self.run_it('--ledger',
                                    os.path.join(self.directory, 'x'))
         self.assertEqual(3, code)
-        self.assertIn('there is no ledger', err)
+        self.assertIn('/x does not exist', err)
 
     def test_ledger_never_used(self):
         self.config.CONF.cinder_backup_recovery.ledger_dir = os.path.join(

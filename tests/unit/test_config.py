@@ -16,6 +16,7 @@ from backup_model import history
 from backup_model import known
 import cinder_backup_recovery_tests
 from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests import plugin
@@ -253,7 +254,7 @@ class OptionsTest(testtools.TestCase):
                                 f'{group}.{option.name}')
 
     def test_the_connection_is_secret(self):
-        option, = (option for option in config.BackupRecoveryGroup
+        option, = (option for option in connecting.OPTIONS
                    if option.name == 'database_connection')
         self.assertTrue(option.secret)
 

@@ -12,7 +12,7 @@ import fixtures
 from oslo_config import cfg
 import testtools
 
-from cinder_backup_recovery_tests import config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import deprecated
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import rows
@@ -121,7 +121,7 @@ class OptionsTest(testtools.TestCase):
         path.write_text('[cinder_backup_recovery]\nrow_removal_timeout = 7\n'
                         'row_removal_command = x {ids}\n')
         conf = cfg.ConfigOpts()
-        conf.register_opts(copy.deepcopy(config.BackupRecoveryGroup),
+        conf.register_opts(copy.deepcopy(connecting.OPTIONS),
                            group='cinder_backup_recovery')
         conf([], default_config_files=[str(path)])
         with self.assertLogs('oslo_config.cfg') as logs:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the model of histories asks of rights, quotas and volumes."""
+"""The demands of the model of histories on rights, quotas and volumes."""
 
 import ddt
 import testtools

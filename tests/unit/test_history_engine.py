@@ -16,12 +16,12 @@ from cinder_backup_recovery_tests.scenario import history_in_process
 class HistoryEngineTest(testtools.TestCase):
     @ddt.data((1, 0, 2, 1, 1, 2), (1, 0, 2, 1, 1, 2, 3, 0, 0, 4, 2, 1))
     def test_content(self, content):
-        """What is written is read, in each GiB of a volume."""
+        """Each GiB of a volume reads as it was written."""
         self.assertEqual(content, history_blocks.read(
             history_blocks.layout(content).open()))
 
     def test_content_at_another_place(self):
-        """A block at another place, or between two, is none of the model."""
+        """A block at another place, or between two, is not the model's."""
         written = history_blocks.layout((0,) * 12)
         for start in (written.extents[9].offset,
                       written.extents[9].offset + (1 << 20)):

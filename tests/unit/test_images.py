@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
-import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
-from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cloud import resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import images
@@ -16,14 +14,9 @@ from tests.unit import fake_cloud
 MIB = 1024 * 1024
 
 
-class ImageContentTest(testtools.TestCase):
+class ImageContentTest(fake_cloud.CloudCase):
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.FakeLogger())
-        self.cloud = fake_cloud.FakeCloud()
-        self.ledger = ledger.Ledger(
-            self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(self.ledger.close)
         self.content = images.ImageContent(resources.Resources(
             self.cloud, self.ledger, fake_cloud.PATIENCE,
             lambda *args: None, 'prefix'))

@@ -14,7 +14,7 @@ from cinder.objects import backup as backup_objects
 
 from local_cloud import faults
 from local_cloud.inside import holding
-from tests.unit import test_local_cloud_program as program_cases
+from tests.unit import local_cloud_cases
 
 objects.register_all()
 
@@ -30,7 +30,7 @@ class _Api(api.API):
         pass
 
 
-class HoldingTest(program_cases.LocalCloudTestCase):
+class HoldingTest(local_cloud_cases.LocalCloudTestCase):
     def setUp(self):
         super().setUp()
         self.state = self.make()

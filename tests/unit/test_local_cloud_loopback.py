@@ -33,7 +33,7 @@ class LoopbackTest(testtools.TestCase):
 
 
 class ReserveTest(testtools.TestCase):
-    """Whoever still holds a copy of the socket, the server gets its port."""
+    """The server gets its port, also if a process has a copy of the socket."""
 
     def setUp(self):
         super().setUp()

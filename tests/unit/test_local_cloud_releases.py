@@ -178,7 +178,7 @@ class InstallTest(ReleasesCase):
             'cinder==28.9.0\n')
         self.assertEqual('28.9.0', self.find()['packages']['cinder'])
         self.assertEqual(2, len(self.left()))
-        # Which goes when nobody has wanted it for long.
+        # Which goes when it was not used for long.
         os.utime(first['prefix'], (0, 0))
         (self.directory / 'constraints' / 'cinder-2026.1.txt').write_text(
             'cinder<28.9.0\n')
@@ -236,7 +236,7 @@ class InstallTest(ReleasesCase):
         self.assertEqual(['.log'],
                          [pathlib.Path(name).suffix for name in self.left()])
         self.assertIn(f'TMPDIR={releases.home()}', environments[0])
-        # Nobody would begin while it runs, had its parent been killed.
+        # No other one would begin while it runs, had its parent been killed.
         self.assertIn('.lock', descriptors)
         self.assertEqual('28.0.0', self.find()['packages']['cinder'])
 

@@ -59,6 +59,6 @@ class StopTest(testtools.TestCase):
         _, err = process.communicate(timeout=600)
         self.assertEqual((2, ''), (process.returncode, err))
         self.assertEqual([], os.listdir(directory))
-        # Its session has nobody any more.
+        # Its session has no process any more.
         self.assertRaises(ProcessLookupError, os.killpg, process.pid,
                           signal.SIGCONT)

@@ -11,14 +11,14 @@ import threading
 import fixtures
 
 from backup_recovery import applying
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
-from backup_recovery import journal
+from backup_recovery import journals
 from backup_recovery import work
 from tests import records_cases as cases
 from tests.unit import test_records_plan
 
-_PART = {'volume_id': cloud_._PLACEHOLDER, 'container': None}
+_PART = {'volume_id': clouds._PLACEHOLDER, 'container': None}
 
 
 class Session:
@@ -86,9 +86,9 @@ class Cloud(test_records_plan.Cloud):
             user_id = 'me'
         return Admin
 
-    def quotas(self, project, names=cloud_.OF_BACKUPS):
+    def quotas(self, project, names=clouds.OF_BACKUPS):
         used = {'backups': len(self.rows) + 9, 'backup_gigabytes': 0}
-        return {name: cloud_.Quota(limit, used[name])
+        return {name: clouds.Quota(limit, used[name])
                 for name, limit in self.limits.items()}
 
     def set_quotas(self, project, limits):
@@ -104,7 +104,7 @@ class ApplyTest(test_records_plan.PlanCase):
         self.journal = self.directory / 'journal'
 
     def apply(self, plan=None):
-        with journal.Journal(self.journal) as written:
+        with journals.Journal(self.journal) as written:
             return applying.Run(self.cloud, plan or self.make(), written,
                                 self.options, 2).run()
 
@@ -190,7 +190,7 @@ class ApplyTest(test_records_plan.PlanCase):
     def test_row_that_names_data_is_never_deleted(self):
         plan = self.make()
         self.options.retry = True
-        for change in ({'volume_id': cloud_._PLACEHOLDER},
+        for change in ({'volume_id': clouds._PLACEHOLDER},
                        {'container': None}, {'size': 7},
                        {**_PART, 'project_id': cases.BLUE}):
             self.cloud.rows = {self.full.id: cases.backup(
@@ -224,13 +224,13 @@ class ApplyTest(test_records_plan.PlanCase):
                                   len(report.imported)))
 
     def test_quota_of_a_killed_run(self):
-        with journal.Journal(self.journal) as written:
+        with journals.Journal(self.journal) as written:
             written.raise_(cases.RED, self.cloud.limits)
             written.raise_(cases.BLUE, self.cloud.limits)
         # The kill has cut the last line off.
         with open(self.journal, 'a') as stream:
             stream.write('{"event": "rais')
-        with journal.Journal(self.journal) as written:
+        with journals.Journal(self.journal) as written:
             written.restore(cases.BLUE)
         self.cloud.limits = {'backups': 500, 'backup_gigabytes': 70}
         report = self.apply()

@@ -12,7 +12,7 @@ from unittest import mock
 import fixtures
 import testtools
 
-from backup_recovery import cloud
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import exporting
 from backup_recovery import records
@@ -189,7 +189,7 @@ class SessionTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.record = cases.record()
-        self.cloud = object.__new__(cloud.Cloud)
+        self.cloud = object.__new__(clouds.Cloud)
         self.cloud.admin = self.answering('admin')
 
     def answering(self, name):
@@ -203,7 +203,7 @@ class SessionTest(testtools.TestCase):
 
         :param found: that of the project, or an error
         """
-        with mock.patch.object(cloud.Cloud, 'session',
+        with mock.patch.object(clouds.Cloud, 'session',
                                side_effect=[found]) as session:
             name, _ = self.cloud.export(dataclasses.replace(
                 cases.backup(self.record), key_id=key_id))

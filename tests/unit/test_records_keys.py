@@ -5,18 +5,17 @@
 ``tests/functional/test_recovery_keys.py`` has two real ones.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 
 from backup_recovery import applying
-from backup_recovery import journal
+from backup_recovery import journals
 from backup_recovery import keys
 from backup_recovery import main
 from backup_recovery import records
 from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
+from tests import programs
 from tests import records_cases as cases
 from tests import recovery_keys
 from tests.unit import test_records_apply
@@ -52,12 +51,8 @@ class KeysCase(test_records_plan.PlanCase):
 
         :returns: its exit status, and what it prints
         """
-        said, printed = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stderr(said), \
-                contextlib.redirect_stdout(printed):
-            status = main.main([str(one) for one in arguments])
-        self.said = said.getvalue()
-        return status, printed.getvalue()
+        status, printed, self.said = programs.call(main.main, *arguments)
+        return status, printed
 
     def rewrap(self, *paths, private=None):
         return self.program('rewrap', self.path, '--recovery-key',
@@ -105,7 +100,7 @@ class RewrapTest(KeysCase):
             self.assertEqual(before, self.path.read_bytes())
 
     def test_damaged_file(self):
-        """What cannot be read would be lost with a new file."""
+        """A line that cannot be read would be lost with a new file."""
         content = self.path.read_bytes().splitlines(keepends=True)
         content[1] = content[1].replace(b'digest', b'digets')
         self.path.write_bytes(b''.join(content))
@@ -121,7 +116,7 @@ class ApplyTest(KeysCase):
         self.cloud = test_records_apply.Cloud(*self.chain)
         for one in self.chain:
             self.cloud.by_url[keys.without_wrap(one)] = one
-        with journal.Journal(self.directory / 'journal') as written:
+        with journals.Journal(self.directory / 'journal') as written:
             return applying.Run(
                 self.cloud, self.make(), written, work.Options(30), 1,
                 private=private and keys.read(private)).run()
@@ -170,12 +165,12 @@ class JournalTest(KeysCase):
 
     def test_secrets_survive_a_kill(self):
         path = self.directory / 'journal'
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             for secret in 'abc':
                 written.store('backup', secret)
             written.settle('backup', 'b')
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             self.assertEqual(['a', 'c'], written.stored['backup'])
             written.settle('backup', 'a')
-        with journal.Journal(path) as written:
+        with journals.Journal(path) as written:
             self.assertEqual({'backup': ['c']}, written.stored)

@@ -2,8 +2,6 @@
 
 """The command line of ``cinder-backup-records``."""
 
-import contextlib
-import io
 import pathlib
 import subprocess
 import sys
@@ -13,19 +11,11 @@ import testtools
 
 from backup_recovery import arguments
 from backup_recovery import main
+from tests import programs
 
 
 @ddt.ddt
 class ProgramTest(testtools.TestCase):
-    def run_main(self, *arguments):
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said):
-            try:
-                status = main.main(arguments)
-            except SystemExit as error:
-                status = error.code
-        return status, said.getvalue()
-
     @ddt.data(
         (['apply', '/nonexistent/plan'], 'No such file'),
         (['restore', '/nonexistent/plan'], 'No such file'),
@@ -38,7 +28,7 @@ class ProgramTest(testtools.TestCase):
     @ddt.unpack
     def test_mistakes(self, arguments, reason):
         """One line, and the exit status of an error."""
-        status, said = self.run_main(*arguments)
+        status, _, said = programs.call(main.main, *arguments)
         self.assertEqual(3, status)
         self.assertIn(reason, said)
         self.assertTrue(said.startswith('error: '), said)

@@ -14,10 +14,10 @@ import ddt
 import fixtures
 import testtools
 
-from backup_recovery import cloud as cloud_
+from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import files
-from backup_recovery import journal
+from backup_recovery import journals
 from backup_recovery import restoring
 from backup_recovery import volumes
 from backup_recovery import work
@@ -118,8 +118,8 @@ class Cloud(test_records_apply.Cloud):
             raise exceptions.NotAuthorized('no')
         return Session(self, project)
 
-    def quotas(self, project, names=cloud_.OF_BACKUPS):
-        return {name: cloud_.Quota(self.limits.get(name, -1), 0)
+    def quotas(self, project, names=clouds.OF_BACKUPS):
+        return {name: clouds.Quota(self.limits.get(name, -1), 0)
                 for name in names}
 
     def set_quotas(self, project, limits):
@@ -137,7 +137,7 @@ class RestoreCase(test_records_plan.PlanCase):
             'backup_recovery.volumes._FIRST', 0.001))
 
     def restore(self, plan=None, everything=True, **wishes):
-        with journal.Journal(self.path) as written:
+        with journals.Journal(self.path) as written:
             return restoring.Run(
                 self.cloud, plan or self.make(), written, self.options,
                 volumes.Wishes(**wishes), 2).run((), everything)
@@ -347,7 +347,7 @@ class RestoreTest(RestoreCase):
 
     def test_quotas_of_a_killed_import(self):
         """Both kinds are put back, each to what it was."""
-        with journal.Journal(self.path) as written:
+        with journals.Journal(self.path) as written:
             written.raise_(cases.RED, {'backups': 10})
         self.restore()
         self.assertEqual({'backups': 10, 'volumes': 2, 'gigabytes': -1},
@@ -392,7 +392,7 @@ class SelectTest(RestoreCase):
                                       '2026-11-03T00:00:00')
         for backup, moment in (old, '01'), (new, '00'):
             row = self.cloud.rows[backup]
-            self.cloud.rows[backup] = cloud_.Backup(
+            self.cloud.rows[backup] = clouds.Backup(
                 row.id, row.status, None, row.facts,
                 data_timestamp=f'2026-11-{moment}T00:00:00')
         self.assertEqual([old], self.select())

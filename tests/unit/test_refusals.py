@@ -135,7 +135,7 @@ class MalformedTest(testtools.TestCase):
 
 
 class StaysTest(testtools.TestCase):
-    """How long a backup that stays in creating is waited for."""
+    """The wait for a backup that stays in creating."""
 
     def waited(self, *defects, declared=()):
         class Imports(bad_records.BadRecordTest):

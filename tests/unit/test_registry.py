@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the site of a registry shows of reports, good ones and bad ones."""
+"""The site of a registry, of good reports and bad ones."""
 
 import pathlib
 import shutil
@@ -156,7 +156,7 @@ class TableTest(registries.RegistryCase):
 
 
 class RefusedTest(registries.RegistryCase):
-    """What is not verified is listed without a verdict, and fails a check."""
+    """An unverified report is listed without a verdict, and fails a check."""
 
     def assert_listed(self, place, reason, rows=0):
         out = self.make()

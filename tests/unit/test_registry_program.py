@@ -25,8 +25,12 @@ def setUpModule():
     registries.set_up_module()
 
 
+class _Killed(BaseException):
+    """Ends a program as a kill does."""
+
+
 class SiteTest(registries.RegistryCase):
-    """How files get to their places."""
+    """The files of a site, and their places."""
 
     def test_files(self):
         self.directory.add('one')
@@ -127,7 +131,7 @@ class SiteTest(registries.RegistryCase):
             def counted(function, left=left):
                 def run(*args, **kwargs):
                     if not left[0]:
-                        raise SystemExit
+                        raise _Killed
                     left[0] -= 1
                     return function(*args, **kwargs)
                 return run
@@ -137,7 +141,7 @@ class SiteTest(registries.RegistryCase):
                         pathlib.Path, replace=counted(replace),
                         unlink=counted(unlink)):
                     self.make()
-            except SystemExit:
+            except _Killed:
                 pass
             else:
                 break
@@ -221,7 +225,7 @@ class WorkflowTest(testtools.TestCase):
         self.root = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
     def steps(self, event):
-        """What is run in the repository for an event, line by line."""
+        """The commands in the repository for an event, line by line."""
         return [step['run'] for step in
                 self.workflow['jobs']['registry']['steps'] if 'run' in step
                 and step.get('if') in (None, f"github.event_name == '{event}'")

@@ -27,6 +27,7 @@ from cinder_backup_recovery_tests.certification.verdict import (
 )
 from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import programs
 from tests.unit import reports
 
 
@@ -305,10 +306,7 @@ class PageTest(ReportTestCase):
 
 class VerifyReportTest(ReportTestCase):
     def program(self, directory):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main.main(['verify-report', str(directory)])
-        return int(code), out.getvalue(), err.getvalue()
+        return programs.call(main.main, 'verify-report', directory)
 
     def changed(self, function=None, sums=True, of=None, again=True):
         """Check a report of which results.json was edited.

@@ -2,8 +2,6 @@
 
 """The table of several runs, made from their reports."""
 
-import contextlib
-import io
 import json
 import pathlib
 
@@ -13,6 +11,7 @@ import testtools
 from cinder_backup_recovery_tests.certification.report import compact
 from cinder_backup_recovery_tests.certification.report import table
 from cinder_backup_recovery_tests.certification.run import suite
+from tests import programs
 
 _PACKAGE = 'cinder_backup_recovery_tests'
 _LOSS = 'scenario.test_row_loss.FullBackupRowLossTest'
@@ -88,13 +87,7 @@ class TableTest(testtools.TestCase):
         return path
 
     def program(self, *arguments):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                code = table.main([str(a) for a in arguments])
-            except SystemExit as error:
-                code = error.code
-        return code, out.getvalue(), err.getvalue()
+        return programs.call(table.main, *arguments)
 
     def made(self, *paths):
         code, out, err = self.program(*paths)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-import contextlib
+import functools
 import io
 import json
 import os
@@ -17,6 +17,7 @@ from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cmd import rows as rows_program
 from cinder_backup_recovery_tests.rows import base
 from cinder_backup_recovery_tests.rows import command
+from tests import programs
 from tests import rows_cases
 from tests.unit import test_rows_sqlite
 
@@ -45,18 +46,13 @@ class RowsProgramTest(rows_cases.RowsFixture, testtools.TestCase):
         return rows_program.main([action, base.BACKUP, *arguments])
 
     def _main(self, action, *args, url=True):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(
-                err):
-            try:
-                code = self._run(action, [
-                    *(('--database-url', self.url) if url else ()), *args])
-            except SystemExit as error:
-                code = error.code
-        err = self._without_warning(err.getvalue())
+        code, out, err = programs.call(
+            functools.partial(self._run, action),
+            *(('--database-url', self.url) if url else ()), *args)
+        err = self._without_warning(err)
         self.assertEqual(bool(code), bool(err))
         self.assertTrue(err.count('\n') <= 1, err)
-        return code, out.getvalue(), err
+        return code, out, err
 
     def _without_warning(self, err):
         return err

@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 
-import fixtures
 from tempest.lib import exceptions as lib_exc
-import testtools
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
-from cinder_backup_recovery_tests.cloud import ledger
 from cinder_backup_recovery_tests.cloud import safe_delete
 from tests.unit import fake_cloud
 
 
-class SafeDeleteTestCase(testtools.TestCase):
+class SafeDeleteTestCase(fake_cloud.CloudCase):
     def setUp(self):
         super().setUp()
-        self.cloud = fake_cloud.FakeCloud()
-        self.ledger = ledger.Ledger(
-            self.useFixture(fixtures.TempDir()).path)
-        self.addCleanup(self.ledger.close)
-        self.useFixture(fixtures.FakeLogger())
         self.safe_delete = safe_delete.SafeDelete(self.cloud, self.ledger,
                                                   fake_cloud.PATIENCE)
 

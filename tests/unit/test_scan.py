@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a scan finds on a directory, and what it makes of it.
+"""Scans of a directory, and their records.
 
 ``tests/functional/test_records_scan.py`` has whole clouds, with Swift too.
 """
@@ -16,7 +16,7 @@ from unittest import mock
 import ddt
 import testtools
 
-from backup_recovery import plan
+from backup_recovery import plans
 from backup_recovery import records
 from backup_stores import filesystem
 from reference_drivers.contract import environment
@@ -66,7 +66,7 @@ class ScanCase(test_verification.Case):
 
 
 class FoundTest(ScanCase):
-    """What is complete."""
+    """Complete backups."""
 
     def test_chains(self):
         """Of any content and in any container, and nothing is changed."""
@@ -190,7 +190,7 @@ class FoundTest(ScanCase):
 
 @ddt.ddt
 class RemainsTest(ScanCase):
-    """What is not complete, as drivers leave it."""
+    """Incomplete backups, as drivers leave them."""
 
     @ddt.data(*leftovers.CLASSES)
     def test_planted(self, kind):
@@ -365,4 +365,4 @@ class KindsTest(testtools.TestCase):
         remains = schema['else']['then']['properties']['remains']['enum']
         self.assertEqual(kinds - {found_.COMPLETE}, set(remains))
         self.assertEqual(set(remains), set(records._REMAINS))
-        self.assertLessEqual(set(plan.CLASSES), set(remains))
+        self.assertLessEqual(set(plans.CLASSES), set(remains))

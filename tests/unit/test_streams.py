@@ -111,7 +111,7 @@ class StreamsTest(Cases, testtools.TestCase):
         self.assertIsNot(zlib, streams.zlib, 'install test-requirements.txt')
 
     def test_checksum_of_zlib(self):
-        """Whatever undoes it."""
+        """With each library that decompresses it."""
         content = base.noise(3 * PIECE, 1)
         stored = zlib.compress(content)
         # Noise is stored as it is: what stands there could be anything.

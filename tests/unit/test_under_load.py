@@ -80,7 +80,7 @@ class UnderLoadTest(testtools.TestCase):
             process.send_signal(number)
             process.wait()
             for pid in self.marked():
-                # The command is its own once nobody is left to end it.
+                # The command is its own once no process is left to end it.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process = psutil.Process(pid)
                     if any('sleep(600)' in word for word in process.cmdline()):

@@ -88,7 +88,7 @@ class VerifyCommandTest(testtools.TestCase):
         os.rename(os.path.join(self.cinder.directory, 'backup'),
                   os.path.join(self.cinder.directory, 'away'))
         self.assertEqual(3, self.run_command('--all', '--json'))
-        # Nobody knows whether it is damaged.
+        # It is not known whether it is damaged.
         self.assertEqual(
             [None, None],
             [json.loads(one)['ok']

@@ -116,7 +116,7 @@ class WrapTest(WrapCase):
                                                'volume was encrypted with')
 
     def test_every_truncation_and_change(self):
-        """Whatever is missing or differs: nothing but a refusal."""
+        """Each missing or different part: nothing but a refusal."""
         whole = self.wrap()
         self.assertEqual(_KEY, self.reader.unwrap(whole, _ID, _PROOF))
 

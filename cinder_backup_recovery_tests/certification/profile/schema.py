@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 from oslo_config import cfg
 
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import capabilities
+from cinder_backup_recovery_tests import connecting
 
 _TEXT: dict[str, Any] = {'type': 'string', 'minLength': 1}
 _SECRET: dict[str, Any] = {
@@ -24,7 +25,7 @@ _OWN_WORDS = ('database_connection', 'backup_driver')
 
 #: Given by a reference only.
 SECRETS = ('connect.database_password', *(
-    f'connect.{option.name}' for option in recovery_config.BackupRecoveryGroup
+    f'connect.{option.name}' for option in connecting.OPTIONS
     if option.secret and option.name not in _OWN_WORDS))
 
 
@@ -74,11 +75,11 @@ SCHEMA: dict[str, Any] = {
             database_url=_TEXT,
             database_password=_SECRET,
             **{option.name: _option(option)
-               for option in recovery_config.BackupRecoveryGroup
+               for option in connecting.OPTIONS
                if option.name not in _OWN_WORDS}),
         can=_section(**{
             option.name: _option(option)
-            for option in recovery_config.BackupRecoveryFeatureGroup}),
+            for option in capabilities.OPTIONS}),
         run=_section(
             mode={'enum': ['certified', 'quick']},
             concurrency={'type': 'integer', 'minimum': 1},

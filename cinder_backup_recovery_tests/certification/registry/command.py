@@ -21,7 +21,7 @@ without a verdict.
 
 _EPILOG = """\
 exit status: 0 the site was written, or with --check, each report was
-verified; 1 with --check, one was not, or is there twice; 3 there is no
+verified; 1 with --check, one was not, or is a copy; 3 there is no
 report, or the site cannot be written.
 """
 

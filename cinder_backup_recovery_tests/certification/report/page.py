@@ -81,12 +81,12 @@ class Class:
 
     @property
     def seconds(self) -> float:
-        """How long its tests took."""
+        """The time of its tests."""
         return sum(test.result.seconds for test in self.tests)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of its tests ended how."""
+        """The number of its tests by how they ended."""
         counts = {status.value: sum(test.result.status is status
                                     for test in self.tests)
                   for status in results.Status}

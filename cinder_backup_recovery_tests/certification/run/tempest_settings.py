@@ -12,7 +12,8 @@ from oslo_config import cfg
 
 from backup_model import history
 from backup_model import running
-from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
+from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.certification.profile import profiles
 from cinder_backup_recovery_tests.certification.profile import schema
 
@@ -69,10 +70,12 @@ def of_cloud(name: str | None) -> Sections:
     except auth_exceptions.Unauthorized as error:
         raise profiles.ProfileError(
             f'{what}: authentication as {auth.get("username")} failed: '
-            f'{_text(error)}; check its user name and password') from None
+            f'{exceptions.one_line(error)}; check its user name and '
+            f'password') from None
     except (openstack.exceptions.SDKException,
             auth_exceptions.ClientException, OSError, KeyError) as error:
-        raise profiles.ProfileError(f'{what}: {_text(error)}') from None
+        raise profiles.ProfileError(
+            f'{what}: {exceptions.one_line(error)}') from None
     types = {one['type'] for one in access.service_catalog.catalog}
     volume = next((one for one in _VOLUME_TYPES if one in types), None)
     if volume is None:
@@ -120,10 +123,6 @@ def _v3(url: str) -> str:
     return url if url.endswith('/v3') else f'{url}/v3'
 
 
-def _text(error: BaseException) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__
-
-
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return ','.join(map(str, value))
@@ -141,7 +140,7 @@ def of_profile(profile: profiles.Profile) -> Sections:
         option.name: (
             profile.secret if f'connect.{option.name}' in schema.SECRETS else
             profile.get)(f'connect.{option.name}')
-        for option in recovery_config.BackupRecoveryGroup}
+        for option in connecting.OPTIONS}
     group['database_connection'] = profile.database_url()
     group['backup_driver'] = profile.get('driver.class')
     return {

@@ -13,7 +13,7 @@ import tempfile
 from typing import Any
 
 from cinder_backup_recovery_tests.certification.profile import profiles
-from cinder_backup_recovery_tests.certification.run import cloud as local_cloud
+from cinder_backup_recovery_tests.certification.run import local_cloud
 from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.run import stream
 from cinder_backup_recovery_tests.certification.run import tempest_settings

@@ -145,7 +145,7 @@ def refresh(manifest: Manifest, suite: Sequence[str]
     """Bring a manifest up to date with a suite.
 
     What is gone is taken out. A new test goes where all others of its class
-    are; where these are in several tiers, or there are none, somebody has to
+    are; where these are in several tiers, or there are none, a person has to
     choose.
 
     :returns: the manifest, and the tests that a tier is to be chosen for

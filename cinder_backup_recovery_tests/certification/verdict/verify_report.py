@@ -237,7 +237,7 @@ def _verdict(document: dict[str, Any], manifest: tiers.Manifest | None
     for tier in document['tiers']:
         follows = earned.pop(tier['name'], None)
         if follows is None:
-            found.append(f'there is no tier {tier["name"]}')
+            found.append(f'unknown tier {tier["name"]}')
         elif follows != tier:
             found.append(
                 f'tier {tier["name"]}: the report says {_tier(tier)}, '

@@ -41,6 +41,11 @@ class LocalCloud:
     temporary directory. As long as this program holds a lock in it, the local
     cloud's ``down --abandoned`` spares it.
 
+    Its verb ``run`` is not used. A report names a cloud that could not be
+    taken down, so it is written after that; and the configuration of a cloud
+    that did not start is read for the secrets in its logs, which ``run``
+    would have removed.
+
     :param command: its command line; the module of this interpreter by default
     :raises CloudError: if the command cannot be read
     """
