@@ -15,9 +15,10 @@ from backup_model.operations import records as of_records
 #: Steps of a drawn history, without the loss at its end.
 LENGTHS = (3, 14)
 
-# Few drawn histories export and lose the same backup. In the others the rows
-# that a history has left are audited.
+# Few drawn histories export and lose the same backup, or go on with one that
+# is damaged. In the others the rows that a history has left are audited.
 _ENDS_IN_LOSS = 0.6
+_ENDS_IN_DAMAGE = 0.15
 # A history has these, and of the other operations each second one: those that
 # it has meet more often.
 _ALWAYS = ('create volume', 'write', 'create backup')
@@ -55,8 +56,11 @@ def draw(chance: random.Random, length: int) -> list[history.Step]:
                         2 if chance.random() < mixed else 0:][:2]
                     if history.is_admin(one) or not operation.admin
                 ]) if operation.request else '', arguments))
-    if chance.random() < _ENDS_IN_LOSS:
+    end = chance.random()
+    if names.backups and end < _ENDS_IN_LOSS:
         steps += _loss_of_all(chance, names)
+    elif names.backups and end < _ENDS_IN_LOSS + _ENDS_IN_DAMAGE:
+        steps += _work_on_damage(chance, names)
     return steps
 
 
@@ -67,8 +71,6 @@ def _loss_of_all(chance: random.Random, names: operations.Names
     They are imported in any order. Before that, a record may be changed, or
     the storage damaged; the audit tries again when that is undone.
     """
-    if not names.backups:
-        return
     admin = history.ACTORS[1]
     records = [f'r{number}' for number in range(
         len(names.records) + 1, len(names.records) + len(names.backups) + 1)]
@@ -82,12 +84,31 @@ def _loss_of_all(chance: random.Random, names: operations.Names
             yield history.Step('import', admin, {
                 'record': chance.choice(records),
                 'field': field, 'value': value})
-        if chance.random() < 0.25:
-            yield history.Step(chance.choice(('damage', 'remove')), '', {
-                'backup': chance.choice(names.backups)})
+        if chance.random() < 0.4:
+            yield _damage(chance, names)
         chance.shuffle(records)
         for record in records:
             yield history.Step('import', admin, {'record': record})
+
+
+def _damage(chance: random.Random, names: operations.Names) -> history.Step:
+    kind = chance.choice(('damage', 'remove'))
+    return history.Step(kind, '', operations.ALL[kind].draw(
+        chance, names) or {})
+
+
+def _work_on_damage(chance: random.Random, names: operations.Names
+                    ) -> Iterator[history.Step]:
+    """Damage a backup, export it, and make another one on it."""
+    admin = history.ACTORS[1]
+    damage = _damage(chance, names)
+    yield damage
+    record = f'r{len(names.records) + 1}'
+    yield history.Step('export', admin, {
+        'record': record, 'backup': damage.arguments['backup']})
+    yield history.Step('create backup', admin, {
+        'backup': f'b{len(names.backups) + 1}',
+        'volume': names.volumes[0], 'incremental': True})
 
 
 def without(steps: Sequence[history.Step], lacks: Collection[str]
