@@ -9,6 +9,7 @@ asks for neither before a restore has written everything.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import json
 import re
@@ -142,6 +143,20 @@ def _text(parameters: Mapping[str, Any]) -> str:
     return (f'provider {parameters["provider"]}, cipher '
             f'{parameters["cipher"]}, key size {parameters["key_size"]}, '
             f'{parameters["control_location"]}')
+
+
+def check_delete(context: Any, backup: Any) -> None:
+    """Refuse a delete while the key manager does not answer.
+
+    Cinder deletes the data, and then the key. Where that fails, the backup
+    has no data and stays in status deleting until the service starts again.
+    A key that the user may not have is deleted with Cinder's own account.
+
+    :raises Problem: it does not answer
+    """
+    if backup.encryption_key_id is not None:
+        with contextlib.suppress(errors.Missing, Denied):
+            Keys(context, backup.id)._get(backup.encryption_key_id)
 
 
 def spare(context: Any, backup: Any) -> None:

@@ -13,17 +13,17 @@ from tests.functional import test_contract_s3
 from tests.functional import test_contract_swift
 
 
-class SwiftTest(test_contract_swift.Swift, keys_cases.FourCases,
+class SwiftTest(test_contract_swift.Swift, keys_cases.OfReference,
                 base.Contract, testtools.TestCase):
     pass
 
 
-class S3Test(test_contract_s3.S3, keys_cases.FourCases, base.Contract,
+class S3Test(test_contract_s3.S3, keys_cases.OfReference, base.Contract,
              testtools.TestCase):
     pass
 
 
-class CephImagesTest(keys_cases.FourCases, ceph.Backups, base.Contract,
+class CephImagesTest(keys_cases.OfReference, ceph.Backups, base.Contract,
                      ceph_cases.ClusterCase):
     driver = test_contract_ceph.Ceph.driver
     options = test_contract_ceph.Ceph.options
