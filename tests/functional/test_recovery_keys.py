@@ -3,7 +3,6 @@
 """Keys that travel in records, from one real Barbican to another."""
 
 import base64
-import contextlib
 import dataclasses
 import json
 import logging
@@ -14,19 +13,11 @@ from unittest import mock
 from cinder import exception
 from cinder.backup.drivers import posix
 import fixtures
-from keystoneauth1 import access
-from keystoneauth1 import fixture as token_fixture
-from keystoneauth1.identity import access as access_plugin
-from openstack import config
-from openstack.config import cloud_region
 import testtools
 
 from backup_recovery import cloud
 from backup_recovery import exceptions
-from backup_recovery import importing
-from backup_recovery import journal
 from backup_recovery import keys
-from backup_recovery import plan
 from backup_recovery import records
 from backup_recovery import work
 from reference_drivers.contract import base
@@ -34,62 +25,12 @@ from reference_drivers.recovery_keys import wrapping
 from tests import barbican
 from tests import keys_cases
 from tests import recovery_keys
+from tests import recovery_project
 from tests.functional import test_contract_default
 
 
 class Killed(BaseException):
     """The end of the process."""
-
-
-class Token(access_plugin.AccessInfoPlugin):
-    """With a catalogue, and what Keystone's middleware makes of it."""
-
-    def get_headers(self, session, **kwargs):
-        return barbican.Headers(
-            self.get_project_id(session)).get_headers(session)
-
-
-class Project:
-    """What the program asks of a cloud, of a backup host without an API."""
-
-    def __init__(self, cinder, manager):
-        self._cinder = cinder
-        self.imported = []
-        # The program's own, which finds the key manager in a catalogue.
-        token = token_fixture.V3Token()
-        token.set_project_scope(id=cinder.project_id)
-        token.add_service('key-manager').add_standard_endpoints(
-            public=manager.url, region='RegionOne')
-        found = config.OpenStackConfig(
-            load_yaml_config=False, load_envvars=False).get_one(
-                auth_type='password', auth={'auth_url': manager.url},
-                region_name='RegionOne')
-        with mock.patch.object(cloud.connection.Connection, 'block_storage',
-                               None):
-            self.session = cloud.Session(cloud_region.CloudRegion(
-                found.name, 'RegionOne', found.config,
-                auth_plugin=Token(access.create(body=token,
-                                                auth_token='token'))))
-
-    def request(self, method, path, service='', **arguments):
-        if service == 'key-manager':
-            return self.session.request(method, path, service, **arguments)
-        record = arguments['json']['backup-record']
-        self.imported.append(record)
-        # The row has the error.
-        with contextlib.suppress(exception.InvalidBackup):
-            self._cinder.import_record(record)
-        return {}
-
-    def backup(self, backup_id):
-        try:
-            row = self._cinder.backup(backup_id)
-        except exception.BackupNotFound:
-            return None
-        return cloud.Backup(
-            row.id, row.status, row.fail_reason, records.Facts(
-                row.project_id, '', '', row.volume_id, row.container,
-                row.size, 0, '', False, ()), row.encryption_key_id)
 
 
 class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
@@ -130,7 +71,7 @@ class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
     def second_site(self):
         """Use a key manager that has none of the keys."""
         self.other.use(self.cinder)
-        self.project = Project(self.cinder, self.other)
+        self.project = recovery_project.Project(self.cinder, self.other)
         self.before = self.there()
 
     def there(self):
@@ -138,18 +79,8 @@ class TravelCase(test_contract_default.Directory, keys_cases.Encrypted,
 
     def run_import(self, record, private=None, **options):
         """Import as ``apply`` does, with a new process' journal."""
-        item = plan.Item('import', None, record.id, record.project_id, None,
-                         '', record.fields['size'],
-                         record.fields['volume_id'], '',
-                         record.backup_service, record.digest)
-        existing = self.project.backup(record.id)
-        with journal.Journal(self.path / 'journal') as written:
-            importing.Importer(
-                {record.project_id: self.project},
-                {record.id: existing} if existing else {},
-                lambda item: record, work.Options(60, **options),
-                keys.Keys(keys.read(private or self.private), written)
-            ).run(item)
+        self.project.apply(record, private or self.private,
+                           self.path / 'journal', **options)
 
     def refused_import(self, record, words, private=None):
         """It is refused, and nothing is made."""
@@ -330,7 +261,7 @@ class RecoveryKeysTest(TravelCase):
         self.assertRaises(Killed, self.run_import, record)
         left = {*self.there()} - {*self.before}
         self.assertEqual(1, len(left))
-        self.project = Project(self.cinder, self.other)
+        self.project = recovery_project.Project(self.cinder, self.other)
         self.run_import(record)
         row = self.cinder.backup(record.id)
         self.assertEqual({*self.before, row.encryption_key_id},
