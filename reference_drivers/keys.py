@@ -355,9 +355,16 @@ class Keys:
         elif fingerprint(key, self._backup_id) != proof:
             raise self._wrong(f'names key {key_id}, which is not the one '
                               f'that the volume was encrypted with')
-        if key_id == own:
+        if own is not None and (key_id == own or self._is(own, key)):
             return own
         return self._store(self._named(key, described))
+
+    def _is(self, key_id: str, key: Any) -> bool:
+        """Check whether a key of this id exists, and is the same key."""
+        try:
+            return bool(self._get(key_id).get_encoded() == key.get_encoded())
+        except (errors.Missing, Denied):
+            return False
 
     def _wrong(self, what: str) -> errors.WrongRecord:
         return errors.WrongRecord(f'the record {what}', 'encryption_key_id',

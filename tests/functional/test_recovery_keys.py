@@ -173,6 +173,25 @@ class RecoveryKeysTest(TravelCase, travel_cases.TravelTests):
         self.assertEqual(key, self.there()[row.encryption_key_id])
         self.assertEqual(len(self.before) + 1, len(self.there()))
 
+    def test_row_that_was_marked_as_deleted(self):
+        """It keeps the key that it has, and the secret goes.
+
+        If it fails, an import leaves a key in the key manager that no row
+        and no record names.
+        """
+        _, backup, _ = self.encrypted()
+        found = self.cinder.export(backup)
+        self.cinder.lose_row(backup.id, soft=True)
+        self.project = recovery_project.Project(self.cinder, self.barbican)
+        before = self.keys()
+        self.run_import(records.Record(
+            backup.id, self.cinder.project_id, found['backup_service'],
+            found['backup_url']))
+        row = self.cinder.backup(backup.id)
+        self.assertEqual('available', row.status)
+        self.assertEqual(backup.encryption_key_id, row.encryption_key_id)
+        self.assertEqual(before, self.keys())
+
     def test_rotation(self):
         """Neither the storage nor a key manager is asked."""
         found = [self.exported() for _ in range(2)]

@@ -225,12 +225,10 @@ class Sequence:
             target.backups[backup_id] = site.backups[backup_id]
         return bool(chain)
 
-    def _import(self, record, alone=None):
-        if alone is None:
-            alone = self._sites.kind == site_module.FIXED or (
+    def _import(self, record):
+        if self._sites.kind == site_module.FIXED or (
                 self._sites.kind == site_module.SHARED and
-                self._random.random() < 0.5)
-        if alone:
+                self._random.random() < 0.5):
             self._sites.import_alone(record)
         else:
             self._sites.import_with_key(record)
@@ -322,8 +320,7 @@ class Sequence:
                 site.left.add(key_id)
             self._cinder.lose_row(backup_id, soft)
         for record in found:
-            # A row that has its key needs no private one.
-            self._import(record, alone=soft or None)
+            self._import(record)
         return True
 
     def _lose_database(self, site):
