@@ -206,7 +206,8 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         default=300,
         min=1,
         help="Seconds after which one of these programs, or one for the "
-             "storage of the backups, is ended and the test fails."),
+             "storage of the backups or the key manager, is ended and the "
+             "test fails."),
     cfg.StrOpt(
         'store_stop_command',
         help="Program that stops the storage of the backups, as where "
@@ -238,6 +239,16 @@ BackupRecoveryGroup: list[cfg.Opt] = [
         help="Seconds after which an import must have ended in an error "
              "while the storage hangs, for store_pause: what the driver is "
              "configured to wait for an answer, and some more."),
+    cfg.StrOpt(
+        'key_manager_stop_command',
+        help="Program that stops the key manager, as where its servers fail, "
+             "and exits 0. No shell is used. It is run only with "
+             "key_manager_stop, while no other test of this run is under "
+             "way."),
+    cfg.StrOpt(
+        'key_manager_start_command',
+        help="Program that starts the key manager with its keys, waits until "
+             "it answers and exits 0, also where it runs. No shell is used."),
     cfg.StrOpt(
         'second_backup_zone',
         default='',
@@ -519,6 +530,12 @@ BackupRecoveryFeatureGroup: list[cfg.Opt] = [
              "own, as with Barbican. Otherwise the tests of what becomes of "
              "keys are skipped, as with a fixed_key."),
     cfg.BoolOpt(
+        'key_manager_stop',
+        default=False,
+        help="The key manager may be stopped and started, by "
+             "key_manager_stop_command and key_manager_start_command. "
+             "Otherwise every test of it is skipped."),
+    cfg.BoolOpt(
         'incremental',
         default=True,
         help="The backup driver makes incremental backups. Otherwise every "
@@ -588,6 +605,8 @@ _NEEDED = {
     'second_region': ('second_region',),
     'second_store': ('backup_store',),
     'encrypted_volumes': ('encrypted_volume_type',),
+    'key_manager_stop': ('key_manager_stop_command',
+                         'key_manager_start_command'),
 }
 
 

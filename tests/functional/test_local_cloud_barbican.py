@@ -30,7 +30,8 @@ _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 _PATIENCE = 60
 _ROOT = pathlib.Path(__file__).parents[2]
 _SUITE = tuple(f'cinder_backup_recovery_tests.scenario.{name}'
-               for name in ('test_encrypted', 'test_encrypted_shipping'))
+               for name in ('test_encrypted', 'test_encrypted_faults',
+                            'test_encrypted_shipping'))
 
 
 class Encrypted:
@@ -165,7 +166,7 @@ class BarbicanTest(testtools.TestCase):
             env={**os.environ, **self.local.environment},
             capture_output=True, text=True, timeout=900)
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
-        self.assertIn('Ran 8 tests', done.stdout)
+        self.assertIn('Ran 11 tests', done.stdout)
 
     def test_commands_of_the_page(self):
         def run(command):
