@@ -25,6 +25,7 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import daemons
 from local_cloud.services import barbican
+from tests import cloud_cases
 
 _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 _PATIENCE = 60
@@ -178,6 +179,10 @@ class BarbicanTest(testtools.TestCase):
 
         run('openstack volume create --size 1 --type luks secret')
         self.assertIn('ACTIVE', run('openstack secret list'))
+        # The suite loses no database that has the volumes of others.
+        run('openstack volume delete secret')
+        cloud_cases.until(lambda: not self.session.get(
+            sites.FIRST.name, '/volumes')['volumes'], 'the volume is deleted')
 
     def test_it_listens_on_loopback_only(self):
         process = daemons.alive(self.local.state, barbican.Barbican.name)
