@@ -279,8 +279,11 @@ class Sequence:
         self._say(f'backup {backup_id} is restored to a plain volume at '
                   f'{site.name}')
         target = self._cinder.create_volume(base.noise(10))
-        self._refused('restore to a volume of type LUKS',
-                      lambda: self._cinder.restore(backup_id, target))
+        # A fixed key has no name: where the type of its volume is unknown,
+        # the one to use cannot be named.
+        self._refused('restore to a volume of ' + (
+            '' if self._sites.kind == site_module.FIXED else 'type LUKS'),
+            lambda: self._cinder.restore(backup_id, target))
         target.destroy()
         return True
 
