@@ -13,8 +13,8 @@ SPACE := $() $()
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-histories
 
-.PHONY: help certify certify-stores test cross-drivers releases under-load \
-  lint docs wheel $(BENCHMARKS) clean
+.PHONY: help certify certify-stores test cross-drivers key-sequences releases \
+  under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -23,6 +23,8 @@ help:
 	@echo 'make test      test the kit itself, against real services'
 	@echo 'make cross-drivers  back up at random with one driver, recover with the other'
 	@echo '               (CROSS_ARGS="--seed N --case K" runs one case again)'
+	@echo 'make key-sequences  ship, delete and restore encrypted backups at random,'
+	@echo '               and count their keys (KEYS_ARGS="--seed N --case K")'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
@@ -50,6 +52,10 @@ test: $(TOX)
 
 cross-drivers: $(TOX)
 	$(TOX) -q -e cross-drivers -- $(CROSS_ARGS)
+
+key-sequences: $(TOX)
+	$(TOX) -q -e py3 --notest
+	.tox/py3/bin/python -W ignore -m tests.key_sequences $(KEYS_ARGS)
 
 # Their Swift is the local cloud's, which is installed with the tests. What an
 # environment prints is shown when it has failed.

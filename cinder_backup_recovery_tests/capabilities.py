@@ -107,6 +107,12 @@ OPTIONS: list[cfg.Opt] = [
              "own, as with Barbican. Otherwise the tests of what becomes of "
              "keys are skipped, as with a fixed_key."),
     cfg.BoolOpt(
+        'key_manager_stop',
+        default=False,
+        help="The key manager may be stopped and started, by "
+             "key_manager_stop_command and key_manager_start_command. "
+             "Otherwise every test of it is skipped."),
+    cfg.BoolOpt(
         'incremental',
         default=True,
         help="The backup driver makes incremental backups. Otherwise every "

@@ -35,6 +35,8 @@ _NEEDED = {
     'second_region': ('second_region',),
     'second_store': ('backup_store',),
     'encrypted_volumes': ('encrypted_volume_type',),
+    'key_manager_stop': ('key_manager_stop_command',
+                         'key_manager_start_command'),
 }
 
 

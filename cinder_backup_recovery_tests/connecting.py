@@ -186,7 +186,8 @@ OPTIONS: list[cfg.Opt] = [
         default=300,
         min=1,
         help="Seconds after which one of these programs, or one for the "
-             "storage of the backups, is ended and the test fails."),
+             "storage of the backups or the key manager, is ended and the "
+             "test fails."),
     cfg.StrOpt(
         'store_stop_command',
         help="Program that stops the storage of the backups, as where "
@@ -218,6 +219,16 @@ OPTIONS: list[cfg.Opt] = [
         help="Seconds after which an import must have ended in an error "
              "while the storage hangs, for store_pause: what the driver is "
              "configured to wait for an answer, and some more."),
+    cfg.StrOpt(
+        'key_manager_stop_command',
+        help="Program that stops the key manager, as where its servers fail, "
+             "and exits 0. No shell is used. It is run only with "
+             "key_manager_stop, while no other test of this run is under "
+             "way."),
+    cfg.StrOpt(
+        'key_manager_start_command',
+        help="Program that starts the key manager with its keys, waits until "
+             "it answers and exits 0, also where it runs. No shell is used."),
     cfg.StrOpt(
         'second_backup_zone',
         default='',

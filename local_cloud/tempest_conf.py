@@ -92,6 +92,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     volumes = backups.volume_backend(state)
     store_switch = _store_switch(state)
     store_pause = _store_pause(state)
+    keys = key_managers.of(state) if key_managers.has_barbican(state) else ''
     second = ({'second_region': sites.SECOND.region}
               if sites.SECOND in sites.of(state) else {})
     settings.write(path(state), {
@@ -167,6 +168,9 @@ def write(state: cloud_state.State, image_id: str) -> None:
                                           '{point}', '{id}'),
             **store_switch,
             **store_pause,
+            **({'key_manager_stop_command': _verb(state, 'kill', keys),
+                'key_manager_start_command': _verb(state, 'up')}
+               if keys else {}),
             **({'second_backup_zone': backups.SECOND_ZONE}
                if backups.second_driver(state) else {}),
             'ledger_dir': state.ledger,
@@ -191,6 +195,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
             'request_hold': 'true',
             'store_stop': bool(store_switch),
             'store_pause': bool(store_pause),
+            'key_manager_stop': bool(keys),
             'second_backup_service': bool(backups.second_driver(state)),
             'second_region': bool(second),
             **backups.tempest_features(state),

@@ -34,10 +34,11 @@ class DeletionMixin:
         A row that names what cannot be this backup's has nothing to delete
         on the storage: it may go, or it could never be removed.
 
-        :raises Problem: the storage does not answer, or an incremental
-            backup needs this one; the row stays then, so that its objects
-            are not forgotten
+        :raises Problem: the storage or the key manager does not answer, or
+            an incremental backup needs this one; the row stays then, so that
+            its objects are not forgotten
         """
+        keys.check_delete(self.context, backup)
         self._delete_objects(backup)
         keys.spare(self.context, backup)
 

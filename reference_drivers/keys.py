@@ -9,6 +9,7 @@ asks for neither before a restore has written everything.
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import json
 import re
@@ -142,6 +143,20 @@ def _text(parameters: Mapping[str, Any]) -> str:
     return (f'provider {parameters["provider"]}, cipher '
             f'{parameters["cipher"]}, key size {parameters["key_size"]}, '
             f'{parameters["control_location"]}')
+
+
+def check_delete(context: Any, backup: Any) -> None:
+    """Refuse a delete while the key manager does not answer.
+
+    Cinder deletes the data, and then the key. Where that fails, the backup
+    has no data and stays in status deleting until the service starts again.
+    A key that the user may not have is deleted with Cinder's own account.
+
+    :raises Problem: it does not answer
+    """
+    if backup.encryption_key_id is not None:
+        with contextlib.suppress(errors.Missing, Denied):
+            Keys(context, backup.id)._get(backup.encryption_key_id)
 
 
 def spare(context: Any, backup: Any) -> None:
@@ -340,9 +355,16 @@ class Keys:
         elif fingerprint(key, self._backup_id) != proof:
             raise self._wrong(f'names key {key_id}, which is not the one '
                               f'that the volume was encrypted with')
-        if key_id == own:
+        if own is not None and (key_id == own or self._is(own, key)):
             return own
         return self._store(self._named(key, described))
+
+    def _is(self, key_id: str, key: Any) -> bool:
+        """Check whether a key of this id exists, and is the same key."""
+        try:
+            return bool(self._get(key_id).get_encoded() == key.get_encoded())
+        except (errors.Missing, Denied):
+            return False
 
     def _wrong(self, what: str) -> errors.WrongRecord:
         return errors.WrongRecord(f'the record {what}', 'encryption_key_id',

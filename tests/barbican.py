@@ -68,16 +68,28 @@ kek = {fernet.Fernet.generate_key().decode()}
                          barbican__barbican_endpoint=self.url)
         cinder.context.user_auth_plugin = Headers(cinder.project_id)
 
+    def _get(self, project_id, path, **headers):
+        return requests.get(f'{self.url}/v1/{path}', timeout=60, headers={
+            **Headers(project_id).get_headers(None), **headers})
+
+    def ids(self, project_id):
+        """The ids of a project's keys."""
+        found = self._get(project_id, 'secrets?limit=100')
+        found.raise_for_status()
+        if found.json()['total'] > 100:
+            raise AssertionError('more keys than one page has')
+        return {one['secret_ref'].rpartition('/')[2]
+                for one in found.json()['secrets']}
+
+    def key(self, project_id, key_id):
+        """One key of a project; of one without a payload, an error."""
+        return self._get(project_id, f'secrets/{key_id}/payload',
+                         Accept='application/octet-stream').content
+
     def keys(self, project_id):
         """The keys of a project, by their ids."""
-        headers = Headers(project_id).get_headers(None)
-        found = requests.get(f'{self.url}/v1/secrets?limit=100',
-                             headers=headers, timeout=60)
-        found.raise_for_status()
-        return {one['secret_ref'].rpartition('/')[2]: requests.get(
-            f'{one["secret_ref"]}/payload', timeout=60, headers={
-                **headers, 'Accept': 'application/octet-stream'}).content
-            for one in found.json()['secrets']}
+        return {one: self.key(project_id, one)
+                for one in self.ids(project_id)}
 
 
 class Headers(plugin.BaseAuthPlugin):

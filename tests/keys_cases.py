@@ -62,6 +62,12 @@ class Encrypted(records.Records):
         self.assertNotEqual(row.encryption_key_id, target.encryption_key_id)
         self.assertEqual(key, found[row.encryption_key_id])
 
+    def assert_not_written(self, target, before):
+        # Cinder itself empties a regular file, when it opens it.
+        after = self.cinder.read_volume(target.id).rstrip(b'\0')
+        self.assertEqual(True, after in (before.rstrip(b'\0'), b''),
+                         'the volume was written to')
+
     def delete_key(self, key_id):
         key_manager.API(self.cinder.config.conf).delete(
             self.cinder.context, key_id)
@@ -81,10 +87,7 @@ class FourCases(Encrypted):
         err = self.rejected('a plain target: the restore',
                             self.cinder.restore, backup.id, target,
                             errors=exception.CinderException)
-        # Cinder itself empties a regular file, when it opens it.
-        after = self.cinder.read_volume(target.id).rstrip(b'\0')
-        self.assertEqual(True, after in (before.rstrip(b'\0'), b''),
-                         'the volume was written to')
+        self.assert_not_written(target, before)
         row = self.cinder.backup(backup.id)
         self.assertEqual('available', row.status)
         for words in ('type LUKS (provider luks, cipher aes-xts-plain64, key '
@@ -162,6 +165,44 @@ class FourCases(Encrypted):
         self.cinder.delete(backup.id)
         self.assertEqual(before, self.keys(), 'a key was deleted')
         self.assertIn(f'key {foreign}, which is not the one', row.fail_reason)
+
+
+class OfReference(FourCases):
+    """The reference drivers."""
+
+    def test_key_manager_that_is_away(self):
+        """Each request ends in an error, and can be repeated.
+
+        If it fails, a key manager that is restarted costs data: a delete
+        would take it, and leave the backup in deleting.
+        """
+        volume, backup, type_id = self.encrypted()
+        key = self.keys()[volume.encryption_key_id]
+        record = self.cinder.export(backup)
+        target = self.cinder.create_volume(base.noise(self.chunk, 7),
+                                           type_id=type_id)
+        before = self.keys()
+        words = f'the key manager did not give key {backup.encryption_key_id}'
+        self.cinder.configure(
+            barbican__barbican_endpoint='http://127.0.0.1:1')
+        self.assertIn(words, str(self.rejected(
+            'the export', self.cinder.export, backup)))
+        self.assertIn(words, str(self.not_restored(
+            'no key manager', backup.id, target)))
+        self.assert_not_written(target, base.noise(self.chunk, 7))
+        self.assertIn(words, str(self.rejected(
+            'the delete', self.cinder.delete, backup.id)))
+        row = self.cinder.backup(backup.id)
+        self.assertEqual(('error', backup.encryption_key_id),
+                         (row.status, row.encryption_key_id))
+        self.assertIn(words, row.fail_reason)
+        self.cinder.lose_row(backup.id)
+        self.refused(record, backup, words)
+        self.barbican.use(self.cinder)
+        self.assertEqual(before, self.keys())
+        self.imports(record)
+        self.assert_readable(backup, target, key)
+        self.cinder.delete(backup.id)
 
 
 class OfCinder(FourCases):

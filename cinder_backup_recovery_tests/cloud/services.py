@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Commands that kill, stop or hold Cinder's services and the store."""
+"""Commands that kill, stop or hold Cinder's services and what they need."""
 
 from collections.abc import Iterator
 import contextlib
@@ -15,7 +15,9 @@ from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 
 STORAGE = 'storage'
 """The kind of the ledger's change while the storage is away or hangs."""
-_WHICH = 'of the backups'
+KEY_MANAGER = 'key manager'
+"""The same while the key manager is away."""
+_WHICH = {STORAGE: 'of the backups', KEY_MANAGER: 'of the cloud'}
 # Seconds between two polls.
 _PAUSE = 0.05
 
@@ -90,20 +92,40 @@ class BackupService(_Switch):
         self._run(self._on)
 
 
-class BackupStorage(_Switch):
-    """The storage of the backups, by two programs of the operator.
+class _Recorded(_Switch):
+    """A service that is stopped; a clean-up starts it again after a kill.
 
-    :param ledger: by which a clean-up starts it again after a kill
+    :param ledger: by which it does
     :param state: AWAY or HANGS, its state while stopped
     """
+
+    kind: str
 
     def __init__(self, stop_command: str, start_command: str,
                  ledger: resource_ledger.Ledger, timeout: float = 300,
                  state: str = AWAY) -> None:
         super().__init__(stop_command, start_command, timeout,
-                         'whether the storage of the backups answers')
+                         f'whether the {self.kind} {_WHICH[self.kind]} '
+                         f'answers')
         self._ledger = ledger
         self._state = state
+
+    def stop(self) -> None:
+        """Stop it, or make it hang."""
+        self._ledger.note(self.kind, _WHICH[self.kind], 'there', self._state)
+        self._run(self._off)
+
+    def start(self) -> None:
+        """Start or resume it, if it is stopped or hangs."""
+        self._run(self._on)
+        if self._ledger.changes(self.kind):
+            self._ledger.restored(self.kind, _WHICH[self.kind])
+
+
+class BackupStorage(_Recorded):
+    """The storage of the backups, by two programs of the operator."""
+
+    kind = STORAGE
 
     @classmethod
     def from_config(cls, conf: Any, ledger: resource_ledger.Ledger,
@@ -115,16 +137,20 @@ class BackupStorage(_Switch):
                    (group.store_pause_command, group.store_resume_command))
         return cls(off, on, ledger, group.service_timeout, state)
 
-    def stop(self) -> None:
-        """Stop it, or make it hang."""
-        self._ledger.note(STORAGE, _WHICH, 'there', self._state)
-        self._run(self._off)
 
-    def start(self) -> None:
-        """Start or resume it, if it is stopped or hangs."""
-        self._run(self._on)
-        if self._ledger.changes(STORAGE):
-            self._ledger.restored(STORAGE, _WHICH)
+class KeyManager(_Recorded):
+    """The key manager, by two programs of the operator."""
+
+    kind = KEY_MANAGER
+
+    @classmethod
+    def from_config(cls, conf: Any, ledger: resource_ledger.Ledger
+                    ) -> 'KeyManager':
+        """Create it for the configured programs."""
+        group = conf.cinder_backup_recovery
+        return cls(group.key_manager_stop_command,
+                   group.key_manager_start_command, ledger,
+                   group.service_timeout)
 
 
 class HeldRequests:

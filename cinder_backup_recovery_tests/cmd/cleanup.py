@@ -82,6 +82,8 @@ class Cleanup:
                                      None] | None = None,
                  give_storage: Callable[[resource_ledger.Change],
                                         None] | None = None,
+                 give_keys: Callable[[resource_ledger.Change],
+                                     None] | None = None,
                  within: Callable[
                      [safe_delete.SafeDelete, str],
                      safe_delete.SafeDelete] | None = None) -> None:
@@ -92,6 +94,7 @@ class Cleanup:
             the backups
         :param give_rows: restores the rows of a volume or snapshot
         :param give_storage: starts the storage of the backups
+        :param give_keys: starts the key manager
         :param within: makes one whose requests are of a project
         """
         self.deleting = deleting
@@ -101,7 +104,8 @@ class Cleanup:
         self.marks = marks
         self.repair = repair
         self.repairs = {damaging.KIND: repair, temporary.KIND: give_rows,
-                        services.STORAGE: give_storage}
+                        services.STORAGE: give_storage,
+                        services.KEY_MANAGER: give_keys}
         self.within = within
         self.say = say
         self.dry_run = dry_run
@@ -322,6 +326,8 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
                 ledger, change),
             give_storage=lambda change: services.BackupStorage.from_config(
                 config.CONF, ledger, change.after).start(),
+            give_keys=lambda change: services.KeyManager.from_config(
+                config.CONF, ledger).start(),
             within=within).run()
 
 

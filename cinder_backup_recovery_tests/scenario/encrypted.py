@@ -104,3 +104,15 @@ class EncryptedScenario(base.RecoveryScenario):
                 exists, self.keys.exists(key_id),
                 f'the key {key_id} of {whose} '
                 f'{"does not exist" if exists else "is left"}')
+
+    def assert_keys(self, before: int, *recorded: str) -> None:
+        """Count the keys of the project, when all is deleted.
+
+        :param before: how many there were before the test
+        :param recorded: ids in the records of lost rows, which may be left:
+            another site may have these keys
+        """
+        with self.story.step('no other key is left, and none is lost'):
+            self.assertEqual(
+                before + sum(map(self.keys.exists, recorded)),
+                self.keys.count())

@@ -13,12 +13,10 @@ from cinder_backup_recovery_tests.scenario import base
 CONF = config.CONF
 
 
-# Alone: what other tests have would be lost, too.
-@decorators.serial
-class DatabaseLossTest(base.RecoveryScenario):
+class DatabaseLossScenario(base.RecoveryScenario):
     """The database is gone, and every backup with it."""
 
-    needed_features = ('whole_database_loss',)
+    needed_features: tuple[str, ...] = ('whole_database_loss',)
 
     @classmethod
     def setup_clients(cls) -> None:
@@ -31,19 +29,35 @@ class DatabaseLossTest(base.RecoveryScenario):
         cls.database.check()
 
     @classmethod
-    def resource_setup(cls) -> None:
+    def make_backups(cls) -> list[base.Link]:
         """Back up a volume, with changes in between, and export all."""
-        super().resource_setup()
         if CONF.cinder_backup_recovery_feature_enabled.incremental:
-            volume_id, cls.backups = cls.make_chain()
+            volume_id, links = cls.make_chain()
         else:
             layout = cls.layout(base.OURS)
             volume_id = cls.class_content.create_volume(layout)
-            cls.backups = [cls.link('full backup', layout,
-                                    cls.make_backup(volume_id))]
-        cls.history = tuple(link.layout for link in cls.backups)
+            links = [cls.link('full backup', layout,
+                              cls.make_backup(volume_id))]
         # Without its row a volume could not be removed.
         cls.class_resources.remove(clients.VOLUME, volume_id)
+        return links
+
+    def lose_database_and_import(self, links: list[base.Link]) -> None:
+        """Lose the database, and import the records into the new one."""
+        for link in links:
+            self.addCleanup(self._undo_loss, link.record)
+        with self.story.step('loss of the whole database'):
+            self.database.lose()
+        with self.story.step('no row of it is left, and the API answers 404'):
+            self.assert_lost([link.backup_id for link in links],
+                             rows_base.HARD)
+        self.import_all(links)
+
+
+# Alone: what other tests have would be lost, too.
+@decorators.serial
+class DatabaseLossTest(DatabaseLossScenario):
+    """A chain of a plain volume."""
 
     @decorators.attr(type=['serial'])
     @decorators.idempotent_id('bcb0e79d-e303-4c16-b6af-9677f0c9319d')
@@ -53,13 +67,8 @@ class DatabaseLossTest(base.RecoveryScenario):
         If it fails, a site that has its records and its backup storage,
         and nothing else, has lost the volumes of its users.
         """
-        ids = [link.backup_id for link in self.backups]
-        for link in self.backups:
-            self.addCleanup(self._undo_loss, link.record)
-        with self.story.step('loss of the whole database'):
-            self.database.lose()
-        with self.story.step('no row of it is left, and the API answers 404'):
-            self.assert_lost(ids, rows_base.HARD)
-        self.import_all(self.backups)
-        for link in self.backups:
-            self.restore_and_compare(link, history=self.history)
+        links = self.make_backups()
+        self.lose_database_and_import(links)
+        for link in links:
+            self.restore_and_compare(
+                link, history=tuple(one.layout for one in links))

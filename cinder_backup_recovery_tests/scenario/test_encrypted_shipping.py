@@ -50,6 +50,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         If it fails, an operator who tidies up the other site destroys the
         only key of a backup that is still called available here.
         """
+        before = self.keys.count()
         link = self.make_full(self.layout(base.OURS))
         self.copy(link)
         self.import_there(link)
@@ -59,6 +60,9 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
                             f'backup {link.backup_id}, whose copy was deleted')
         volume_id = self.create_from(link)
         self.assert_readable(volume_id, link)
+        self.resources.remove(clients.VOLUME, volume_id)
+        self.class_resources.remove(clients.BACKUP, link.backup_id)
+        self.assert_keys(before)
 
     @decorators.idempotent_id('fea1cca4-55cd-4693-ae1d-0309f888ef41')
     @features.needs('second_store', 'separate_keys',
@@ -69,6 +73,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         If it fails, the end of a retention time at one site destroys what the
         other one keeps for longer.
         """
+        before = self.keys.count()
         link = self.make_full(self.layout(base.OURS))
         self.copy(link)
         self.import_there(link)
@@ -83,3 +88,6 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
                 'encrypted-restore-at-another-site',
                 looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
             self.restore_there(link, onto=volume['id'])
+        self.resources_there.remove(clients.VOLUME, volume['id'])
+        self.resources_there.remove(clients.BACKUP, link.backup_id)
+        self.assert_keys(before)

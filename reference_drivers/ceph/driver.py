@@ -408,9 +408,10 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         Cinder's driver deletes the image that all backups of snapshots of
         the volume share also for a backup that failed because it was there.
 
-        :raises Problem: the storage does not answer, or an incremental
-            backup needs this one; the row stays then
+        :raises Problem: the storage or the key manager does not answer, or
+            an incremental backup needs this one; the row stays then
         """
+        keys.check_delete(self.context, backup)
         if backup.container:
             self._delete_images(backup)
         keys.spare(self.context, backup)

@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Backups of encrypted volumes, in the other storages."""
+"""Backups of encrypted volumes, and keys that travel, in other storages."""
 
 import testtools
 
 from reference_drivers.contract import base
 from reference_drivers.contract import ceph
 from tests import keys_cases
+from tests import travel_cases
 from tests.functional import ceph_cases
 from tests.functional import test_contract_ceph
 from tests.functional import test_contract_s3
 from tests.functional import test_contract_swift
 
 
-class SwiftTest(test_contract_swift.Swift, keys_cases.FourCases,
-                base.Contract, testtools.TestCase):
+class Stored(keys_cases.OfReference, travel_cases.TravelTests,
+             travel_cases.Travel):
+    """What the tests of a directory have found for it."""
+
+
+class SwiftTest(test_contract_swift.Swift, Stored, base.Contract,
+                testtools.TestCase):
     pass
 
 
-class S3Test(test_contract_s3.S3, keys_cases.FourCases, base.Contract,
-             testtools.TestCase):
+class S3Test(test_contract_s3.S3, Stored, base.Contract, testtools.TestCase):
     pass
 
 
-class CephImagesTest(keys_cases.FourCases, ceph.Backups, base.Contract,
+class CephImagesTest(Stored, ceph.Backups, base.Contract,
                      ceph_cases.ClusterCase):
     driver = test_contract_ceph.Ceph.driver
     options = test_contract_ceph.Ceph.options

@@ -147,22 +147,30 @@ class CleanupTest(fake_cloud.CloudCase):
         self.assertEqual({}, self.cloud.resources)
 
     def test_storage_is_given_back_before_anything_is_removed(self):
+        self._given_back(services.BackupStorage, 'give_storage',
+                         'storage of the backups undone')
+
+    def test_key_manager_is_given_back_before_anything_is_removed(self):
+        self._given_back(services.KeyManager, 'give_keys',
+                         'key manager of the cloud undone')
+
+    def _given_back(self, kind, giving, line):
         self.add(clients.BACKUP)
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'here')
-        storage = services.BackupStorage('true', f'touch {path}', self.ledger)
-        storage.check()
-        storage.stop()
-        self.assertEqual(1, len(self.ledger.changes(services.STORAGE)))
+        stopped = kind('true', f'touch {path}', self.ledger)
+        stopped.check()
+        stopped.stop()
+        self.assertEqual(1, len(self.ledger.changes(kind.kind)))
 
         def give(change):
             self.assertEqual([], self.cloud.requests)
-            storage.start()
+            stopped.start()
 
-        self.assertEqual(0, self.run_it(give_storage=give))
+        self.assertEqual(0, self.run_it(**{giving: give}))
         self.assertTrue(os.path.exists(path))
         self.assertEqual([], self.ledger.changes())
         self.assertEqual({}, self.cloud.resources)
-        self.assertIn('storage of the backups undone', self.lines)
+        self.assertIn(line, self.lines)
 
     def test_settings_are_put_back(self):
         self.ledger.note('quota', 'p/backups', 10, 20)

@@ -113,6 +113,12 @@ class CheckTest(testtools.TestCase):
         self.assertIn('store_start_command is not set', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))
 
+    def test_key_manager_that_cannot_be_stopped(self):
+        feature = 'cinder_backup_recovery_feature_enabled.key_manager_stop'
+        self.assertIn('key_manager_stop_command and '
+                      'key_manager_start_command is not set',
+                      self._problem(**{feature: True}))
+
     def test_files_without_a_history(self):
         name = 'cinder_backup_recovery.history_files'
         temporary = self.enterContext(tempfile.TemporaryDirectory())

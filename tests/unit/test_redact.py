@@ -2,15 +2,19 @@
 
 """Secrets that are removed from a report, and text that stays."""
 
+import base64
 import contextlib
 import json
 import pathlib
+import re
 import time
 
 import fixtures
 import testtools
 
 from cinder_backup_recovery_tests.certification.report import redact
+from reference_drivers.recovery_keys import wrapping
+from tests import recovery_keys
 
 SECRET = 'Zq7!x/"y&z'
 CONF = '''
@@ -110,6 +114,37 @@ class RedactTest(testtools.TestCase):
                 ('-----BEGIN PRIVATE KEY-----\ncut off', '***')):
             self.assertEqual(expected, self.redact(text))
             self.assertEqual(expected, self.redact(self.redact(text)))
+
+    def test_wrapped_key(self):
+        """Cinder with debug, and Tempest, log records with all that is in.
+
+        Tempest cuts what is long.
+        """
+        pairs = self.useFixture(recovery_keys.Pairs())
+        wrapped = wrapping.wrap(b'k' * 32, 'id', 'proof', [
+            wrapping.recipient(pairs.make('one')[1])])
+        planted = (wrapped['ciphertext'],
+                   wrapped['recipients'][0]['encrypted_key'])
+        for start in ('n', 'na', 'nam'):
+            fields = {'display_name': start * 99, 'driver_info': {
+                'encryption': {'wrapped': wrapped}}, 'size': 1}
+            url = base64.b64encode(json.dumps(fields).encode()).decode()
+            for text in (f"Body: {{'backup_url': '{url}'}}", url[:900],
+                         f'"{url}"', json.dumps(fields), str(fields)):
+                shown = self.redact(text)
+                self.assertEqual(shown, self.redact(shown))
+                # What it has of a record can be read.
+                self.assertIn(text[:200], shown)
+                shown = shown.replace(redact.MARK, '')
+                for part in re.findall(r'ey[A-Za-z0-9+/]{40,}', shown):
+                    shown += base64.b64decode(
+                        part[:len(part) // 4 * 4]).decode()
+                self.assertIn('display_name', shown)
+                for secret in planted:
+                    self.assertNotIn(secret, shown)
+            plain = base64.b64encode(json.dumps(
+                {**fields, 'driver_info': {}}).encode()).decode()
+            self.assertEqual(plain, self.redact(plain))
 
     def test_what_stays(self):
         for text in ('http://127.0.0.1:8776/v3/x', 'the token is expired',

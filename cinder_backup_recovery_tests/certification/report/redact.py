@@ -10,6 +10,7 @@ Directories of this machine become short names, which are the same on every
 machine: ``<home>``, ``<checkout>``, ``site-packages``.
 """
 
+import base64
 from collections.abc import Mapping
 import html
 import json
@@ -24,6 +25,11 @@ from urllib import parse
 #: What stands in the place of a secret.
 MARK = '***'
 
+# A record, in base64 as Cinder and Tempest log it, and what a wrapped key
+# begins with there: the rest is left out.
+_RECORD = re.compile(r'\bey[A-Za-z0-9+/]{200,}={0,2}')
+_WRAPPED = b'"wrapped"'
+
 # Of any virtualenv, for example that of the services, whose logs name it.
 _PACKAGES = re.compile(
     r'(?<![\w+=.~-])/+(?:[^\s/:;,"\'<>|()]+/)+(?P<name>(?:site|dist)-packages)'
@@ -37,6 +43,8 @@ _SHORT = 8
 _NO_SECRETS = {'true', 'false', 'none', 'null'}
 
 _WORDS = (r'pass(?:word|wd|phrase)?|pw|secret|token|credentials?|psk|'
+          # Of a wrapped key.
+          r'ciphertext|encrypted_key|'
           r'(?:secret|access|private|api|account|encryption|hmac|auth|user|'
           r'admin|fixed|shared|storage|s3)[_.-]?keys?(?:[_.-]?id)?|apikey')
 # The end of an option's name. A secret that is named after a file is a path.
@@ -65,6 +73,14 @@ _IN_TEXT = (
 def is_secret(name: str) -> bool:
     """Return True if an option of this name holds a secret."""
     return bool(_NAME.search(name))
+
+
+def _without_wrap(found: re.Match[str]) -> str:
+    """A record without the rest from a wrapped key on, which may be cut."""
+    text = found[0].rstrip('=')
+    decoded = base64.b64decode(text[:len(text) // 4 * 4])
+    at = decoded.find(_WRAPPED)
+    return found[0] if at < 0 else f'{text[:at // 3 * 4]}{MARK}'
 
 
 class Redactor:
@@ -141,6 +157,7 @@ class Redactor:
                     for value in sorted(self._values, key=len,
                                         reverse=True)))
             text = self._pattern.sub(MARK, text)
+        text = _RECORD.sub(_without_wrap, text)
         for pattern, instead in _IN_TEXT:
             text = pattern.sub(instead, text)
         return text
