@@ -141,6 +141,8 @@ def _checksums_edited(mine: Chunks, other: Chunks) -> base.Plan:
     return mine.plan({mine.checksums: json.dumps(value).encode()}, ())
 
 
+CHUNK_MISSING = _damage('chunk missing', base.DATA_MISSING, _missing(_middle),
+                        ruins_restore=True)
 CHUNK_CHANGED = _damage(
     'chunk changed', base.CHANGED, _edited(_middle, objects.flipped),
     base.CONTENT, ruins_restore=True)
@@ -157,8 +159,7 @@ DAMAGES = (
     _damage('metadata missing', base.DESCRIPTION_MISSING,
             _missing(_metadata)),
     CHECKSUMS_MISSING,
-    _damage('chunk missing', base.DATA_MISSING, _missing(_middle),
-            ruins_restore=True),
+    CHUNK_MISSING,
     _damage('everything missing', base.DATA_MISSING, _everything),
     _damage('chunk too many', base.EXTRA, _too_many),
     _damage('chunk cut off', base.LENGTH, _edited(_middle, objects.cut_off)),

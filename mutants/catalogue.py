@@ -13,7 +13,7 @@ import importlib
 from typing import Any
 
 #: The modules of the faulty drivers.
-DRIVERS = ('records', 'verification', 'restores', 'removal')
+DRIVERS = ('records', 'verification', 'restores', 'removal', 'leaks')
 #: The modules of the faulty clouds.
 # Those of a lost database come first: its test wants a cloud in which no other
 # defect has left a backup.

@@ -3,8 +3,10 @@
 
 import time
 from typing import Any
+import unicodedata
 
 from cinder import objects
+from oslo_config import cfg
 
 from mutants import catalogue
 from reference_drivers import default
@@ -115,6 +117,34 @@ class LosesName(_Loses):
     """An imported backup has no name."""
 
     field = 'display_name'
+
+
+@catalogue.mutant('backup_of_a_snapshot',
+                  'any_rows_lost_and_imported_in_any_order')
+class ComposesNames(default.DefaultBackupDriver):
+    """The letters of names and descriptions are composed on import."""
+
+    def import_record(self, backup: Any, driver_info: Any) -> None:
+        super().import_record(backup, driver_info)
+        apply = backup.update
+
+        def update(values: dict[str, Any]) -> None:
+            for field in 'display_name', 'display_description':
+                if values.get(field):
+                    values[field] = unicodedata.normalize('NFC',
+                                                          values[field])
+            apply(values)
+
+        backup.update = update
+
+
+@catalogue.mutant('record_has_no_secret')
+class TellsSecret(default.DefaultBackupDriver):
+    """driver_info has a secret of the configuration."""
+
+    def export_record(self, backup: Any) -> dict[str, Any]:
+        return {**super().export_record(backup),
+                'database': cfg.CONF.database.connection}
 
 
 @catalogue.mutant('backup_of_a_snapshot')

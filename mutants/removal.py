@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drivers that delete too much or too little, or leave their store."""
 
+import contextlib
 import os
 import shutil
 from typing import Any
 
+from cinder import exception
 from cinder import objects
 from cinder.backup import chunkeddriver
 
@@ -56,6 +58,35 @@ class DeletesOthersOfVolume(default.DefaultBackupDriver):
         for one in objects.BackupList.get_all_by_volume(
                 self.context, backup.volume_id, backup.project_id):
             super().delete_backup(one)
+
+
+class _TakesFromParent(default.DefaultBackupDriver):
+    """Deletes some objects of the parent with an incremental backup."""
+
+    taken = ''
+
+    def delete_backup(self, backup: Any) -> None:
+        super().delete_backup(backup)
+        if backup.parent_id is None:
+            return
+        with contextlib.suppress(exception.BackupNotFound):
+            parent = objects.Backup.get_by_id(self.context, backup.parent_id)
+            for one in list(self.get_store().entries(
+                    parent.container, parent.service_metadata)):
+                if one.name.endswith(self.taken):
+                    self.delete_object(parent.container, one.name)
+
+
+@catalogue.mutant(_DELETE)
+class DeletesWithParent(_TakesFromParent):
+    """The parent is deleted with an incremental backup."""
+
+
+@catalogue.mutant(_DELETE)
+class DeletesChecksumsOfParent(_TakesFromParent):
+    """With a backup the checksums go on which the next one is made."""
+
+    taken = '_sha256file'
 
 
 @catalogue.mutant('driver_info_of_100000_chunks')

@@ -3,13 +3,18 @@
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
+import hashlib
+import json
 import operator
 import os
 from typing import Any
+import unicodedata
 
 from cinder import exception
 from cinder import objects
 from cinder.objects import fields
+from oslo_config import cfg
 
 from mutants import catalogue
 from reference_drivers import default
@@ -18,6 +23,8 @@ from reference_drivers.verification import errors
 from reference_drivers.verification import layout
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
+
+CONF = cfg.CONF
 
 _GENERATIONS = 'every_generation_of_a_chain'
 
@@ -153,13 +160,34 @@ class GivesFirstProperties(default.DefaultBackupDriver):
         super()._restore_volume_metadata(self.full, volume_id)
 
 
-@catalogue.mutant('nothing_stays_open')
-class LeavesFilesOpen(default.DefaultBackupDriver):
-    """Each import opens a file that nothing closes."""
+@catalogue.mutant('properties_of_the_volume')
+class ComposesProperties(default.DefaultBackupDriver):
+    """The letters of a volume's properties are composed on restore."""
 
-    def import_record(self, backup: Any, driver_info: Any) -> None:
-        super().import_record(backup, driver_info)
-        os.open(self.backup_path, os.O_RDONLY)
+    def put_metadata(self, volume_id: str, json_metadata: Any) -> None:
+        super().put_metadata(volume_id, unicodedata.normalize(
+            'NFC', json.dumps(json.loads(json_metadata),
+                              ensure_ascii=False)))
+
+
+@catalogue.mutant('properties_of_the_volume')
+class MakesBootable(default.DefaultBackupDriver):
+    """A restored volume boots, also that of one that did not."""
+
+    def put_metadata(self, volume_id: str, json_metadata: Any) -> None:
+        super().put_metadata(volume_id, json_metadata)
+        self.db.volume_update(self.context, volume_id, {'bootable': True})
+
+
+@catalogue.mutant('export_and_import_change_nothing_on_the_store')
+class RestoreLeavesMark(default.DefaultBackupDriver):
+    """A restore writes to the store."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, volume_file, volume_is_new)
+        with self.get_object_writer(backup.container, 'restored') as writer:
+            writer.write(b'restored')
 
 
 class _Shorter(default.DefaultBackupDriver):
@@ -357,6 +385,36 @@ class KnowsOneCompression(default.DefaultBackupDriver):
         volume_file.flush()
 
 
+@catalogue.mutant('options_that_were_changed')
+class DecompressesAsConfigured(default.DefaultBackupDriver):
+    """Chunks are decompressed as new ones would be compressed."""
+
+    @staticmethod
+    def _write_chunk(watch: Any, store: Any, link: layout.Link,
+                     chunk: layout.Chunk, volume_file: Any,
+                     skip_zeros: bool) -> None:
+        if not chunk.plain:
+            chunk = dataclasses.replace(
+                chunk, compression=CONF.backup_compression_algorithm)
+        default.DefaultBackupDriver._write_chunk(
+            watch, store, link, chunk, volume_file, skip_zeros)
+
+
+@catalogue.mutant('options_that_were_changed')
+class CutsChunksAsConfigured(default.DefaultBackupDriver):
+    """No more of a chunk is restored than a new one would have."""
+
+    def restore(self, backup: Any, volume_id: str, volume_file: Any,
+                volume_is_new: bool) -> None:
+        super().restore(backup, volume_id, _Short(volume_file),
+                        volume_is_new)
+
+
+class _Short(_File):
+    def write(self, data: bytes) -> None:
+        self.real.write(data[:CONF.backup_file_size])
+
+
 class _Sectors(_File):
     def read(self, length: int) -> bytes:
         data = self.real.read(length)
@@ -371,3 +429,24 @@ class BacksUpSectors(default.DefaultBackupDriver):
                backup_metadata: bool = True) -> Any:
         return super().backup(backup, _Sectors(volume_file),
                               backup_metadata)
+
+
+@catalogue.mutant('every_size')
+class BacksUpWholeBlocks(default.DefaultBackupDriver):
+    """An incremental backup has no change in what is less than a block."""
+
+    def _read_sha256file(self, backup: Any) -> Any:
+        found = super()._read_sha256file(backup)
+        size = os.path.getsize(self.path)
+        if size % found['chunk_size']:
+            with open(self.path, 'rb') as stream:
+                stream.seek(size // found['chunk_size'] *
+                            found['chunk_size'])
+                found['sha256s'][-1] = hashlib.sha256(
+                    stream.read()).hexdigest()
+        return found
+
+    def backup(self, backup: Any, volume_file: Any,
+               backup_metadata: bool = True) -> Any:
+        self.path = volume_file.name
+        return super().backup(backup, volume_file, backup_metadata)

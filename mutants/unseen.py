@@ -12,25 +12,31 @@ REASONS: Mapping[str, Sequence[str]] = {
         'records.InfoIsNoJson', 'records.CopiesMetadata',
         'records.ListsChunks', 'records.ListsParents',
         'records.ReadsAnyVersion', 'records.BelievesDigestOfChain',
-        'records.NeedsNoInfo', 'records.NamesNothing'),
+        'records.NeedsNoInfo', 'records.NamesNothing',
+        'records.TellsSecret'),
     'storage: what is not under the name of a backup is not looked at': (
-        'records.ImportLeavesMark',),
+        'records.ImportLeavesMark', 'restores.RestoreLeavesMark'),
     'rows: the API does not show this field': (
         'records.TakesTemporaryVolume',),
     'silence: no storage of a history stops or hangs': (
         'verification.SaysYesWhenInDoubt', 'verification.SaysYesAfterAWhile',
         'verification.WaitsForEver'),
     'size: no history has as many chunks, objects or parents': (
-        'verification.ListsAThousand', 'restores.ReadsOnePage',
+        'verification.ListsAThousand', 'verification.VerifiesEightLinks',
+        'restores.ReadsOnePage',
         'restores.ForgetsMiddle', 'removal.DeletesAThousand'),
     'options: histories run with one configuration, and what zlib compressed '
     'has a checksum of its own': (
         'restores.ComparesNothing',
-        'restores.AlwaysCompares', 'restores.KnowsOneCompression'),
+        'restores.AlwaysCompares', 'restores.KnowsOneCompression',
+        'restores.DecompressesAsConfigured',
+        'restores.CutsChunksAsConfigured'),
     'volumes: those of a history have one size and no properties': (
         'verification.RefusesTail', 'restores.BacksUpSectors',
+        'restores.BacksUpWholeBlocks',
         'restores.CutsVolume', 'restores.GrowsVolume',
-        'restores.LosesProperties', 'restores.GivesFirstProperties'),
+        'restores.LosesProperties', 'restores.GivesFirstProperties',
+        'restores.ComposesProperties', 'restores.MakesBootable'),
     'records: no history draws such a one': (
         'records.TakesAnyContainer', 'verification.GoesInCircles',
         'removal.LeavesStore',
@@ -39,8 +45,10 @@ REASONS: Mapping[str, Sequence[str]] = {
     "known: Cinder's own drivers do it, so that histories take it for the "
     'known defect deletion-of-parent': (
         'removal.DeletesParents', 'removal.DeletesParentsWithoutRows'),
-    'the process: no user of the API sees its files': (
-        'restores.LeavesFilesOpen',),
+    'the process: no user of the API sees its files and threads': (
+        'leaks.LeavesFilesOpen', 'leaks.LeavesFilesOpenOnRefusal',
+        'leaks.LeavesFilesOpenOnDelete', 'leaks.LeavesThreads',
+        'leaks.LeavesTemporaryFiles'),
 }
 
 

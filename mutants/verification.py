@@ -177,6 +177,31 @@ class IgnoresParent(_Judged):
     judge = _Alone
 
 
+class _Near(_Alone):
+    def _parent(self, link: layout.Link, seen: set[str]
+                ) -> verifier.Target | None:
+        if len(seen) > 8:
+            return None
+        return verifier.Verifier._parent(self, link, seen)
+
+
+@catalogue.mutant('driver_info_stays_small')
+class VerifiesEightLinks(_Judged):
+    """Of a chain the newest eight links are verified, and no others."""
+
+    judge = _Near
+
+
+@catalogue.mutant(_PLAIN, _COMPRESSED)
+class VerifiesEnds(_Ignoring):
+    """Between a backup and the full one of its chain no fault is found."""
+
+    def ignores(self, problem: errors.Problem, report: verifier.Report
+                ) -> bool:
+        return problem.backup_id in [
+            one.backup_id for one in report.chain[1:-1]]
+
+
 @catalogue.mutant(_PLAIN, _COMPRESSED,
                   resembles="what it imports, a restore by Cinder's chunked "
                             "drivers refuses")

@@ -229,6 +229,12 @@ class VerifyMixin(deletion.DeletionMixin, import_verify.ImportVerifyMixin):
                        backup_id)
         self._check_parent(backup_id, values)
         link = verified.get('link')
+        if link is not None and link.container != container and (
+                running.within(CONF[options.GROUP].timeout,
+                               f'container {container[:100]!r}',
+                               self.get_store().same_container, container,
+                               link.container)):
+            verified = {**verified, 'container': container}
         for field, value in verified.items():
             if field == 'link' or values.get(field) == value:
                 continue

@@ -9,8 +9,8 @@ the rows, for instance after ``backup_driver`` was set to a reference driver::
     cinder-backup-switch-driver --config-file /etc/cinder/cinder.conf \\
         --from cinder.backup.drivers.posix.PosixBackupDriver --dry-run
 
-Exit codes: 0 done, 1 a backup is in use and nothing was changed, 3 the
-configuration is wrong or there is no such backup.
+Exit codes: 0 done, 1 a backup is in use and nothing was changed, or one stays
+with the old driver, 3 the configuration is wrong or there is no such backup.
 """
 
 import argparse
@@ -22,7 +22,10 @@ from cinder import exception
 from cinder import objects
 from cinder.objects import fields
 
+from reference_drivers import hooks
 from reference_drivers import programs
+from reference_drivers.verification import errors
+from reference_drivers.verification import store as stores
 
 _BUSY = (fields.BackupStatus.CREATING, fields.BackupStatus.RESTORING,
          fields.BackupStatus.DELETING)
@@ -37,8 +40,10 @@ def parser() -> argparse.ArgumentParser:
                     'other. Stop cinder-backup before. Nothing but the rows '
                     'is changed.',
         epilog='exit status: 0 done; 1 a backup is being made, restored or '
-               'deleted, and nothing was changed; 3 the configuration is '
-               'wrong, or there is no such backup.')
+               'deleted, and nothing was changed, or the container of one '
+               'has a name that the new driver refuses, and only the others '
+               'were switched; 3 the configuration is wrong, or there is no '
+               'such backup.')
     programs.add_config_file(made)
     made.add_argument('--from', dest='old', metavar='DRIVER', required=True,
                       help='the class that backup_driver named before')
@@ -47,11 +52,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def check(old: str, new: str) -> None:
+def check(old: str, new: str) -> type:
     """Check that two drivers read each other's backups.
 
     :param old: the class of one, as ``backup_driver`` names it
     :param new: that of the other
+    :returns: the class of the new one
     :raises InvalidInput: they do not, or one cannot be imported
     """
     if old == new:
@@ -62,9 +68,26 @@ def check(old: str, new: str) -> None:
         raise exception.InvalidInput(
             reason=f'neither {old} nor {new} extends the other, so that one '
                    f'need not find the backups of the other')
+    return other
 
 
-def switch(old: str, new: str, dry_run: bool) -> int:
+def refused(row: Any, driver: type) -> str:
+    """The reason why a driver would read nothing from a backup's container.
+
+    Cinder's drivers take any name from a user. With a driver that does not,
+    no restore would be possible, and a delete would leave all objects.
+
+    :returns: '' for a container that it accepts
+    """
+    if row.container is not None and issubclass(driver, hooks.VerifyMixin):
+        try:
+            stores.check_name('container', row.container, row.id)
+        except errors.BadLocation as err:
+            return err.what
+    return ''
+
+
+def switch(old: str, new: str, driver: type, dry_run: bool) -> int:
     """Change the rows, and print each.
 
     As Cinder compares them, rows of releases before Rocky, which name the
@@ -72,12 +95,14 @@ def switch(old: str, new: str, dry_run: bool) -> int:
 
     :param old: the driver that the rows name
     :param new: the driver that they are to name
+    :param driver: its class
     :returns: the exit code
     """
     context = cinder_context.get_admin_context()
     rows = list(objects.BackupList.get_all(context))
     todo = [row for row in rows if row.service and
             old.startswith(row.service) and not new.startswith(row.service)]
+    left = {row.id: reason for row in todo if (reason := refused(row, driver))}
     done = sum(new == row.service for row in rows)
     if not todo and not done:
         others = ', '.join(sorted({str(row.service) for row in rows}))
@@ -96,15 +121,20 @@ def switch(old: str, new: str, dry_run: bool) -> int:
             f'error\n')
         return programs.BAD
     for row in todo:
+        if row.id in left:
+            sys.stderr.write(
+                f'error: {row.id} stays {row.service}: {left[row.id]}; '
+                f'restore or delete it with that driver\n')
+            continue
         print(f'{row.id} {row.service} -> {new}', flush=True)
         if not dry_run:
             # One by one: what was interrupted is repeated.
             row.service = new
             row.save()
     verb = 'would be switched' if dry_run else 'switched'
-    print(f'{len(todo)} of {len(rows)} backups {verb}; {done} were of {new} '
-          f'before')
-    return programs.GOOD
+    print(f'{len(todo) - len(left)} of {len(rows)} backups {verb}; {done} '
+          f'were of {new} before')
+    return programs.BAD if left else programs.GOOD
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,8 +144,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         programs.configure(arguments.config_file)
         new = programs.CONF.backup_driver
-        check(arguments.old, new)
-        return switch(arguments.old, new, arguments.dry_run)
+        driver = check(arguments.old, new)
+        return switch(arguments.old, new, driver, arguments.dry_run)
     except Exception as err:
         return programs.fail(err)
 

@@ -20,12 +20,14 @@ from cinder_backup_recovery_tests.rows import base as rows_base
 
 CONF = config.CONF
 
-# Names and descriptions: of many scripts, empty, and as long as can be. Not
-# beyond the basic plane: Cinder takes no such description, and not every
-# database such a name.
+# Names and descriptions: of many scripts, decomposed, empty, and as long as
+# can be. Not beyond the basic plane: Cinder takes no such description, and not
+# every database such a name.
 NAMES = (
     ('Sauvegarde — 備份 — резервная копия',
      'δεν χάθηκε τίποτα, سطر "quoted" \\ \'\' & <tag>'),
+    # Letters and their accents, of which no composed letter may be made.
+    ('Ku\u0308che', 'e\u0301 \u212b'),
     ('', ''),
     ('n' * 255, 'ä' * 255),
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clouds whose import gets a field of the backup wrong."""
 
+import unicodedata
 
 from mutants import catalogue
 
@@ -42,6 +43,13 @@ def loses_metadata(original, backup, values):
 def loses_name(original, backup, values):
     """An imported backup has no name."""
     _with(original, backup, values, display_name=None)
+
+
+@catalogue.defect(_COPY, f'{_EXPORT}.test_names')
+def composes_name(original, backup, values):
+    """The letters of an imported backup's name are composed."""
+    _with(original, backup, values, display_name=unicodedata.normalize(
+        'NFC', values.get('display_name') or ''))
 
 
 @catalogue.defect(_COPY, f'{_EXPORT}.test_of_snapshot')

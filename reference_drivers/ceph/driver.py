@@ -70,10 +70,18 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
                backup_metadata: bool = True) -> dict[str, Any]:
         """Back a volume up as Cinder's driver does.
 
+        An incremental backup has its parent verified at level presence.
         A full copy goes through this process, so that its digest costs no
         read; it is kept in the row. Of what the program ``rbd`` transfers
         the export of a record makes one.
+
+        :raises Problem: the parent could not be restored
         """
+        if backup.parent_id:
+            report = self.verify(objects.Backup.get_by_id(
+                self.context, backup.parent_id), 'presence')
+            if not report.ok:
+                raise report.problems[0]
         self._copied = None
         updates = super().backup(backup, volume_file, backup_metadata)
         if self._copied is None or updates:

@@ -16,8 +16,11 @@ import json
 from typing import Any
 import uuid
 
+from cinder import objects
+
 from backup_stores import rbd
 from reference_drivers import options
+from reference_drivers.contract import base
 from reference_drivers.contract import images
 from reference_drivers.contract import records
 
@@ -155,6 +158,33 @@ class CephContract(Backups, records.RecordContract):
                 yield parts
             finally:
                 self.cinder.as_images = as_images
+
+    def test_no_backup_on_a_damaged_parent(self: Any) -> None:
+        """It could never be restored, and its user would not know."""
+        if not self.as_images:
+            self.lacks('incremental', 'full copies have no parents')
+        self.needs('incremental')
+        content = base.text(2 * self.chunk)
+        parent, = self.chain(content)
+        other, = self.chain(content[::-1])
+        # Then its row has the sums to compare with.
+        record = self.cinder.export(parent)
+        self.cinder.lose_row(parent.id)
+        self.imports(record)
+        parent = self.cinder.backup(parent.id)
+        volume = objects.Volume.get_by_id(self.cinder.context,
+                                          parent.volume_id)
+        for event in self.events([parent], [other]):
+            if (event.level != 'presence' or event.silent or
+                    event.restore_succeeds):
+                continue
+            with event.happens() as parts:
+                err = self.rejected(
+                    f'{event.name}: the incremental backup',
+                    self.cinder.create_backup, volume, parent)
+                self.assert_names(parts, str(err), event.name)
+        child = self.cinder.create_backup(volume, parent)
+        self.assert_restores(child, content)
 
     def make_environment(self: Any) -> images.Environment:
         return images.Environment(

@@ -42,6 +42,8 @@ db: Any = (importutils.try_import('cinder.db.sqlalchemy.api') or
            importutils.import_module('cinder.db.api'))
 CONF = cfg.CONF
 
+# The length of the shortest secret that is looked for.
+_SECRET = 8
 _SCHEMA: list[str] = []
 
 
@@ -104,6 +106,11 @@ class Environment(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self.directory = self.useFixture(fixtures.TempDir()).path
+        #: Where a driver puts what is temporary.
+        self.temporary = os.path.join(self.directory, 'temporary')
+        os.mkdir(self.temporary)
+        self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir',
+                                             self.temporary))
         self.config = self.useFixture(config_fixture.Config(CONF))
         CONF([], project='cinder', default_config_files=self.config_files,
              default_config_dirs=[])
@@ -248,15 +255,35 @@ class Environment(fixtures.Fixture):
                 'metadata': metadata,
                 'glance_metadata': image, 'bootable': volume.bootable}
 
-    @staticmethod
-    def open_files() -> list[str]:
-        """List the files that this process has open, and its sockets."""
+    def held(self) -> dict[str, list[str]]:
+        """List what this process holds, of each kind."""
         gc.collect()
-        found = []
+        files = []
         for name in os.listdir('/proc/self/fd'):
             with contextlib.suppress(OSError):
-                found.append(os.readlink(f'/proc/self/fd/{name}'))
-        return sorted(found)
+                files.append(os.readlink(f'/proc/self/fd/{name}'))
+        return {'open files and sockets': sorted(files),
+                'threads': os.listdir('/proc/self/task'),
+                'temporary files': os.listdir(self.temporary)}
+
+    @staticmethod
+    def secrets() -> list[tuple[str, str]]:
+        """The options that are secret, with their values.
+
+        Short ones may be a part of any text, and the place of the locks is
+        that of all files here.
+        """
+        found = []
+        groups = {'DEFAULT': CONF._opts, **{
+            name: group._opts for name, group in CONF._groups.items()}}
+        for group, options in groups.items():
+            for name, option in options.items():
+                if option['opt'].secret and group != 'coordination':
+                    value = CONF[name] if group == 'DEFAULT' else CONF[
+                        group][name]
+                    if isinstance(value, str) and len(value) >= _SECRET:
+                        found.append((f'[{group}]{name}', value))
+        return found
 
     def _volume_type(self) -> str:
         name = '__DEFAULT__'

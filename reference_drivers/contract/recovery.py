@@ -2,12 +2,17 @@
 
 """Backups come back after the loss of their rows. For every driver."""
 
+import contextlib
 import datetime
 import itertools
 import json
 import time
 from typing import Any
 import uuid
+
+from cinder import exception
+from oslo_serialization import base64
+from oslo_serialization import jsonutils
 
 from reference_drivers.contract import base
 
@@ -49,11 +54,18 @@ class RecoveryContract(base.Contract):
         for size in (1, 512, self.block - 1, self.block, self.chunk - 1,
                      self.chunk, self.chunk + 1, 2 * self.chunk + 512):
             content = base.text(size)
-            backup, = self.chain(content)
-            record = self.cinder.export(backup)
-            self.cinder.lose_row(backup.id)
-            self.cinder.import_record(record)
-            self.assert_restores(backup, content)
+            contents = [content]
+            if 'incremental' not in self.denied:
+                # What is less than a block may change as well.
+                contents.append(content[:-1] + b'\xff')
+            backups = self.chain(*contents)
+            records = [self.cinder.export(one) for one in backups]
+            for one in backups:
+                self.cinder.lose_row(one.id)
+            for record in records:
+                self.cinder.import_record(record)
+            for one, content in zip(backups, contents, strict=True):
+                self.assert_restores(one, content)
 
     def test_onto_a_larger_volume(self: Any) -> None:
         """It stays as large, and nothing foreign gets behind the end."""
@@ -140,11 +152,14 @@ class RecoveryContract(base.Contract):
         """
         self.needs('volume_properties')
         self.restores_properties('renamed never', 'renamed never')
+        self.restores_properties('of no image', bootable=False)
 
-    def restores_properties(self: Any, *names: str) -> None:
+    def restores_properties(self: Any, *names: str, bootable: bool = True
+                            ) -> None:
         """Compare the volume of each backup of a chain.
 
         :param names: of the volume at each backup
+        :param bootable: whether it was made of an image
         """
         volume = self.cinder.create_volume(base.text(self.chunk))
         backups: list[Any] = []
@@ -155,8 +170,8 @@ class RecoveryContract(base.Contract):
                 'display_description': f'description of {name}',
                 'metadata': {'purpose': f'test {number}', 'e\u0301': ''},
                 'glance_metadata': {'image_name': f'image {number}',
-                                    'min_ram': '64'},
-                'bootable': True})
+                                    'min_ram': '64'} if bootable else {},
+                'bootable': bootable})
             self.cinder.describe_volume(volume.id, moments[-1])
             backups.append(self.cinder.create_backup(
                 volume, self.parent_of_next(backups)))
@@ -171,29 +186,44 @@ class RecoveryContract(base.Contract):
             self.assertEqual(moment, self.cinder.description_of(target.id))
 
     def test_nothing_stays_open(self: Any) -> None:
-        """A service that runs for months has no file too many."""
+        """A service that runs for months has no file or thread too many.
+
+        Open or temporary ones, whether its requests succeed or fail.
+        """
         content = base.text(self.chunk)
-        backup, = self.chain(content)
-        # Connections that are kept are open after some rounds.
-        before = self._rounds(3, backup, content)
-        after = self._rounds(12, backup, content)
+        volume = self.cinder.create_volume(content)
+        # Connections and threads that are kept are there after some rounds.
+        before = self._rounds(3, volume, content)
+        after = self._rounds(12, volume, content)
         deadline = time.monotonic() + self.patience
-        while len(after) - len(before) >= 10:
+        while more := {kind: found for kind, found in after.items()
+                       if len(found) - len(before[kind]) >= 10}:
             # An abandoned thread may be about to close its own.
             if time.monotonic() > deadline:
-                self.fail(f'{len(after) - len(before)} files more are open '
-                          f'after 12 recoveries: {after}')
+                self.fail(f'12 recoveries leave more than before: {more}')
             time.sleep(0.1)
-            after = self.cinder.open_files()
+            after = self.cinder.held()
 
-    def _rounds(self: Any, number: int, backup: Any, content: bytes
-                ) -> list[str]:
+    def _rounds(self: Any, number: int, volume: Any, content: bytes
+                ) -> dict[str, list[str]]:
         for _ in range(number):
+            backup = self.cinder.create_backup(volume)
             record = self.cinder.export(backup)
             self.cinder.lose_row(backup.id)
+            self.refuse_or_import(record)
             self.cinder.import_record(record)
             self.assert_restores(backup, content)
-        return self.cinder.open_files()
+            self.cinder.delete(backup.id)
+        return self.cinder.held()
+
+    def refuse_or_import(self: Any, record: dict[str, str]) -> None:
+        """Import a record that a driver which verifies refuses."""
+        fields = jsonutils.loads(base64.decode_as_text(record['backup_url']))
+        wrong = base64.encode_as_text(jsonutils.dump_as_bytes(
+            {**fields, 'size': 0}))
+        with contextlib.suppress(exception.InvalidBackup):
+            self.cinder.import_record({**record, 'backup_url': wrong})
+        self.cinder.lose_row(fields['id'])
 
     def field(self: Any, backup: Any, name: str) -> Any:
         """The part of a row's field that an import must restore."""
@@ -219,6 +249,9 @@ class RecoveryContract(base.Contract):
         for record in records:
             self.cinder.import_record(record)
         self.assertEqual(before, self.snapshot(*backups))
+        for one in backups:
+            self.cinder.restore(one.id)
+        self.assertEqual(before, self.snapshot(*backups), 'after restores')
 
     def test_record_is_bounded_json(self: Any) -> None:
         """It is stored and sent by tools that know nothing of drivers."""
@@ -226,6 +259,13 @@ class RecoveryContract(base.Contract):
             info = self.driver_info(backup)
             # JSON has no NaN, and not every tool accepts one.
             self.assertLess(len(json.dumps(info, allow_nan=False)), 4096)
+
+    def test_record_has_no_secret(self: Any) -> None:
+        """It goes to other sites, and its readers need not be trusted."""
+        backup, = self.chain(base.text(self.chunk))
+        text = json.dumps(self.driver_info(backup), ensure_ascii=False)
+        self.assertEqual([], [name for name, value in self.cinder.secrets()
+                              if value in text])
 
     def driver_info(self: Any, backup: Any) -> Any:
         return backup.decode_record(
@@ -249,10 +289,50 @@ class RecoveryContract(base.Contract):
         first, second = (self.cinder.create_backup(volume) for _ in range(2))
         self.cinder.delete(first.id)
         self.assert_restores(second, content)
+        if self.parent_of_next([second]) is None:
+            return
+        # Nor its parent, on which the next one is made then.
+        for number in (0, 1):
+            changed = self.changed(content, number, 5)
+            self.cinder.write_volume(volume.id, changed)
+            child = self.cinder.create_backup(volume, second)
+            self.assert_restores(child, changed)
+            self.cinder.delete(child.id)
+            self.assertEqual([], self.remains(child))
+            self.assert_restores(second, content)
 
 
 class ChunksContract(RecoveryContract):
     """The same for a driver that stores chunks, as Cinder's do."""
+
+    def test_options_that_were_changed(self: Any) -> None:
+        """Those for new backups are not those of an old one.
+
+        An operator may change them between two backups of a chain.
+        """
+        volume = self.cinder.create_volume()
+        content, contents = base.text(3 * self.chunk), []
+        backups: list[Any] = []
+        kinds = self.compressions or (None,)
+        for number, algorithm in enumerate((*kinds, kinds[0])):
+            if algorithm is not None:
+                self.cinder.configure(
+                    backup_compression_algorithm=algorithm)
+            self.cinder.configure(**{
+                self.chunk_option: (3 - number % 3) * self.block})
+            content = self.changed(content, 0, number + 1, seed=number)
+            self.cinder.write_volume(volume.id, content)
+            contents.append(content)
+            backups.append(self.cinder.create_backup(
+                volume, self.parent_of_next(backups)))
+        self.cinder.configure(**{self.chunk_option: self.block})
+        records = [self.cinder.export(one) for one in backups]
+        for one in backups:
+            self.cinder.lose_row(one.id)
+        for record in records:
+            self.cinder.import_record(record)
+        for one, content in zip(backups, contents, strict=True):
+            self.assert_restores(one, content)
 
     #: More names than a page of most listings has.
     pages = 1100

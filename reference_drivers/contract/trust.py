@@ -41,11 +41,13 @@ class TrustContract(silence.SilenceContract, records.RecordContract,
 
     def events(self: Any, backups: list[Any], other: list[Any]
                ) -> Iterator[records.Event]:
-        for place in ('', 'parent: '):
+        for place, number, damages in (
+                ('', -1, chunked.DAMAGES), ('parent: ', 0, chunked.DAMAGES),
+                ('middle: ', 1, (chunked.CHUNK_MISSING,
+                                 chunked.CHUNK_CHANGED))):
             if place and 'incremental' in self.denied:
                 return
-            number = 0 if place else -1
-            for damage in chunked.DAMAGES:
+            for damage in damages:
                 edited = damage in _AFTER_IMPORT
                 kept = damage is chunked.CHECKSUMS_MISSING
                 # Of a parent's metadata no reason must name the object.
@@ -283,6 +285,10 @@ class TrustContract(silence.SilenceContract, records.RecordContract,
         self.assertLess(10, len(info['parents']))
         for one in backups:
             self.cinder.lose_row(one.id)
+        # However far away it is.
+        with self.damaged(chunked.CHUNK_MISSING, *backups[:2]) as parts:
+            self.level('presence')
+            self.refused(record, backups[-1], parts, 'parent damaged')
         self.level('content')
         self.assertEqual('available',
                          self.cinder.import_record(record).status)

@@ -61,8 +61,8 @@ def check_names(container: Any, prefix: Any, backup_id: str) -> None:
     :param backup_id: the backup that they should belong to
     :raises BadLocation: naming which, and why
     """
-    _check_name('container', container, backup_id)
-    _check_name('service_metadata', prefix, backup_id)
+    check_name('container', container, backup_id)
+    check_name('service_metadata', prefix, backup_id)
     if prefix == OLD_PREFIX:
         directory = container.rpartition('/')[2]
         if _ID.fullmatch(directory) and directory != backup_id:
@@ -76,7 +76,12 @@ def check_names(container: Any, prefix: Any, backup_id: str) -> None:
             f'{backup_id}', 'service_metadata', backup_id, OF_ANOTHER)
 
 
-def _check_name(field: str, value: Any, backup_id: str | None) -> None:
+def check_name(field: str, value: Any, backup_id: str | None) -> None:
+    """Refuse a name that no store may be asked for.
+
+    :param field: of the row that has it
+    :raises BadLocation: with the reason
+    """
     reason, rule = None, None
     if not isinstance(value, str):
         reason, rule = 'is not text', EMPTY
@@ -134,7 +139,11 @@ class Store:
 
         :raises BadLocation: with the reason
         """
-        _check_name('container', container, backup_id)
+        check_name('container', container, backup_id)
+
+    def same_container(self, one: str, other: str) -> bool:
+        """Check whether two names are those of one container."""
+        return one == other
 
     def check_location(self, container: str, prefix: str,
                        backup_id: str) -> None:
@@ -304,6 +313,10 @@ class PosixStore(Store):
                         backup_id: str | None = None) -> None:
         super().check_container(container, backup_id)
         self.directory(container, backup_id)
+
+    def same_container(self, one: str, other: str) -> bool:
+        # A user may have named it with one slash more.
+        return self.directory(one) == self.directory(other)
 
     def check_location(self, container: str, prefix: str,
                        backup_id: str) -> None:

@@ -7,6 +7,7 @@ import os
 import testtools
 
 from backup_stores import filesystem
+from reference_drivers import options
 from reference_drivers.contract import base
 from reference_drivers.contract import recovery
 from reference_drivers.contract import trust
@@ -39,6 +40,22 @@ class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):
     def test_volume_that_was_renamed(self):
         """Each backup restores the name of its own moment."""
         self.restores_properties('Monday', 'Tuesday', 'Wednesday')
+
+    def test_container_with_one_slash_more(self):
+        """A record of Cinder's driver names it as its user did."""
+        self.cinder.configure(
+            **{f'{options.GROUP}__without_driver_info': 'accept'})
+        content = base.text(self.chunk)
+        for container in 'monthly/', 'year//month':
+            backup, = self.chain(content, container=container)
+            record = self.edited(self.cinder.export(backup), None)
+            for level in self.levels:
+                self.level(level)
+                self.cinder.lose_row(backup.id)
+                self.imports(record, container)
+            self.assert_restores(backup, content)
+            self.cinder.delete(backup.id)
+            self.assertEqual({}, self.objects.contents(container))
 
     def test_children_in_any_container(self):
         """Also where none but the storage knows of it."""

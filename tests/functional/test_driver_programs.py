@@ -138,6 +138,29 @@ class SwitchTest(ProgramCase):
         self.assertIn('0 of 6 backups switched; 4 were',
                       self.switch().stdout)
 
+    def test_container_that_is_refused(self):
+        """A delete by the new driver would leave all that is in it."""
+        kept, other = self.fill((self.OLD, 'available', False),
+                                (self.OLD, 'available', False))
+        with sqlite3.connect(self.database) as connection:
+            connection.execute('UPDATE backups SET container = ? WHERE id = ?',
+                               ('monthly\n', kept))
+        before = self.rows()
+        done = self.switch('--dry-run', code=1)
+        self.assertIn('1 of 2 backups would be switched; 0 were', done.stdout)
+        self.assertEqual(before, self.rows())
+        done = self.switch(code=1)
+        self.assertIn(f"error: {kept} stays {self.OLD}: container "
+                      f"'monthly\\n' has a control character; restore or "
+                      f"delete it with that driver\n", done.stderr)
+        self.assertIn('1 of 2 backups switched', done.stdout)
+        self.assertEqual((self.OLD, self.NEW), tuple(
+            self.rows()[one]['service'] for one in (kept, other)))
+        # It is repeated as often as one likes, and the way back is open.
+        self.switch(code=1)
+        self.path = self.configure_again(self.OLD)
+        self.switch(old=self.NEW)
+
     def test_and_back(self):
         one, = self.fill((self.NEW, 'available', False))
         self.path = self.configure_again(self.OLD)
