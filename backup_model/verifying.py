@@ -33,11 +33,14 @@ def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
         yield from _restored(moment, engine, world.trusted[name])
     damage = world.damage(name)
     if (made or operation == 'export') and not moment.together and damage:
-        if any(one.needed and one.kind in engine.finds for one in damage):
+        # Only an import reads all that is stored.
+        finds = set(engine.finds) & ({engines.CHANGED, engines.GONE} if (
+            operation == 'import') else {engines.GONE})
+        if any(one.needed and one.kind in finds for one in damage):
             yield (f'{operation} of damage',
                    f'{operation} of {name} succeeds, and an object is damaged '
                    f'that a restore needs')
-        elif all(one.kind in engine.finds for one in damage):
+        elif all(one.kind in finds for one in damage):
             world.trusted[name] = operation
     field = moment.step.arguments.get('field')
     value = moment.step.arguments.get('value')

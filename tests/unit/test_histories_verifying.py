@@ -24,7 +24,7 @@ def _engine(finds=_BOTH, content=(0,) * 6):
     return mock.Mock(finds=finds, **{'read.return_value': content})
 
 
-def _moment(operation='export', kinds=(engines.CHANGED,), needed=False,
+def _moment(operation='export', kinds=(engines.GONE,), needed=False,
             **arguments):
     """Something of a damaged backup is accepted."""
     one = rights.moment(operation, **arguments)
@@ -60,22 +60,32 @@ class VerifyingTest(testtools.TestCase):
             _accepted(), _engine(content=content), status))
 
     def test_operation_that_has_accepted_it(self):
-        one = _accepted('import', before=dataclasses.replace(
+        one = _accepted('import', kinds=_BOTH, before=dataclasses.replace(
             rights.view(), backups={}), after=rights.view(), record='r1')
         self.assertEqual(['import of damage'], _restored(
             one, status='error_restoring'))
 
-    @ddt.data((_BOTH, True), ((engines.GONE,), False), ((), False))
+    @ddt.data((_BOTH, True), ((engines.CHANGED,), False), ((), False))
     @ddt.unpack
     def test_damage_that_a_driver_does_not_find(self, finds, trusted):
         one = _accepted(engine=_engine(finds))
         self.assertEqual(trusted, 'b1' in one.world.trusted)
 
-    @ddt.data((_BOTH, ['export of damage']), ((engines.GONE,), []), ((), []))
+    @ddt.data((_BOTH, ['export of damage']), ((engines.CHANGED,), []),
+              ((), []))
     @ddt.unpack
     def test_damage_to_what_a_restore_needs(self, finds, found):
         self.assertEqual(found, [key for key, _ in verifying.wrong_is_refused(
             _moment(needed=True), _engine(finds))])
+
+    @ddt.data(('import', True), ('export', False))
+    @ddt.unpack
+    def test_only_an_import_reads_all(self, operation, trusted):
+        one = _accepted(
+            operation, kinds=(engines.CHANGED,), before=rights.view()
+            if operation == 'export' else dataclasses.replace(
+                rights.view(), backups={}), after=rights.view(), record='r1')
+        self.assertEqual(trusted, 'b1' in one.world.trusted)
 
     def test_backup_on_a_damaged_parent(self):
         one = _moment('create backup', needed=True, before=dataclasses.replace(
