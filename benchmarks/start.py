@@ -97,8 +97,8 @@ def cloud(arguments: argparse.Namespace) -> Iterator[tuple[Any, Start]]:
     """
     from local_cloud import cloud as local
     from local_cloud import options
+    from local_cloud.machine import cloud_state
     from local_cloud.machine import signals
-    from local_cloud.machine import state as cloud_state
 
     with tempfile.TemporaryDirectory(prefix='') as room:
         state = cloud_state.State(os.path.join(room, 'c'))
@@ -124,8 +124,8 @@ def learn(state: Any, room: pathlib.Path) -> dict[str, Any]:
         and its environment
     """
     from benchmarks import imports
+    from local_cloud.machine import cloud_state
     from local_cloud.machine import daemons
-    from local_cloud.machine import state as cloud_state
     from local_cloud.services import registry
 
     found = {}

@@ -15,7 +15,7 @@ from local_cloud import exceptions
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud import volumes
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.servers import ceph_packages
 from local_cloud.servers import nfs_server
 from local_cloud.services import base

@@ -9,8 +9,8 @@ import shlex
 
 from local_cloud import backups
 from local_cloud import settings
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
-from local_cloud.machine import state as cloud_state
 
 CLOUD_NAME = 'local-cloud'
 # Variables with that prefix of programs for tests and services.

@@ -23,10 +23,10 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud import tempest_conf
 from local_cloud import template
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
 from local_cloud.machine import loopback
 from local_cloud.machine import signals
-from local_cloud.machine import state as cloud_state
 from local_cloud.servers import database_servers
 from local_cloud.services import base
 from local_cloud.services import cinder

@@ -9,8 +9,8 @@ import uuid
 import psutil
 
 from local_cloud import exceptions
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from local_cloud.services import registry
 
 #: Where :mod:`local_cloud.inside.holding` holds requests.

@@ -16,8 +16,8 @@ from local_cloud import cloud as local_cloud
 from local_cloud import options
 from local_cloud import remote
 from local_cloud import tempest_conf
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
-from local_cloud.machine import state as cloud_state
 
 
 class LocalCloud(fixtures.Fixture):

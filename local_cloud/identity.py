@@ -8,7 +8,7 @@ import requests
 
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 
 class Session:

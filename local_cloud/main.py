@@ -26,9 +26,9 @@ from local_cloud import reexec
 from local_cloud import releases
 from local_cloud import requirements
 from local_cloud import running_clouds
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
 from local_cloud.machine import signals
-from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
 
 EXIT_ERROR = 3

@@ -8,8 +8,8 @@ from typing import Any
 
 from local_cloud import console
 from local_cloud import template
+from local_cloud.machine import cloud_state
 from local_cloud.machine import programs
-from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
 

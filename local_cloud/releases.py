@@ -27,7 +27,7 @@ from typing import Any
 
 from local_cloud import console
 from local_cloud import exceptions
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 #: The first number of Cinder's version, by the name of the release.
 NUMBERS = {'2025.1': 26, '2025.2': 27, '2026.1': 28, '2026.2': 29}

@@ -13,7 +13,7 @@ from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import options
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 ENVIRONMENT = 'LOCAL_CLOUD_PROGRAM'
 """Names the program ``cinder-backup-local-cloud`` of that virtualenv."""

@@ -17,8 +17,8 @@ import psutil
 from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 
 
 @dataclasses.dataclass

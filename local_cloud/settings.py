@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from local_cloud import sites
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
-from local_cloud.machine import state as cloud_state
 
 REGION = sites.FIRST.region
 HOST = loopback.HOST

@@ -10,7 +10,7 @@ another one, to which backups must be copied.
 
 import dataclasses
 
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 
 @dataclasses.dataclass(frozen=True)

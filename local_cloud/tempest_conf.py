@@ -13,7 +13,7 @@ from local_cloud import key_managers
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.services import cinder
 from local_cloud.services import database
 from local_cloud.services import s3

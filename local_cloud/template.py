@@ -28,8 +28,8 @@ from local_cloud import exceptions
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from local_cloud.services import base
 from local_cloud.services import cinder
 from local_cloud.services import database

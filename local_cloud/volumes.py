@@ -8,7 +8,7 @@ import functools
 from typing import Any
 
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.servers import ceph_packages
 from local_cloud.services import base
 from local_cloud.services import ceph

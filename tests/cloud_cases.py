@@ -14,8 +14,8 @@ import fixtures
 import psutil
 import testtools
 
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 
 _ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = (sys.executable, '-m', 'local_cloud')

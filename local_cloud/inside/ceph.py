@@ -13,9 +13,9 @@ import os
 import sys
 
 from local_cloud import exceptions
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
 from local_cloud.machine import signals
-from local_cloud.machine import state as cloud_state
 from local_cloud.services import ceph
 
 

@@ -32,7 +32,7 @@ ON_EVENTLET = green.patch_for_old_cinder()
 from local_cloud.inside import holding  # noqa: E402
 from local_cloud.inside import rbd  # noqa: E402
 from local_cloud.inside import sqlite  # noqa: E402
-from local_cloud.machine import state as cloud_state  # noqa: E402
+from local_cloud.machine import cloud_state  # noqa: E402
 
 # Seconds for a driver to check its storage.
 _DRIVER_PATIENCE = 30

@@ -11,8 +11,8 @@ from oslo_config import cfg
 from local_cloud import identity
 from local_cloud import settings
 from local_cloud.inside import http
+from local_cloud.machine import cloud_state
 from local_cloud.machine import loopback
-from local_cloud.machine import state as cloud_state
 
 
 def _application():

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.services import ceph
 
 

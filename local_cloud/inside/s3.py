@@ -11,7 +11,7 @@ import sys
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud.inside import rbd
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.servers import ceph_cluster
 from local_cloud.services import ceph
 from local_cloud.services import s3

@@ -16,7 +16,7 @@ import psutil
 
 from local_cloud import exceptions
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 _TAIL_LINES = 15
 

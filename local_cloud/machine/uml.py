@@ -31,9 +31,9 @@ from typing import IO
 import psutil
 
 from local_cloud import exceptions
+from local_cloud.machine import cloud_state
 from local_cloud.machine import programs
 from local_cloud.machine import signals
-from local_cloud.machine import state as cloud_state
 
 #: An address there beside 127.0.0.1, one that no network has. Some servers and
 #: look-ups want one that is not a loopback address.

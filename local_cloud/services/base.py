@@ -10,7 +10,7 @@ from typing import ClassVar
 import requests
 
 from local_cloud import settings
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 
 
 class Service:

@@ -10,7 +10,7 @@ from typing import Any
 from local_cloud import exceptions
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.servers import ceph_cluster
 from local_cloud.servers import ceph_packages
 from local_cloud.services import base

@@ -17,7 +17,7 @@ from local_cloud import key_managers
 from local_cloud import releases
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.machine import uml
 from local_cloud.services import base
 from local_cloud.services import ceph

@@ -10,7 +10,7 @@ from typing import Any
 
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.servers import database_servers
 from local_cloud.services import base
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from local_cloud import settings
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
 from local_cloud.services import base

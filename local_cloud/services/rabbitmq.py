@@ -13,9 +13,9 @@ import socket
 
 from local_cloud import settings
 from local_cloud import sites
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
 from local_cloud.machine import programs
-from local_cloud.machine import state as cloud_state
 from local_cloud.services import base
 
 #: The kind without a broker: all of a Cinder is one process.

@@ -23,7 +23,7 @@ from cinder_backup_recovery_tests import facts
 from local_cloud import backups
 from local_cloud import exceptions
 from local_cloud import fixture
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from mutants import catalogue
 from mutants import matrix
 from mutants import processes

@@ -21,8 +21,8 @@ from local_cloud import exceptions
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from local_cloud.services import cinder
 from tests import cloud_cases
 

@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from tests import cloud_cases
 
 

@@ -9,8 +9,8 @@ import fixtures
 import testtools
 
 from local_cloud import main
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from tests import programs
 
 

@@ -25,8 +25,8 @@ from local_cloud import settings
 from local_cloud import sites
 from local_cloud import tempest_conf
 from local_cloud import volumes
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from local_cloud.servers import ceph_packages
 from local_cloud.services import ceph
 from local_cloud.services import keystone

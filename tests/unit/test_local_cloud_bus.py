@@ -15,7 +15,7 @@ from local_cloud import options
 from local_cloud import requirements
 from local_cloud import sites
 from local_cloud import tempest_conf
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.services import cinder
 from local_cloud.services import rabbitmq
 from local_cloud.services import registry

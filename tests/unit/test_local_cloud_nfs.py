@@ -15,8 +15,8 @@ from local_cloud import backups
 from local_cloud import exceptions
 from local_cloud import main
 from local_cloud import reexec
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
-from local_cloud.machine import state as cloud_state
 from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
 from local_cloud.services import cinder

@@ -16,9 +16,9 @@ import testtools
 from local_cloud import cloud as local_cloud
 from local_cloud import exceptions
 from local_cloud import running_clouds
+from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
 from local_cloud.machine import signals
-from local_cloud.machine import state as cloud_state
 from tests.unit import local_cloud_cases
 
 
@@ -137,9 +137,9 @@ class AbandonedTest(local_cloud_cases.LocalCloudTestCase):
     """Clouds of killed programs are found."""
 
     OWNER = ('import sys, time\n'
-             'from local_cloud.machine import state\n'
-             'temporary = state.Temporary("run")\n'
-             'cloud = state.State(temporary.cloud)\n'
+             'from local_cloud.machine import cloud_state\n'
+             'temporary = cloud_state.Temporary("run")\n'
+             'cloud = cloud_state.State(temporary.cloud)\n'
              'cloud.create()\n'
              'print(cloud.root, flush=True)\n'
              'time.sleep(600)\n')

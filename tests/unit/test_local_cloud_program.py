@@ -16,7 +16,7 @@ from local_cloud import cloud as local_cloud
 from local_cloud import console
 from local_cloud import exceptions
 from local_cloud import settings
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from tests import cloud_cases
 from tests.unit import local_cloud_cases
 

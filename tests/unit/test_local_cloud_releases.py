@@ -22,7 +22,7 @@ from local_cloud import exceptions
 from local_cloud import options
 from local_cloud import releases
 from local_cloud import sites
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.services import cinder
 
 

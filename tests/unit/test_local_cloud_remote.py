@@ -13,7 +13,7 @@ import testtools
 from local_cloud import exceptions
 from local_cloud import fixture
 from local_cloud import remote
-from local_cloud.machine import state
+from local_cloud.machine import cloud_state
 
 # Writes down how it was called, and makes what "up" leaves.
 _PROGRAM = f"""\
@@ -78,13 +78,13 @@ class RemoteTest(testtools.TestCase):
 
     def test_its_error_is_told(self):
         self.useFixture(fixtures.EnvironmentVariable('FAILS', '1'))
-        cloud = remote.Cloud(str(self.path), state.State('cloud'))
+        cloud = remote.Cloud(str(self.path), cloud_state.State('cloud'))
         error = self.assertRaises(exceptions.ServiceFailed, cloud.up)
         self.assertIn('no keystone here', str(error))
 
     def test_no_such_program(self):
         """The error names the variable."""
-        cloud = remote.Cloud('/nowhere/program', state.State('cloud'))
+        cloud = remote.Cloud('/nowhere/program', cloud_state.State('cloud'))
         error = self.assertRaises(exceptions.MissingPackage, cloud.up)
         self.assertIn('/nowhere/program', str(error))
         self.assertIn(remote.ENVIRONMENT, str(error))

@@ -12,7 +12,7 @@ import fixtures
 
 from local_cloud import exceptions
 from local_cloud import template
-from local_cloud.machine import state as cloud_state
+from local_cloud.machine import cloud_state
 from local_cloud.services import base
 from tests.unit import local_cloud_cases
 
