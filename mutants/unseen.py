@@ -18,6 +18,14 @@ REASONS: Mapping[str, Sequence[str]] = {
         'records.ImportLeavesMark', 'restores.RestoreLeavesMark'),
     'rows: the API does not show this field': (
         'records.TakesTemporaryVolume',),
+    'damage: that of a history changes every object of a backup, or removes '
+    'the first one, which each level of verification finds': (
+        'verification.TrustsMetadata', 'verification.ReadsFirstChunk',
+        'verification.TrustsLength',
+        'verification.SkipsLastBlock', 'verification.ReadsNothing',
+        'verification.AcceptsExtra', 'verification.IgnoresLength',
+        'verification.ForgetsStoredLength', 'verification.LooksAtNames',
+        'verification.AlwaysLooks'),
     'silence: no storage of a history stops or hangs': (
         'verification.SaysYesWhenInDoubt', 'verification.SaysYesAfterAWhile',
         'verification.WaitsForEver'),

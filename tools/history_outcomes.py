@@ -20,6 +20,7 @@ from typing import Any
 from backup_model import history
 from backup_model import known
 from cinder_backup_recovery_tests.certification.report import compact
+from cinder_backup_recovery_tests.scenario import history_in_process
 from reference_drivers.contract import binding
 from reference_drivers.histories import cloud
 from reference_drivers.histories import search
@@ -42,26 +43,21 @@ def on_cloud(report: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def in_process(driver: str) -> dict[str, list[str]]:
-    """The same of one process.
-
-    Where requests meet, or the service dies, at a number of transactions that
-    depends on the driver, other numbers count as well.
-    """
+    """The same of one process."""
     causes = known.causes()
     found = {}
     with cloud.Cloud(binding.Binding(driver)) as engine:
         for path in _corpus():
-            steps, cause = history.read(path), known.cause(path.stem)
-            met = {causes[one.cause] for one in search.explore(engine, steps)}
-            if causes[cause] not in met and search.shows(
-                    engine, steps, cause):
-                met.add(causes[cause])
-            found[path.stem] = sorted(met)
+            found[path.stem] = sorted({causes[one] for one in search.outcome(
+                engine, history.read(path), known.cause(path.stem))})
     return found
 
 
 def _corpus() -> list[pathlib.Path]:
-    return sorted(known.CORPUS.glob('*.json'))
+    """Those that clouds carry out."""
+    return [path for path in sorted(known.CORPUS.glob('*.json'))
+            if not {step.operation for step in history.read(path)} &
+            set(history_in_process.OPERATIONS)]
 
 
 def main() -> None:

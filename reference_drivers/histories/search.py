@@ -66,16 +66,19 @@ def shorten(engine: Engine, failure: running.Failure, patience: float
         engine, steps) if time.monotonic() < end else [])
 
 
-def shows(engine: Engine, steps: Sequence[history.Step],
-          cause: tuple[str, str]) -> bool:
-    """Tell if a history shows a cause, as it is or nearly so.
+def outcome(engine: Engine, steps: Sequence[history.Step],
+            cause: tuple[str, str]) -> list[tuple[str, str]]:
+    """Run a history that was kept for a cause, as it is or nearly so.
 
     Where requests meet, or a service dies, depends on how many transactions
     there are, and that on the driver and on what Cinder has cached: other
-    points of the last such step count as well.
+    points of the last such step are tried as well.
+
+    :returns: the causes of the run that shows it, or of the history as it is
     """
     last = max((number for number, step in enumerate(steps)
                 if {'order', 'after'} & step.arguments.keys()), default=None)
+    first = None
     for more in range(1 if last is None else _POINTS):
         again = list(steps)
         if last is not None:
@@ -83,9 +86,17 @@ def shows(engine: Engine, steps: Sequence[history.Step],
                 key: (value + more) % _POINTS
                 if more and key in ('order', 'after') else value
                 for key, value in steps[last].arguments.items()})
-        if cause in (one.cause for one in explore(engine, again)):
-            return True
-    return False
+        found = [one.cause for one in explore(engine, again)]
+        if cause in found:
+            return found
+        first = found if first is None else first
+    return first or []
+
+
+def shows(engine: Engine, steps: Sequence[history.Step],
+          cause: tuple[str, str]) -> bool:
+    """Tell if a history shows a cause, see :func:`outcome`."""
+    return cause in outcome(engine, steps, cause)
 
 
 #: Calls a function, now or later, with an engine and these arguments.
