@@ -22,7 +22,7 @@ def project_of(actor: str) -> str:
 
 
 def is_admin(actor: str) -> bool:
-    """Whether an actor is an administrator."""
+    """Tell if an actor is an administrator."""
     return actor.startswith('admin')
 
 

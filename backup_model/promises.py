@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a user may rely on, one promise a function.
+"""The promises that a user may rely on, one a function.
 
 Each looks at one step: the cloud before it and after it, the answer, and what
 the history has made. What it yields is a broken promise, by a short key that
@@ -100,7 +100,7 @@ def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
 
 
 def drift(view: engines.View) -> dict[tuple[str, str], int]:
-    """How much more than its backups a project uses, by resource."""
+    """The usage of each project beyond its backups, by resource."""
     found = {}
     for project, usage in view.usage.items():
         rows = [one for one in view.backups.values()

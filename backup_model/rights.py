@@ -131,7 +131,7 @@ def _may(moment: moments.Moment, project: str) -> bool:
 
 
 def _lacks_for_backup(moment: moments.Moment) -> str:
-    """Why a volume cannot be backed up, '' if it can."""
+    """The reason why a volume cannot be backed up, '' if it can."""
     arguments = moment.step.arguments
     volume = moment.world.volumes[arguments['volume']]
     status = moment.before.volumes.get(volume.id)
@@ -152,7 +152,7 @@ def _lacks_for_backup(moment: moments.Moment) -> str:
 
 
 def _lacks_for_restore(moment: moments.Moment) -> str:
-    """Why a backup cannot be restored, '' if it can."""
+    """The reason why a backup cannot be restored, '' if it can."""
     told = moment.before.backups.get(moment.target_id)
     if told is None or told['status'] != 'available':
         return 'the backup is not available'

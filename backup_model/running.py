@@ -189,7 +189,7 @@ def shrink(failure: Failure, again: Callable[
     best = failure
 
     def fails(steps: Sequence[history.Step]) -> bool:
-        """Whether it still fails, and take these steps if so."""
+        """Tell if it still fails, and take these steps if so."""
         nonlocal best
         found = next((one for one in again(steps)
                       if one.cause == failure.cause and

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a history has made so far, as its users remember it."""
+"""The memory of a history's users: all that it has made so far."""
 
 from collections.abc import Iterator
 import dataclasses
@@ -66,7 +66,7 @@ class Backup:
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """What has happened to a stored object.
+    """A change of a stored object, or its loss.
 
     :ivar kind: one of the engine's
     :ivar needed: a restore needs the object; else it is not known
@@ -127,7 +127,7 @@ class World:
                      if one.id == backup_id), '')
 
     def intact(self, name: str) -> bool:
-        """Whether the storage must have all that a restore needs."""
+        """Tell if the storage must have all that a restore needs."""
         return all(
             self.backups[one].complete and not self.backups[one].deleted
             and one not in self.damaged for one in self.chain(name))
@@ -138,7 +138,7 @@ class World:
                 for one in self.damaged.get(link, ())}
 
     def recoverable(self, name: str) -> bool:
-        """Whether the rows are there, too, as they were."""
+        """Tell if the rows are there, too, as they were."""
         return self.intact(name) and not any(
             self.backups[one].lost or self.backups[one].touched
             for one in self.chain(name))

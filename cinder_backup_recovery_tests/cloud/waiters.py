@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 
 DELETED = 'deleted'
 GONE = 'gone'
-"""What a test waits for where the cloud may have removed the resource."""
+"""The end that a test waits for where the cloud may have removed it."""
 
 
 class Api(Protocol):

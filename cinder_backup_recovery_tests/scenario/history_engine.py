@@ -47,7 +47,7 @@ _RESOURCES = ('backups', 'backup_gigabytes')
 
 @dataclasses.dataclass(frozen=True)
 class Stays:
-    """What is known to stay as it is after a step, for a defect of Cinder.
+    """Things known to stay as they are after a step, for a defect of Cinder.
 
     :ivar statuses: that something keeps, "volume" before those of volumes
     :ivar drifts: the usage differs from the backups that there are, or what

@@ -22,7 +22,7 @@ from cinder_backup_recovery_tests.scenario import base
 CONF = config.CONF
 
 TRIES = 8
-"""How often the service is killed for a moment that is met by chance."""
+"""The tries to kill the service at a moment that is met by chance."""
 
 # What a request may raise whose service was killed.
 _NO_ANSWER = (lib_exc.RestClientException, urllib3.exceptions.HTTPError)

@@ -16,7 +16,7 @@ import urllib.parse
 from reference_drivers.verification import errors
 
 PIECE = 1024 * 1024
-"""How much of an object is read at once where the store can do that."""
+"""The bytes of an object read at once where the store can do that."""
 
 #: Details of a bad location: no text at all, a control character, a path that
 #: leads out of the store, a prefix that is no prefix of the backup.

@@ -23,7 +23,7 @@ patcher = importutils.try_import('eventlet.patcher')
 tpool = importutils.try_import('eventlet.tpool')
 
 KEPT = 16
-"""How many threads are kept for later requests. More may be at work."""
+"""The number of threads kept for later requests. More may be at work."""
 
 
 def green() -> bool:
