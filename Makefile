@@ -13,8 +13,8 @@ SPACE := $() $()
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-histories
 
-.PHONY: help certify certify-stores test cross-drivers key-sequences releases \
-  under-load lint docs wheel $(BENCHMARKS) clean
+.PHONY: help certify certify-stores test cross-drivers key-sequences histories \
+  releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -25,6 +25,8 @@ help:
 	@echo '               (CROSS_ARGS="--seed N --case K" runs one case again)'
 	@echo 'make key-sequences  ship, delete and restore encrypted backups at random,'
 	@echo '               and count their keys (KEYS_ARGS="--seed N --case K")'
+	@echo 'make histories  run 10,000 random histories, and as many on a Cinder without'
+	@echo '               its known defects (HISTORIES_ARGS="--seed N")'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
@@ -56,6 +58,13 @@ cross-drivers: $(TOX)
 key-sequences: $(TOX)
 	$(TOX) -q -e py3 --notest
 	.tox/py3/bin/python -W ignore -m tests.key_sequences $(KEYS_ARGS)
+
+histories: $(TOX)
+	$(TOX) -q -e py3 --notest
+	.tox/py3/bin/python -W ignore -m reference_drivers.histories \
+	  --histories 10000 $(HISTORIES_ARGS)
+	.tox/py3/bin/python -W ignore -m tests.patched_histories \
+	  --histories 10000 $(HISTORIES_ARGS)
 
 # Their Swift is the local cloud's, which is installed with the tests. What an
 # environment prints is shown when it has failed.

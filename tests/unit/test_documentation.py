@@ -94,6 +94,8 @@ RUN = {
     'make cross-drivers': ('tests/functional/test_cross_drivers.py',
                            "'-m', 'tests.cross_drivers'"),
     'make docs': ('.ci/run', 'make docs'),
+    'make histories': ('tests/functional/test_histories.py',
+                       'tests.patched_histories'),
     'make key-sequences': ('tests/functional/test_key_sequences.py',
                            'program.main('),
     'make lint': ('.ci/run', 'make lint'),
