@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Backups of zeros, as Cinder's driver makes them."""
+
+import json
+from unittest import mock
+
+from cinder.backup import chunkeddriver
+import ddt
+import testtools
+
+from reference_drivers import zero_chunks
+from reference_drivers.contract import base
+from tests.functional import test_contract_default
+
+_DRIVERS = ('cinder.backup.drivers.posix.PosixBackupDriver',
+            'reference_drivers.default.DefaultBackupDriver')
+
+
+@ddt.ddt
+class ZeroChunksTest(test_contract_default.Directory, base.Contract,
+                     testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        zero_chunks._results.clear()
+
+    def contents(self):
+        """Zeros before, between and after data, and a short last chunk."""
+        zeros = bytes(2 * self.chunk)
+        first = zeros + base.text(self.chunk) + zeros + bytes(self.block)
+        return [first, zeros + base.noise(self.block) + first[
+            2 * self.chunk + self.block:], bytes(len(first))]
+
+    def stored(self, driver):
+        """The objects of a chain, without the names of its backups."""
+        self.cinder.configure(backup_driver=driver)
+        return [self.objects_of(one) for one in self.chain(*self.contents())]
+
+    def objects_of(self, backup):
+        container, prefix = self.objects.locate(backup)
+        found = {}
+        for name in self.objects.list(container, prefix):
+            content = self.objects.read(container, name)
+            kind = name.removeprefix(prefix)
+            if kind == '_metadata':
+                content = [sorted(one.items()) for each in json.loads(
+                    content)['objects'] for one in each.values()]
+            elif kind == '_sha256file':
+                content = json.loads(content)['sha256s']
+            found[kind] = content
+        return found
+
+    @ddt.data('zlib', 'bz2', 'none')
+    def test_same_objects(self, algorithm):
+        self.cinder.configure(backup_compression_algorithm=algorithm)
+        usual, ours = map(self.stored, _DRIVERS)
+        self.assertEqual(usual, ours)
+        for backup, content in zip(self.chain(*self.contents()),
+                                   self.contents(), strict=True):
+            self.assert_restores(backup, content)
+
+    def test_compressed_once(self):
+        """If it fails, a backup of zeros takes several times as long."""
+        self.cinder.configure(backup_compression_algorithm='zlib')
+        usual = chunkeddriver.ChunkedBackupDriver._prepare_output_data
+        with mock.patch.object(
+                chunkeddriver.ChunkedBackupDriver, '_prepare_output_data',
+                autospec=True, side_effect=usual) as prepared:
+            for _ in range(2):
+                self.chain(bytes(5 * self.chunk))
+        self.assertEqual(1, prepared.call_count)
+
+    def test_other_options(self):
+        """What was kept for one algorithm is none of another one."""
+        found = []
+        for algorithm in 'zlib', 'bz2', 'zlib':
+            self.cinder.configure(backup_compression_algorithm=algorithm)
+            chunks = dict(self.stored(_DRIVERS[1])[0]['_metadata'][0])
+            found.append(chunks['compression'])
+        self.assertEqual(['zlib', 'bz2', 'zlib'], found)
