@@ -30,9 +30,9 @@ _META = 'backup.{id}.meta'
 _REASONS = {
     rbd.IMAGE_MISSING: ('{image} is missing',),
     rbd.METADATA_MISSING: (f'{_META} is missing',),
-    rbd.METADATA_CHANGED: (f'{_META} is not what',),
-    rbd.METADATA_CUT_OFF: (f'{_META} is not what',),
-    rbd.METADATA_OF_ANOTHER: (f'{_META} is not what',),
+    rbd.METADATA_CHANGED: (f'{_META} has changed',),
+    rbd.METADATA_CUT_OFF: (f'{_META} has changed',),
+    rbd.METADATA_OF_ANOTHER: (f'{_META} has changed',),
     rbd.IMAGE_LONGER: ('and not image_size', 'more than volume'),
     rbd.SNAPSHOT_MISSING: ('no snapshot backup.{id}',),
     rbd.SNAPSHOT_TWICE: ('has 2 snapshots',),

@@ -232,7 +232,7 @@ class RecipientsTest(TravelCase):
         for paths, words in (
                 ([self.private], 'has a private key'),
                 ([self.path / 'gone'], 'No such file'),
-                ([self.public] * 2, 'is there twice'),
+                ([self.public] * 2, 'is named twice'),
                 ([self.pairs.make(f'{number}')[1] for number in range(5)],
                  'take 1858 bytes of a record, which has 1600: name fewer')):
             self.recipients(*paths)
