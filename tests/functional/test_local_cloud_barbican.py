@@ -75,6 +75,8 @@ class BarbicanTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
+        # The suite has started Barbican again by a program.
+        self.local.state.load()
         self.session = identity.Session(self.local.state)
 
     def _key(self, key_id):
@@ -123,7 +125,7 @@ class BarbicanTest(testtools.TestCase):
         before, parameters = self._encryption(sites.FIRST)
         with Encrypted(self.session, sites.SECOND.name) as key_id:
             key = self._key(key_id)
-            self.local.cloud.stop(barbican.Barbican.name)
+            self.local.cloud.kill(barbican.Barbican.name)
             self.assertRaises(requests.ConnectionError, self._key, key_id)
             self.local.cloud.up(key_manager='barbican', second_region=True)
             self.assertEqual(key, self._key(key_id))
