@@ -34,7 +34,7 @@ class Token(access_plugin.AccessInfoPlugin):
 
 
 class Project:
-    """What the program asks of a cloud, of a backup host without an API."""
+    """The requests of the program to a cloud, on a host without an API."""
 
     def __init__(self, cinder, manager):
         self._cinder = cinder

@@ -99,7 +99,7 @@ class Travel(keys_cases.Encrypted):
 
 
 class TravelTests:
-    """What holds on each storage."""
+    """Tests that pass on each storage."""
 
     def test_restored_where_the_key_manager_is_another(self):
         """If it fails, a site that burns down takes all that is encrypted.

@@ -16,7 +16,7 @@ from tests.functional import test_contract_swift
 
 class Stored(keys_cases.OfReference, travel_cases.TravelTests,
              travel_cases.Travel):
-    """What the tests of a directory have found for it."""
+    """The findings of the tests of a directory."""
 
 
 class SwiftTest(test_contract_swift.Swift, Stored, base.Contract,

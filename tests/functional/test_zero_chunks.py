@@ -71,7 +71,7 @@ class ZeroChunksTest(test_contract_default.Directory, base.Contract,
         self.assertEqual(1, prepared.call_count)
 
     def test_other_options(self):
-        """What was kept for one algorithm is none of another one."""
+        """A result for one algorithm is not used for another."""
         found = []
         for algorithm in 'zlib', 'bz2', 'zlib':
             self.cinder.configure(backup_compression_algorithm=algorithm)

@@ -33,7 +33,7 @@ class Lost(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """What a volume must have."""
+    """The things that a volume must have."""
 
     content: bytes
     key: bytes
@@ -41,7 +41,7 @@ class Volume:
 
 @dataclasses.dataclass(frozen=True)
 class Backup:
-    """What a backup must have, at each site that has it."""
+    """The things that a backup must have, at each site that has it."""
 
     id: str
     volume_id: str

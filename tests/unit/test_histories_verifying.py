@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the model of histories asks of drivers that verify."""
+"""The promises of histories to ask of drivers that verify."""
 
 import dataclasses
 from unittest import mock

@@ -34,7 +34,7 @@ class ProcessesTest(local_cloud_cases.LocalCloudTestCase):
         with fixtures.Timeout(600, gentle=True):
             while not (self.directory / 'ready').exists():
                 pass
-        # Nobody wrote these down.
+        # No person wrote these down.
         state.record['processes'].clear()
         state.save()
         code, _, err = self.on('down')
