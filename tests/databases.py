@@ -21,6 +21,9 @@ from tests import required
 
 PASSWORD = 'p@ss/w:rd%'
 
+# The contract gives a driver a place of its own, which a test removes.
+_TEMPORARY = tempfile.gettempdir()
+
 
 def unavailable(reason):
     """Skip the tests of a database."""
@@ -56,7 +59,7 @@ def sync(url, directory):
 def sqlite_template():
     """Path of an SQLite file with Cinder's schema, made once a process."""
     cinder_manage()
-    directory = tempfile.mkdtemp(prefix='cbrt-schema-')
+    directory = tempfile.mkdtemp(prefix='cbrt-schema-', dir=_TEMPORARY)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     path = os.path.join(directory, 'cinder.sqlite')
     sync(f'sqlite:///{path}', directory)

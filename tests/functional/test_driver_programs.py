@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 import uuid
 
 import testtools
@@ -43,6 +44,15 @@ class ProgramCase(testtools.TestCase):
                 '[DEFAULT]\n', f'[DEFAULT]\nbackup_driver = {driver}\n') +
                 f'[coordination]\nbackend_url = file://{directory}\n')
         return path
+
+
+class TemplateTest(testtools.TestCase):
+    def test_it_outlives_the_test_that_made_it(self):
+        """A test of the contract has a place for temporary files."""
+        with tempfile.TemporaryDirectory() as place, mock.patch.object(
+                tempfile, 'tempdir', place):
+            path = databases.sqlite_template.__wrapped__()
+        self.assertTrue(os.path.exists(path))
 
 
 class VerifyTest(ProgramCase):
