@@ -142,9 +142,13 @@ class ComposesNames(default.DefaultBackupDriver):
 class TellsSecret(default.DefaultBackupDriver):
     """driver_info has a secret of the configuration."""
 
+    option = cfg.StrOpt('backup_mutant_password', secret=True)
+
     def export_record(self, backup: Any) -> dict[str, Any]:
+        cfg.CONF.register_opt(self.option)
+        cfg.CONF.set_override(self.option.name, 'of the storage')
         return {**super().export_record(backup),
-                'database': cfg.CONF.database.connection}
+                'password': cfg.CONF[self.option.name]}
 
 
 @catalogue.mutant('backup_of_a_snapshot')

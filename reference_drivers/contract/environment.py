@@ -270,18 +270,21 @@ class Environment(fixtures.Fixture):
     def secrets() -> list[tuple[str, str]]:
         """The options that are secret, with their values.
 
-        Short ones may be a part of any text, and the place of the locks is
-        that of all files here.
+        Short ones may be a part of any text, and a default is known to all.
+        The place of the locks is that of all files here, and the database is
+        in memory.
         """
         found = []
         groups = {'DEFAULT': CONF._opts, **{
             name: group._opts for name, group in CONF._groups.items()}}
         for group, options in groups.items():
             for name, option in options.items():
-                if option['opt'].secret and group != 'coordination':
+                if option['opt'].secret and group not in (
+                        'coordination', 'database'):
                     value = CONF[name] if group == 'DEFAULT' else CONF[
                         group][name]
-                    if isinstance(value, str) and len(value) >= _SECRET:
+                    if (isinstance(value, str) and len(value) >= _SECRET and
+                            value != option['opt'].default):
                         found.append((f'[{group}]{name}', value))
         return found
 
