@@ -19,7 +19,12 @@ UNSEEN = {
     'ReadsOnePage': 'it refuses the restore',
     'LosesProperties': 'of the volume, the bytes are right',
     'GivesFirstProperties': 'of the volume, the bytes are right',
-    'LeavesFilesOpen': 'the bytes are right',
+    'ComposesProperties': 'of the volume, the bytes are right',
+    'MakesBootable': 'of the volume, the bytes are right',
+    'RestoreLeavesMark': 'the bytes are right',
+    'BacksUpWholeBlocks': 'the backup is wrong, and so are its hashes',
+    'CutsChunksAsConfigured': 'the options do not change here',
+    'DecompressesAsConfigured': 'the options do not change here',
     'AlwaysCompares': 'it refuses the restore',
     'BacksUpSectors': 'the backup is wrong, and so are its hashes',
 }
