@@ -59,11 +59,7 @@ class RecoveryContract(base.Contract):
                 # What is less than a block may change as well.
                 contents.append(content[:-1] + b'\xff')
             backups = self.chain(*contents)
-            records = [self.cinder.export(one) for one in backups]
-            for one in backups:
-                self.cinder.lose_row(one.id)
-            for record in records:
-                self.cinder.import_record(record)
+            self.lose_and_import(backups)
             for one, content in zip(backups, contents, strict=True):
                 self.assert_restores(one, content)
 
@@ -105,11 +101,7 @@ class RecoveryContract(base.Contract):
         for number in range(1, 13):
             contents.append(self.changed(contents[-1], number, seed=number))
         backups = self.chain(*contents)
-        records = [self.cinder.export(one) for one in backups]
-        for one in backups:
-            self.cinder.lose_row(one.id)
-        for record in records:
-            self.cinder.import_record(record)
+        self.lose_and_import(backups)
         for number in (12, 6):
             self.assert_restores(backups[number], contents[number])
 
@@ -175,11 +167,7 @@ class RecoveryContract(base.Contract):
             self.cinder.describe_volume(volume.id, moments[-1])
             backups.append(self.cinder.create_backup(
                 volume, self.parent_of_next(backups)))
-        records = [self.cinder.export(one) for one in backups]
-        for one in backups:
-            self.cinder.lose_row(one.id)
-        for record in records:
-            self.cinder.import_record(record)
+        self.lose_and_import(backups)
         for backup, moment in zip(backups, moments, strict=True):
             target = self.cinder.create_volume()
             self.cinder.restore(backup.id, target)
@@ -224,6 +212,14 @@ class RecoveryContract(base.Contract):
         with contextlib.suppress(exception.InvalidBackup):
             self.cinder.import_record({**record, 'backup_url': wrong})
         self.cinder.lose_row(fields['id'])
+
+    def lose_and_import(self: Any, backups: list[Any]) -> None:
+        """Export backups, lose their rows, and import the records."""
+        records = [self.cinder.export(one) for one in backups]
+        for one in backups:
+            self.cinder.lose_row(one.id)
+        for record in records:
+            self.cinder.import_record(record)
 
     def field(self: Any, backup: Any, name: str) -> Any:
         """The part of a row's field that an import must restore."""
@@ -326,11 +322,7 @@ class ChunksContract(RecoveryContract):
             backups.append(self.cinder.create_backup(
                 volume, self.parent_of_next(backups)))
         self.cinder.configure(**{self.chunk_option: self.block})
-        records = [self.cinder.export(one) for one in backups]
-        for one in backups:
-            self.cinder.lose_row(one.id)
-        for record in records:
-            self.cinder.import_record(record)
+        self.lose_and_import(backups)
         for one, content in zip(backups, contents, strict=True):
             self.assert_restores(one, content)
 

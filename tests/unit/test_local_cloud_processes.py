@@ -74,7 +74,7 @@ class ProcessesTest(local_cloud_cases.LocalCloudTestCase):
         self.assertIsNotNone(child.wait(60))
         self.assertTrue(state.log('p').exists())
 
-    def test_a_pid_of_somebody_else(self):
+    def test_a_pid_of_another_process(self):
         state = self.make()
         child = self.process(state)
         self.assertEqual(child.pid, daemons.alive(state, 'p').pid)
@@ -397,7 +397,7 @@ class RunTest(local_cloud_cases.LocalCloudTestCase):
         # The signal to this program alone: the command gets its own.
         for number, own in ((signal.SIGTERM, signal.SIGTERM),
                             (signal.SIGHUP, signal.SIGTERM)):
-            # Whoever runs the tests may have used nohup.
+            # The tests may have been started with nohup.
             self.addCleanup(signal.signal, number,
                             signal.signal(number, signal.SIG_DFL))
             target = self.temporary / 'ended'
