@@ -276,13 +276,21 @@ class Cloud(volumes.Volumes, disasters.Disasters):
             self._seen = self._look()
         return self._seen
 
+    def _listed_backups(self) -> list[dict[str, Any]]:
+        """What the API lists; it reads nothing but the database."""
+        changes = self._database().total_changes
+        if self._listed is None or self._listed[0] != changes:
+            answer = self.request('admin-1', 'GET',
+                                  'backups/detail?all_tenants=1')
+            if not answer.accepted:
+                raise engines.EngineError(
+                    f'the backups cannot be listed: {answer.text} '
+                    f'({self._application.error!r})')
+            self._listed = changes, answer.body['backups']
+        return self._listed[1]
+
     def _look(self) -> engines.View:
-        listed = self.request('admin-1', 'GET',
-                              'backups/detail?all_tenants=1')
-        if not listed.accepted:
-            raise engines.EngineError(
-                f'the backups cannot be listed: {listed.text} '
-                f'({self._application.error!r})')
+        listed = self._listed_backups()
         with environment.db.get_engine().connect() as connection:
             def rows(statement: str) -> list[Mapping[str, Any]]:
                 return [one._mapping for one in
@@ -309,7 +317,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
             one['id']: {**one, 'parent_id': parents.get(one['id']),
                         'project': parts.NAMES.get(
                             one['os-backup-project-attr:project_id'])}
-            for one in listed.body['backups']}
+            for one in listed}
         self._find_places(parents)
         return engines.View(backups, volumes, usage, {
             f'{container}/{name}': digest

@@ -37,9 +37,12 @@ class Disasters(parts.Part):
         self._empty = self._copy_of_database()
         self.addCleanup(self._empty.close)
 
+    def _replace_database(self, other: sqlite3.Connection) -> None:
+        self._seen = self._listed = None
+        other.backup(self._database())
+
     def lose_database(self) -> None:
-        self._seen = None
-        self._empty.backup(self._database())
+        self._replace_database(self._empty)
 
     @contextlib.contextmanager
     def second_site(self, objects: Collection[str]) -> Iterator[None]:
@@ -57,8 +60,7 @@ class Disasters(parts.Part):
                     self.store.delete(*key)
                 for key, content in stored.items():
                     self.store.write(*key, content)
-                self._seen = None
-                first.backup(self._database())
+                self._replace_database(first)
 
     def away(self, after: int) -> contextlib.AbstractContextManager[None]:
         conf = environment.CONF
