@@ -107,6 +107,13 @@ OPTIONS: list[cfg.Opt] = [
              "own, as with Barbican. Otherwise the tests of what becomes of "
              "keys are skipped, as with a fixed_key."),
     cfg.BoolOpt(
+        'second_key_manager',
+        default=False,
+        help="The other Cinder has a key manager of its own, in "
+             "second_region. The tests bring keys there, as an operator "
+             "would. Otherwise both must use one, and nothing shows what an "
+             "import does without its key."),
+    cfg.BoolOpt(
         'key_manager_stop',
         default=False,
         help="The key manager may be stopped and started, by "

@@ -85,6 +85,11 @@ def problems(conf: Any) -> Iterable[str]:
     if able.second_store and not able.second_region:
         yield ("[cinder_backup_recovery_feature_enabled] second_store is "
                "true, but second_region is false")
+    lacking = [name for name in ('second_region', 'separate_keys')
+               if not able[name]]
+    if able.second_key_manager and lacking:
+        yield (f"[cinder_backup_recovery_feature_enabled] second_key_manager "
+               f"is true, but {' and '.join(lacking)} is false")
     if able.encrypted_volumes and group.content_access == connecting.IMAGE:
         yield ("[cinder_backup_recovery_feature_enabled] encrypted_volumes "
                "is true, but [cinder_backup_recovery] content_access is "

@@ -210,7 +210,9 @@ class Cloud:
                             swift.Swift in backups.services(self.state)):
                         identity.add_accounts(self.state, sites.SECOND)
                     if key_managers.has_barbican(self.state):
-                        identity.add_key_manager(self.state, sites.SECOND)
+                        identity.add_key_manager(
+                            self.state, sites.SECOND, key_managers.barbican_of(
+                                self.state, sites.SECOND).location())
             with self.say.step('test image and tempest.conf'):
                 self.state.record['image'] = tempest_conf.create_image(
                     self.state)

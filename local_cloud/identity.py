@@ -128,10 +128,10 @@ def add_accounts(state: cloud_state.State, site: sites.Site) -> None:
                    f'/v1/{settings.ACCOUNTS[site]}_%(project_id)s')
 
 
-def add_key_manager(state: cloud_state.State, site: sites.Site) -> None:
-    """Add the endpoints of Barbican, which is the same, for another site."""
-    _add_to_region(state, 'barbican', site,
-                   settings.endpoint(state, 'barbican'))
+def add_key_manager(state: cloud_state.State, site: sites.Site, url: str
+                    ) -> None:
+    """Add the endpoints of the Barbican that another site uses."""
+    _add_to_region(state, 'barbican', site, url)
 
 
 def _add_to_region(state: cloud_state.State, name: str, site: sites.Site,

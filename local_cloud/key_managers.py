@@ -15,9 +15,11 @@ from local_cloud.services import barbican
 
 #: Cinder's own, with one key for all volumes, in ``cinder.conf``.
 FIXED = 'fixed'
-KINDS = (barbican.Barbican.name, FIXED)
-#: Those that are modules, which must be installed, and extras of their names.
-MODULES = (barbican.Barbican.name,)
+#: A Barbican for each region.
+EACH = 'barbican-each'
+KINDS = (barbican.Barbican.name, EACH, FIXED)
+#: The module and the extra that a kind needs.
+MODULES = dict.fromkeys((barbican.Barbican.name, EACH), barbican.Barbican.name)
 
 #: The type of encrypted volumes. Each site has one of that name, with these
 #: parameters and an id of its own.
@@ -38,7 +40,27 @@ def of(state: cloud_state.State) -> str | None:
 
 def has_barbican(state: cloud_state.State) -> bool:
     """Check whether a cloud has a Barbican."""
-    return of(state) == barbican.Barbican.name
+    return of(state) in MODULES
+
+
+def has_one_each(state: cloud_state.State) -> bool:
+    """Check whether its second region has a Barbican of its own."""
+    return of(state) == EACH and sites.SECOND in sites.of(state)
+
+
+def barbican_of(state: cloud_state.State, site: sites.Site
+                ) -> barbican.Barbican:
+    """The Barbican in which a site has its keys."""
+    return barbican.Barbican(
+        state, site if has_one_each(state) else sites.FIRST)
+
+
+def services(state: cloud_state.State) -> list[barbican.Barbican]:
+    """The Barbicans of a cloud."""
+    if not has_barbican(state):
+        return []
+    return [barbican.Barbican(state, site) for site in sites.of(state)
+            if has_one_each(state) or site is sites.FIRST]
 
 
 def passwords(state: cloud_state.State) -> dict[str, str]:
@@ -49,14 +71,14 @@ def passwords(state: cloud_state.State) -> dict[str, str]:
     return {FIXED: settings.new_password(_KEY_BITS // 8)}
 
 
-def cinder_sections(state: cloud_state.State) -> dict[str, dict[str, Any]]:
-    """The sections of ``cinder.conf`` that lead to it."""
+def cinder_sections(state: cloud_state.State, site: sites.Site
+                    ) -> dict[str, dict[str, Any]]:
+    """The sections of a site's ``cinder.conf`` that lead to it."""
     if has_barbican(state):
         return {
             'key_manager': {'backend': barbican.Barbican.name},
             'barbican': {
-                'barbican_endpoint': settings.url(
-                    state, barbican.Barbican.name),
+                'barbican_endpoint': barbican_of(state, site).location(),
                 'auth_endpoint': settings.endpoint(state, 'keystone'),
             },
         }
@@ -80,7 +102,8 @@ def tempest_options(state: cloud_state.State) -> dict[str, Any]:
 def tempest_features(state: cloud_state.State) -> dict[str, Any]:
     """The capabilities of the key manager, for the tests."""
     return {'encrypted_volumes': bool(of(state)),
-            'separate_keys': of(state) != FIXED}
+            'separate_keys': of(state) != FIXED,
+            'second_key_manager': has_one_each(state)}
 
 
 def add_volume_types(state: cloud_state.State) -> None:

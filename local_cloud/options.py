@@ -74,9 +74,10 @@ class Options:
                          "of its own",
         choices=rabbitmq.KINDS)
     key_manager: str | None = _option(
-        None, 'where Cinder has the keys of encrypted volumes: in a Barbican, '
-              'or one fixed key in its configuration (default: there are '
-              'none)', choices=key_managers.KINDS)
+        None, 'where Cinder has the keys of encrypted volumes: in a Barbican '
+              'for all regions, in one for each, or one fixed key in its '
+              'configuration (default: there are none)',
+        choices=key_managers.KINDS)
     debug: bool = _option(False, 'let the services log everything')
 
     def check(self) -> None:

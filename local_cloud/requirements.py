@@ -26,8 +26,8 @@ def check(asked: options.Options) -> None:
     """Check that everything is installed, before anything is made."""
     backup = backups.BACKENDS[asked.backup]
     server = database_servers.SERVERS.get(asked.database)
-    keys = ([asked.key_manager] if asked.key_manager in key_managers.MODULES
-            else [])
+    keys = [module for kind, module in key_managers.MODULES.items()
+            if kind == asked.key_manager]
     missing = [name for name in (*_MODULES, *backup.modules, *keys,
                                  *([server.MODULE] if server else []))
                if util.find_spec(name) is None]

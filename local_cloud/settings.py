@@ -38,6 +38,7 @@ OPTIONAL_CATALOGUE = {
 #: The same, for services with an endpoint in another region.
 OTHER_REGION = {
     sites.SECOND.name: CATALOGUE[sites.FIRST.name],
+    f'barbican{sites.SECOND.suffix}': OPTIONAL_CATALOGUE['barbican'],
 }
 #: The size of a chunk of a backup. There are several in each, as in those of
 #: large volumes. Memory for one of 32 MiB or more comes from the kernel each

@@ -92,7 +92,7 @@ def write(state: cloud_state.State, image_id: str) -> None:
     volumes = backups.volume_backend(state)
     store_switch = _store_switch(state)
     store_pause = _store_pause(state)
-    keys = key_managers.of(state) if key_managers.has_barbican(state) else ''
+    keys = next((one.name for one in key_managers.services(state)), '')
     second = ({'second_region': sites.SECOND.region}
               if sites.SECOND in sites.of(state) else {})
     settings.write(path(state), {

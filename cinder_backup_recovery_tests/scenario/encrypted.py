@@ -56,12 +56,16 @@ class EncryptedScenario(base.RecoveryScenario):
         self.content = self.encrypted_content(self.resources)
 
     @classmethod
-    def encrypted_content(cls, resources: test_resources.Resources
+    def encrypted_content(cls, resources: test_resources.Resources,
+                          manager: keys.Keys | None = None
                           ) -> encrypted.EncryptedContent:
-        """Make the access to encrypted volumes."""
+        """Make the access to encrypted volumes.
+
+        :param manager: of their keys; None for that of the first site
+        """
         return encrypted.EncryptedContent(
-            resources, attachments.Host.from_config(CONF), cls.keys,
-            cls.headers)
+            resources, attachments.Host.from_config(CONF),
+            manager or cls.keys, cls.headers)
 
     @classmethod
     def volume_type(cls) -> str:
@@ -93,15 +97,17 @@ class EncryptedScenario(base.RecoveryScenario):
             volume_id, link.layout,
             f'{link.what} {link.backup_id}, restored and opened')
 
-    def assert_key(self, key_id: str, exists: bool, whose: str) -> None:
+    def assert_key(self, key_id: str, exists: bool, whose: str,
+                   manager: keys.Keys | None = None) -> None:
         """Check whether a key exists.
 
         :param whose: whose key it is, for the failure
+        :param manager: where it is; None for that of the first site
         """
         with self.story.step(f'the key of {whose} '
                              f'{"exists" if exists else "is gone"}'):
             self.assertEqual(
-                exists, self.keys.exists(key_id),
+                exists, (manager or self.keys).exists(key_id),
                 f'the key {key_id} of {whose} '
                 f'{"does not exist" if exists else "is left"}')
 

@@ -1,15 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Recovery of encrypted volumes at another site, with one key manager."""
+"""Recovery of encrypted volumes at another site.
 
+It has the key manager of the first site, or its own, to which the keys are
+brought.
+"""
+
+import dataclasses
+
+from tempest import config
 from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import keys
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import encrypted
 from cinder_backup_recovery_tests.scenario import test_shipping
+
+CONF = config.CONF
 
 
 class ShippedEncryptedTest(encrypted.EncryptedScenario,
@@ -19,10 +29,51 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
     needed_features = ('encrypted_volumes',
                        *test_shipping.ShippingScenario.needed_features)
 
+    # The key manager of the other site, if it is another one.
+    brought: keys.Barbican | None = None
+
+    @classmethod
+    def setup_clients(cls) -> None:
+        """Find the key manager of the other site, too."""
+        super().setup_clients()
+        if CONF.cinder_backup_recovery_feature_enabled.second_key_manager:
+            cls.brought = keys.barbican_in(
+                CONF.cinder_backup_recovery.second_region,
+                cls.os_project_admin)
+
     def setUp(self) -> None:
         """Use encrypted volumes at the other site, too."""
         super().setUp()
-        self.content_there = self.encrypted_content(self.resources_there)
+        self.content_there = self.encrypted_content(self.resources_there,
+                                                    self.brought)
+        self.number_there = self.brought.count() if self.brought else 0
+
+    def assert_keys(self, before: int, *recorded: str) -> None:
+        """Count the keys of the project at both sites."""
+        super().assert_keys(before, *recorded)
+        if self.brought:
+            self.assertEqual(self.number_there, self.brought.count(),
+                             'keys are left or lost at the other site')
+
+    def import_there(self, link: base.Link) -> None:
+        """Bring the key to a site that has another key manager, and import.
+
+        The record names the key that was made there, as an operator's would.
+        """
+        if self.brought:
+            with self.story.step('bring its key to the other site'):
+                key_id = self.brought.store(self.keys.key(
+                    link.record.fields['encryption_key_id']))
+                self.addCleanup(self.brought.delete, key_id)
+            link = dataclasses.replace(
+                link, record=link.record.edited(encryption_key_id=key_id))
+        super().import_there(link)
+        if self.brought:
+            key_there = self.there.show(
+                clients.BACKUP, link.backup_id)['encryption_key_id']
+            if key_there != key_id:
+                # The driver has made the import a key of its own.
+                self.brought.delete(key_id)
 
     @decorators.idempotent_id('b6469e44-9087-414b-b964-a1a35af2902f')
     @features.needs('restore_to_existing_volume')
@@ -41,6 +92,40 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
                 'encrypted-restore-at-another-site',
                 looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
             self.restore_there(link, onto=volume['id'])
+
+    @decorators.idempotent_id('0f9d3f0a-6a0e-4c55-9d6b-5a5f3c1d2e77')
+    @features.needs('second_key_manager', 'second_store',
+                    'restore_to_existing_volume')
+    def test_without_its_key(self) -> None:
+        """A site that lacks the key says so, and costs the first site nothing.
+
+        If it fails, an operator who has shipped the backups, and not their
+        keys, learns on the day of the fire that none of them can be read.
+        """
+        before = self.keys.count()
+        link = self.make_full(self.layout(base.OURS))
+        self.copy(link)
+        reason = self.refused_there(link)
+        if CONF.cinder_backup_recovery_feature_enabled.import_verify:
+            self.assertIsNotNone(
+                reason, f'backup {link.backup_id} is available at the other '
+                        f'site, but its key is not there')
+            self.assertIn(link.record.fields['encryption_key_id'],
+                          str(reason))
+        if reason is None:
+            # Of a driver that reads nothing before a restore.
+            target = self.resources_there.create_volume(
+                size=link.view['size'])
+            self.assertRaises(exceptions.ResourceFailed,
+                              self.resources_there.restore,
+                              link.backup_id, target['id'])
+            self.resources_there.remove(clients.VOLUME, target['id'])
+        self.resources_there.remove(clients.BACKUP, link.backup_id)
+        volume_id = self.create_from(link)
+        self.assert_readable(volume_id, link)
+        self.resources.remove(clients.VOLUME, volume_id)
+        self.class_resources.remove(clients.BACKUP, link.backup_id)
+        self.assert_keys(before)
 
     @decorators.idempotent_id('ead90707-4771-4b2a-8991-ef13b368c85e')
     @features.needs('second_store', 'separate_keys')
@@ -82,7 +167,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         with self.known_defect('copy-takes-key-of-original'):
             self.assert_key(copied['encryption_key_id'], True,
                             f'the copy of backup {link.backup_id}, which was '
-                            f'deleted')
+                            f'deleted', self.brought)
         volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
                 'encrypted-restore-at-another-site',

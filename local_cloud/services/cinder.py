@@ -106,7 +106,7 @@ class Cinder(base.Bootstrapped):
                 **backend.options(state, site),
             },
             **backups.cinder_sections(state),
-            **key_managers.cinder_sections(state),
+            **key_managers.cinder_sections(state, site),
         })
 
     def environment(self) -> dict[str, str]:

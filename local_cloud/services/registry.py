@@ -8,7 +8,6 @@ from local_cloud import key_managers
 from local_cloud import settings
 from local_cloud import sites
 from local_cloud.machine import cloud_state
-from local_cloud.services import barbican
 from local_cloud.services import base
 from local_cloud.services import cinder
 from local_cloud.services import database
@@ -24,8 +23,7 @@ def of(state: cloud_state.State) -> list[base.Service]:
     """
     return [*before_cinder(state), keystone.Keystone(state),
             glance.Glance(state),
-            *([barbican.Barbican(state)]
-              if key_managers.has_barbican(state) else []),
+            *key_managers.services(state),
             *(service(state) for service in backups.services(state)),
             *cinders(state)]
 

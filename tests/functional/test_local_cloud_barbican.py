@@ -134,7 +134,7 @@ class BarbicanTest(testtools.TestCase):
         self.assertNotEqual(before, after)
         self.assertEqual(parameters, found)
 
-    def test_key_is_read_and_not_logged(self):
+    def test_key_is_read_and_stored_and_not_logged(self):
         """Logs of Tempest go into published reports."""
         account = self.local.environment
         manager = auth.KeystoneV3AuthProvider(
@@ -151,6 +151,9 @@ class BarbicanTest(testtools.TestCase):
             self.assertEqual(before + 1, client.count())
             key = client.key(key_id)
             self.assertEqual(self._key(key_id), key)
+            copied = client.store(key)
+            self.assertEqual(key, self._key(copied))
+            client.delete(copied)
         self.assertIn(key_id, log.output)
         for shown in (key.hex(), repr(key)[2:-1]):
             self.assertNotIn(shown, log.output)
@@ -164,7 +167,7 @@ class BarbicanTest(testtools.TestCase):
         """The defects that the cloud declares show; all else works."""
         code, text = cloud_cases.recover(self.local, *_SUITE)
         self.assertEqual(0, code, text)
-        self.assertIn('Ran 11 tests', text)
+        self.assertIn('Ran 12 tests', text)
 
     def test_commands_of_the_page(self):
         def run(command):
@@ -187,6 +190,46 @@ class BarbicanTest(testtools.TestCase):
             {('127.0.0.1', self.local.state.record['ports']['barbican'])},
             {tuple(c.laddr) for c in process.net_connections('tcp')
              if c.status == psutil.CONN_LISTEN})
+
+
+class EachTest(testtools.TestCase):
+    """Two sites, each of which knows its own keys."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.local = fixture.LocalCloud(key_manager=key_managers.EACH,
+                                       second_region=True)
+        cls.local.setUp()
+        cls.addClassCleanup(cls.local.cleanUp)
+
+    def test_each_region_has_its_own(self):
+        session = identity.Session(self.local.state)
+        urls = {site.region: key_managers.barbican_of(
+            self.local.state, site).location()
+            for site in (sites.FIRST, sites.SECOND)}
+        self.assertEqual(2, len({*urls.values()}))
+        service, = session.get(
+            'keystone', '/services?type=key-manager')['services']
+        self.assertEqual(urls, {
+            one['region']: one['url'] for one in session.get(
+                'keystone', f'/endpoints?service_id={service["id"]}')[
+                    'endpoints']})
+        with Encrypted(session) as one, \
+                Encrypted(session, sites.SECOND.name) as other:
+            self.assertEqual(
+                [(200, 404), (404, 200)],
+                [tuple(requests.get(
+                    f'{url}/v1/secrets/{key_id}', timeout=30,
+                    headers={'X-Auth-Token': session.token}).status_code
+                    for url in (urls['RegionOne'], urls['RegionTwo']))
+                 for key_id in (one, other)])
+
+    def test_shipped_volumes_are_recovered(self):
+        """The keys are brought to the other site."""
+        code, text = cloud_cases.recover(self.local, _SUITE[-1])
+        self.assertEqual(0, code, text)
+        self.assertIn('Ran 4 tests', text)
 
 
 class FixedKeyTest(testtools.TestCase):

@@ -246,14 +246,17 @@ run:
     def test_without_a_key_manager_and_with_one(self):
         """Their tests are required as soon as there are keys."""
         for words, denied in (((), ['encrypted_volumes']),
-                              (('--key-manager', 'barbican'), []),
+                              (('--key-manager', 'barbican'),
+                               ['second_key_manager']),
+                              (('--key-manager', 'barbican-each'), []),
                               (('--key-manager', 'fixed'),
-                               ['separate_keys'])):
+                               ['second_key_manager', 'separate_keys'])):
             code, out, err = self.local(*words)
             self.assertEqual((0, ''), (code, err), out)
             self.assertEqual(denied, [
                 name for name in self.document()['denied']
-                if name in ('encrypted_volumes', 'separate_keys')])
+                if name in ('encrypted_volumes', 'separate_keys',
+                            'second_key_manager')])
             self.assertEqual(words[1:], tuple(
                 self.document()['versions'].get('keys', '').split()))
 

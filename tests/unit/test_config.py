@@ -197,6 +197,18 @@ class CheckTest(testtools.TestCase):
             'cinder_backup_recovery.second_region': 'RegionTwo',
             'cinder_backup_recovery.backup_store': 'swift'}))
 
+    def test_second_key_manager_that_nothing_reaches(self):
+        feature = 'cinder_backup_recovery_feature_enabled.'
+        here = {feature + 'second_key_manager': True}
+        for more, lacking in (({}, 'second_region'),
+                              ({feature + 'separate_keys': False},
+                               'second_region and separate_keys')):
+            self.assertIn(f'second_key_manager is true, but {lacking} is '
+                          f'false', self._problem(**here, **more))
+        config.check(make_conf(**here, **{
+            feature + 'second_region': True,
+            'cinder_backup_recovery.second_region': 'RegionTwo'}))
+
     def test_encrypted_volumes_by_attachments_only(self):
         feature = {'cinder_backup_recovery_feature_enabled.'
                    'encrypted_volumes': True}

@@ -274,14 +274,23 @@ class BackendsTest(cloud_cases.StateCase):
         self.assertEqual(['keystone', 'glance', 'barbican', 'cinder'],
                          self._services())
         self.assertEqual(['barbican'], registry.in_catalogue(self.state))
+        self.state.record['key_manager'] = 'barbican-each'
+        self.assertEqual(['keystone', 'glance', 'barbican', 'cinder'],
+                         self._services())
+        self.state.record['second_region'] = True
+        self.assertEqual(['keystone', 'glance', 'barbican', 'barbican-two',
+                          'cinder', 'cinder-two'], self._services())
+        self.assertEqual(['barbican'], registry.in_catalogue(self.state))
+        self.state.record['second_region'] = False
         self.state.record['key_manager'] = 'fixed'
         self.assertEqual(['keystone', 'glance', 'cinder'], self._services())
         with mock.patch('importlib.util.find_spec', lambda name: (
                 None if name == 'barbican' else name)):
-            error = self.assertRaises(
-                exceptions.MissingPackage, requirements.check,
-                options.Options(key_manager='barbican'))
-            self.assertIn('[local-cloud,barbican]', str(error))
+            for kind in ('barbican', 'barbican-each'):
+                error = self.assertRaises(
+                    exceptions.MissingPackage, requirements.check,
+                    options.Options(key_manager=kind))
+                self.assertIn('[local-cloud,barbican]', str(error))
             requirements.check(options.Options(key_manager='fixed'))
 
     def test_bindings_for_another_python(self):

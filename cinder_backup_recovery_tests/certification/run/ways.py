@@ -171,7 +171,9 @@ class Local(Way):
         # A directory has no server that could hang, and if that of NFS hangs,
         # all of Cinder does.
         keys = {None: {'encrypted_volumes'},
-                'fixed': {'separate_keys', 'key_manager_stop'}}
+                'barbican': {'second_key_manager'},
+                'fixed': {'separate_keys', 'second_key_manager',
+                          'key_manager_stop'}}
         return super().denied | keys.get(
             self.profile.get('run.local_key_manager'), set()) | (
             set() if self._backup.endswith(('swift', 's3', 'ceph')) else
