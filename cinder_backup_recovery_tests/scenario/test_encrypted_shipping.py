@@ -6,6 +6,7 @@ It has the key manager of the first site, or its own, to which the keys are
 brought.
 """
 
+import contextlib
 import dataclasses
 
 from tempest import config
@@ -54,6 +55,11 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         if self.brought:
             self.assertEqual(self.number_there, self.brought.count(),
                              'keys are left or lost at the other site')
+
+    def may_take_key_of_other(self) -> contextlib.AbstractContextManager[None]:
+        """Expect the defect of sites that have one key manager."""
+        return (contextlib.nullcontext() if self.brought else
+                self.known_defect('copy-takes-key-of-original'))
 
     def import_there(self, link: base.Link) -> None:
         """Bring the key to a site that has another key manager, and import.
@@ -140,7 +146,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         self.copy(link)
         self.import_there(link)
         self.resources_there.remove(clients.BACKUP, link.backup_id)
-        with self.known_defect('copy-takes-key-of-original'):
+        with self.may_take_key_of_other():
             self.assert_key(self.key_of(clients.BACKUP, link.backup_id), True,
                             f'backup {link.backup_id}, whose copy was deleted')
         volume_id = self.create_from(link)
@@ -164,7 +170,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         self.import_there(link)
         self.class_resources.remove(clients.BACKUP, link.backup_id)
         copied = self.there.show(clients.BACKUP, link.backup_id)
-        with self.known_defect('copy-takes-key-of-original'):
+        with self.may_take_key_of_other():
             self.assert_key(copied['encryption_key_id'], True,
                             f'the copy of backup {link.backup_id}, which was '
                             f'deleted', self.brought)
