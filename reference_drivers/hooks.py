@@ -78,7 +78,7 @@ class VerifyMixin(deletion.DeletionMixin, zero_chunks.ZeroChunksMixin,
                     f'object {link.sha256_name} is missing, which an '
                     f'incremental backup needs; make a full one',
                     link.sha256_name, parent.id)
-        return super().backup(  # type: ignore[misc]
+        return super().backup(
             backup, volume_file, backup_metadata)
 
     def _check_container(self, container: str, backup_id: str) -> None:

@@ -160,6 +160,10 @@ class Environment(fixtures.Fixture):
                 self.config.config(group=group, **{option: value})
             else:
                 self.config.config(**{name: value})
+        if 'backup_driver' in options:
+            # A running service would go on with the other one.
+            self.driver_name = options['backup_driver']
+            self.manager = self._manager()
 
     def _manager(self) -> Any:
         made = backup_manager.BackupManager(host=CONF.host)

@@ -35,9 +35,7 @@ class Environment(environment.Environment):
     def use(self, driver, block=32768, chunk=4, compression='none'):
         """Go on as after a change of backup_driver in cinder.conf."""
         if driver != self.manager.driver_name:
-            self.driver_name = driver
             self.configure(backup_driver=driver)
-            self.manager = self._manager()
         self.configure(backup_sha_block_size_bytes=block,
                        backup_file_size=block * chunk,
                        backup_compression_algorithm=compression)

@@ -2,13 +2,17 @@
 
 """Backups of zeros, as Cinder's driver makes them."""
 
+import io
 import json
+import os
+import tempfile
 from unittest import mock
 
 from cinder.backup import chunkeddriver
 import ddt
 import testtools
 
+from reference_drivers import options
 from reference_drivers import zero_chunks
 from reference_drivers.contract import base
 from tests.functional import test_contract_default
@@ -27,7 +31,9 @@ class ZeroChunksTest(test_contract_default.Directory, base.Contract,
     def contents(self):
         """Zeros before, between and after data, and a short last chunk."""
         zeros = bytes(2 * self.chunk)
-        first = zeros + base.text(self.chunk) + zeros + bytes(self.block)
+        half = self.chunk // 2
+        first = (zeros + base.text(self.chunk) + zeros + bytes(half) +
+                 base.text(half) + bytes(self.block))
         return [first, zeros + base.noise(self.block) + first[
             2 * self.chunk + self.block:], bytes(len(first))]
 
@@ -69,6 +75,60 @@ class ZeroChunksTest(test_contract_default.Directory, base.Contract,
             for _ in range(2):
                 self.chain(bytes(5 * self.chunk))
         self.assertEqual(1, prepared.call_count)
+
+    @ddt.data(False, True)
+    def test_same_objects_of_a_sparse_file(self, read_holes):
+        """If it fails, a hole is where data was, or the other way round."""
+        self.cinder.configure(**{
+            f'{options.GROUP}__read_holes': read_holes})
+        contents = self.contents()
+        stored = []
+        for driver in _DRIVERS:
+            with mock.patch.object(self.cinder, 'write_volume', self._dig):
+                stored.append(self.stored(driver))
+        self.assertEqual(*stored)
+        for backup, content in zip(self.chain(*contents), contents,
+                                   strict=True):
+            self.assert_restores(backup, content)
+
+    def _dig(self, volume_id, content):
+        """Write a volume, with a hole wherever there are zeros."""
+        page = 4096
+        with open(self.cinder.path(volume_id), 'wb') as stream:
+            for start in range(0, len(content), page):
+                piece = content[start:start + page]
+                stream.seek(start)
+                if piece.strip(b'\0'):
+                    stream.write(piece)
+            stream.truncate(len(content))
+
+    def test_holes_are_not_read(self):
+        """If it fails, a backup of a sparse volume takes as long as of all."""
+        size = 1 << 20
+        with tempfile.TemporaryFile() as file:
+            for offset in 3 * size, 5 * size + size // 2:
+                file.seek(offset)
+                file.write(b'x')
+            file.truncate(9 * size + 5)
+            file.seek(0)
+            with zero_chunks._sparse(file) as sparse:
+                found = [sparse.read(size) for _ in range(10)]
+                self.assertEqual(b'', sparse.read(size))
+            file.seek(0)
+            self.assertEqual(file.read(), b''.join(found))
+            shared = [one is sparse.zeros for one in found]
+            # A hole may be smaller than a chunk, and the end is one.
+            self.assertEqual([True] * 3 + [False, True, False] + [True] * 3 +
+                             [False], shared)
+
+    def test_no_file_is_read_as_usual(self):
+        stream = io.BytesIO(b'12345')
+        with zero_chunks._sparse(stream) as found:
+            self.assertIs(stream, found)
+        reader, writer = os.pipe()
+        with open(reader, 'rb') as stream, open(writer, 'wb'):
+            with zero_chunks._sparse(stream) as found:
+                self.assertIs(stream, found)
 
     def test_other_options(self):
         """A result for one algorithm is not used for another."""
