@@ -35,6 +35,7 @@ class ScanTest(Directory, leftovers.Scanned):
 
 
 class DefaultTest(Directory, trust.TrustContract, testtools.TestCase):
+    links = 60
     many = 100_000
 
     def test_volume_that_was_renamed(self):
