@@ -84,6 +84,19 @@ def _add_records(parser: argparse.ArgumentParser, help: str) -> None:
                         help=f'the file of records{help}')
 
 
+def _add_config_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--config-file', action='append', default=[],
+                        metavar='PATH',
+                        help="Cinder's configuration (default: where Cinder "
+                             "looks)")
+
+
+def _add_project(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--project', action='append', default=[],
+                        metavar='ID', help='only backups of this project; '
+                                           'may be repeated')
+
+
 def _add_attempts(parser: argparse.ArgumentParser, wait: float, help: str
                   ) -> None:
     parser.add_argument('--retry', action='store_true', help=help)
@@ -100,10 +113,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 def _scan(parser: argparse.ArgumentParser) -> None:
     _add_records(parser, ' that is made')
-    parser.add_argument('--config-file', action='append', default=[],
-                        metavar='PATH',
-                        help="Cinder's configuration (default: where Cinder "
-                             "looks)")
+    _add_config_file(parser)
     parser.add_argument('--container', action='append', default=[],
                         metavar='NAME',
                         help='look only at this container, bucket or '
@@ -158,9 +168,7 @@ def _rewrap(parser: argparse.ArgumentParser) -> None:
 def _restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--all', action='store_true',
                         help='each backup to a volume of its own')
-    parser.add_argument('--project', action='append', default=[],
-                        metavar='ID', help='only backups of this project; '
-                                           'may be repeated')
+    _add_project(parser)
     for name in ('--volume-type', '--availability-zone'):
         parser.add_argument(name, metavar='NAME',
                             help='where that of the original is not known '
@@ -173,6 +181,17 @@ def _restore(parser: argparse.ArgumentParser) -> None:
     _add_attempts(parser, 86400,
                   'delete the volumes of restores that have failed, or did '
                   'not end within --wait, and restore again')
+
+
+def _prove(parser: argparse.ArgumentParser) -> None:
+    _add_config_file(parser)
+    _add_project(parser)
+    parser.add_argument('--again', action='store_true',
+                        help='compare also what a former run has proved')
+    parser.add_argument('--basic-connector', action='store_true',
+                        help='describe this machine to Cinder without what '
+                             'only root can read, such as the name of its '
+                             'iSCSI initiator')
 
 
 #: What each command does, the arguments that it shares, and its own.
@@ -203,6 +222,11 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
         'of their projects: of each volume the one with the newest data; '
         'interrupted or killed, run it again',
         [_common, _several, _planned], _restore),
+    'prove': (
+        'compare each volume that restore has made with the hashes of its '
+        'backup, on a host of cinder-backup with a reference driver; the '
+        'volumes are attached for that, and only read',
+        [_common, _several, _planned], _prove),
 }
 
 

@@ -25,6 +25,8 @@ from backup_recovery import work
 DONE, WRONG, INTERRUPTED, FAILED = 0, 1, 2, arguments_.FAILED
 #: The class of a backup that can be restored.
 COMPLETE = 'complete'
+# Seconds in which a volume is detached.
+_DETACH = 300.0
 
 
 def _count(number: int, noun: str) -> str:
@@ -89,17 +91,24 @@ def _export(arguments: argparse.Namespace) -> int:
     return DONE if report.good else WRONG
 
 
-def _scan(arguments: argparse.Namespace) -> int:
+@contextlib.contextmanager
+def _libraries_of_cinder(verb: str) -> Iterator[None]:
+    """Import what is on hosts of cinder-backup only."""
     if not sys.warnoptions:
-        # Of Cinder's libraries, about each other.
+        # Of these libraries, about each other.
         warnings.simplefilter('ignore')
     try:
-        from backup_recovery.scan import scanning
+        yield
     except ModuleNotFoundError as error:
         raise exceptions.RecoveryError(
             f'{error.name} is not installed; in the virtualenv of '
             f"cinder-backup run \"pip install '.[drivers]'\" in a clone of "
-            f'this project, and scan there') from error
+            f'this project, and {verb} there') from error
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    with _libraries_of_cinder('scan'):
+        from backup_recovery.scan import scanning
     with progress.Progress('scanned') as shown:
         report = scanning.scan(
             arguments.records, arguments.config_file, arguments.container,
@@ -280,6 +289,34 @@ def _restore(arguments: argparse.Namespace) -> int:
     return _status(report)
 
 
+def _prove(arguments: argparse.Namespace) -> int:
+    from backup_recovery import plans
+
+    with _libraries_of_cinder('prove'):
+        from backup_recovery.prove import proving
+    plan = plans.read(arguments.plan)
+    proving.configure(arguments.config_file)
+    options = work.Options(_DETACH)
+    with (_carrying_out(arguments, options.stop) as written,
+          progress.Progress('GiB compared:') as shown):
+        report = proving.Run(
+            _cloud(arguments), plan, written, options, arguments.again,
+            arguments.basic_connector, arguments.workers, shown
+        ).run(arguments.project)
+    for backup, reason in report.differing.items():
+        _warn(f'backup {backup} is not what was restored, {reason}')
+    if report.unanchored:
+        _warn(f'{_count(len(report.unanchored), "record")} without a digest: '
+              f'the volumes were compared with what the storage says by '
+              f'itself')
+    _warn_of_run(report, 'is not compared')
+    _print(arguments, dataclasses.asdict(report),
+           f'{_count(len(report.proved), "volume")} proved, '
+           f'{len(report.existing)} before, {len(report.differing)} differ, '
+           f'{len(report.failed)} not compared' + _left(report))
+    return _status(report) or (WRONG if report.differing else DONE)
+
+
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
@@ -303,7 +340,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     arguments = arguments_.parse({
         'export': _export, 'scan': _scan, 'plan': _plan, 'apply': _apply,
-        'rewrap': _rewrap, 'restore': _restore}, argv)
+        'rewrap': _rewrap, 'restore': _restore, 'prove': _prove}, argv)
     # What libraries log, without a handler, goes to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:

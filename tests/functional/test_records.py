@@ -494,6 +494,79 @@ class RecordsTest(RecordsCase):
                                          len(found['existing'])))
         self.assertEqual(2, len(self.volumes()) - len(before))
 
+    def prove(self, *arguments, status=0):
+        """Compare the restored volumes; nothing of it is left."""
+        found = self.program(
+            'prove', '--basic-connector', '--config-file',
+            self.state.config('cinder'), *arguments, status=status)
+        with self.database() as database:
+            self.assertEqual([], database.execute(
+                'SELECT id FROM volume_attachment WHERE NOT deleted'
+            ).fetchall())
+        return found
+
+    def change(self, volume, offset):
+        """Change a byte of a volume."""
+        path = self.state.data / 'volumes' / f'volume-{volume}'
+        with open(path, 'r+b') as stream:
+            stream.seek(offset)
+            byte = stream.read(1)
+            stream.seek(offset)
+            stream.write(bytes([byte[0] ^ 1]))
+
+    def test_proved(self):
+        """Volumes that are what was backed up; changed ones are named."""
+        plan = self.applied(3)
+        self.assertIsNone(self.prove(plan, status=3))
+        self.assertIn('restore the plan first', self.said)
+        volumes = self.program('restore', '--all', plan)['restored']
+        project = self.projects[1]
+        found = self.prove('--project', project, plan)
+        some = {backup: volume for backup, volume in volumes.items()
+                if self.owners[backup] == project}
+        self.assertEqual((2, some), (len(some), found['proved']))
+        found = self.prove(plan)
+        self.assertEqual((some, volumes, {}, []), (
+            found['existing'], {**found['existing'], **found['proved']},
+            found['differing'], found['unanchored']))
+        changed, used, whole = list(volumes)[:3]
+        block = 20_000 * 32768
+        self.change(volumes[changed], block + 7)
+        with self.database() as database:
+            database.execute('UPDATE volumes SET status = "in-use" WHERE '
+                             'id = ?', (volumes[used],))
+        found = self.prove('--again', plan, status=1)
+        self.assertEqual([changed], list(found['differing']))
+        self.assertIn(f'volume {volumes[changed]}: 1 extent, the first '
+                      f'differs: 32768 bytes at {block}',
+                      found['differing'][changed])
+        self.assertIn('is in-use', found['failed'][used])
+        self.assertEqual(4, len(found['proved']))
+        self.assertIn(whole, found['proved'])
+
+    def test_prove_killed(self):
+        """Run again, it detaches what a killed run has attached."""
+        plan = self.applied(2)
+        volumes = self.program('restore', '--all', plan)['restored']
+        process = self.start(
+            'prove', '--basic-connector', '--config-file',
+            self.state.config('cinder'), plan, program=_PROGRAM)
+
+        def attached():
+            with self.database() as database:
+                return database.execute(
+                    'SELECT count(*) FROM volume_attachment WHERE NOT '
+                    'deleted').fetchone()[0]
+
+        cloud_cases.until(lambda: attached() or process.poll() is not None,
+                          'a volume is attached')
+        process.kill()
+        process.wait()
+        self.assertEqual(-signal.SIGKILL, process.returncode, self.output)
+        self.assertNotEqual(0, attached())
+        found = self.prove(plan)
+        self.assertEqual(volumes, {**found['existing'], **found['proved']})
+
     def test_other_cloud(self):
         """A plan is for the cloud that it was made with."""
         plan = self.lost()

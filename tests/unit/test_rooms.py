@@ -17,8 +17,9 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
     'backup_model': set(),
-    'backup_recovery': {'backup_recovery.scan',
+    'backup_recovery': {'backup_recovery.prove', 'backup_recovery.scan',
                         'reference_drivers.recovery_keys'},
+    'backup_recovery.prove': {'backup_recovery', 'reference_drivers'},
     'backup_recovery.scan': {'backup_recovery', 'reference_drivers'},
     'backup_stores': set(),
     _PLUGIN: {'backup_model', 'backup_stores'},
@@ -45,6 +46,7 @@ ROOMS = {
 WITHOUT = {
     'backup_model': {'cinder', 'tempest'},
     'backup_recovery': {'cinder', 'tempest'},
+    'backup_recovery.prove': {'tempest'},
     'backup_recovery.scan': {'tempest'},
     'backup_stores': {'cinder', 'tempest'},
     _PLUGIN: {'cinder'},
