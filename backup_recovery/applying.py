@@ -22,6 +22,9 @@ from backup_recovery import running
 from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
 
+#: Events of the journal: it was imported now, or was there already.
+IMPORTED, EXISTS = 'imported', 'exists'
+
 
 @dataclasses.dataclass
 class Report(running.Report):
@@ -55,6 +58,8 @@ class Run(running.Run):
                          workers, progress)
         self._keys = keys.Keys(private, journal) if private else None
         self._options = options
+        self._journaled = {entry['backup'] for entry in journal.entries
+                           if entry['event'] in (IMPORTED, EXISTS)}
         self._children: dict[str, list[plans.Item]] = defaultdict(list)
         self._ready: deque[plans.Item] = deque()
 
@@ -152,10 +157,14 @@ class Run(running.Run):
     def succeed(self, item: plans.Item, result: bool) -> None:
         if result:
             self.report.imported.append(item.id)
-            self._journal.write('imported', backup=item.id,
+            self._journal.write(IMPORTED, backup=item.id,
                                 project=item.project)
         else:
             self.report.existing.append(item.id)
+            if item.id not in self._journaled:
+                # Its run was killed before it could say so.
+                self._journal.write(EXISTS, backup=item.id,
+                                    project=item.project)
         self._ready += self._children.pop(item.id, ())
 
     def so_far(self) -> tuple[int, int]:

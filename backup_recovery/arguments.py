@@ -52,15 +52,20 @@ def moment(text: str) -> str:
     return found.astimezone(datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
-def _common() -> _Parser:
+def _format() -> _Parser:
     added = _Parser(add_help=False)
+    added.add_argument('-f', '--format', choices=('text', 'json'),
+                       default='text',
+                       help='of the outcome on stdout (%(default)s)')
+    return added
+
+
+def _common() -> _Parser:
+    added = _Parser(add_help=False, parents=[_format()])
     added.add_argument('--os-cloud', metavar='NAME',
                        help='of the cloud in clouds.yaml (default: OS_CLOUD)')
     added.add_argument('--os-region-name', metavar='NAME',
                        help='of the region (default: OS_REGION_NAME)')
-    added.add_argument('-f', '--format', choices=('text', 'json'),
-                       default='text',
-                       help='of the outcome on stdout (%(default)s)')
     return added
 
 
@@ -194,6 +199,15 @@ def _prove(parser: argparse.ArgumentParser) -> None:
                              'iSCSI initiator')
 
 
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('report', metavar='REPORT', type=pathlib.Path,
+                        help='the report in JSON, such as report.json; the '
+                             'page is beside it, report.html')
+    parser.add_argument('--check', action='store_true',
+                        help='compare a report with the plan and its '
+                             'journal, and write nothing')
+
+
 #: What each command does, the arguments that it shares, and its own.
 _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
                            Callable[[argparse.ArgumentParser], None]]] = {
@@ -227,6 +241,9 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
         'backup, on a host of cinder-backup with a reference driver; the '
         'volumes are attached for that, and only read',
         [_common, _several, _planned], _prove),
+    'report': (
+        'write down what came back of a plan, how it was proved, and what '
+        'did not and why; no cloud is asked', [_format, _planned], _report),
 }
 
 

@@ -26,6 +26,7 @@ class Journal:
     """The journal of a plan, which one process at a time can have.
 
     :param path: the file; made where there is none
+    :ivar path: of the file
     :ivar raised: the limits from before they were raised, by the project, of
         which they were not put back
     :ivar stored: ids of the secrets that were made for imports, by the
@@ -35,7 +36,7 @@ class Journal:
     """
 
     def __init__(self, path: pathlib.Path):
-        self._path = path
+        self.path = path
         self.raised: dict[str, dict[str, int]] = {}
         self.stored: dict[str, list[str]] = defaultdict(list)
         self.entries: list[dict[str, Any]] = []
@@ -43,8 +44,8 @@ class Journal:
 
     def __enter__(self) -> 'Journal':
         self._open = contextlib.ExitStack()
-        self._stream = self._open.enter_context(files.locked(self._path))
-        with files.reading(self._path) as stream:
+        self._stream = self._open.enter_context(files.locked(self.path))
+        with files.reading(self.path) as stream:
             content = stream.read()
         for line in content.splitlines():
             # A kill may have cut a line off.

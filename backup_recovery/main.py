@@ -317,6 +317,27 @@ def _prove(arguments: argparse.Namespace) -> int:
     return _status(report) or (WRONG if report.differing else DONE)
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from backup_recovery import reports
+
+    with _carrying_out(arguments, threading.Event()) as written:
+        report = reports.make(arguments.plan, written)
+    if arguments.check:
+        others = reports.differences(report, arguments.report)
+        _print(arguments, {'differences': others},
+               f'{arguments.report} is ' + (
+                   f'not the report of {arguments.plan} as it is now: '
+                   f'{", ".join(others)}' if others else
+                   f'the report of {arguments.plan}'))
+        return WRONG if others else DONE
+    page = reports.write(report, arguments.report)
+    found = ', '.join(f'{number} {state}' for state, number in
+                      report['states'].items())
+    _print(arguments, {'states': report['states'], 'page': str(page)},
+           f'{found or "no backup"}; the page is {page}')
+    return DONE if reports.good(report) else WRONG
+
+
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
@@ -340,7 +361,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     arguments = arguments_.parse({
         'export': _export, 'scan': _scan, 'plan': _plan, 'apply': _apply,
-        'rewrap': _rewrap, 'restore': _restore, 'prove': _prove}, argv)
+        'rewrap': _rewrap, 'restore': _restore, 'prove': _prove,
+        'report': _report}, argv)
     # What libraries log, without a handler, goes to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:

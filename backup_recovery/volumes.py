@@ -23,6 +23,8 @@ from backup_recovery import work
 
 #: Events of the journal.
 ASKED, VOLUME, COMPLETE, DROPPED = 'asked', 'volume', 'complete', 'dropped'
+#: The result of a comparison with the backup.
+PROVED, DIFFERS = 'proved', 'differs'
 #: Metadata of a volume while it is made.
 _MARK = 'cinder-backup-records'
 #: Metadata that Cinder adds when the restore has ended.

@@ -34,8 +34,6 @@ from reference_drivers.verification import restored
 
 CONF = cfg.CONF
 
-#: Events of the journal.
-PROVED, DIFFERS = 'proved', 'differs'
 # Extents of one volume that the journal keeps.
 _MOST = 20
 
@@ -117,7 +115,8 @@ class Run(running.Run):
                                      'restore the plan first')
         proved = {} if self._again else {
             entry['backup']: entry['volume']
-            for entry in self._journal.entries if entry['event'] == PROVED}
+            for entry in self._journal.entries
+            if entry['event'] == volumes.PROVED}
         self.report.existing = {
             item.id: proved[item.id] for item in items
             if proved.get(item.id) == self._made.volumes[item.id]}
@@ -180,7 +179,8 @@ class Run(running.Run):
         volume = self._made.volumes[item.id]
         facts = result.to_dict()
         self._journal.write(
-            PROVED if result.ok else DIFFERS, backup=item.id, volume=volume,
+            volumes.PROVED if result.ok else volumes.DIFFERS,
+            backup=item.id, volume=volume,
             **{name: facts[name] for name in (
                 'anchored', 'extents_omitted', 'bytes_read', 'seconds')},
             extents=facts['extents'][:_MOST])
