@@ -14,7 +14,7 @@ BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-histories
 
 .PHONY: help certify certify-stores test cross-drivers key-sequences histories \
-  releases under-load lint docs wheel $(BENCHMARKS) clean
+  many-records releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -27,6 +27,8 @@ help:
 	@echo '               and count their keys (KEYS_ARGS="--seed N --case K")'
 	@echo 'make histories  run 10,000 random histories, and as many on a Cinder without'
 	@echo '               its known defects (HISTORIES_ARGS="--seed N")'
+	@echo 'make many-records  lose and recover a thousand backups in twenty projects,'
+	@echo '               killed twenty times; and from the storage alone'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
@@ -65,6 +67,12 @@ histories: $(TOX)
 	  --histories 10000 $(HISTORIES_ARGS)
 	.tox/py3/bin/python -W ignore -m tests.patched_histories \
 	  --histories 10000 $(HISTORIES_ARGS)
+
+many-records: $(TOX)
+	$(TOX) -q -e py3 --notest
+	.tox/py3/bin/python -W ignore -m unittest -v \
+	  tests.many_records.ManyRecordsTest.test_killed_at_many_moments \
+	  tests.many_records.ManyRecordsTest.test_all_lost
 
 # Their Swift is the local cloud's, which is installed with the tests. What an
 # environment prints is shown when it has failed.

@@ -24,8 +24,7 @@ from local_cloud import fixture
 from local_cloud import identity
 from tests import cloud_cases
 
-_PROGRAM = (sys.executable, '-m', 'backup_recovery.main')
-_CHAINS = 15
+PROGRAM = (sys.executable, '-m', 'backup_recovery.main')
 #: All that an import changes.
 _TABLES = ('backups', 'backup_metadata', 'quotas', 'quota_usages',
            'reservations')
@@ -35,6 +34,9 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
     """One cloud; its tables of backups are the same before each test."""
 
     backend = 'default'
+    #: How many chains there are, and the projects but for the first.
+    number = 15
+    names = 'red', 'blue'
 
     @classmethod
     def setUpClass(cls):
@@ -45,7 +47,7 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
         cls.state = cls.local.state
         cls.session = identity.Session(cls.state)
         cls.projects = [cls.session.project_id,
-                        *map(cls.add_project, ('red', 'blue'))]
+                        *map(cls.add_project, cls.names)]
         #: The project of each backup.
         cls.owners = {}
         cls.make()
@@ -60,7 +62,7 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
         chain, _ = chains.make(cls.session, cls.state.data / 'volumes')
         copies = chains.Copies(chain, cls.state.database('cinder'),
                                cls.storage)
-        copies.add(_CHAINS - 1)
+        copies.add(cls.number - 1)
         with cls.database() as database:
             for number, chain in enumerate(copies.chains):
                 owner = cls.projects[number % len(cls.projects)]
@@ -135,7 +137,7 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
 
     def program(self, *arguments, status=0):
         """Run the program; returns the facts that it prints."""
-        done = self.call(*arguments, '-f', 'json', program=_PROGRAM)
+        done = self.call(*arguments, '-f', 'json', program=PROGRAM)
         self.assertEqual(status, done.returncode, done.stderr)
         self.assertNotIn('Traceback', done.stderr)
         self.said = done.stderr
@@ -285,7 +287,7 @@ class RecordsTest(RecordsCase):
         begun = self.imports()
         moments = sorted(random.sample(range(1, 29), 5))
         for moment in moments:
-            process = self.start('apply', plan, program=_PROGRAM)
+            process = self.start('apply', plan, program=PROGRAM)
             cloud_cases.until(lambda moment=moment, process=process:
                               len(self.rows()) >= moment or
                               process.poll() is not None, moments)
@@ -314,7 +316,7 @@ class RecordsTest(RecordsCase):
     def test_interrupted(self):
         """Ctrl-C leaves no import half way, and puts quotas back."""
         plan = self.lost(**{self.projects[1]: 1})
-        process = self.start('apply', plan, program=_PROGRAM)
+        process = self.start('apply', plan, program=PROGRAM)
         cloud_cases.until(lambda: len(self.rows()) >= 8 or
                           process.poll() is not None, 'eight rows')
         process.send_signal(signal.SIGINT)
@@ -437,7 +439,7 @@ class RecordsTest(RecordsCase):
         moments = []
         while made() < 12:
             moments.append(min(made() + random.randint(1, 3), 12))
-            process = self.start('restore', '--all', plan, program=_PROGRAM)
+            process = self.start('restore', '--all', plan, program=PROGRAM)
             cloud_cases.until(lambda process=process: made() >= moments[-1] or
                               process.poll() is not None, moments)
             number = signal.SIGKILL if moments[1:] else signal.SIGINT
@@ -550,7 +552,7 @@ class RecordsTest(RecordsCase):
         volumes = self.program('restore', '--all', plan)['restored']
         process = self.start(
             'prove', '--basic-connector', '--config-file',
-            self.state.config('cinder'), plan, program=_PROGRAM)
+            self.state.config('cinder'), plan, program=PROGRAM)
 
         def attached():
             with self.database() as database:

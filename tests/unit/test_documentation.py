@@ -96,6 +96,8 @@ RUN = {
     'make docs': ('.ci/run', 'make docs'),
     'make histories': ('tests/functional/test_histories.py',
                        'tests.patched_histories'),
+    'make many-records': ('tests/many_records.py',
+                          'test_killed_at_many_moments'),
     'make key-sequences': ('tests/functional/test_key_sequences.py',
                            'program.main('),
     'make lint': ('.ci/run', 'make lint'),

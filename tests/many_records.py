@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""A thousand backups in twenty projects: "make many-records".
+
+The same as the tests of thirty backups, at a size at which what grows with the
+square of it is seen. It takes some ten minutes.
+"""
+
+import random
+import signal
+import time
+
+from tests import cloud_cases
+from tests.functional import test_records
+from tests.functional import test_records_scan
+
+_KILLS = 20
+
+
+class ManyRecordsTest(test_records_scan.ScanTest):
+    number = 500
+    names = tuple(f'project-{number}' for number in range(1, 20))
+
+    def scan(self, status=0):
+        begun = time.monotonic()
+        try:
+            return super().scan(status)
+        finally:
+            print(f'scanned in {time.monotonic() - begun:.1f} s', flush=True)
+
+    def test_killed_at_many_moments(self):
+        """Killed and run again, it ends in the same way; nothing is twice."""
+        self.program('export', self.records)
+        self.lose()
+        begun = time.monotonic()
+        self.plan()
+        print(f'planned in {time.monotonic() - begun:.1f} s', flush=True)
+        plan = self.plans[-1]
+        moments = sorted(random.sample(range(1, 2 * self.number - 1), _KILLS))
+        begun, imports = time.monotonic(), self.imports()
+        for moment in moments:
+            process = self.start('apply', plan, program=test_records.PROGRAM)
+            cloud_cases.until(lambda moment=moment, process=process:
+                              len(self.rows()) >= moment or
+                              process.poll() is not None, moments)
+            process.kill()
+            self.assertEqual(-signal.SIGKILL, process.wait(), self.output)
+        found = self.program('apply', plan)
+        seconds = time.monotonic() - begun
+        print(f'imported in {seconds:.0f} s, with {_KILLS} kills', flush=True)
+        self.assertEqual((2 * self.number, {}), (
+            len(found['imported']) + len(found['existing']), found['failed']))
+        self.assertEqual(self.expected(), self.rows(), moments)
+        self.assertEqual(2 * self.number, self.imports() - imports)
+        for project, limits in self.limits().items():
+            # As much as is used: Cinder accepts no less.
+            self.assertEqual((50, 50, 0), limits, project)
