@@ -23,7 +23,7 @@ from reference_drivers import driver_info as driver_infos
 from reference_drivers import import_verify
 from reference_drivers import keys
 from reference_drivers import options
-from reference_drivers import zero_chunks
+from reference_drivers import parallel_chunks
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
@@ -37,7 +37,8 @@ LOG = logging.getLogger(__name__)
 CONF = cfg.CONF
 
 
-class VerifyMixin(deletion.DeletionMixin, zero_chunks.ZeroChunksMixin,
+class VerifyMixin(deletion.DeletionMixin,
+                  parallel_chunks.ParallelChunksMixin,
                   import_verify.ImportVerifyMixin):
     """Hooks and guards, in front of a ``ChunkedBackupDriver``.
 

@@ -63,6 +63,12 @@ verify_opts = [
 ]
 
 backup_opts = [
+    cfg.IntOpt('backup_threads',
+               default=2, min=1, max=64,
+               help='How many chunks of a volume are compressed and hashed '
+                    'at the same time when it is backed up. Each needs '
+                    'memory for a chunk, twice. On eventlet it is always '
+                    'one. Drivers of Ceph have nothing to do with it.'),
     cfg.BoolOpt('read_holes',
                 default=False,
                 help='Read also the holes of volumes in sparse files when '

@@ -17,8 +17,24 @@ from reference_drivers import zero_chunks
 from reference_drivers.contract import base
 from tests.functional import test_contract_default
 
-_DRIVERS = ('cinder.backup.drivers.posix.PosixBackupDriver',
-            'reference_drivers.default.DefaultBackupDriver')
+CINDER = 'cinder.backup.drivers.posix.PosixBackupDriver'
+_DRIVERS = CINDER, 'reference_drivers.default.DefaultBackupDriver'
+
+
+def objects_of(objects, backup):
+    """What is stored of a backup, by names without that of the backup."""
+    container, prefix = objects.locate(backup)
+    found = {}
+    for name in objects.list(container, prefix):
+        content = objects.read(container, name)
+        kind = name.removeprefix(prefix)
+        if kind == '_metadata':
+            content = [sorted(one.items()) for each in json.loads(
+                content)['objects'] for one in each.values()]
+        elif kind == '_sha256file':
+            content = json.loads(content)['sha256s']
+        found[kind] = content
+    return found
 
 
 @ddt.ddt
@@ -40,21 +56,8 @@ class ZeroChunksTest(test_contract_default.Directory, base.Contract,
     def stored(self, driver):
         """The objects of a chain, without the names of its backups."""
         self.cinder.configure(backup_driver=driver)
-        return [self.objects_of(one) for one in self.chain(*self.contents())]
-
-    def objects_of(self, backup):
-        container, prefix = self.objects.locate(backup)
-        found = {}
-        for name in self.objects.list(container, prefix):
-            content = self.objects.read(container, name)
-            kind = name.removeprefix(prefix)
-            if kind == '_metadata':
-                content = [sorted(one.items()) for each in json.loads(
-                    content)['objects'] for one in each.values()]
-            elif kind == '_sha256file':
-                content = json.loads(content)['sha256s']
-            found[kind] = content
-        return found
+        return [objects_of(self.objects, one)
+                for one in self.chain(*self.contents())]
 
     @ddt.data('zlib', 'bz2', 'none')
     def test_same_objects(self, algorithm):
