@@ -23,8 +23,7 @@ UNSEEN = {
     'MakesBootable': 'of the volume, the bytes are right',
     'RestoreLeavesMark': 'the bytes are right',
     'BacksUpWholeBlocks': 'the backup is wrong, and so are its hashes',
-    'CutsChunksAsConfigured': 'the options do not change here',
-    'DecompressesAsConfigured': 'the options do not change here',
+    'DecompressesAsConfigured': 'it refuses the restore',
     'AlwaysCompares': 'it refuses the restore',
     'BacksUpSectors': 'the backup is wrong, and so are its hashes',
 }
@@ -61,6 +60,13 @@ class ProveMutantsTest(prove_cases.ProveCase):
         text = base.text(size)
         backup, = self.chain(text)
         yield self.wrong(backup, size)
+        # What the options are by now is not what they were.
+        for algorithm in 'zlib', 'none':
+            self.cinder.configure(**{
+                self.chunk_option: self.block,
+                'backup_compression_algorithm': algorithm})
+            yield self.wrong(backup, size)
+        self.cinder.configure(**{self.chunk_option: self.chunk})
         links = [base.noise(size)]
         for number in range(1, 12):
             links.append(self.changed(links[-1], number, seed=number))
