@@ -24,6 +24,7 @@ from reference_drivers import import_verify
 from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers import parallel_chunks
+from reference_drivers import stored_record
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
@@ -38,6 +39,7 @@ CONF = cfg.CONF
 
 
 class VerifyMixin(deletion.DeletionMixin,
+                  stored_record.StoredRecordMixin,
                   parallel_chunks.ParallelChunksMixin,
                   import_verify.ImportVerifyMixin):
     """Hooks and guards, in front of a ``ChunkedBackupDriver``.

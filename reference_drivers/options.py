@@ -75,6 +75,13 @@ backup_opts = [
                      'they are backed up. Without it the file system is '
                      'believed, which takes a fraction of the time. Drivers '
                      'of Ceph have nothing to do with it.'),
+    cfg.BoolOpt('store_record',
+                default=False,
+                help='Write the record of a backup into its metadata on the '
+                     'storage, as it is when the backup is made: with its '
+                     'owner, its properties and, of an encrypted volume, the '
+                     'id of its key. Where database and records are lost, a '
+                     'scan finds it. Drivers of Ceph have no such metadata.'),
 ]
 
 key_opts = [

@@ -341,14 +341,13 @@ class Environment(fixtures.Fixture):
                 self.context, key_manager.API(CONF), key_id)
         backup = objects.Backup(
             self.context, volume_id=volume.id, size=volume.size,
-            user_id=self.context.user_id, project_id=self.project_id,
             host=CONF.host, service=self.driver_name,
             availability_zone='nova', snapshot_id=snapshot_id,
             parent_id=parent.id if parent else None,
-            encryption_key_id=key_id,
             status=fields.BackupStatus.CREATING,
-            **{'display_name': 'contract', 'display_description': None,
-               **values})
+            **{'user_id': self.context.user_id, 'project_id': self.project_id,
+               'display_name': 'contract', 'display_description': None,
+               'encryption_key_id': key_id, **values})
         backup.create()
         self.made.append(backup)
         with self.device(volume.id) as stream:

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from reference_drivers import driver_info
+from reference_drivers import stored_record
 from reference_drivers.scanning import found as found_
 from reference_drivers.verification import errors
 from reference_drivers.verification import layout
@@ -17,16 +18,22 @@ from reference_drivers.verification import store as stores
 
 _PROJECT = re.compile(r'[\w-]{1,64}\Z', re.ASCII)
 _MOMENT = re.compile(r'_([0-9]{14})_backup_|/([0-9]{14})/')
-#: What no storage of Cinder's drivers ever has: the snapshot that was backed
-#: up, the properties that a user gave the backup, and, where it is of a
-#: snapshot, the time of that.
-NEVER = ('snapshot_id', 'metadata', 'data_timestamp')
+#: What the storage of Cinder's drivers has only in a record: the snapshot that
+#: was backed up, the properties that a user gave the backup, and, where it is
+#: of a snapshot, the time of that.
+ONLY_IN_RECORD = ('snapshot_id', 'metadata', 'data_timestamp')
+#: Fields that are taken from a record, and their types.
+_RECORDED: dict[str, tuple[type, ...]] = {
+    'snapshot_id': (str, type(None)), 'metadata': (dict,),
+    'data_timestamp': (str,), 'project_id': (str,), 'user_id': (str,),
+    'encryption_key_id': (str, type(None)), 'size': (int,),
+    'created_at': (str,)}
 
 
 def fill(found: found_.Found, link: layout.Link) -> None:
     """Add the fields of the record, and the names of those that lack."""
     volume, is_known = _volume(link.metadata.get('volume_meta'))
-    without = list(NEVER)
+    without = list(ONLY_IN_RECORD)
     project = volume.get('project_id')
     if not isinstance(project, str) or not _PROJECT.match(project):
         project = None
@@ -65,6 +72,25 @@ def fill(found: found_.Found, link: layout.Link) -> None:
         'data_timestamp': created,
         'num_dependent_backups': 0,
     }
+    _take_recorded(found, stored_record.read(link.metadata, link.backup_id))
+
+
+def _take_recorded(found: found_.Found, recorded: Mapping[str, Any]) -> None:
+    """Take what the record in the metadata knows better.
+
+    Where the data is, and whose child it is, the storage itself tells.
+    """
+    if found.fields is None:
+        return
+    for name, types in _RECORDED.items():
+        value = recorded.get(name)
+        if name not in recorded or type(value) not in types:
+            continue
+        if name == 'project_id' and not _PROJECT.match(str(value)):
+            continue
+        found.fields[name] = value
+        if name in found.without:
+            found.without.remove(name)
 
 
 def _volume(volume_meta: Any) -> tuple[dict[str, Any], bool]:

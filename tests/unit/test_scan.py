@@ -99,7 +99,7 @@ class FoundTest(ScanCase):
             self.assertEqual(row[field], found[field], field)
         self.assertEqual(str(row['created_at'])[:19],
                          found['created_at'].replace('T', ' ')[:19])
-        self.assertEqual(list(rebuilding.NEVER),
+        self.assertEqual(list(rebuilding.ONLY_IN_RECORD),
                          self.backups[child.id].without)
 
     def test_container(self):
@@ -131,7 +131,7 @@ class FoundTest(ScanCase):
         old_layouts.before_incremental(self.objects(), backup)
         self.scan()
         found = self.backups[backup.id]
-        self.assertEqual([*rebuilding.NEVER, 'project_id',
+        self.assertEqual([*rebuilding.ONLY_IN_RECORD, 'project_id',
                           'encryption_key_id', 'size', 'sha256file'],
                          found.without)
         self.assertEqual((None, 1), (found.fields['project_id'],
