@@ -25,6 +25,11 @@ class OldLayout(directory.Directory):
     change = None
     # It is about new backups.
     test_containers_that_users_name = None
+    # They are about numbers, which are the same in each layout.
+    test_more_chunks_than_a_page = None
+    test_nothing_stays_open = None
+    test_driver_info_stays_small = None
+    test_driver_info_of_100000_chunks = None
 
     def chain(self, *contents, **values):
         made = super().chain(*contents, **values)
@@ -74,8 +79,6 @@ class WithoutChecksumsTest(WithoutChecksums, trust.TrustContract,
                            testtools.TestCase):
     """Its blocks have no SHA-256, and its chunks an MD5."""
 
-    # It is made by writing checksums.
-    test_driver_info_of_100000_chunks = None
     # None is made on a backup without them.
     test_no_backup_on_a_damaged_parent = None
 
@@ -115,8 +118,7 @@ class BeforeIncrementalTest(BeforeIncremental, trust.TrustContract,
                             testtools.TestCase):
     """The MD5 of its stored chunks is all that it can be compared with."""
 
-    # As in the tests of both.
-    test_driver_info_of_100000_chunks = None
+    # As in the test of both.
     test_wrong_bytes_are_restored_only_when_asked_for = None
 
 
