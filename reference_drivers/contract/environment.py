@@ -117,7 +117,9 @@ class Environment(fixtures.Fixture):
         # These override the files: no real database, no real bus and no lock
         # of a real service may be used. Nothing has to survive the process.
         self.config.config(connection='sqlite://', slave_connection=None,
-                           sqlite_synchronous=False, group='database')
+                           sqlite_synchronous=False,
+                           # With its one connection the database would go.
+                           connection_recycle_time=-1, group='database')
         lockutils.set_defaults(self.directory)
         self.config.config(lock_path=self.directory,
                            group='oslo_concurrency')

@@ -2,6 +2,9 @@
 
 """Cinder's database of the contract, with a driver that has one, too."""
 
+import time
+from unittest import mock
+
 from cinder.backup.drivers import posix
 import fixtures
 import sqlalchemy
@@ -28,6 +31,17 @@ class DatabaseTest(testtools.TestCase):
             with environment.Environment(
                     'cinder.backup.drivers.posix.PosixBackupDriver') as cinder:
                 self.assertTrue(cinder.create_volume().id)
+
+
+    def test_after_hours(self):
+        """A connection that is made anew would have another, empty one."""
+        with environment.Environment(
+                'cinder.backup.drivers.posix.PosixBackupDriver') as cinder:
+            volume = cinder.create_volume(b'data')
+            now = time.time
+            with mock.patch('sqlalchemy.pool.base.time.time',
+                            lambda: now() + 10**6):
+                cinder.create_backup(volume)
 
 
 class DeviceTest(testtools.TestCase):
