@@ -2,6 +2,8 @@
 
 """The demands of the model of histories on rights, quotas and volumes."""
 
+import dataclasses
+
 import ddt
 import testtools
 
@@ -9,6 +11,7 @@ from backup_model import engine as engines
 from backup_model import history
 from backup_model import moments
 from backup_model import operations
+from backup_model import promises
 from backup_model import rights
 from backup_model import world as worlds
 
@@ -137,3 +140,21 @@ class ShipTest(testtools.TestCase):
             there.volumes))
         self.assertTrue(all(one.lost for one in there.backups.values()))
         self.assertFalse(world.backups['b1'].lost)
+
+
+@ddt.ddt
+class ToldTest(testtools.TestCase):
+    @ddt.data((202, '', 'b1', True), (202, 'at once', 'b1', True),
+              # The reason is of a restore that was asked for as well.
+              (400, 'at once', 'b1', False), (202, 'at once', 'b2', False))
+    @ddt.unpack
+    def test_reason_of_an_import(self, status, together, target, found):
+        one = dataclasses.replace(
+            moment('import', status, before=view(fail_reason=None),
+                   after=view(fail_reason='no', has_dependent_backups=False,
+                              parent_id=None), record='r1'),
+            together=together, target=target)
+        made = one.world.backups['b1']
+        made.complete, made.told, made.touched = True, {}, True
+        self.assertEqual(['import fail_reason'] * found, keys(
+            promises.told_as_it_is, one))
