@@ -140,5 +140,5 @@ class World:
     def recoverable(self, name: str) -> bool:
         """Tell if the rows are there, too, as they were."""
         return self.intact(name) and not any(
-            self.backups[one].lost or self.backups[one].touched
-            for one in self.chain(name))
+            self.backups[one].lost or self.backups[one].touched or
+            self.backups[one].failed for one in self.chain(name))

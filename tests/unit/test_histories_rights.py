@@ -158,3 +158,14 @@ class ToldTest(testtools.TestCase):
         made.complete, made.told, made.touched = True, {}, True
         self.assertEqual(['import fail_reason'] * found, keys(
             promises.told_as_it_is, one))
+
+    def test_child_of_a_failed_import(self):
+        """The row of the parent says nothing of its data."""
+        world = moment('restore').world
+        parent = world.backups['b1']
+        parent.complete = True
+        world.backups['b2'] = dataclasses.replace(parent, id='B2',
+                                                  parent='b1')
+        self.assertTrue(world.recoverable('b2'))
+        parent.failed = True
+        self.assertFalse(world.recoverable('b2'))
