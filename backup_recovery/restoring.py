@@ -85,7 +85,7 @@ def _is_restorable(item: plans.Item) -> bool:
     return item.action == plans.IMPORT or item.why == plans.EXISTS
 
 
-class Run(running.Run):
+class Run(running.OfVolumes):
     """One run of a plan, which restores its backups.
 
     :param options: how a backup is restored
@@ -103,7 +103,6 @@ class Run(running.Run):
                          workers, progress)
         self._options = options
         self._wishes = wishes
-        self._gigabytes = self._all = 0
 
     def run(self, projects: Collection[str] = (), everything: bool = False
             ) -> Report:
@@ -156,14 +155,7 @@ class Run(running.Run):
         volume, is_new = result
         (self.report.restored if is_new else self.report.existing)[
             item.id] = volume
-        self._gigabytes += item.size
-
-    def fail(self, item: plans.Item, reason: str) -> None:
-        super().fail(item, reason)
-        self._gigabytes += item.size
-
-    def so_far(self) -> tuple[int, int]:
-        return self._gigabytes, self._all
+        super().succeed(item, result)
 
 
 def _type(read: Callable[[records.Summary], records.Record],

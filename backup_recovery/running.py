@@ -143,3 +143,23 @@ class Run:
             self._stop.set()
             raise
         self.succeed(item, result)
+
+
+class OfVolumes(Run):
+    """A run whose work grows with the size of the volumes."""
+
+    # GiB that are done, and of all.
+    _gigabytes = _all = 0
+
+    def succeed(self, item: plans.Item, result: Any) -> None:
+        """Note the result of an item."""
+        self._gigabytes += item.size
+
+    def fail(self, item: plans.Item, reason: str) -> None:
+        """Note an item that failed."""
+        super().fail(item, reason)
+        self._gigabytes += item.size
+
+    def so_far(self) -> tuple[int, int]:
+        """The GiB that are done, and of all."""
+        return self._gigabytes, self._all

@@ -76,7 +76,7 @@ def _line(error: object) -> str:
     return ' '.join(str(error).split()).rstrip('.')
 
 
-class Run(running.Run):
+class Run(running.OfVolumes):
     """One run of a plan, which proves its volumes; Cinder is configured.
 
     :param options: how long a volume may take to be detached
@@ -95,7 +95,6 @@ class Run(running.Run):
                          workers, progress)
         self._host = attaching.Host(journal, options, basic)
         self._again = again
-        self._gigabytes = self._all = 0
 
     def run(self, projects: Collection[str] = ()) -> Report:
         """Compare the volumes that ``restore`` has made.
@@ -191,14 +190,7 @@ class Run(running.Run):
         else:
             self.report.differing[item.id] = (
                 f'volume {volume}: ' + _extents(result))
-        self._gigabytes += item.size
-
-    def fail(self, item: plans.Item, reason: str) -> None:
-        super().fail(item, reason)
-        self._gigabytes += item.size
-
-    def so_far(self) -> tuple[int, int]:
-        return self._gigabytes, self._all
+        super().succeed(item, result)
 
 
 def _extents(proof: restored.Proof) -> str:

@@ -277,7 +277,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         return self._seen
 
     def _listed_backups(self) -> list[dict[str, Any]]:
-        """What the API lists; it reads nothing but the database."""
+        """The list of the API, which reads nothing but the database."""
         changes = self._database().total_changes
         if self._listed is None or self._listed[0] != changes:
             answer = self.request('admin-1', 'GET',

@@ -31,7 +31,7 @@ class StoredRecordTest(test_contract_default.Directory, base.Contract,
         self.cinder.configure(**{f'{options.GROUP}__store_record': value})
 
     def scanned(self, backup):
-        """What a scan says of a backup, which was not imported since."""
+        """The finding of a scan about a backup."""
         found, = (one for one in walk.Walk(
             self.cinder.driver().get_store()).run()
             if one.backup_id == backup.id)

@@ -22,7 +22,7 @@ _DRIVERS = CINDER, 'reference_drivers.default.DefaultBackupDriver'
 
 
 def objects_of(objects, backup):
-    """What is stored of a backup, by names without that of the backup."""
+    """The objects of a backup, by names without that of the backup."""
     container, prefix = objects.locate(backup)
     found = {}
     for name in objects.list(container, prefix):
