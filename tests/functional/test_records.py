@@ -158,6 +158,18 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
                 'SELECT id, project_id, parent_id, status FROM backups '
                 'WHERE NOT deleted')}
 
+    def limits(self):
+        """The limit and the use of backups, by the project."""
+        return {project: (found['limit'], found['in_use'], found['reserved'])
+                for project in self.projects for found in [self.session.get(
+                    'cinder', f'/os-quota-sets/{project}?usage=true')[
+                    'quota_set']['backups']]}
+
+    def imports(self):
+        """The number of imports that Cinder has begun."""
+        return (self.state.logs / 'cinder.log').read_text().count(
+            'Import record started')
+
     def expected(self):
         return {backup: (self.owners[backup], parent, 'available')
                 for chain in self.chains for backup, parent in (
@@ -268,18 +280,6 @@ class RecordsTest(RecordsCase):
                 json={'quota_set': {'backups': limit}})
         self.plan()
         return self.plans[-1]
-
-    def limits(self):
-        """The limit and the use of backups, by the project."""
-        return {project: (found['limit'], found['in_use'], found['reserved'])
-                for project in self.projects for found in [self.session.get(
-                    'cinder', f'/os-quota-sets/{project}?usage=true')[
-                    'quota_set']['backups']]}
-
-    def imports(self):
-        """The number of imports that Cinder has begun."""
-        return (self.state.logs / 'cinder.log').read_text().count(
-            'Import record started')
 
     def test_killed(self):
         """Killed at any moments and run again, it ends in the same way."""
