@@ -82,7 +82,8 @@ class StoredRecordMixin:
 def read(metadata: Mapping[str, Any], backup_id: str) -> dict[str, Any]:
     """Read the record that a metadata object has.
 
-    :returns: its fields, empty where there is none of this backup
+    :returns: its fields; an empty dict where it has no record, or that of
+        another backup
     """
     try:
         found = objects.Backup.decode_record(metadata[ENTRY])
