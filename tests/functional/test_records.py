@@ -177,6 +177,18 @@ class RecordsCase(cloud_cases.OneCloud, cloud_cases.CloudCase):
 
 
 class RecordsTest(RecordsCase):
+    def setUp(self):
+        super().setUp()
+        # Those of a test count in the quotas of the next one.
+        self.addCleanup(self.delete_volumes)
+
+    def delete_volumes(self):
+        """Delete what was restored, whatever its status."""
+        for volume in self.volumes():
+            self.session.request('POST', 'cinder', f'/volumes/{volume}/action',
+                                 json={'os-force_delete': {}})
+        cloud_cases.until(lambda: not self.volumes(), 'no restored volume')
+
     def test_export(self):
         """All projects' backups; a damaged one does not stop the others."""
         found = self.program('export', self.records)
