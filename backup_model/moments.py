@@ -42,6 +42,8 @@ class Moment:
     after: engines.View
     #: The operation that the step is a part of, if it is.
     together: str = ''
+    #: The operations of the requests at the same time.
+    others: tuple[str, ...] = ()
     #: The name of the backup that the step was for, and its id.
     target: str = ''
     target_id: str = ''

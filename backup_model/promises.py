@@ -16,12 +16,15 @@ from backup_model import history
 from backup_model import moments
 from backup_model import rights
 from backup_model import verifying
+from backup_model import world as worlds
 
 UNDER_WAY = moments.UNDER_WAY
 #: What the API says of a backup that a recovery must bring back.
 _KEPT = ('name', 'description', 'size', 'volume_id', 'snapshot_id',
          'container', 'metadata', 'is_incremental', 'object_count',
          'data_timestamp', 'encryption_key_id')
+#: Requests that make or remove backups, whose number and size are counted.
+_COUNTED = frozenset(('create backup', 'import', 'delete', 'force delete'))
 
 
 Broken = moments.Broken
@@ -85,6 +88,9 @@ def work_ends(moment: Moment, engine: engines.Engine) -> Found:
 
 def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
     """The quota that a project uses is that of its backups."""
+    if moment.step.operation not in _COUNTED and _meets_counted(moment):
+        # The other request has changed what is counted.
+        return
     old, new = (drift(view) for view in (moment.before, moment.after))
     for key, value in new.items():
         # Cinder counts anew where it has less than nothing.
@@ -97,6 +103,10 @@ def usage_is_that_of_rows(moment: Moment, engine: engines.Engine) -> Found:
                 one for one, other in moment.before.backups.items()
                 if (other['size'] or 0) < 0):
             yield ('negative', f'a backup has a size of {backup["size"]}')
+
+
+def _meets_counted(moment: Moment) -> bool:
+    return not _COUNTED.isdisjoint(moment.others)
 
 
 def drift(view: engines.View) -> dict[tuple[str, str], int]:
@@ -268,6 +278,13 @@ def nothing_needed_is_taken(moment: Moment, engine: engines.Engine) -> Found:
                 moment.world.backups[other].deleted = True
 
 
+def _same_size(parent: worlds.Backup, child: worlds.Backup) -> bool:
+    """Check by what they say, and by what they were made of."""
+    return parent.told['size'] == child.told.get('size') and (
+        not parent.content or not child.content or
+        len(parent.content) == len(child.content))
+
+
 def accepted(moment: Moment, engine: engines.Engine) -> Found:
     """What a user may ask for is not refused."""
     name, backup = moment.target, moment.world.backups.get(moment.target)
@@ -280,8 +297,8 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
                 not backup.parent or (
                     moment.world.recoverable(backup.parent) and
                     # Of a volume that was extended a full one is needed.
-                    moment.world.backups[backup.parent].told['size'] ==
-                    backup.told.get('size'))):
+                    _same_size(moment.world.backups[backup.parent],
+                               backup))):
         yield ('create backup', f'{name} becomes {backup.told.get("status")}: '
                                 f'{backup.told.get("fail_reason")}')
     if backup is None or backup.touched or not moment.world.intact(name):
@@ -370,10 +387,18 @@ def judge(moment: Moment, engine: engines.Engine) -> Iterator[Broken]:
     for name, promise in ALL.items():
         if promise not in _EXCEPT.get(moment.together, ()):
             for key, text in promise(moment, engine):
-                if moment.together and promise not in (
-                        _ALIKE_AWAY if moment.together == 'away' else _ALIKE):
+                if moment.together and not _is_alike(promise, moment):
                     key = f'{moment.together} {key}'
                 yield Broken(name, key, text)
+
+
+def _is_alike(promise: Callable[..., Found], moment: Moment) -> bool:
+    """Check whether a fault is the same one as where a step is alone."""
+    if moment.together == 'away':
+        return promise in _ALIKE_AWAY
+    return promise in _ALIKE or (
+        promise is usage_is_that_of_rows and bool(moment.others) and
+        not _meets_counted(moment))
 
 
 # The same fault, however it came about.

@@ -86,8 +86,10 @@ def _carried_out(engine: engines.Engine, world: worlds.World,
             parts = list(zip(operation.steps(step), operation.answers,
                              strict=True))
         moments = [_learned(promises.Moment(
-            world, one, reply, before, after, together))
-            for one, reply in parts]
+            world, one, reply, before, after, together, tuple(
+                other.operation for number, (other, _) in enumerate(parts)
+                if number != place)))
+            for place, (one, reply) in enumerate(parts)]
         for moment in moments:
             for broken in promises.judge(moment, engine):
                 yield Failure(broken, tuple(done))

@@ -5,6 +5,7 @@
 import dataclasses
 
 import ddt
+import fixtures
 import testtools
 
 from backup_model import engine as engines
@@ -169,3 +170,47 @@ class ToldTest(testtools.TestCase):
         self.assertTrue(world.recoverable('b2'))
         parent.failed = True
         self.assertFalse(world.recoverable('b2'))
+
+
+@ddt.ddt
+class UsageTest(testtools.TestCase):
+    @ddt.data((), ('restore',), ('import',))
+    def test_request_that_is_blamed(self, *others):
+        """A restore makes no backup; what meets an import may be of that."""
+        name = 'usage-is-that-of-rows'
+        self.useFixture(fixtures.MockPatchObject(
+            promises, 'ALL', {name: promises.ALL[name]}))
+        found = {}
+        for operation in 'restore', 'import':
+            one = dataclasses.replace(
+                moment(operation, before=view(used=usage(1, 2)),
+                       after=view(used=usage(1, 3)), backup='b1',
+                       record='r1'),
+                together='at once' if others else '', others=others)
+            found[operation] = [
+                broken.key for broken in promises.judge(one, None)]
+        key = 'backup_gigabytes'
+        meets = others == ('import',)
+        self.assertEqual({
+            'restore': [] if meets else [f'restore {key}'],
+            'import': [f'at once import {key}' if meets else
+                       f'import {key}']}, found)
+
+
+@ddt.ddt
+class IncrementTest(testtools.TestCase):
+    @ddt.data(((0,) * 6, True), ((0,) * 12, False), ((), True))
+    @ddt.unpack
+    def test_of_a_volume_that_was_extended(self, content, found):
+        """The backup of a snapshot may say a size that it has not."""
+        one = dataclasses.replace(
+            moment('create backup', backup='b2', volume='v1'),
+            target='b2', target_id='B2')
+        parent = one.world.backups['b1']
+        parent.complete, parent.told = True, {'size': 2}
+        parent.content = (0,) * 6
+        one.world.backups['b2'] = worlds.Backup(
+            'B2', 'project-1', 'v1', content=content, parent='b1',
+            told={'size': 2, 'status': 'error', 'fail_reason': 'no'})
+        self.assertEqual(['create backup'] * found,
+                         keys(promises.accepted, one)[:1])
