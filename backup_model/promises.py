@@ -51,11 +51,25 @@ def refusal_changes_nothing(moment: Moment, engine: engines.Engine) -> Found:
         if what == 'backups':
             old, new = ({key: _lasting(value) for key, value in part.items()}
                         for part in (old, new))
+        elif what == 'usage':
+            old = _counted_anew(old, new)
         if old != new:
             yield (f'{moment.step.operation} {what}',
                    f'{moment.step.operation} is refused with '
                    f'{moment.answer.status}, and has changed {what}: '
                    f'{_difference(old, new)}')
+
+
+def _counted_anew(old: dict[str, dict[str, int]],
+                  new: dict[str, dict[str, int]]
+                  ) -> dict[str, dict[str, int]]:
+    """The old usage, where it is less than nothing the new one.
+
+    Cinder counts anew then, whatever it was asked for.
+    """
+    return {project: {name: new[project][name] if value < 0 else value
+                      for name, value in usage.items()}
+            for project, usage in old.items()}
 
 
 def _lasting(backup: dict[str, Any]) -> dict[str, Any]:

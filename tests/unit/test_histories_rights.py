@@ -197,6 +197,16 @@ class UsageTest(testtools.TestCase):
                        f'import {key}']}, found)
 
 
+class RefusalTest(testtools.TestCase):
+    def test_usage_of_less_than_nothing(self):
+        """It is counted anew by any request, and each other one stays."""
+        for number, found in ((-1, []), (1, ['import usage'])):
+            self.assertEqual(found, keys(
+                promises.refusal_changes_nothing,
+                moment('import', 400, before=view(used=usage(number, number)),
+                       after=view(used=usage()), record='r1')))
+
+
 @ddt.ddt
 class IncrementTest(testtools.TestCase):
     @ddt.data(((0,) * 6, True), ((0,) * 12, False), ((), True))
