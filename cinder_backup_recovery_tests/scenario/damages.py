@@ -7,6 +7,7 @@ from typing import Any
 from tempest import config
 
 from backup_stores import base as stores_base
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
 from cinder_backup_recovery_tests.stores import damaging
@@ -33,7 +34,8 @@ class DamageScenario(stores.StoreScenario):
     def resource_setup(cls) -> None:
         """Make the backups of the class, and one of another content."""
         super().resource_setup()
-        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
+        cls.other = cls.make_full(cls.layout(backups.FOREIGN),
+                                  'another backup')
 
     def damaged(self, damage: stores_base.Damage, victim: base.Link) -> Any:
         """Return a context in which a backup is damaged."""

@@ -17,6 +17,7 @@ import urllib3
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -36,7 +37,7 @@ class KillingScenario(base.RecoveryScenario):
     """
 
     needed_features: tuple[str, ...] = ('service_kill',)
-    makes = base.FULL
+    makes = backups.FULL
 
     service: ClassVar[services.BackupService]
     hold: ClassVar[services.RequestHold | None]

@@ -5,13 +5,12 @@
 from tempest import config
 from tempest.lib import decorators
 
-from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import access
-from cinder_backup_recovery_tests.content import compare
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import sources
 
@@ -28,8 +27,8 @@ class TextVolumeTest(base.RecoveryScenario):
         """Make a volume of text, back it up and export the record."""
         super().resource_setup()
         layout = content_layout.Layout(
-            seed=base.OURS, size_bytes=cls.size_bytes,
-            extents=cls.layout(base.OURS).extents, fill=content_layout.TEXT)
+            seed=backups.OURS, size_bytes=cls.size_bytes,
+            extents=cls.layout(backups.OURS).extents, fill=content_layout.TEXT)
         cls.full = cls.make_full(layout)
 
     @decorators.idempotent_id('207d1496-b9de-4eb4-9b0d-91296716b9db')
@@ -42,30 +41,8 @@ class TextVolumeTest(base.RecoveryScenario):
         data past the old end, or gets other bytes than were backed up before
         it.
         """
-        foreign = self.foreign_layout(base.FOREIGN)
-        larger = foreign.resized(self.size_bytes + access.GIB).overwrite(
-            self.size_bytes, base.MIB)
-        target_id = self.content.create_volume(larger)
         self.lose_and_import([self.full])
-        self.resources.restore(self.full.backup_id, target_id)
-        with self.story.step(f'each of the {larger.size_bytes} bytes of '
-                             f'volume {target_id} is the right one',
-                             facts.COMPARE):
-            keeps = (CONF.cinder_backup_recovery_feature_enabled.
-                     restore_keeps_excess)
-            rest = larger if keeps else larger.zero(self.size_bytes,
-                                                    access.GIB)
-            with self.content.read(target_id) as stream:
-                comparison = compare.compare_two(self.full.layout, rest,
-                                                 stream)
-            with self.known_defect(
-                    'restore-cuts-files', shows=keeps,
-                    looks=lambda _: comparison.counts.keys() <= {
-                        compare.TRUNCATED, compare.ZEROED} and
-                    comparison.differences[0].offset >= self.size_bytes):
-                comparison.raise_if_different(
-                    f'larger volume {target_id}, onto which backup '
-                    f'{self.full.backup_id} was restored')
+        self.restore_onto_larger(self.full)
 
     @decorators.idempotent_id('4bef6e73-373e-4fbf-ba26-a4eae9d774f0')
     def test_volume_created_from_backup(self) -> None:
@@ -75,12 +52,7 @@ class TextVolumeTest(base.RecoveryScenario):
         orchestration do, cannot use what was recovered.
         """
         self.lose_and_import([self.full])
-        volume_id = self.resources.create_volume(
-            size=self.size_bytes // access.GIB,
-            backup_id=self.full.backup_id)['id']
-        self.assert_content(
-            volume_id, self.full.layout,
-            f'{self.full.what} {self.full.backup_id}, made into a volume')
+        self.create_and_compare(self.full)
 
 
 class LargerVolumeTest(base.RecoveryScenario):
@@ -92,13 +64,7 @@ class LargerVolumeTest(base.RecoveryScenario):
     def resource_setup(cls) -> None:
         """Make a volume with data over each GiB and up to its end."""
         super().resource_setup()
-        # One of 2 GiB at least: all others have the size of the option.
-        size = cls.size_bytes + access.GIB
-        layout = cls.layout(base.OURS, size)
-        for edge in range(access.GIB, size, access.GIB):
-            # Zeros on both sides: no chunk is full.
-            layout = layout.overwrite(edge - 4096, 8192)
-        cls.full = cls.make_full(layout, 'backup of a larger volume')
+        cls.full = cls.make_larger()
 
     @decorators.idempotent_id('5b7d1c0e-6a2f-4f6b-9c7e-2f0a8d3b4e19')
     def test_restored_behind_the_first_gib(self) -> None:
@@ -123,7 +89,7 @@ class EmptyVolumeTest(base.RecoveryScenario):
     def resource_setup(cls) -> None:
         """Make a volume, back it up and export the record."""
         super().resource_setup()
-        layout = content_layout.Layout(base.OURS, cls.size_bytes)
+        layout = content_layout.Layout(backups.OURS, cls.size_bytes)
         cls.full = cls.make_full(layout, 'backup of an empty volume')
 
     @decorators.idempotent_id('754bb83e-1e41-49c2-b3a2-bc15bc02f4f7')
@@ -133,7 +99,7 @@ class EmptyVolumeTest(base.RecoveryScenario):
         If it fails, a user who restores an empty volume finds the data of
         another user.
         """
-        foreign = self.foreign_layout(base.FOREIGN)
+        foreign = self.foreign_layout(backups.FOREIGN)
         target_id = self.content.create_volume(foreign)
         self.lose_and_import([self.full])
         self.restore_and_compare(self.full, onto=target_id,
@@ -150,13 +116,13 @@ class SnapshotBackupTest(sources.SourceLossScenario):
     def resource_setup(cls) -> None:
         """Back up a snapshot of a volume that has gone on since."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
+        layout = cls.layout(backups.OURS)
         volume_id = cls.class_content.create_volume(layout)
         cls.volume_id = volume_id
         snapshot_id = cls.class_resources.create_snapshot(volume_id)['id']
         cls.snapshot_id = snapshot_id
-        cls.later = layout.overwrite(0, base.MIB).zero(
-            cls.size_bytes - base.MIB, base.MIB)
+        cls.later = layout.overwrite(0, backups.MIB).zero(
+            cls.size_bytes - backups.MIB, backups.MIB)
         cls.class_content.rewrite(volume_id, cls.later,
                                   since=layout.generation)
         cls.backup = cls.link(

@@ -14,6 +14,7 @@ from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
 
@@ -105,7 +106,7 @@ def _all_of(wrong: dict[str, exceptions.ContentMismatch]
 class DamagedBackupRestoreTest(DamagedRestoreScenario):
     """A full backup is damaged on its storage, and restored."""
 
-    makes = base.FULL
+    makes = backups.FULL
 
     @decorators.idempotent_id('91ed46e6-126e-4233-ae00-a517882c7753')
     def test_damaged_after_import(self) -> None:
@@ -138,7 +139,7 @@ class DamagedParentRestoreTest(DamagedRestoreScenario):
 
     needed_features = (*DamagedRestoreScenario.needed_features, 'incremental')
     rewrites_content = True
-    makes = base.PAIR
+    makes = backups.PAIR
 
     @decorators.idempotent_id('92df1dc3-a5f5-4b18-9e4a-b8fc93170650')
     def test_parent_damaged_after_import(self) -> None:

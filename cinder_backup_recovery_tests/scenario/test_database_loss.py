@@ -8,6 +8,7 @@ from tempest.lib import decorators
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
 from cinder_backup_recovery_tests.rows import whole
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -34,7 +35,7 @@ class DatabaseLossScenario(base.RecoveryScenario):
         if CONF.cinder_backup_recovery_feature_enabled.incremental:
             volume_id, links = cls.make_chain()
         else:
-            layout = cls.layout(base.OURS)
+            layout = cls.layout(backups.OURS)
             volume_id = cls.class_content.create_volume(layout)
             links = [cls.link('full backup', layout,
                               cls.make_backup(volume_id))]

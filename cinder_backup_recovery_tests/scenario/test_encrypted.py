@@ -9,7 +9,7 @@ from tempest.lib import exceptions as lib_exc
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
-from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import encrypted
 
 CONF = config.CONF
@@ -56,7 +56,7 @@ class EncryptedChainTest(encrypted.EncryptedScenario):
         and no user can read it; or the key of the old content is left for
         good.
         """
-        foreign = self.layout(base.FOREIGN)
+        foreign = self.layout(backups.FOREIGN)
         target_id = self.content.create_volume(foreign)
         old = self.key_of(clients.VOLUME, target_id)
         self.lose_and_import(self.chain)
@@ -111,8 +111,8 @@ class EncryptedKeysTest(encrypted.EncryptedScenario):
         without a limit, or those of other volumes go.
         """
         before = self.keys.count()
-        kept = self.content.create_volume(self.layout(base.FOREIGN))
-        link = self.make_full(self.layout(base.OURS))
+        kept = self.content.create_volume(self.layout(backups.FOREIGN))
+        link = self.make_full(self.layout(backups.OURS))
         recorded = link.record.fields['encryption_key_id']
         self.addCleanup(self.keys.delete, recorded)
         self.lose_and_import([link])
@@ -134,10 +134,10 @@ class EncryptedKeysTest(encrypted.EncryptedScenario):
         fails, the key of a volume that is in use goes with it: the volume is
         still called available, and can never be read again.
         """
-        layout = self.layout(base.FOREIGN)
+        layout = self.layout(backups.FOREIGN)
         volume_id = self.content.create_volume(layout)
         key_id = self.key_of(clients.VOLUME, volume_id)
-        link = self.make_full(self.layout(base.OURS))
+        link = self.make_full(self.layout(backups.OURS))
         # The true one is not deleted with the edited row.
         self.addCleanup(self.keys.delete,
                         link.record.fields['encryption_key_id'])

@@ -11,7 +11,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import services
-from cinder_backup_recovery_tests.scenario import base
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import encrypted
 from cinder_backup_recovery_tests.scenario import test_database_loss
 
@@ -81,7 +81,7 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
         """Back up a volume while the key manager answers."""
         super().setUp()
         self.number = self.keys.count()
-        self.stored = self.make_full(self.layout(base.OURS))
+        self.stored = self.make_full(self.layout(backups.OURS))
         self.addCleanup(self.keys.delete,
                         self.stored.record.fields['encryption_key_id'])
 

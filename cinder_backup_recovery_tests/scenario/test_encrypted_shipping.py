@@ -16,6 +16,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import keys
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import encrypted
 from cinder_backup_recovery_tests.scenario import test_shipping
@@ -91,7 +92,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         volumes of its users with it, though their backups, records and keys
         were kept elsewhere.
         """
-        link = self.make_full(self.layout(base.OURS))
+        link = self.make_full(self.layout(backups.OURS))
         self.ship([link])
         volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
@@ -109,7 +110,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         keys, learns on the day of the fire that none of them can be read.
         """
         before = self.keys.count()
-        link = self.make_full(self.layout(base.OURS))
+        link = self.make_full(self.layout(backups.OURS))
         self.copy(link)
         reason = self.refused_there(link)
         if CONF.cinder_backup_recovery_feature_enabled.import_verify:
@@ -142,7 +143,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         only key of a backup that is still called available here.
         """
         before = self.keys.count()
-        link = self.make_full(self.layout(base.OURS))
+        link = self.make_full(self.layout(backups.OURS))
         self.copy(link)
         self.import_there(link)
         self.resources_there.remove(clients.BACKUP, link.backup_id)
@@ -165,7 +166,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         other one keeps for longer.
         """
         before = self.keys.count()
-        link = self.make_full(self.layout(base.OURS))
+        link = self.make_full(self.layout(backups.OURS))
         self.copy(link)
         self.import_there(link)
         self.class_resources.remove(clients.BACKUP, link.backup_id)

@@ -17,6 +17,7 @@ from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import services
 from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import killing
 
@@ -173,7 +174,7 @@ class KilledServiceTest(killing.KillingScenario):
 class _StorageScenario(base.RecoveryScenario):
     """The storage of the backups is stopped, and started again."""
 
-    makes = base.FULL
+    makes = backups.FULL
     state = services.AWAY
 
     @classmethod

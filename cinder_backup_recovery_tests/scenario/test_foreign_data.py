@@ -16,6 +16,7 @@ from cinder_backup_recovery_tests import record as backup_record
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import compare
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 _PLACE = ('container', 'service_metadata', 'object_count', 'volume_id')
@@ -39,7 +40,7 @@ class ForeignDataTest(base.RecoveryScenario):
     def resource_setup(cls) -> None:
         """Make a backup, and export its record."""
         super().resource_setup()
-        cls.ours = cls.make_full(cls.layout(base.OURS))
+        cls.ours = cls.make_full(cls.layout(backups.OURS))
 
     def import_edited(self, way: str, other: base.Link) -> bool:
         """Delete the row of our backup, and import it with another place.
@@ -85,7 +86,7 @@ class ForeignDataTest(base.RecoveryScenario):
         If it fails, a user gets the data of another user in a volume that
         counts as restored.
         """
-        other = self.make_full(self.layout(base.FOREIGN), 'another backup')
+        other = self.make_full(self.layout(backups.FOREIGN), 'another backup')
         with self.known_defect('restore-of-another-backup',
                                shows=way == DIRECT, looks=_is_foreign):
             if self.import_edited(way, other):
@@ -113,7 +114,7 @@ class ForeignDataTest(base.RecoveryScenario):
         If it fails, another user's backup is destroyed by that, and still
         called available.
         """
-        other = self.make_full(self.layout(base.FOREIGN), 'another backup')
+        other = self.make_full(self.layout(backups.FOREIGN), 'another backup')
         if self.import_edited(way, other):
             with self.story.step(f'delete {self.ours.backup_id}'):
                 self.cloud.delete(clients.BACKUP, self.ours.backup_id)

@@ -21,6 +21,7 @@ from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import damages
 
@@ -156,7 +157,7 @@ class VerifyScenario(damages.DamageScenario):
 class DamagedBackupTest(VerifyScenario):
     """A full backup is damaged on its storage, and imported."""
 
-    makes = base.FULL
+    makes = backups.FULL
 
     @decorators.idempotent_id('113f9649-bfd0-4516-b9f7-36e15d5fe29a')
     def test_unharmed(self) -> None:
@@ -237,7 +238,7 @@ class DamagedParentTest(VerifyScenario):
 
     needed_features = (*VerifyScenario.needed_features, 'incremental')
     rewrites_content = True
-    makes = base.PAIR
+    makes = backups.PAIR
 
     @decorators.idempotent_id('f31accf7-b0f0-4e16-baa6-7a353158049d')
     def test_unharmed_in_both_orders(self) -> None:

@@ -11,6 +11,7 @@ from backup_stores import base as stores_base
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import stores
 
@@ -24,7 +25,7 @@ class RemovalTest(stores.StoreScenario):
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
-    makes = base.CHAIN
+    makes = backups.CHAIN
 
     def remains(self, link: base.Link) -> list[str]:
         """List the objects of a backup on the storage."""
@@ -85,7 +86,7 @@ class ParentRemovalTest(base.RecoveryScenario):
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
-    makes = base.PAIR
+    makes = backups.PAIR
 
     @decorators.attr(type=['negative'])
     @decorators.idempotent_id('8f1f3f0e-7a86-4d92-9a35-0c3d7be1a2f4')

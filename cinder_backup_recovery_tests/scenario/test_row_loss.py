@@ -11,6 +11,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.rows import base as rows_base
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import sources
 
@@ -22,9 +23,9 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
     def resource_setup(cls) -> None:
         """Make a volume, back it up and export the record."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
+        layout = cls.layout(backups.OURS)
         cls.volume_id = cls.class_content.create_volume(
-            layout, **base.DESCRIBED)
+            layout, **backups.DESCRIBED)
         backup_id = cls.make_backup(
             cls.volume_id, description='a description to be kept',
             metadata={'kept': 'until the disaster'})
@@ -50,7 +51,7 @@ class FullBackupRowLossTest(sources.SourceLossScenario):
         bytes in it that were never backed up, possibly of another user,
         between its own ones.
         """
-        foreign = self.foreign_layout(base.FOREIGN)
+        foreign = self.foreign_layout(backups.FOREIGN)
         target_id = self.content.create_volume(foreign)
         self.lose_and_import([self.full])
         self.restore_and_compare(self.full, onto=target_id,
@@ -124,7 +125,7 @@ class ChainRowLossTest(base.RecoveryScenario):
         If it fails, a user who restores an imported chain onto a volume
         finds bytes in it that were never backed up.
         """
-        foreign = self.foreign_layout(base.FOREIGN)
+        foreign = self.foreign_layout(backups.FOREIGN)
         target_id = self.content.create_volume(foreign)
         self.lose_and_import(self.chain)
         self.restore_and_compare(self.chain[-1], onto=target_id,
@@ -192,8 +193,8 @@ class ChainRowLossTest(base.RecoveryScenario):
         """
         self.lose_and_import(self.chain)
         newest = self.chain[-1].layout
-        layout = newest.overwrite(17 * base.MIB, base.MIB // 4).zero(
-            16 * base.MIB, 4096)
+        layout = newest.overwrite(17 * backups.MIB, backups.MIB // 4).zero(
+            16 * backups.MIB, 4096)
         self.content.rewrite(self.volume_id, layout, since=newest.generation)
         # The next test starts from what the last link holds.
         self.addCleanup(self.content.rewrite, self.volume_id, newest,
@@ -212,13 +213,14 @@ class ProjectLossTest(base.RecoveryScenario):
 
     needed_features = ('row_loss_hard', 'incremental')
     rewrites_content = True
-    makes = base.CHAIN
+    makes = backups.CHAIN
 
     @classmethod
     def resource_setup(cls) -> None:
         """Make a chain and a backup of another volume, delete both volumes."""
         super().resource_setup()
-        cls.other = cls.make_full(cls.layout(base.FOREIGN), 'another backup')
+        cls.other = cls.make_full(cls.layout(backups.FOREIGN),
+                                  'another backup')
 
     @decorators.idempotent_id('c39f9f3d-2c83-44eb-bc75-d5e4f214b6c8')
     def test_all_restored_without_source_volumes(self) -> None:
@@ -228,16 +230,16 @@ class ProjectLossTest(base.RecoveryScenario):
         nothing in the very disaster that they are made for: the loss of the
         cloud with its volumes.
         """
-        backups = [*self.chain, self.other]
-        ids = {link.backup_id for link in backups}
+        links = [*self.chain, self.other]
+        ids = {link.backup_id for link in links}
         self.assertEqual(ids, ids & self._listed())
-        self.lose_rows([link.record for link in backups])
+        self.lose_rows([link.record for link in links])
         with self.story.step('the project has no backup of them any more'):
             self.assertEqual(set(), ids & self._listed())
-        self.import_all(backups[::-1])
+        self.import_all(links[::-1])
         self.assertEqual(ids, ids & self._listed())
-        layouts = tuple(link.layout for link in backups)
-        for link in backups:
+        layouts = tuple(link.layout for link in links)
+        for link in links:
             self.restore_and_compare(link, history=layouts)
 
     def _listed(self) -> set[str]:

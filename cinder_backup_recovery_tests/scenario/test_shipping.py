@@ -15,6 +15,7 @@ from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import regions
 from cinder_backup_recovery_tests.cloud import safe_delete
 from cinder_backup_recovery_tests.cloud import waiters
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.stores import copying
 from cinder_backup_recovery_tests.stores import damaging
@@ -170,7 +171,7 @@ class ShippedChainTest(ShippingScenario):
 
     needed_features = (*ShippingScenario.needed_features, 'incremental')
     rewrites_content = True
-    makes = base.CHAIN
+    makes = backups.CHAIN
 
     @classmethod
     def resource_setup(cls) -> None:
@@ -199,7 +200,7 @@ class ShippedChainTest(ShippingScenario):
 class ShippedBackupTest(ShippingScenario):
     """A backup of which the first site keeps what it has."""
 
-    makes = base.FULL
+    makes = backups.FULL
 
     @decorators.idempotent_id('46350b93-38ee-4fa2-9e52-2fdd3b1492e5')
     @features.needs('import_verify')
@@ -274,7 +275,7 @@ class ShippedBackupTest(ShippingScenario):
             self.import_there(link)
         else:
             # It goes for good.
-            link = self.make_full(self.layout(base.OURS))
+            link = self.make_full(self.layout(backups.OURS))
             self.ship([link])
         name = self.resources_there.create_volume_type()
         volume = self.resources_there.create_volume(
@@ -291,7 +292,7 @@ class ShippedToOtherProjectTest(ShippingScenario):
 
     credentials = ['project_admin', 'project_alt_admin']
     receiver = 'project_alt_admin'
-    makes = base.FULL
+    makes = backups.FULL
 
     @decorators.idempotent_id('ea4cc971-e621-4eb0-9c7e-3d94b6f76c78')
     def test_another_project_at_the_other_site(self) -> None:

@@ -7,6 +7,7 @@ from tempest.lib import decorators
 
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -21,7 +22,7 @@ class TwoDriversTest(base.RecoveryScenario):
     def resource_setup(cls) -> None:
         """Back a volume up by each of the two drivers."""
         super().resource_setup()
-        layout = cls.layout(base.OURS)
+        layout = cls.layout(backups.OURS)
         volume_id = cls.class_content.create_volume(layout)
         cls.first = cls.link('backup of the first driver', layout,
                              cls.make_backup(volume_id))
@@ -30,8 +31,8 @@ class TwoDriversTest(base.RecoveryScenario):
         cls.second = base.Link(
             'backup of the other driver', layout,
             cls.cloud.show(clients.BACKUP, backup_id),
-            cls.class_resources.export_record(backup_id),
-            cls.properties(volume_id))
+            cls.properties(volume_id),
+            cls.class_resources.export_record(backup_id))
         if (cls.first.record.backup_service ==
                 cls.second.record.backup_service):
             raise exceptions.InvalidConfiguration(
@@ -47,9 +48,9 @@ class TwoDriversTest(base.RecoveryScenario):
         changes its storage, and keeps the old one for its old backups,
         cannot recover those.
         """
-        backups = [self.first, self.second]
-        self.lose_and_import(backups)
-        for link in backups:
+        links = [self.first, self.second]
+        self.lose_and_import(links)
+        for link in links:
             found = self.resources.export_record(link.backup_id)
             for name in ('host', 'availability_zone'):
                 self.assertEqual(

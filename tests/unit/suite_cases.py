@@ -15,14 +15,14 @@ from cinder_backup_recovery_tests.certification.verdict import tiers
 PACKAGE = 'small_suite'
 # What hands over facts as the real tests do.
 TOLD = '''
-    from cinder_backup_recovery_tests import base
+    from cinder_backup_recovery_tests import tenant
 
     class Told(testtools.TestCase):
-        _record_exception = base.BackupRecoveryTest._record_exception
+        _record_exception = tenant.TenantTest._record_exception
 
         def setUp(self):
             super().setUp()
-            self.story = base.steps.Story()
+            self.story = tenant.steps.Story()
             for name, detail in self.story.details().items():
                 self.addDetail(name, detail)
             self.addOnException(self._record_exception)
