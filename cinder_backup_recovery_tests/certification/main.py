@@ -45,7 +45,8 @@ is wrong.
 # This one, also where it is called "__main__".
 _MODULE = 'cinder_backup_recovery_tests.certification.main'
 _WAYS: dict[str, type[ways.Way]] = {
-    way.name: way for way in (ways.Local, ways.Cloud, ways.Driver)}
+    way.name: way for way in (ways.Local, ways.Cloud, ways.Tenant,
+                              ways.Driver)}
 # In the report directory while a run writes to it.
 _LOCK = 'report.lock'
 
@@ -78,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
                             'installed in another virtualenv')
     cloud = verbs.add_parser(
         'cloud', help='certify a cloud that is there', epilog=_EPILOG)
+    tenant = verbs.add_parser(
+        'tenant', help='test the backups of a user with the role member, '
+                       'without an administrator and a database',
+        epilog=_EPILOG)
     driver = verbs.add_parser(
         'driver', help='test a driver without a cloud, in seconds',
         epilog=_EPILOG)
@@ -86,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
                              '(default: 100)')
     driver.add_argument('--seed', metavar='N',
                         help='draw the histories of another run again')
-    for verb in (local, cloud, driver):
+    for verb in (local, cloud, tenant, driver):
         _add_common(verb)
-    for verb in (cloud, driver):
+    for verb in (cloud, tenant, driver):
         verb.add_argument('--check', action='store_true',
                           help='check whether a run can start, and create '
                                'nothing')
@@ -218,7 +223,7 @@ def _run(arguments: argparse.Namespace, profile: profiles.Profile,
     pattern = way.quick if quick else pattern
     interrupted = False
     try:
-        manifest: tiers.Manifest | None = tiers.load(way.manifest)
+        manifest: tiers.Manifest | None = tiers.of_way(way.name)
         required, selected = _select(way, pattern)
         way.start(owner)
         _learn(way, files)

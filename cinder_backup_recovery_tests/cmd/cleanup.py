@@ -40,6 +40,7 @@ from cinder_backup_recovery_tests.cloud import regions
 from cinder_backup_recovery_tests.cloud import run_mark
 from cinder_backup_recovery_tests.cloud import safe_delete
 from cinder_backup_recovery_tests.cloud import services
+from cinder_backup_recovery_tests.cloud import tenants
 from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import temporary
@@ -288,6 +289,8 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
     :returns: a line for each thing that could not be removed
     :raises InvalidConfiguration: the administrator cannot log in
     """
+    if tenants.is_one(config.CONF):
+        return _clean_as_tenant(ledger, say, dry_run)
     try:
         manager = credentials_factory.AdminManager()
         manager.auth_provider.set_auth()
@@ -329,6 +332,31 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
             give_keys=lambda change: services.KeyManager.from_config(
                 config.CONF, ledger).start(),
             within=within).run()
+
+
+class _OfAdministrator:
+    """What only an administrator's run leaves, and a user cannot remove."""
+
+    def __call__(self, *args: Any) -> None:
+        """Refuse."""
+        raise exceptions.BackupRecoveryError(
+            'it is of a run by an administrator, who must remove it')
+
+    delete = remove = __call__
+
+
+def _clean_as_tenant(ledger: resource_ledger.Ledger,
+                     say: Callable[[str], None], dry_run: bool) -> list[str]:
+    """Remove what a user has made, with the account of that user."""
+    refuse: Any = _OfAdministrator()
+    fixture = api_microversion_fixture.APIMicroversionFixture(
+        volume_microversion=recovery_config.MICROVERSION)
+    with fixture, tenants.account(config.CONF) as manager:
+        return Cleanup(
+            safe_delete.SafeDelete(clients.CloudApi(manager), ledger,
+                                   waiters.Patience.from_config(config.CONF)),
+            refuse, refuse, say, dry_run, marks=refuse, repair=refuse,
+            give_rows=refuse, give_storage=refuse, give_keys=refuse).run()
 
 
 def _configure(path: str | None) -> None:

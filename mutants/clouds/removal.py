@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds that list or delete imported backups wrong."""
+"""Clouds that make, list or delete backups wrong."""
 
 
 from mutants import catalogue
@@ -29,13 +29,22 @@ def deletes_parents_of_lost(original, driver, *arguments):
     """A backup is deleted though the storage has one that builds on it."""
 
 
-@catalogue.defect(_LIST, _REMOVED)
+@catalogue.defect(_LIST, _REMOVED,
+                  'scenario.test_tenant.TenantBackupTest.test_parent_is_kept')
 def deletes_parents(original, api, context, search_opts=None, *arguments,
                     **more):
     """A backup is deleted though others build on it."""
     if search_opts and 'parent_id' in search_opts:
         return []
     return original(api, context, search_opts, *arguments, **more)
+
+
+@catalogue.defect('cinder.backup.api:API.create',
+                  'scenario.test_tenant.TenantBackupTest.test_made_as_asked')
+def drops_asked_description(original, api, context, name, description,
+                            *arguments, **more):
+    """A backup that is made has no description."""
+    return original(api, context, name, None, *arguments, **more)
 
 
 @catalogue.defect(_LIST, 'scenario.test_row_loss.ProjectLossTest.'

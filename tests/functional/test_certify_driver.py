@@ -102,7 +102,7 @@ class CertifyDriverTest(CertifyDriverCase):
         way = ways.Driver(profiles.load(None, [
             f'driver.class={contract.DEFAULT}']))
         self.addCleanup(way.discard)
-        manifest = tiers.load(way.manifest)
+        manifest = tiers.of_way(way.name)
         tests = way.required()
         self.assertEqual(([], []), (manifest.gone(tests),
                                     manifest.unknown(tests)))

@@ -15,7 +15,6 @@ from cinder_backup_recovery_tests.certification.verdict import (
     document as document_,
 )
 from cinder_backup_recovery_tests.certification.verdict import tiers
-from cinder_backup_recovery_tests.certification.verdict import verify_report
 from tests import programs
 from tests.unit import reports
 
@@ -42,13 +41,9 @@ class Directory(fixtures.Fixture):
         self.path = root / 'reports'
         self.site = root / 'site'
         self.path.mkdir()
-        load = tiers.load
-        self.useFixture(fixtures.MockPatchObject(
-            tiers, 'load',
-            lambda path=None: load(path) if path else reports.manifest()))
         # The small suite in each way.
         self.useFixture(fixtures.MockPatchObject(
-            verify_report, '_MANIFESTS', {}))
+            tiers, 'of_way', lambda way: reports.manifest()))
 
     def add(self, place, driver='acme', cinder='29.0.0', day='2026-11-01',
             fails=False, **fields):

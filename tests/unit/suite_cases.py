@@ -44,8 +44,8 @@ class SuiteTestCase(testtools.TestCase):
         self.useFixture(fixtures.MockPatchObject(runner, '_PACKAGE',
                                                  self.suite))
         # Its tests are in no tier; see test_tiers for those that are.
-        self.useFixture(fixtures.MockPatchObject(tiers, 'load',
-                                                 lambda path: None))
+        self.useFixture(fixtures.MockPatchObject(tiers, 'of_way',
+                                                 lambda way: None))
 
     def write(self, text, name='test_x'):
         (self.suite / f'{name}.py').write_text(

@@ -337,6 +337,25 @@ class ProgramTest(testtools.TestCase):
         self.assertEqual((0, 'nothing is left\n', ''), (
             done.returncode, done.stdout, done.stderr))
 
+    def test_user_and_the_rest_of_an_administrator(self):
+        """It is named, and stays for the one who can remove it."""
+        manager = mock.MagicMock()
+        self.useFixture(fixtures.MockPatchObject(
+            cleanup, 'tenants', mock.MagicMock(**{
+                'is_one.return_value': True,
+                'account.return_value.__enter__.return_value': manager})))
+        own = ledger.Ledger(self.directory)
+        self.addCleanup(own.close)
+        own.note('quota', 'p/backups', 10, 1)
+        for kind in clients.USER, clients.PROJECT, run_mark.KIND:
+            own.add(kind, 'x')
+        code, out, err = self.run_it('--ledger', self.directory)
+        self.assertEqual((1, ''), (code, err))
+        self.assertEqual(4, out.count('it is of a run by an administrator, '
+                                      'who must remove it'), out)
+        self.assertEqual((1, 3), (len(own.changes()), len(own.entries())))
+        self.factory.AdminManager.assert_not_called()
+
     def test_as_json(self):
         code, out, err = self.run_it('--json', '--ledger', self.directory)
         self.assertEqual((0, ''), (code, err))

@@ -121,6 +121,10 @@ EXEMPT = {
     'cinder-backup-certify cloud --profile acme-cloud.yaml':
         "a vendor's cloud; tests/functional/test_certify_cloud.py runs it "
         'with a local one',
+    'cinder-backup-certify tenant':
+        "a user's cloud; tests/functional/test_certify_tenant.py runs it with "
+        'a local one',
+    'export OS_CLOUD=my-project': 'the cloud of a user',
     'cinder-backup-certify cloud --set connect.history_count=5':
         'minutes of a cloud; tests/unit/test_history_tests.py has the tests '
         'that it adds, and "make benchmark-histories" runs them',

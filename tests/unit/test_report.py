@@ -49,7 +49,7 @@ class ReportTestCase(testtools.TestCase):
                                                  self._load))
         self.temporary = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
 
-    def _load(self, path=None, load=tiers.load):
+    def _load(self, path=None, only=(), load=tiers.load):
         return load(path) if path else reports.manifest()
 
     def document(self, fixture):

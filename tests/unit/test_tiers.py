@@ -72,9 +72,20 @@ class ManifestTest(testtools.TestCase):
     def test_tiers(self):
         """The tiers that the documents promise."""
         self.assertEqual(
-            {'record': True, 'recovery': True, 'verified': False,
-             'portable': False},
+            {'backup': True, 'restore': True, 'record': True,
+             'recovery': True, 'verified': False, 'portable': False},
             {one.name: one.required for one in tiers.load().tiers})
+
+    def test_tiers_of_a_way(self):
+        """A report by a user is judged by what a user can show."""
+        suite = tiers.load()
+        self.assertEqual(
+            ['backup', 'restore'],
+            [one.name for one in tiers.of_way('tenant').tiers])
+        for way in 'local', 'cloud', '':
+            self.assertEqual(suite.digest, tiers.of_way(way).digest)
+        self.assertEqual(tiers.load(tiers.CONTRACT).digest,
+                         tiers.of_way('driver').digest)
 
     def test_in_no_tier(self):
         for test in (test_id('A.test_5', 5),

@@ -32,9 +32,11 @@ _HEADLINES = {
                        'or interrupted that a certification requires.',
     'error': 'The kit or its set-up is at fault; the run gives no verdict '
              'on the driver.'}
+_OF_TENANT = ('Users make backups and get their volumes back. Whether lost '
+              'records are recovered was not asked.')
 #: The ways of a certification, for readers.
 WAYS = {'driver': 'in one process', 'local': 'on a local cloud',
-        'cloud': 'on a cloud'}
+        'cloud': 'on a cloud', 'tenant': 'on a cloud, by a user of it'}
 _WHOSE = {
     'driver': 'The driver is at fault: the reference driver keeps this '
               'promise in the same history.',
@@ -108,6 +110,13 @@ def template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined).get_template(name)
 
 
+def _headline(document: Mapping[str, Any]) -> str:
+    verdict = document['verdict']
+    if (verdict, document.get('way')) == ('certified', 'tenant'):
+        return _OF_TENANT
+    return _HEADLINES[verdict]
+
+
 def render(document: Mapping[str, Any],
            manifest: tiers.Manifest | None = None,
            back: tuple[str, str] | None = None) -> str:
@@ -119,7 +128,7 @@ def render(document: Mapping[str, Any],
              enumerate(document_.outcome_of(document))]
     return template('report.html').render(
         document=document, ways=WAYS, back=back,
-        headline=_HEADLINES[document['verdict']],
+        headline=_headline(document),
         reasons=document['reasons'][:_REASONS],
         more_reasons=document['reasons'][_REASONS:],
         tiers=_tiers(document, manifest), classes=_classes(document, tests),

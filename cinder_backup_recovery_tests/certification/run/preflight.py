@@ -6,6 +6,9 @@ A program of its own, as Tempest's configuration is of a process::
 
     python -m cinder_backup_recovery_tests.certification.run.preflight
 
+With ``--tenant`` it is that of a user with the role member, who has neither
+the database nor a list of services.
+
 With ``--begin``, and a run as JSON, the run begins: what a killed run with
 the same ledger has left is removed, and the cloud gets the run's mark. The
 caller holds the lock of the ledger.
@@ -14,6 +17,7 @@ It prints one JSON object: ``found`` and ``versions``, or ``error``. Exit
 codes: 0 all is well, 3 with the error on stderr, too.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import json
 import sys
@@ -34,6 +38,7 @@ from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 from cinder_backup_recovery_tests.cloud import locks
 from cinder_backup_recovery_tests.cloud import run_mark
+from cinder_backup_recovery_tests.cloud import tenants
 from cinder_backup_recovery_tests.cmd import cleanup
 from cinder_backup_recovery_tests.cmd import programs
 from cinder_backup_recovery_tests.rows import database
@@ -46,14 +51,12 @@ def _invalid(text: str, error: BaseException) -> Exception:
         f'{text}: {" ".join(str(error).split())}')
 
 
-def _log_in() -> Any:
+def _log_in(make: Callable[[], Any], name: str) -> Any:
     try:
-        manager = credentials_factory.AdminManager()
+        manager = make()
         manager.auth_provider.set_auth()
     except lib_exc.Unauthorized as error:
-        raise _invalid(
-            f'authentication failed for {CONF.auth.admin_username}; check '
-            f'[auth] admin_username and admin_password', error) from None
+        raise _invalid(f'authentication failed for {name}', error) from None
     except (lib_exc.TempestException, urllib3.exceptions.HTTPError
             ) as error:
         raise _invalid(f'[identity] uri_v3 = {CONF.identity.uri_v3} is not a '
@@ -127,9 +130,8 @@ def _versions(manager: Any) -> dict[str, str]:
     return {'cinder': f'with API {api}', **found, 'cinder API': api}
 
 
-def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
-           run: locks.Owner) -> list[str]:
-    """Clean up after a killed run, and mark the cloud."""
+def _clean(ledger: resource_ledger.Ledger, run: locks.Owner) -> list[str]:
+    """Clean up after a killed run."""
     done: list[str] = []
     with locks.cleaning(ledger.directory, run['run']):
         if cleanup.anything_left(ledger):
@@ -140,12 +142,16 @@ def _begin(mark: run_mark.RunMark, ledger: resource_ledger.Ledger,
                     f'ledger {ledger.directory} that cannot be removed '
                     f'({left[0]}); remove them, or choose another ledger')
             done.insert(0, 'what an earlier run has left is removed:')
-        if not mark.set(run):
-            done.append(
-                f'{CONF.auth.admin_username} may not create a project: runs '
-                f'with other ledgers are not kept away from this cloud; make '
-                f'sure that there are none')
     return done
+
+
+def _mark(mark: run_mark.RunMark, run: locks.Owner) -> list[str]:
+    """Mark the cloud, so that other runs leave it alone."""
+    if mark.set(run):
+        return []
+    return [f'{CONF.auth.admin_username} may not create a project: runs with '
+            f'other ledgers are not kept away from this cloud; make sure that '
+            f'there are none']
 
 
 def look(run: locks.Owner | None = None) -> dict[str, Any]:
@@ -156,7 +162,9 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
     :raises BackupRecoveryError: with the first thing that is not
     """
     recovery_config.check(CONF)
-    manager = _log_in()
+    manager = _log_in(credentials_factory.AdminManager,
+                      f'{CONF.auth.admin_username}; check [auth] '
+                      f'admin_username and admin_password')
     services = _backup_services(manager)
     up = [one['host'] for one in services if one['state'] == 'up']
     found = [f'authenticated as {CONF.auth.admin_username}',
@@ -171,11 +179,40 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
         mark = run_mark.RunMark(manager.projects_client, ledger)
         mark.check()
         if run:
-            found += _begin(mark, ledger, run)
+            found += _clean(ledger, run)
+            found += _mark(mark, run)
     finally:
         ledger.close()
     return {'found': [one for one in found if one],
             'versions': _versions(manager)}
+
+
+def look_as_tenant(run: locks.Owner | None = None) -> dict[str, Any]:
+    """Check what a user can.
+
+    :returns: as :func:`look`
+    :raises BackupRecoveryError: with the first thing that is not well
+    """
+    recovery_config.check(CONF, with_rows=False)
+    with tenants.account(CONF) as account:
+        manager = _log_in(lambda: account, account.credentials.username)
+        try:
+            number = len(manager.backups_client_latest.list_backups()[
+                'backups'])
+        except (lib_exc.TempestException, urllib3.exceptions.HTTPError
+                ) as error:
+            raise _invalid('Cinder does not list backups', error) from None
+        found = [f'authenticated as {account.credentials.username}',
+                 f'backups of project {account.credentials.project_name} are '
+                 f'listed, {number} of them']
+        versions = _versions(manager)
+    ledger = resource_ledger.Ledger(CONF.cinder_backup_recovery.ledger_dir)
+    try:
+        if run:
+            found += _clean(ledger, run)
+    finally:
+        ledger.close()
+    return {'found': found, 'versions': versions}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -185,9 +222,12 @@ def main(argv: Sequence[str] | None = None) -> int:
              'cinder_backup_recovery_tests.certification.run.preflight')
     parser.add_argument('--begin', type=json.loads, metavar='RUN',
                         help='the run that begins, as JSON')
+    parser.add_argument('--tenant', action='store_true',
+                        help='the account is that of a user')
     arguments = parser.parse_args(argv)
     try:
-        found = look(arguments.begin)
+        found = (look_as_tenant if arguments.tenant else look)(
+            arguments.begin)
     except cfg.Error as error:
         text = f'tempest.conf: {error}'
     except (exceptions.BackupRecoveryError, lib_exc.TempestException,

@@ -2,7 +2,9 @@
 
 """Tempest's configuration, as a profile has it."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
+import json
 import logging
 import os
 import pathlib
@@ -20,6 +22,10 @@ from cinder_backup_recovery_tests.certification.profile import schema
 Sections = dict[str, dict[str, list[str]]]
 
 _HISTORIES = ('history_files', 'history_count', 'history_seed')
+
+# What Tempest reads of an account.
+_ACCOUNT = ('username', 'password', 'project_name', 'user_domain_name',
+            'user_domain_id', 'project_domain_name', 'project_domain_id')
 
 # The names that Cinder has had in catalogues, the newest first.
 _VOLUME_TYPES = ('block-storage', 'volumev3', 'volume', 'block-store')
@@ -44,11 +50,14 @@ def of_file(path: pathlib.Path) -> Sections:
     return {name: dict(options) for name, options in sections.items()}
 
 
-def of_cloud(name: str | None) -> Sections:
+def of_cloud(name: str | None, accounts: pathlib.Path | None = None
+             ) -> Sections:
     """Make a configuration from clouds.yaml, or from OS_ variables.
 
     The cloud is asked for its catalogue.
 
+    :param accounts: where the account is written that the tests have; None
+        for an administrator, who makes accounts for them
     :raises ProfileError: if there is no such cloud, or authentication fails
     """
     # It takes a second to import, and not every run needs it.
@@ -59,8 +68,9 @@ def of_cloud(name: str | None) -> Sections:
     what = f'connect.cloud = {name}' if name else 'the cloud of OS_AUTH_URL'
     if not name and not {'OS_AUTH_URL', 'OS_CLOUD'} & os.environ.keys():
         raise profiles.ProfileError(
-            'nothing says which cloud it is: set connect.cloud or '
-            'connect.tempest_conf, or OS_AUTH_URL and its like')
+            f'nothing says which cloud it is: set connect.cloud'
+            f'{"" if accounts else " or connect.tempest_conf"}, or '
+            f'OS_AUTH_URL and its like')
     # What it warns of is said by the error.
     logging.getLogger('keystoneauth').setLevel(logging.ERROR)
     try:
@@ -81,6 +91,12 @@ def of_cloud(name: str | None) -> Sections:
     if volume is None:
         raise profiles.ProfileError(
             f'{what} has no Cinder in its catalogue: {", ".join(types)}')
+    missing = [one for one in ('username', 'password', 'project_name')
+               if not auth.get(one)]
+    if missing:
+        raise profiles.ProfileError(
+            f'{what} has no {", ".join(missing)}: Tempest wants '
+            f'{"a user" if accounts else "an administrator"} with a password')
     verify, _ = region.get_requests_verify_args()
     values: dict[str, dict[str, Any]] = {
         'identity': {
@@ -90,13 +106,9 @@ def of_cloud(name: str | None) -> Sections:
             'ca_certificates_file': verify if isinstance(verify, str)
             else None},
         'auth': {
-            'use_dynamic_credentials': True,
             'create_isolated_networks': False,
-            'admin_username': auth.get('username'),
-            'admin_password': auth.get('password'),
-            'admin_project_name': auth.get('project_name'),
-            'admin_domain_name': auth.get('user_domain_name') or
-            auth.get('project_domain_name') or 'Default'},
+            **(_of_member(what, auth, access.role_names, accounts)
+               if accounts else _of_administrator(auth))},
         'service_available': {
             'cinder': True, 'glance': 'image' in types, 'nova': False,
             'swift': 'object-store' in types, 'neutron': False,
@@ -107,15 +119,36 @@ def of_cloud(name: str | None) -> Sections:
             'min_microversion': '3.0', 'max_microversion': 'latest'},
         'volume-feature-enabled': {'backup': True, 'snapshot': True},
     }
-    missing = [one for one in ('username', 'password', 'project_name')
-               if not auth.get(one)]
-    if missing:
-        raise profiles.ProfileError(
-            f'{what} has no {", ".join(missing)}: Tempest wants an '
-            f'administrator with a password')
     return {section: {key: [_word(value)] for key, value in options.items()
                       if value is not None}
             for section, options in values.items()}
+
+
+def _of_administrator(auth: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        'use_dynamic_credentials': True,
+        'admin_username': auth['username'],
+        'admin_password': auth['password'],
+        'admin_project_name': auth['project_name'],
+        'admin_domain_name': auth.get('user_domain_name') or
+        auth.get('project_domain_name') or 'Default'}
+
+
+def _of_member(what: str, auth: Mapping[str, Any], roles: Iterable[str],
+               accounts: pathlib.Path) -> dict[str, Any]:
+    """Write the account of a user as Tempest reads it.
+
+    :raises ProfileError: it is an administrator's, with which the tests would
+        not show what a user can do
+    """
+    if 'admin' in roles:
+        raise profiles.ProfileError(
+            f'{what}: {auth["username"]} has the role admin in project '
+            f'{auth["project_name"]}; name a user with the role member only')
+    account = {key: auth[key] for key in _ACCOUNT if auth.get(key)}
+    write_secret(accounts, json.dumps([{**account, 'roles': ['member']}]))
+    return {'use_dynamic_credentials': False,
+            'test_accounts_file': accounts}
 
 
 def _v3(url: str) -> str:
@@ -190,10 +223,15 @@ def write(path: pathlib.Path, *layers: Mapping[str, Mapping[str, list[str]]]
             # What has lines of its own goes on in the next ones.
             lines += [f'{key} = ' + value.replace('\n', '\n    ')
                       for value in values]
+    write_secret(path, '\n'.join(lines) + '\n')
+    return merged
+
+
+def write_secret(path: pathlib.Path, text: str) -> None:
+    """Write a file that only its owner may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, 'w') as stream:
-        stream.write('\n'.join(lines) + '\n')
-    return merged
+        stream.write(text)
 
 
 def variables(path: pathlib.Path) -> dict[str, str]:

@@ -35,7 +35,6 @@ class Way:
     """A way to certify a driver.
 
     :ivar name: the verb of the program
-    :ivar manifest: the file of its tiers
     :ivar quick: a pattern of the test that validates a set-up
     :ivar without: the services whose tests are not required
     :ivar unused: patterns of the profile's keys that it does not use
@@ -44,7 +43,6 @@ class Way:
     """
 
     name = ''
-    manifest = tiers.PATH
     quick = (r'test_row_loss\.FullBackupRowLossTest\.'
              r'test_hard_loss_restored_to_new_volume(?!\w)')
     without: tuple[str, ...] = ('nova',)
@@ -131,12 +129,12 @@ class Way:
         """Remove the temporary files."""
         shutil.rmtree(self.temporary, ignore_errors=True)
 
-    def _suite(self, selected: Sequence[str], recorder: stream.Recorder
-               ) -> runner.Streams:
+    def _suite(self, selected: Sequence[str], recorder: stream.Recorder,
+               workers: int | None = None) -> runner.Streams:
         return runner.Run(
             self.temporary / 'stestr',
             runner.environment(self.variables, self.temporary), selected,
-            self.profile.get('run.concurrency'), recorder)
+            workers or self.profile.get('run.concurrency'), recorder)
 
 
 class Local(Way):
@@ -276,7 +274,9 @@ class Cloud(_Existing):
     """An existing cloud, which the profile describes."""
 
     name = 'cloud'
-    unused = (*_CONTRACT_KEYS, *_HISTORIES_KEYS, *_LOCAL_KEYS)
+    _preflight_words: tuple[str, ...] = ()
+    unused: tuple[str, ...] = (*_CONTRACT_KEYS, *_HISTORIES_KEYS,
+                               *_LOCAL_KEYS)
 
     def __init__(self, profile: profiles.Profile):
         super().__init__(profile)
@@ -295,15 +295,19 @@ class Cloud(_Existing):
             name: value for name, value in group.items()
             if name.startswith('history_')}}, *super()._listed()]
 
+    def _base(self) -> tempest_settings.Sections:
+        """The options of the cloud, without those of the profile."""
+        path = self.profile.get('connect.tempest_conf')
+        return (tempest_settings.of_file(pathlib.Path(path).expanduser())
+                if path else
+                tempest_settings.of_cloud(self.profile.get('connect.cloud')))
+
     def _configure(self) -> pathlib.Path:
         """Write Tempest's configuration.
 
         :returns: the directory of the ledger
         """
-        path = self.profile.get('connect.tempest_conf')
-        base = (tempest_settings.of_file(pathlib.Path(path).expanduser())
-                if path else
-                tempest_settings.of_cloud(self.profile.get('connect.cloud')))
+        base = self._base()
         # In a place that is found after a kill, unless it is configured.
         ledger = pathlib.Path(self.profile.get('run.report_dir')) / 'ledger'
         written = tempest_settings.write(
@@ -321,7 +325,7 @@ class Cloud(_Existing):
 
     def _preflight(self, *words: str) -> list[str]:
         found = self._program(
-            sys.executable, '-m', _PREFLIGHT, *words)
+            sys.executable, '-m', _PREFLIGHT, *self._preflight_words, *words)
         self.versions = found['versions']
         return found['found']
 
@@ -367,6 +371,43 @@ class Cloud(_Existing):
         return trouble + super().end(logs)
 
 
+class Tenant(Cloud):
+    """An existing cloud, with what a user with the role member can do."""
+
+    name = 'tenant'
+    _preflight_words = ('--tenant',)
+    quick = (r'test_tenant\.TenantFullTest\.'
+             r'test_restored_to_new_volume(?!\w)')
+    unused = (*Cloud.unused, 'driver.*', 'connect.tempest_conf',
+              'connect.database_*', 'connect.row_*', 'connect.history_*',
+              'run.concurrency')
+
+    def __init__(self, profile: profiles.Profile):
+        super().__init__(profile)
+        self._accounts = self.temporary / 'accounts.yaml'
+        self.files[self._accounts.name] = self._accounts
+
+    @property
+    def about(self) -> str:
+        others = ', '.join(tier.name for tier in tiers.load().tiers
+                           if tier.name not in tiers.OF_TENANT)
+        return (f'by a user with the role member; for an administrator, and '
+                f'not tried: {others}')
+
+    def _base(self) -> tempest_settings.Sections:
+        return tempest_settings.of_cloud(self.profile.get('connect.cloud'),
+                                         self._accounts)
+
+    def required(self) -> list[str]:
+        manifest = tiers.of_way(self.name)
+        return [one for one in super().required() if manifest.tier_of(one)]
+
+    def run(self, selected: Sequence[str], pattern: str | None,
+            recorder: stream.Recorder) -> runner.Streams:
+        # Two workers would need two accounts.
+        return self._suite(selected, recorder, 1)
+
+
 class Driver(_Existing):
     """No cloud: contract and histories, in the virtualenv of Cinder.
 
@@ -375,7 +416,6 @@ class Driver(_Existing):
     """
 
     name = 'driver'
-    manifest = tiers.PATH.with_name('contract.json')
     quick = r'RecoveryContract\.test_backup_of_a_snapshot$'
     without = ()
     unused = ('connect.*', 'run.concurrency', *_LOCAL_KEYS)

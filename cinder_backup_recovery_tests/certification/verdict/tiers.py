@@ -21,6 +21,10 @@ from typing import Any
 import cinder_backup_recovery_tests
 
 PATH = pathlib.Path(__file__).parents[1] / 'data' / 'tiers.json'
+#: That of a driver without a cloud.
+CONTRACT = PATH.with_name('contract.json')
+#: The tiers that a user can earn, without an administrator.
+OF_TENANT = ('backup', 'restore')
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _ID = re.compile(r'\[(?:.*,)?id-(?P<id>[0-9a-f-]{36})[],]')
@@ -109,9 +113,11 @@ class Manifest:
                else {})}
 
 
-def load(path: pathlib.Path | None = None) -> Manifest:
+def load(path: pathlib.Path | None = None, only: Sequence[str] = ()
+         ) -> Manifest:
     """Read a manifest.
 
+    :param only: the names of its tiers that are wanted; all without any
     :raises ManifestError: if it cannot be read
     """
     path = path or PATH
@@ -123,7 +129,8 @@ def load(path: pathlib.Path | None = None) -> Manifest:
             tuple(map(_text, entry['essential'])),
             {uuid: tuple(map(_text, names))
              for uuid, names in entry['tests'].items()},
-        ) for entry in document['tiers']), {
+        ) for entry in document['tiers']
+            if not only or entry['name'] in only), {
                 _text(name): _text(value) for name, value in
                 document.get('configured', {}).items()})
     except OSError as error:
@@ -132,6 +139,17 @@ def load(path: pathlib.Path | None = None) -> Manifest:
             RecursionError) as error:
         raise ManifestError(f'{path} is no manifest of tiers: '
                             f'{type(error).__name__}: {error}') from error
+
+
+def of_way(way: str) -> Manifest:
+    """Read the manifest of a way of a certification.
+
+    :param way: ``local``, ``cloud``, ``tenant`` or ``driver``
+    :raises ManifestError: if it cannot be read
+    """
+    if way == 'driver':
+        return load(CONTRACT)
+    return load(only=OF_TENANT if way == 'tenant' else ())
 
 
 def _text(value: object) -> str:

@@ -34,8 +34,6 @@ exit status: 0 the report holds, whatever its verdict is; 1 it does not; 3 it
 cannot be read.
 """
 
-# Of the ways that run another suite than Tempest's.
-_MANIFESTS = {'driver': tiers.PATH.with_name('contract.json')}
 # What follows must be able to calculate with each number.
 _LARGE = 1e300
 _DEPTH = 50
@@ -181,7 +179,7 @@ def manifest_of(document: Mapping[str, Any]) -> tiers.Manifest | None:
     """The tiers of this kit that a report is judged by, None without any."""
     if document['manifest'] is None:
         return None
-    return tiers.load(_MANIFESTS.get(document.get('way', '')))
+    return tiers.of_way(document.get('way', ''))
 
 
 def _manifest(directory: pathlib.Path, document: dict[str, Any]

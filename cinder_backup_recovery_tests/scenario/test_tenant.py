@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Backups and restores by a user with the role member, and nothing else."""
+
+from tempest.lib import decorators
+from tempest.lib import exceptions as lib_exc
+
+from cinder_backup_recovery_tests import features
+from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.scenario import backups
+
+_ASKED = {'description': 'before the upgrade', **backups.DESCRIBED}
+
+
+class TenantScenario(backups.BackupScenario[backups.Made]):
+    """Base of them: no record is exported, which is for administrators."""
+
+    @classmethod
+    def link(cls, what: str, layout: content_layout.Layout,
+             backup_id: str, volume: dict[str, object] | None = None
+             ) -> backups.Made:
+        """Look at a backup that is finished."""
+        view = cls.cloud.show(clients.BACKUP, backup_id)
+        return backups.Made(what, layout, view, volume or
+                            cls.properties(view['volume_id']))
+
+
+class TenantBackupTest(TenantScenario):
+    """What users are shown of their backups is what they asked for."""
+
+    needed_features = ('incremental',)
+
+    @decorators.idempotent_id('5b0f7f5e-58d1-4e0a-9c3f-0d6d7a0c9e11')
+    def test_made_as_asked(self) -> None:
+        """A full and an incremental backup have what was asked for.
+
+        If it fails, a user does not find the right backup on the day that it
+        is needed.
+        """
+        volume_id = self.content.create_volume(self.layout(backups.OURS))
+        name = self.resources.name('nightly')
+        full = self.resources.create_backup(volume_id, name=name, **_ASKED)
+        wanted = {**_ASKED, 'name': name, 'volume_id': volume_id,
+                  'size': self.cloud.show(clients.VOLUME, volume_id)['size'],
+                  'is_incremental': False, 'has_dependent_backups': False}
+        self.assertEqual(wanted, {field: full[field] for field in wanted})
+        child = self.resources.create_backup(volume_id, incremental=True)
+        self.assertEqual((volume_id, True), (
+            child['volume_id'], child['is_incremental']))
+        self.wait_for_child_of(full['id'])
+        self.assertLessEqual(
+            {full['id'], child['id']},
+            {one['id'] for one in
+             self.cloud.backups.list_backups()['backups']})
+
+    @decorators.attr(type=['negative'])
+    @decorators.idempotent_id('c4a0d8a9-0a0e-4a58-8f0a-2f3a8b8d5c27')
+    def test_parent_is_kept(self) -> None:
+        """A backup that others build on is not deleted, and they are.
+
+        If it fails, a user who tidies up destroys the backups that are left.
+        """
+        volume_id = self.content.create_volume(self.layout(backups.OURS))
+        full = self.resources.create_backup(volume_id)
+        child = self.resources.create_backup(volume_id, incremental=True)
+        self.wait_for_child_of(full['id'])
+        with self.story.step(f'backup {full["id"]}, on which another one '
+                             f'builds, is not deleted'):
+            self.assertRaises(lib_exc.BadRequest, self.cloud.delete,
+                              clients.BACKUP, full['id'])
+        for backup in child, full:
+            self.resources.remove(clients.BACKUP, backup['id'])
+
+
+class TenantFullTest(TenantScenario):
+    """A full backup, whose volume is gone."""
+
+    makes = backups.FULL
+
+    @decorators.idempotent_id('0a9c6a1e-3a57-4b0e-8d87-7a5a4ad7b6f3')
+    def test_restored_to_new_volume(self) -> None:
+        """Each byte of a deleted volume comes back.
+
+        If it fails, a user who deletes a volume by mistake has lost it,
+        though the cloud says that there is a backup.
+        """
+        self.restore_and_compare(self.full)
+
+    @decorators.idempotent_id('be3c3c0a-6a41-49d4-a9d7-6d0d3f8a9f02')
+    @features.needs('restore_to_existing_volume')
+    def test_restored_onto_existing_volume(self) -> None:
+        """A restore leaves nothing of what a volume had before.
+
+        If it fails, a user reads a mixture of two states, and the cloud says
+        that the restore has succeeded.
+        """
+        foreign = self.foreign_layout(backups.FOREIGN)
+        volume_id = self.content.create_volume(foreign)
+        self.restore_and_compare(self.full, onto=volume_id,
+                                 history=(foreign,))
+
+
+    @decorators.idempotent_id('3f8e1d9b-0c6a-47f5-9b2d-8a4e6c7d1f50')
+    def test_volume_created_from_backup(self) -> None:
+        """A new volume is made of a backup in one request.
+
+        If it fails, users who create volumes from backups, as Horizon and
+        orchestration do, get an empty volume.
+        """
+        self.create_and_compare(self.full)
+
+    @decorators.idempotent_id('d1c7b2e8-94af-4a3d-8e60-5b9f0a2c6d74')
+    @features.needs('restore_to_existing_volume')
+    def test_restored_onto_larger_volume(self) -> None:
+        """A restore onto a volume that has grown writes its own size only.
+
+        If it fails, a user loses the data past the old end.
+        """
+        self.restore_onto_larger(self.full)
+
+
+class TenantLargerTest(TenantScenario):
+    """A volume that is larger than all others, with little in it."""
+
+    @decorators.idempotent_id('a8b4f6d3-1e7c-4d92-b05f-6c3a9e8d2b17')
+    def test_restored_behind_the_first_gib(self) -> None:
+        """Data past the first GiB is restored, at its place.
+
+        If it fails, all volumes but the smallest are lost in part.
+        """
+        self.restore_and_compare(self.make_larger())
+
+
+class TenantChainTest(TenantScenario):
+    """Three backups that build on each other, whose volume is gone."""
+
+    needed_features = ('incremental',)
+    rewrites_content = True
+    makes = backups.CHAIN
+
+    @decorators.idempotent_id('e6f0c5a4-5fd1-4b1c-a2d8-9f4d7e1b3c68')
+    def test_each_restored_to_new_volume(self) -> None:
+        """Each state that was backed up comes back.
+
+        If it fails, a user who returns to last week gets another week, or a
+        volume that never existed.
+        """
+        for link in self.chain:
+            self.restore_and_compare(
+                link, history=tuple(one.layout for one in self.chain))
+
+
+class TenantSnapshotTest(TenantScenario):
+    """A backup of a snapshot, whose volume has changed since."""
+
+    rewrites_content = True
+
+    @decorators.idempotent_id('7d2b9a53-9e0f-4c8e-b4a6-1c5e8f2d0b39')
+    def test_snapshot_restored(self) -> None:
+        """The state of the snapshot comes back, and not that of the volume.
+
+        If it fails, a user who backs up a snapshot of a moment at which a
+        database was at rest gets one that cannot be started.
+        """
+        before = self.layout(backups.OURS)
+        after = before.overwrite(16 * backups.MIB, backups.MIB)
+        volume_id = self.content.create_volume(before)
+        snapshot = self.resources.create_snapshot(volume_id)
+        self.content.rewrite(volume_id, after, since=before.generation)
+        backup = self.resources.create_backup(
+            volume_id, snapshot_id=snapshot['id'])
+        self.restore_and_compare(
+            self.link('backup of a snapshot', before, backup['id']),
+            history=(after,))

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a user with the role member can show, and nothing beyond."""
+
+import shutil
+
+from local_cloud import identity
+from tests.functional import certify_cases
+
+_PASSWORD = 'planted-password-of-the-user'
+_ONE = 'TenantFullTest.test_restored_to_new_volume'
+
+
+class CertifyTenantTest(certify_cases.CertifyCase):
+    verb = 'tenant'
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        session = identity.Session(cls.local.state)
+        project = session.request('POST', 'keystone', '/projects', json={
+            'project': {'name': 'acme', 'domain_id': 'default'}})['project']
+        cls.user = session.request('POST', 'keystone', '/users', json={
+            'user': {'name': 'alice', 'password': _PASSWORD,
+                     'domain_id': 'default'}})['user']['id']
+        cls.role = f'/projects/{project["id"]}/users/{cls.user}/roles/'
+        cls.member, = session.get('keystone', '/roles?name=member')['roles']
+        session.request('PUT', 'keystone', cls.role + cls.member['id'])
+
+    def setUp(self):
+        super().setUp()
+        self.variables |= {'OS_USERNAME': 'alice', 'OS_PASSWORD': _PASSWORD,
+                           'OS_PROJECT_NAME': 'acme'}
+
+    def describe(self):
+        return f'''
+connect:
+  poll_interval: 0.1
+run:
+  report_dir: {self.report}
+'''
+
+    def test_mistakes(self):
+        """Each is one line, before anything is made."""
+        self.assertIn('authentication as alice failed',
+                      self.mistake('--check', OS_PASSWORD='wrong'))
+        for name in 'OS_USERNAME', 'OS_PASSWORD', 'OS_PROJECT_NAME':
+            self.variables[name] = self.local.environment[name]
+        self.assertIn('admin has the role admin in project admin; name a '
+                      'user with the role member only',
+                      self.mistake('--check'))
+        del self.variables['OS_AUTH_URL']
+        self.assertIn('set connect.cloud, or OS_AUTH_URL',
+                      self.mistake('--check'))
+        for key in ('connect.database_url=sqlite:////x', 'driver.class=x.Y',
+                    'run.concurrency=2'):
+            self.assertIn(f'{key.partition("=")[0]} is set, and',
+                          self.mistake('--set', key))
+        self.assertEqual([], self.left())
+
+    def test_check(self):
+        code, out, err = self.certify('--check')
+        self.assertEqual((0, ''), (code, err))
+        self.assertIn('authenticated as alice\nbackups of project acme are '
+                      'listed, 0 of them\n', out)
+
+    def test_quick(self):
+        """One restore, by the image service, and nothing is left of it."""
+        code, out, err = self.certify('--mode', 'quick')
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertIn('not tried: record, recovery, verified, portable', out)
+        self.assertIn(f'pass  {_ONE}', out)
+        self.assertEqual([], self.left())
+        for path in self.report.rglob('*'):
+            if path.is_file():
+                self.assertNotIn(_PASSWORD.encode(), path.read_bytes(), path)
+
+    def test_after_a_kill(self):
+        """The next run removes what a killed one has made."""
+        process = self.begin('--regex', r'\.TenantFullTest\.')
+        workers = self.suspend(process)
+        process.kill()
+        process.wait()
+        self.kill(workers)
+        self.assertNotEqual([], self.left())
+        shutil.rmtree(self.temporary)
+        self.temporary.mkdir()
+        code, out, err = self.certify('--regex', _ONE)
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertIn('what an earlier run has left is removed:', out)
+        self.assertEqual(['pass'], [test['status'] for test in
+                                    self.document()['tests']])
+        self.assertEqual([], self.left())
