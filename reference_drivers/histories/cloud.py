@@ -18,6 +18,7 @@ from typing import Any
 
 from cinder import context as cinder_context
 from cinder import objects
+from cinder import policy
 from cinder import rpc
 from cinder.api.middleware import auth
 from cinder.api.middleware import fault
@@ -100,6 +101,10 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.volume_utils.brick_get_connector_properties',
             return_value={}))
+        # Each request would look whether the files of rules have changed.
+        policy.init()
+        policy.set_rules(policy.get_rules())
+        self.addCleanup(policy.reset)
         self._application = _Application(
             auth.CinderKeystoneContext(router.APIRouter()))
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
@@ -277,16 +282,18 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         return self._seen
 
     def _listed_backups(self) -> list[dict[str, Any]]:
-        """The list of the API, which reads nothing but the database."""
-        changes = self._database().total_changes
-        if self._listed is None or self._listed[0] != changes:
+        """The list of the API, which reads nothing but these rows."""
+        rows = [self._database().execute(statement).fetchall()
+                for statement in ('SELECT * FROM backups',
+                                  'SELECT * FROM backup_metadata')]
+        if self._listed is None or self._listed[0] != rows:
             answer = self.request('admin-1', 'GET',
                                   'backups/detail?all_tenants=1')
             if not answer.accepted:
                 raise engines.EngineError(
                     f'the backups cannot be listed: {answer.text} '
                     f'({self._application.error!r})')
-            self._listed = changes, answer.body['backups']
+            self._listed = rows, answer.body['backups']
         return self._listed[1]
 
     def _look(self) -> engines.View:

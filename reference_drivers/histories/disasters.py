@@ -38,7 +38,7 @@ class Disasters(parts.Part):
         self.addCleanup(self._empty.close)
 
     def _replace_database(self, other: sqlite3.Connection) -> None:
-        self._seen = self._listed = None
+        self._seen = None
         other.backup(self._database())
 
     def lose_database(self) -> None:

@@ -33,9 +33,9 @@ class Part(fixtures.Fixture):
         self._places: dict[str, tuple[str, str]] = {}
         # The last view, as long as it is true.
         self._seen: engines.View | None = None
-        # The backups that the API has listed, and how many rows had been
-        # written by then.
-        self._listed: tuple[int, list[dict[str, Any]]] | None = None
+        # The backups that the API has listed, and the rows that it has read.
+        self._listed: tuple[
+            list[list[Any]], list[dict[str, Any]]] | None = None
 
     def _objects(self) -> dict[tuple[str, str], str]:
         """The objects of the backups that were made here, and no others."""
