@@ -5,6 +5,7 @@
 from collections.abc import Callable
 from concurrent import futures
 import functools
+import gc
 import logging
 import multiprocessing
 from multiprocessing import synchronize
@@ -80,6 +81,11 @@ def _end(number: int, frame: Any) -> None:
 def _engine() -> cloud.Cloud:
     made = _Engine(binding.Binding(*_bound))
     made.setUp()
+    # What is there now stays until the end: no collection need look at it,
+    # and what a history leaves is little.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
     util.Finalize(made, made.cleanUp, exitpriority=1)
     return made
 
