@@ -335,7 +335,7 @@ def clean(ledger: resource_ledger.Ledger, say: Callable[[str], None],
 
 
 class _OfAdministrator:
-    """What only an administrator's run leaves, and a user cannot remove."""
+    """The rest of an administrator's run, which a user cannot remove."""
 
     def __call__(self, *args: Any) -> None:
         """Refuse."""

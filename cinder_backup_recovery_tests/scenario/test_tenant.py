@@ -27,7 +27,7 @@ class TenantScenario(backups.BackupScenario[backups.Made]):
 
 
 class TenantBackupTest(TenantScenario):
-    """What users are shown of their backups is what they asked for."""
+    """Backups are shown to users as they asked for them."""
 
     needed_features = ('incremental',)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a user with the role member can show, and nothing beyond."""
+"""Certifications by a user with the role member."""
 
 import shutil
 
