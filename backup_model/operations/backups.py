@@ -63,13 +63,17 @@ class CreateBackup(base.Operation):
         if 'snapshot' in step.arguments:
             source = world.snapshots[step.arguments['snapshot']]
         new = set(after.stored) - set(before.stored)
+        # Of two that were made at once, those with its id; one that failed
+        # may have none.
+        others = {key for key in new for one in after.backups
+                  if one != backup_id and one in key}
         world.backups[step.arguments['backup']] = worlds.Backup(
             id=backup_id, project=history.project_of(step.actor),
             volume=volume, snapshot=step.arguments.get('snapshot', ''),
             content=source.content or (),
             parent=world.named(told.get('parent_id') or ''),
-            # Of two that were made at once, those with its id.
-            keys=frozenset({key for key in new if backup_id in key} or new),
+            keys=frozenset({key for key in new if backup_id in key} or
+                           new - others),
             told=told, complete=told.get('status') == 'available')
 
 

@@ -224,3 +224,22 @@ class IncrementTest(testtools.TestCase):
             told={'size': 2, 'status': 'error', 'fail_reason': 'no'})
         self.assertEqual(['create backup'] * found,
                          keys(promises.accepted, one)[:1])
+
+
+class CreatedTest(testtools.TestCase):
+    def test_objects_of_two_made_at_once(self):
+        """A backup that failed has none of those of the other one."""
+        world = moment('create backup').world
+        before = engines.View({}, {}, {}, {})
+        after = engines.View(
+            {one: {'status': 'available'} for one in ('B2', 'B3', 'B4')}, {},
+            {}, {'c/backup_B3-1': 'x', 'c/backup_B3-2': 'x'})
+        for name in 'b2', 'b3':
+            operations.ALL['create backup'].learn(
+                world, history.Step('create backup', 'admin-1', {
+                    'backup': name, 'volume': 'v1'}),
+                engines.Answer(202, {'backup': {'id': name.upper()}}),
+                before, after)
+        self.assertEqual(
+            [frozenset(), frozenset(after.stored)],
+            [world.backups[name].keys for name in ('b2', 'b3')])
