@@ -13,14 +13,15 @@ SPACE := $() $()
 BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
   benchmark-histories
 
-.PHONY: help certify certify-stores test cross-drivers key-sequences histories \
-  many-records releases under-load lint docs wheel $(BENCHMARKS) clean
+.PHONY: help certify certify-stores test long-tests cross-drivers key-sequences \
+  histories many-records releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
 	@echo 'make certify-stores  the same on Swift, S3, Ceph and NFS, one after the other'
 	@echo '               (STORES="swift" chooses); takes an hour'
 	@echo 'make test      test the kit itself, against real services'
+	@echo 'make long-tests  those of them that take minutes and rarely fail'
 	@echo 'make cross-drivers  back up at random with one driver, recover with the other'
 	@echo '               (CROSS_ARGS="--seed N --case K" runs one case again)'
 	@echo 'make key-sequences  ship, delete and restore encrypted backups at random,'
@@ -53,6 +54,10 @@ certify-stores: $(TOX)
 test: $(TOX)
 	tools/debian-packages.sh test
 	$(TOX) -q -e py3 -- $(TEST_ARGS)
+
+long-tests: $(TOX)
+	tools/debian-packages.sh test
+	$(TOX) -q -e long -- $(TEST_ARGS)
 
 cross-drivers: $(TOX)
 	$(TOX) -q -e cross-drivers -- $(CROSS_ARGS)

@@ -26,7 +26,7 @@ _LANGUAGES = ('bash', 'console', 'shell')
 FOLLOWED = {
     'admin/recovery.rst': 'tests/functional/test_operators_page.py',
     'admin/switching.rst': 'tests/functional/test_operators_page.py',
-    'user/certify.rst': 'tests/functional/test_vendor_page.py',
+    'user/certify.rst': 'tests/long/test_vendor_page.py',
 }
 
 _CLOUD = 'tests/functional/test_local_cloud.py'
