@@ -51,3 +51,13 @@ class S3ProfileTest(S3Case):
         self.assertIn('pass  ChunksContract.test_more_chunks_than_a_page',
                       done.stdout)
         self.assertIn(' 0 fail, 0 error', done.stdout)
+
+
+class S3ReferenceProfileTest(S3Case):
+    driver = 'reference_drivers.s3.S3BackupDriver'
+
+    def test_certified(self):
+        """As a vendor would certify it: all of the contract."""
+        done = self.certify('s3')
+        self.assertEqual((0, ''), (done.returncode, done.stderr), done)
+        self.assertIn('\ncertified (exit status 0)', done.stdout)
