@@ -15,7 +15,7 @@ from tests import old_layouts
 from tests.cross_drivers import damages
 from tests.functional import ceph_cases
 from tests.functional import test_contract_ceph
-from tests.functional import test_contract_ceph_old as old
+from tests.long import test_contract_ceph_old as old
 
 
 def _as_today(ioctx, backups):
