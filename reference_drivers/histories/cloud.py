@@ -9,7 +9,6 @@ serializers and dispatcher. What is not: the volumes are files, and no
 service runs, so that each run of a history is the same.
 """
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import functools
@@ -101,6 +100,8 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         self.useFixture(fixtures.MockPatch(
             'cinder.volume.volume_utils.brick_get_connector_properties',
             return_value={}))
+        # No machine loses its power here, and a disk takes its time.
+        self.useFixture(fixtures.MockPatch('os.fsync'))
         # Each request would look whether the files of rules have changed.
         policy.init()
         policy.set_rules(policy.get_rules())
@@ -298,28 +299,24 @@ class Cloud(volumes.Volumes, disasters.Disasters):
 
     def _look(self) -> engines.View:
         listed = self._listed_backups()
-        with environment.db.get_engine().connect() as connection:
-            def rows(statement: str) -> list[Mapping[str, Any]]:
-                return [one._mapping for one in
-                        connection.exec_driver_sql(statement)]
-
-            parents = {one['id']: one['parent_id'] for one in rows(
-                'SELECT id, parent_id FROM backups WHERE deleted = 0')}
-            volumes = {one['id']: one['status'] for one in rows(
-                'SELECT id, status FROM volumes WHERE deleted = 0 '
-                'UNION SELECT id, status FROM snapshots WHERE deleted = 0')}
-            usage: dict[str, dict[str, int]] = {
-                project: dict.fromkeys((
-                    'backups', 'backups reserved', 'backup_gigabytes',
-                    'backup_gigabytes reserved'), 0)
-                for project in parts.PROJECTS}
-            for one in rows(
-                    'SELECT project_id, resource, in_use, reserved '
-                    'FROM quota_usages WHERE deleted = 0'):
-                if one['resource'] in ('backups', 'backup_gigabytes'):
-                    found = usage[parts.NAMES[one['project_id']]]
-                    found[one['resource']] = one['in_use']
-                    found[f'{one["resource"]} reserved'] = one['reserved']
+        database = self._database()
+        parents = dict(database.execute(
+            'SELECT id, parent_id FROM backups WHERE deleted = 0'))
+        volumes = dict(database.execute(
+            'SELECT id, status FROM volumes WHERE deleted = 0 '
+            'UNION SELECT id, status FROM snapshots WHERE deleted = 0'))
+        usage: dict[str, dict[str, int]] = {
+            project: dict.fromkeys((
+                'backups', 'backups reserved', 'backup_gigabytes',
+                'backup_gigabytes reserved'), 0)
+            for project in parts.PROJECTS}
+        for project, resource, in_use, reserved in database.execute(
+                'SELECT project_id, resource, in_use, reserved '
+                'FROM quota_usages WHERE deleted = 0'):
+            if resource in ('backups', 'backup_gigabytes'):
+                found = usage[parts.NAMES[project]]
+                found[resource] = in_use
+                found[f'{resource} reserved'] = reserved
         backups = {
             one['id']: {**one, 'parent_id': parents.get(one['id']),
                         'project': parts.NAMES.get(
