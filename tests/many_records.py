@@ -7,14 +7,22 @@ square of it is seen. It takes some ten minutes.
 """
 
 import random
+import resource
 import signal
 import time
 
+from backup_recovery import plans
+from backup_recovery import records
 from tests import cloud_cases
+from tests import records_cases
 from tests.functional import test_records
 from tests.functional import test_records_scan
 
 _KILLS = 20
+_PLANNED = 100_000
+# Bytes of address space; what is remembered is some 1.3 KiB a record, and the
+# file has 2 KiB.
+_MEMORY = 384 * 1024 ** 2
 
 
 class ManyRecordsTest(test_records_scan.ScanTest):
@@ -55,3 +63,38 @@ class ManyRecordsTest(test_records_scan.ScanTest):
         for project, limits in self.limits().items():
             # As much as is used: Cinder accepts no less.
             self.assertEqual((50, 50, 0), limits, project)
+
+
+class ManyPlannedTest(test_records.RecordsCase):
+    """Records that were written, of backups that were never made."""
+
+    number = 1
+
+    def made(self):
+        parent = None
+        for number in range(_PLANNED):
+            one = records_cases.record(
+                project=self.projects[number // 10 % len(self.projects)],
+                parent_id=parent if number % 10 else None,
+                driver_info={'version': 1, 'digests': 'd' * 800})
+            yield one
+            parent = one.id
+
+    def test_plan(self):
+        """They are planned in a bounded address space, and read again."""
+        self.assertEqual(_PLANNED, records.write(self.records, self.made()))
+        plan = self.temporary / 'plan'
+        begun = time.monotonic()
+        done = self.call(
+            'plan', self.records, plan, program=test_records.PROGRAM,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_AS, (_MEMORY, _MEMORY)))
+        print(f'planned {_PLANNED} records in '
+              f'{time.monotonic() - begun:.1f} s', flush=True)
+        self.assertEqual(0, done.returncode, done.stderr[-2000:])
+        items = plans.read(plan).imports
+        self.assertEqual(_PLANNED, len(items))
+        seen = {None}
+        for item in items:
+            self.assertTrue(item.parent in seen, item)
+            seen.add(item.id)
