@@ -133,6 +133,18 @@ class ShiftsAfterHole(_Through):
     device = _WithoutHoles
 
 
+class _Of32Bits(_File):
+    def seek(self, offset: int) -> None:
+        self.real.seek(offset & 0xffffffff)
+
+
+@catalogue.mutant('more_than_four_gibibytes')
+class CutsOffsets(_Through):
+    """What is past 4 GiB is written where the volume begins."""
+
+    device = _Of32Bits
+
+
 @catalogue.mutant('properties_of_the_volume')
 class LosesProperties(default.DefaultBackupDriver):
     """A restored volume has neither name nor properties, nor boots."""

@@ -54,6 +54,15 @@ def drops_parent(original, backup, **more):
     return _encode(original, backup, **more, parent_id=None)
 
 
+@catalogue.defect(
+    _ENCODE, 'scenario.test_containers.ContainerTest.'
+             'test_containers_that_users_name')
+def strips_container(original, backup, **more):
+    """A record has no white space around the name of the container."""
+    return _encode(original, backup, **more,
+                   container=backup.container.strip())
+
+
 @catalogue.defect(_ENCODE, f'{_EXPORT}.test_of_snapshot')
 def drops_snapshot(original, backup, **more):
     """A record of a backup of a snapshot does not name the snapshot."""

@@ -322,6 +322,19 @@ class Environment(fixtures.Fixture):
         with open(self.path(volume_id), 'wb') as stream:
             stream.write(content)
 
+    def write_blocks(self, volume_id: str, size: int,
+                     blocks: dict[int, bytes]) -> None:
+        """Give a volume a few blocks, and a size that fits in no memory.
+
+        :param size: bytes of the volume, which takes no room for its zeros
+        :param blocks: what to write, by the bytes before it
+        """
+        with open(self.path(volume_id), 'r+b') as stream:
+            stream.truncate(size)
+            for offset, block in blocks.items():
+                stream.seek(offset)
+                stream.write(block)
+
     def read_volume(self, volume_id: str) -> bytes:
         """The content of a volume."""
         with open(self.path(volume_id), 'rb') as stream:
@@ -423,9 +436,19 @@ class Environment(fixtures.Fixture):
         :param volume: the target, a new one by default
         :returns: the content of the volume
         """
+        return self.read_volume(self.restore_volume(backup_id, volume).id)
+
+    def restore_volume(self, backup_id: str, volume: Any = None,
+                       size: int = 1) -> Any:
+        """Restore a backup through the manager, and read nothing.
+
+        :param volume: the target, a new one by default
+        :param size: GiB of a new one
+        :returns: the volume's object
+        """
         new = volume is None
         if new:
-            volume = self.create_volume(status='creating')
+            volume = self.create_volume(size=size, status='creating')
         else:
             volume.status = 'restoring-backup'
             volume.save()
@@ -438,7 +461,7 @@ class Environment(fixtures.Fixture):
         volume.refresh()
         if volume.status != 'available':
             raise AssertionError(f'the volume became {volume.status}')
-        return self.read_volume(volume.id)
+        return volume
 
     def delete(self, backup_id: str) -> None:
         """Delete a backup through the manager."""
