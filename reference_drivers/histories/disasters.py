@@ -23,23 +23,21 @@ class Disasters(parts.Part):
         # The database of an empty cloud.
         self._empty: sqlite3.Connection
 
-    @staticmethod
-    def _database() -> sqlite3.Connection:
-        connection: Any = environment.db.get_engine().raw_connection()
-        return connection.driver_connection
-
     def _copy_of_database(self) -> sqlite3.Connection:
         made = sqlite3.connect(':memory:', check_same_thread=False)
-        self._database().backup(made)
+        self._database.backup(made)
         return made
 
     def _remember_empty_database(self) -> None:
+        # It is in memory, and has one connection.
+        connection: Any = environment.db.get_engine().raw_connection()
+        self._database = connection.driver_connection
         self._empty = self._copy_of_database()
         self.addCleanup(self._empty.close)
 
     def _replace_database(self, other: sqlite3.Connection) -> None:
         self._seen = None
-        other.backup(self._database())
+        other.backup(self._database)
 
     def lose_database(self) -> None:
         self._replace_database(self._empty)

@@ -2,9 +2,10 @@
 
 """The parts of a cloud in this process that the others share."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 import contextlib
 import hashlib
+import sqlite3
 from typing import Any
 
 from cinder import context as cinder_context
@@ -26,6 +27,9 @@ class Part(fixtures.Fixture):
 
     cinder: environment.Environment
     store: object_stores.ObjectStore
+    _database: sqlite3.Connection
+    # That of each volume.
+    _type_id: str
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,13 +49,13 @@ class Part(fixtures.Fixture):
                 for container, prefix in self._places.values()
                 for name in self.store.list(container, prefix)}
 
-    def _find_places(self, backups: Iterable[str]) -> None:
-        for one in backups:
-            if one in self._places:
+    def _find_places(self, containers: Mapping[str, str | None]) -> None:
+        for one, container in containers.items():
+            if one in self._places or (
+                    self.store.has_containers and not container):
                 continue
-            backup = objects.Backup.get_by_id(
-                cinder_context.get_admin_context(), one)
-            if backup.container or not self.store.has_containers:
-                # A row of a record that was changed may say anything.
-                with contextlib.suppress(stores_base.StoreRefused):
-                    self._places[one] = self.store.locate(backup)
+            # A row of a record that was changed may say anything.
+            with contextlib.suppress(stores_base.StoreRefused):
+                self._places[one] = self.store.locate(
+                    objects.Backup.get_by_id(
+                        cinder_context.get_admin_context(), one))

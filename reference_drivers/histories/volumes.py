@@ -41,7 +41,7 @@ class Volumes(parts.Part):
             context, size=size, status='available', user_id=user,
             project_id=project, host=environment.CONF.host,
             attach_status='detached', availability_zone='nova',
-            volume_type_id=self.cinder._volume_type(), use_quota=False)
+            volume_type_id=self._type_id, use_quota=False)
         volume.create()
         self.cinder.write_volume(volume.id, b'')
         self._seen = None
@@ -57,8 +57,9 @@ class Volumes(parts.Part):
 
     def read(self, volume: str) -> engines.Content:
         data = self.cinder.read_volume(volume)
-        data = data.ljust(_bytes(objects.Volume.get_by_id(
-            cinder_context.get_admin_context(), volume).size), b'\0')
+        (size,), = self._database.execute(
+            'SELECT size FROM volumes WHERE id = ?', (volume,))
+        data = data.ljust(_bytes(size), b'\0')
         return tuple(
             self._blocks.get(data[start:start + _BLOCK], engines.GARBAGE)
             for start in range(0, len(data), _BLOCK))
@@ -79,7 +80,7 @@ class Volumes(parts.Part):
             context, volume_id=volume, status='available', volume_size=size,
             user_id=actor, project_id=context.project_id,
             display_name='snapshot', use_quota=False,
-            volume_type_id=self.cinder._volume_type())
+            volume_type_id=self._type_id)
         snapshot.create()
         self.cinder.write_volume(snapshot.id,
                                  self.cinder.read_volume(volume))
