@@ -79,9 +79,12 @@ class Engine(Protocol):
 
     :ivar finds: the kinds of damage that its backup driver finds when it
         verifies what is stored; empty if it does not
+    :ivar apart: each project has a storage of its own, in which the requests
+        of another one find nothing
     """
 
     finds: Collection[str]
+    apart: bool
 
     def request(self, actor: str, method: str, path: str,
                 body: Any = None) -> Answer:

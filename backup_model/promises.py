@@ -229,6 +229,12 @@ def _shown(backup: dict[str, Any]) -> dict[str, Any]:
             if key != 'has_dependent_backups'}
 
 
+def _reaches(moment: Moment, engine: engines.Engine) -> bool:
+    """Tell if the request of a step can find what is stored of its target."""
+    return (not engine.apart or moment.world.backups[moment.target].project ==
+            history.project_of(moment.step.actor))
+
+
 def storage_is_exact(moment: Moment, engine: engines.Engine) -> Found:
     """What is deleted leaves the storage, and nothing else does."""
     if not moment.by_request:
@@ -266,7 +272,8 @@ def storage_is_exact(moment: Moment, engine: engines.Engine) -> Found:
             moment.target_id in moment.before.backups and
             moment.target_id not in moment.after.backups and
             own & moment.after.stored.keys()):
-        yield (f'{moment.step.operation} leaves',
+        yield (f'{"" if _reaches(moment, engine) else "apart "}'
+               f'{moment.step.operation} leaves',
                f'{moment.target} is deleted, and '
                f'{len(own & moment.after.stored.keys())} of its objects are '
                f'still there')
@@ -315,7 +322,8 @@ def accepted(moment: Moment, engine: engines.Engine) -> Found:
                                backup))):
         yield ('create backup', f'{name} becomes {backup.told.get("status")}: '
                                 f'{backup.told.get("fail_reason")}')
-    if backup is None or backup.touched or not moment.world.intact(name):
+    if (backup is None or backup.touched or not moment.world.intact(name) or
+            not _reaches(moment, engine)):
         return
     old = moment.before.backups.get(backup.id)
     new = moment.after.backups.get(backup.id)
@@ -373,7 +381,8 @@ def restored_as_it_was(moment: Moment, engine: engines.Engine) -> Found:
         if volume is not None:
             volume.content = found
     elif moment.together not in ('killed', 'away'):
-        if moment.world.recoverable(name) and not backup.touched:
+        if (moment.world.recoverable(name) and not backup.touched and
+                _reaches(moment, engine)):
             yield ('not', f'{name} is not restored: the volume is {status}, '
                           f'{told.get("fail_reason")}')
         if not told.get('fail_reason') and not moment.together:

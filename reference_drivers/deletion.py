@@ -25,6 +25,7 @@ class DeletionMixin:
     """In front of a ``ChunkedBackupDriver``."""
 
     context: Any
+    check_access: Callable[[Any], None]
     delete_object: Callable[[str, str], None]
     get_store: Callable[[], stores.Store]
 
@@ -37,7 +38,9 @@ class DeletionMixin:
         :raises Problem: the storage or the key manager does not answer, or
             an incremental backup needs this one; the row stays then, so that
             its objects are not forgotten
+        :raises InvalidBackup: its objects are where this request finds none
         """
+        self.check_access(backup)
         keys.check_delete(self.context, backup)
         self._delete_objects(backup)
         keys.spare(self.context, backup)

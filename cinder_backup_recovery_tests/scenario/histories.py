@@ -121,7 +121,8 @@ class HistoryScenario(stores.StoreScenario):
             services.BackupService.from_config(CONF) if able.service_kill
             else None, self.hold, stays,
             # Not each level finds bytes that have changed.
-            [engines.GONE] if able.import_verify else [])
+            [engines.GONE] if able.import_verify else [],
+            not able.other_project)
 
     def _quota(self, project_id: str) -> dict[str, Any]:
         quotas = self.os_project_admin.volume_quotas_client_latest

@@ -85,6 +85,7 @@ class CloudEngine(history_in_process.OnlyInProcess):
     :param stays: what is known to stay after a step: its end is not waited
         for as long
     :param finds: the kinds of damage that are found at exports and imports
+    :param apart: the storage keeps the projects apart
     """
 
     def __init__(self, projects: Mapping[str, Project],
@@ -96,8 +97,10 @@ class CloudEngine(history_in_process.OnlyInProcess):
                  hold: services.RequestHold | None = None,
                  stays: Callable[[history.Step], Stays] = (
                      lambda step: Stays()),
-                 finds: Collection[str] = ()) -> None:
+                 finds: Collection[str] = (),
+                 apart: bool = False) -> None:
         self.finds = finds
+        self.apart = apart
         self._projects = projects
         self._names = {one.api.project_id: name
                        for name, one in projects.items()}

@@ -68,6 +68,9 @@ class Cloud(volumes.Volumes, disasters.Disasters):
     :raises BindingError: its storage cannot list objects
     """
 
+    # No driver here asks Keystone for the account of a project.
+    apart = False
+
     def __init__(self, bound: binding.Binding):
         super().__init__()
         if not bound.has_store:

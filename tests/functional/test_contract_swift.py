@@ -105,6 +105,33 @@ class SwiftAnswersTest(Swift, unanswered_cases.Unanswered,
         super().setUp()
         self.cinder.configure(backup_compression_algorithm='none')
 
+    def _per_user(self):
+        """Return a user of a project that has an account."""
+        session = identity.Session(self.local.state)
+        self.cinder.configure(
+            backup_swift_auth='per_user',
+            backup_swift_url=settings.url(
+                self.local.state, local_swift.Swift.name) + '/v1/AUTH_')
+        return {'auth_token': session.token,
+                'project_id': session.project_id}
+
+    def test_deleted_by_another_project(self):
+        """It is refused: all that is stored would be left, and forgotten."""
+        backup, = self.chain(base.text(self.chunk))
+        place = self.objects.locate(backup)
+        for name, value in self._per_user().items():
+            setattr(self.cinder.context, name, value)
+        self.assertRaises(exception.InvalidBackup, self.cinder.delete,
+                          backup.id)
+        row = self.cinder.backup(backup.id)
+        self.assertEqual('error', row.status)
+        self.assertIn(f'account of project {row.project_id}', row.fail_reason)
+        self.assertNotEqual([], self.objects.list(*place))
+        row.project_id = self.cinder.context.project_id
+        row.save()
+        self.cinder.delete(backup.id)
+        self.assertEqual([], self.objects.list(*place))
+
     def _verify(self, backup, **context):
         """The program's output about one backup."""
         asking = cinder_context.get_admin_context()
@@ -121,21 +148,15 @@ class SwiftAnswersTest(Swift, unanswered_cases.Unanswered,
         """Of which a driver has no user and no token."""
         backup, = self.chain(base.text(2 * self.chunk))
         self.assertEqual(f'{backup.id} good\n', self._verify(backup))
-        session = identity.Session(self.local.state)
-        self.cinder.configure(
-            backup_swift_auth='per_user',
-            backup_swift_url=settings.url(
-                self.local.state, local_swift.Swift.name) + '/v1/AUTH_')
+        user = self._per_user()
         refused = self.assertRaises(exception.InvalidInput, self._verify,
                                     backup)
         self.assertIn('--os-token', str(refused))
-        user = {'auth_token': session.token,
-                'project_id': session.project_id}
         # It is there, but this user does not see it.
         said = self._verify(backup, **user)
         self.assertIn(f'{backup.id} NOT VERIFIED\n', said)
         self.assertIn(f'the account of project {backup.project_id}', said)
-        backup.project_id = session.project_id
+        backup.project_id = user['project_id']
         backup.save()
         self.assertEqual(f'{backup.id} good\n',
                          self._verify(backup, **user))

@@ -3,6 +3,7 @@
 """The demands of the model of histories on rights, quotas and volumes."""
 
 import dataclasses
+from unittest import mock
 
 import ddt
 import fixtures
@@ -66,6 +67,35 @@ class RightsTest(testtools.TestCase):
             self.assertEqual(found, keys(
                 rights.strangers_are_refused,
                 moment(operation, status, actor, **arguments)))
+
+    @ddt.data((False, 'admin-2', ['import']), (False, 'admin-1', ['import']),
+              (True, 'admin-2', []), (True, 'admin-1', ['import']))
+    @ddt.unpack
+    def test_import_by_another_project(self, apart, actor, found):
+        """It finds nothing where the storage keeps the projects apart."""
+        failed = view(fail_reason='no such container')
+        failed.backups['B1']['status'] = 'error'
+        one = moment('import', actor=actor, after=failed, record='r1',
+                     before=engines.View({}, {}, {}, {}))
+        one.world.records['r1'].whole = True
+        one.world.backups['b1'].complete = True
+        self.assertEqual(found, [key for key, _ in promises.accepted(
+            one, mock.Mock(apart=apart))])
+
+    @ddt.data((False, 'admin-2', ['delete leaves']),
+              (True, 'admin-2', ['apart delete leaves']),
+              (True, 'admin-1', ['delete leaves']))
+    @ddt.unpack
+    def test_delete_by_another_project(self, apart, actor, found):
+        """What it leaves is told apart: its cause is another one."""
+        stored = {'o1': 'digest'}
+        one = moment('delete', actor=actor, backup='b1',
+                     before=dataclasses.replace(view(), stored=stored),
+                     after=engines.View({}, {}, {}, stored))
+        one.world.backups['b1'].keys = frozenset(stored)
+        one.world.backups['b1'].deleted = True
+        self.assertEqual(found, [key for key, _ in promises.storage_is_exact(
+            one, mock.Mock(apart=apart))])
 
     def test_over_a_quota(self):
         for limit, found in ((0, ['create backup backups']), (1, []),

@@ -21,7 +21,8 @@ _BOTH = (engines.CHANGED, engines.GONE)
 
 
 def _engine(finds=_BOTH, content=(0,) * 6):
-    return mock.Mock(finds=finds, **{'read.return_value': content})
+    return mock.Mock(finds=finds, apart=False,
+                     **{'read.return_value': content})
 
 
 def _moment(operation='export', kinds=(engines.GONE,), needed=False,
