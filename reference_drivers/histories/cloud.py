@@ -9,9 +9,11 @@ serializers and dispatcher. What is not: the volumes are files, and no
 service runs, so that each run of a history is the same.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import functools
+import inspect
 import os
 from typing import Any
 
@@ -22,6 +24,7 @@ from cinder import rpc
 from cinder.api.middleware import auth
 from cinder.api.middleware import fault
 from cinder.api.v3 import router
+from cinder.api.validation import validators
 from cinder.common import constants
 from cinder.scheduler import manager as scheduler_manager
 import fixtures
@@ -59,6 +62,20 @@ def _begin(connection: Any) -> None:
     if 'in_transaction' not in connection.info:
         connection.connection.driver_connection.execute('BEGIN')
         connection.info['in_transaction'] = True
+
+
+class _Validators:
+    """Makes one validator for a schema, in place of one for a request."""
+
+    def __init__(self, make: Callable[[Any], Any]):
+        self._make = make
+        # With its schema, or another one could get the same id.
+        self._made: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, schema: Any) -> Any:
+        if id(schema) not in self._made:
+            self._made[id(schema)] = schema, self._make(schema)
+        return self._made[id(schema)][1]
 
 
 class Cloud(volumes.Volumes, disasters.Disasters):
@@ -116,6 +133,14 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         policy.init()
         policy.set_rules(policy.get_rules())
         self.addCleanup(policy.reset)
+        # Nor does what it makes for each of them change: a validator of the
+        # body, and the arguments that a rule takes.
+        for name, made in (
+                ('cinder.api.validation.validators._SchemaValidator',
+                 _Validators(validators._SchemaValidator)),
+                ('inspect.getfullargspec',
+                 functools.cache(inspect.getfullargspec))):
+            self.useFixture(fixtures.MockPatch(name, made))
         self._application = _Application(
             auth.CinderKeystoneContext(router.APIRouter()))
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
