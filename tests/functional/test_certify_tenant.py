@@ -23,7 +23,8 @@ class CertifyTenantTest(certify_cases.CertifyCase):
         cls.user = session.request('POST', 'keystone', '/users', json={
             'user': {'name': 'alice', 'password': _PASSWORD,
                      'domain_id': 'default'}})['user']['id']
-        cls.role = f'/projects/{project["id"]}/users/{cls.user}/roles/'
+        cls.project = project['id']
+        cls.role = f'/projects/{cls.project}/users/{cls.user}/roles/'
         cls.member, = session.get('keystone', '/roles?name=member')['roles']
         session.request('PUT', 'keystone', cls.role + cls.member['id'])
 
@@ -63,6 +64,27 @@ run:
         self.assertEqual((0, ''), (code, err))
         self.assertIn('authenticated as alice\nbackups of project acme are '
                       'listed, 0 of them\n', out)
+
+    def test_room(self):
+        """A quota that is too small for the tests fails none of them."""
+        session = identity.Session(self.local.state)
+
+        def limit(backups):
+            session.request('PUT', 'cinder', f'/os-quota-sets/{self.project}',
+                            json={'quota_set': {'backups': backups}})
+
+        self.addCleanup(limit, 10)
+        limit(8)
+        self.assertIn('has room for 8 more backups, and the tests need 9: '
+                      'delete some, ask for more, or set can.long_chains to '
+                      'false', self.mistake('--check'))
+        for backups in 9, -1:
+            limit(backups)
+            code, _, err = self.certify('--check')
+            self.assertEqual((0, ''), (code, err))
+        limit(2)
+        self.assertIn('has room for 2 more backups, and the tests need 3',
+                      self.mistake('--set', 'can.long_chains=false'))
 
     def test_quick(self):
         """One restore, by the image service, and nothing is left of it."""
