@@ -2,6 +2,7 @@
 
 """Backups and restores by a user with the role member, and nothing else."""
 
+from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
@@ -10,6 +11,9 @@ from cinder_backup_recovery_tests import tenant
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.scenario import backups
+from cinder_backup_recovery_tests.scenario import encrypted
+
+CONF = config.CONF
 
 _ASKED = {'description': 'before the upgrade', **backups.DESCRIBED}
 
@@ -221,3 +225,39 @@ class TenantSnapshotTest(TenantScenario):
         self.restore_and_compare(
             self.link('backup of a snapshot', before, backup['id']),
             history=(after,))
+
+
+class TenantEncryptedTest(encrypted.EncryptedVolumes[backups.Made],
+                          TenantScenario):
+    """A full backup of an encrypted volume, which is gone with its key."""
+
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Make the backup, and delete the volume."""
+        super().resource_setup()
+        cls.full = cls.make_full(cls.layout(backups.OURS))
+
+    @decorators.idempotent_id('c1f4e7a2-8d35-49b6-a0c9-5e2b7d4f8136')
+    def test_restored_to_new_volume(self) -> None:
+        """Each byte of a deleted volume is read with the restored key.
+
+        If it fails, a user gets a volume that the cloud calls restored and
+        that nothing can open.
+        """
+        volume_id = self.create_from(self.full)
+        self.assert_readable(volume_id, self.full)
+
+    @decorators.idempotent_id('6b8d2e91-4c7f-4a05-9e13-d7a6f0c5b284')
+    @features.needs('restore_to_existing_volume')
+    def test_restored_onto_existing_volume(self) -> None:
+        """A restore replaces the content of an encrypted volume and its key.
+
+        If it fails, the volume has the data of one key and the id of another.
+        """
+        foreign = self.layout(backups.FOREIGN)
+        volume_id = self.content.create_volume(foreign)
+        old = self.key_of(clients.VOLUME, volume_id)
+        self.restore_and_compare(self.full, onto=volume_id,
+                                 history=(foreign,))
+        if CONF.cinder_backup_recovery_feature_enabled.separate_keys:
+            self.assert_key(old, False, 'the replaced content')

@@ -13,6 +13,7 @@ _ONE = 'TenantFullTest.test_restored_to_new_volume'
 
 class CertifyTenantTest(certify_cases.CertifyCase):
     verb = 'tenant'
+    options = {'key_manager': 'barbican'}
 
     @classmethod
     def setUpClass(cls):
@@ -86,12 +87,29 @@ run:
         self.assertIn('has room for 2 more backups, and the tests need 3',
                       self.mistake('--set', 'can.long_chains=false'))
 
+    def test_encrypted(self):
+        """Read in clear with the user's own rights, keys included."""
+        code, out, err = self.certify(
+            '--regex', r'\.TenantEncryptedTest\.',
+            *(word for key, value in {
+                'can.encrypted_volumes': 'true',
+                'connect.encrypted_volume_type': 'luks',
+                'connect.content_access': 'attachment',
+                'connect.connector_properties': 'basic'}.items()
+              for word in ('--set', f'{key}={value}')))
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertEqual(['pass', 'pass'], [
+            test['status'] for test in self.document()['tests']], out)
+        self.assertEqual([], self.left())
+        self.assertNotIn('encrypted_volumes', self.document()['denied'])
+
     def test_quick(self):
         """One restore, by the image service, and nothing is left of it."""
         code, out, err = self.certify('--mode', 'quick')
         self.assertEqual((2, ''), (code, err), out)
         self.assertIn('not tried: record, recovery, verified, portable', out)
         self.assertIn(f'pass  {_ONE}', out)
+        self.assertEqual(['encrypted_volumes'], self.document()['denied'])
         self.assertEqual([], self.left())
         for path in self.report.rglob('*'):
             if path.is_file():
