@@ -125,6 +125,12 @@ OPTIONS: list[cfg.Opt] = [
         help="The backup driver makes incremental backups. Otherwise every "
              "test of a chain is skipped."),
     cfg.BoolOpt(
+        'long_chains',
+        default=True,
+        help="The quota of a project has room for nine backups more: that of "
+             "a new one is ten. Otherwise tests of a chain that is longer "
+             "than three are skipped."),
+    cfg.BoolOpt(
         'reimage',
         default=True,
         help="The volume driver can write an image into an existing volume "

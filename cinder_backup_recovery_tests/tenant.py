@@ -31,6 +31,10 @@ from cinder_backup_recovery_tests.content import layout as content_layout
 
 CONF = config.CONF
 
+#: Backups of the longest chain, and so of a project at a time. A new project
+#: has ten, unless an administrator says more.
+LONG_CHAIN = 9
+
 # Where drivers cut a volume, unless they are configured otherwise: blocks of
 # checksums, objects of RBD, of Swift's driver, and of the local cloud's.
 _BOUNDARIES = (32 << 10, 1 << 20, 4 << 20, 50 << 20, 64 << 20)

@@ -9,6 +9,7 @@ cloud the clouds::
     python -m mutants --only-meant --regex restores
     python -m mutants clouds --regex imports
     python -m mutants clouds --backup swift
+    python -m mutants tenant
     python -m mutants histories
 
 Exit codes: 0 each mutant is killed by all checks that are meant for it, each
@@ -18,6 +19,7 @@ or the cloud did not start.
 """
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 import json
 import pathlib
@@ -26,14 +28,20 @@ import signal
 import sys
 from typing import Any
 
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests.certification.report import compact
 from cinder_backup_recovery_tests.cmd import programs
 from mutants import catalogue
 from mutants import histories
 from mutants import matrix
+from mutants import tenant
 
 GOOD, BAD, STOPPED, WRONG = 0, 1, 2, 3
-DRIVERS, CLOUDS, HISTORIES = 'drivers', 'clouds', 'histories'
+DRIVERS, CLOUDS, TENANT, HISTORIES = (
+    'drivers', 'clouds', 'tenant', 'histories')
+_ALL: dict[str, Callable[[], list[catalogue.Mutant]]] = {
+    DRIVERS: catalogue.drivers, HISTORIES: catalogue.drivers,
+    CLOUDS: catalogue.clouds, TENANT: tenant.mutants}
 
 
 def _regex(value: str) -> re.Pattern[str]:
@@ -62,10 +70,12 @@ def parser() -> argparse.ArgumentParser:
         'a local cloud one defect after the other and run the tests of the '
         'Tempest plugin, and print which check finds which defect. The '
         'drivers take about half a minute of a CPU each.'))
-    made.add_argument('kind', nargs='?', choices=[DRIVERS, CLOUDS, HISTORIES],
-                      default=DRIVERS,
-                      help='histories: the drivers, by histories in place of '
-                           'the contract (%(default)s)')
+    made.add_argument('kind', nargs='?', default=DRIVERS,
+                      choices=[DRIVERS, CLOUDS, TENANT, HISTORIES],
+                      help='tenant: drivers and clouds, by the tests of a '
+                           'user with the role member; histories: the '
+                           'drivers, by histories in place of the contract '
+                           '(%(default)s)')
     made.add_argument('--list', action='store_true',
                       help='print the mutants, their defects and the checks '
                            'that are meant for them, and run none')
@@ -87,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
                       default=catalogue.DEFAULT,
                       help='the backup driver of the cloud; each has defects '
                            'of its own (%(default)s)')
+    made.add_argument('--content-access',
+                      choices=[connecting.ATTACHMENT, connecting.IMAGE],
+                      default=connecting.ATTACHMENT,
+                      help='how the tests of a user write and read volumes; '
+                           'image, by which a certification does unless it '
+                           'is told otherwise, takes several times as long '
+                           '(%(default)s)')
     made.add_argument('--json', type=pathlib.Path, metavar='FILE',
                       help='write what killed which of them')
     made.add_argument('--join', type=pathlib.Path, metavar='FILE',
@@ -120,7 +137,8 @@ def _run(arguments: argparse.Namespace,
          mutants: Sequence[catalogue.Mutant]) -> matrix.Matrix:
     # Cinder or Tempest is imported with it, and takes seconds.
     subject: Any
-    clouds = arguments.kind == CLOUDS
+    clouds = arguments.kind != DRIVERS
+    member = arguments.kind == TENANT
     if clouds:
         from mutants.clouds import tests as subject
     else:
@@ -128,6 +146,8 @@ def _run(arguments: argparse.Namespace,
     earlier = (matrix.Matrix.from_dict(json.loads(arguments.join.read_text()))
                if arguments.join else None)
     everything = subject.checks()
+    if member:
+        everything = [check for check in everything if tenant.is_check(check)]
     meant = {check for mutant in mutants for check in mutant.meant}
     made = matrix.Matrix(mutants, [
         check for check in everything if check in meant or not (
@@ -135,7 +155,9 @@ def _run(arguments: argparse.Namespace,
     if not arguments.regex:
         made.others = [check for check in everything
                        if check not in made.checks]
-    with subject.running(arguments.backup) as run:
+    with subject.running(arguments.backup, **({
+            'member': True, 'content_access': arguments.content_access}
+            if member else {})) as run:
         for number, mutant in enumerate([None, *mutants]):
             name = mutant.name if mutant else ''
             some = clouds or arguments.only_meant
@@ -145,9 +167,7 @@ def _run(arguments: argparse.Namespace,
                 arguments.limit))
             _progress(number + 1, len(mutants) + 1, name, made.outcomes[name])
     if earlier:
-        return matrix.joined(
-            earlier, made,
-            catalogue.clouds() if clouds else catalogue.drivers(), everything)
+        return matrix.joined(earlier, made, _ALL[arguments.kind](), everything)
     return made
 
 
@@ -181,10 +201,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         mutants = [
-            mutant for mutant in (
-                catalogue.clouds(arguments.backup)
-                if arguments.kind == CLOUDS else catalogue.drivers())
-            if not arguments.regex or arguments.regex.search(mutant.name)]
+            mutant for mutant in _ALL[arguments.kind]()
+            if mutant.backup == arguments.backup and (
+                not arguments.regex or arguments.regex.search(mutant.name))]
         if not mutants:
             raise matrix.MatrixError('no mutant has such a name')
         if arguments.list:

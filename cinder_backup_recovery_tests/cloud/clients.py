@@ -184,6 +184,13 @@ class CloudApi:
             json.dumps({'os-reimage': {'image_id': image_id}}))
         self.volumes.expected_success(202, resp.status)
 
+    def make_data_volume(self, volume_id: str) -> None:
+        """Have a volume that was made of an image boot no more."""
+        for name in self.show(VOLUME, volume_id).get(
+                'volume_image_metadata') or ():
+            self.volumes.delete_volume_image_metadata(volume_id, name)
+        self.volumes.set_bootable_volume(volume_id, bootable=False)
+
     def export_record(self, backup_id: str) -> backup_record.BackupRecord:
         """Export the record of a backup."""
         return backup_record.BackupRecord.from_api(

@@ -28,7 +28,10 @@ OURS = 1
 FOREIGN = 2
 
 #: Given to the volumes that are backed up, and to be given back.
-DESCRIBED: Mapping[str, Any] = {'metadata': {'purpose': 'test of recovery'}}
+DESCRIBED: Mapping[str, Any] = {'metadata': {
+    'purpose': 'test of recovery',
+    # With an accent of its own, which a normal form would join.
+    'owner': 'Rene\u0301e'}}
 
 # Backups that the set-up of a class makes.
 FULL = 'full'
@@ -117,9 +120,14 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
 
     @classmethod
     def make_full(cls, layout: content_layout.Layout,
-                  what: str = 'full backup') -> Made_:
-        """Back up a new volume for all tests of the class, and remove it."""
+                  what: str = 'full backup', boots: bool = True) -> Made_:
+        """Back up a new volume for all tests of the class, and remove it.
+
+        :param boots: whether a volume of an image stays one that boots
+        """
         volume_id = cls.class_content.create_volume(layout, **DESCRIBED)
+        if not boots:
+            cls.cloud.make_data_volume(volume_id)
         link = cls.link(what, layout, cls.make_backup(volume_id))
         cls.class_resources.remove(clients.VOLUME, volume_id)
         return link
@@ -152,6 +160,9 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
         for former, layout in ((first, second), (second, third)):
             cls.class_content.rewrite(volume_id, layout,
                                       since=former.generation)
+            # The properties change with the content.
+            cls.cloud.volumes.create_volume_metadata(
+                volume_id, {'generation': str(layout.generation)})
             parent_id = backup_ids[-1]
             backup_ids.append(cls.make_backup(volume_id, incremental=True))
             volumes.append(cls.properties(volume_id))
@@ -189,7 +200,7 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
         for edge in range(access.GIB, size, access.GIB):
             # Zeros on both sides: no chunk is full.
             layout = layout.overwrite(edge - 4096, 8192)
-        return cls.make_full(layout, 'backup of a larger volume')
+        return cls.make_full(layout, 'backup of a larger volume', boots=False)
 
     @classmethod
     def wait_for_child_of(cls, parent_id: str) -> None:

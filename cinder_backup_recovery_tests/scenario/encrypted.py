@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Base of the recoveries of encrypted volumes."""
+"""Base of the restores and the recoveries of encrypted volumes."""
 
 from tempest import config
 
@@ -10,12 +10,13 @@ from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import attachments
 from cinder_backup_recovery_tests.content import encrypted
 from cinder_backup_recovery_tests.content import luks
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
 
 
-class EncryptedScenario(base.RecoveryScenario):
+class EncryptedVolumes(backups.BackupScenario[backups.Made_]):
     """Backups of encrypted volumes.
 
     The tests know what was written in clear, and read a restored volume with
@@ -24,10 +25,7 @@ class EncryptedScenario(base.RecoveryScenario):
     """
 
     headers: set[str]
-    # A driver may give an import a clone of the key, whose id is another one.
-    recorded = tuple(name for name in suite.RECORDED
-                     if name != 'encryption_key_id')
-    needed_features: tuple[str, ...] = ('row_loss_hard', 'encrypted_volumes')
+    needed_features: tuple[str, ...] = ('encrypted_volumes',)
 
     @classmethod
     def skip_checks(cls) -> None:
@@ -39,7 +37,7 @@ class EncryptedScenario(base.RecoveryScenario):
     def setup_clients(cls) -> None:
         """Find the key manager."""
         super().setup_clients()
-        cls.keys = keys.make(CONF, cls.os_project_admin)
+        cls.keys = keys.make(CONF, getattr(cls, f'os_{cls.credentials[0]}'))
         cls.headers = set()
 
     @classmethod
@@ -80,7 +78,7 @@ class EncryptedScenario(base.RecoveryScenario):
         """
         return cls.cloud.show(kind, resource_id).get('encryption_key_id', '')
 
-    def create_from(self, link: base.Link) -> str:
+    def create_from(self, link: backups.Made) -> str:
         """Make a new encrypted volume of a backup, in one request.
 
         :returns: the id of the volume
@@ -88,7 +86,8 @@ class EncryptedScenario(base.RecoveryScenario):
         return self.resources.create_volume(
             size=link.view['size'], backup_id=link.backup_id)['id']
 
-    def assert_readable(self, volume_id: str, link: base.Link) -> None:
+    def assert_readable(self, volume_id: str, link: backups.Made
+                        ) -> None:
         """Compare a restored volume, opened with its key, with the original.
 
         :raises ContentMismatch: it is not opened by its key, or differs
@@ -122,3 +121,12 @@ class EncryptedScenario(base.RecoveryScenario):
             self.assertEqual(
                 before + sum(map(self.keys.exists, recorded)),
                 self.keys.count())
+
+
+class EncryptedScenario(EncryptedVolumes[base.Link], base.RecoveryScenario):
+    """Recoveries of encrypted volumes."""
+
+    # A driver may give an import a clone of the key, whose id is another one.
+    recorded = tuple(name for name in suite.RECORDED
+                     if name != 'encryption_key_id')
+    needed_features = ('row_loss_hard', *EncryptedVolumes.needed_features)

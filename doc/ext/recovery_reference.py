@@ -21,6 +21,7 @@ from cinder_backup_recovery_tests.certification.report import table
 from cinder_backup_recovery_tests.certification.verdict import tiers
 from mutants import histories
 from mutants import matrix
+from mutants import tenant
 
 _PACKAGE = cinder_backup_recovery_tests.__name__
 _PLACE = pathlib.Path(cinder_backup_recovery_tests.__file__).parents[1]
@@ -199,6 +200,18 @@ class Mutants(docutils.SphinxDirective):
             matrix.Matrix.from_dict(json.loads(place.read_text()))))
 
 
+class UnseenByTenant(docutils.SphinxDirective):
+    """A table of the mutants that no user sees, and why."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        self.env.note_dependency(tenant.__file__)
+        return self.parse_text_to_nodes('\n'.join(table.list_table([
+            ['mutants', 'no user finds them, for'],
+            *([', '.join(f'``{name}``' for name in names), reason]
+              for reason, names in tenant.UNSEEN.items())])))
+
+
 class HistoryMutants(docutils.SphinxDirective):
     """A table of mutants and what histories say, from their JSON."""
 
@@ -250,4 +263,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive('recovery-mutants', Mutants)
     app.add_directive('recovery-promises', Promises)
     app.add_directive('recovery-results', Results)
+    app.add_directive('recovery-unseen-by-tenant', UnseenByTenant)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

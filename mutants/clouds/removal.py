@@ -5,6 +5,7 @@
 from mutants import catalogue
 
 _REMOVED = 'scenario.test_removal.RemovalTest.test_deleted_from_the_storage'
+_MEMBER = 'scenario.test_tenant.TenantBackupTest'
 _DRIVER = 'reference_drivers.hooks:VerifyMixin.delete_backup'
 _LIST = 'cinder.backup.api:API.get_all'
 
@@ -14,7 +15,7 @@ def leaves_objects(original, driver, backup):
     """A backup that is deleted stays on the storage."""
 
 
-@catalogue.defect(_DRIVER, _REMOVED)
+@catalogue.defect(_DRIVER, _REMOVED, f'{_MEMBER}.test_parent_is_kept')
 def takes_parent_along(original, driver, backup):
     """With a backup its parent is removed from the storage."""
     original(driver, backup)
@@ -29,8 +30,7 @@ def deletes_parents_of_lost(original, driver, *arguments):
     """A backup is deleted though the storage has one that builds on it."""
 
 
-@catalogue.defect(_LIST, _REMOVED,
-                  'scenario.test_tenant.TenantBackupTest.test_parent_is_kept')
+@catalogue.defect(_LIST, _REMOVED, f'{_MEMBER}.test_parent_is_kept')
 def deletes_parents(original, api, context, search_opts=None, *arguments,
                     **more):
     """A backup is deleted though others build on it."""
@@ -40,7 +40,7 @@ def deletes_parents(original, api, context, search_opts=None, *arguments,
 
 
 @catalogue.defect('cinder.backup.api:API.create',
-                  'scenario.test_tenant.TenantBackupTest.test_made_as_asked')
+                  f'{_MEMBER}.test_made_as_asked')
 def drops_asked_description(original, api, context, name, description,
                             *arguments, **more):
     """A backup that is made has no description."""
@@ -48,7 +48,9 @@ def drops_asked_description(original, api, context, name, description,
 
 
 @catalogue.defect(_LIST, 'scenario.test_row_loss.ProjectLossTest.'
-                         'test_all_restored_without_source_volumes')
+                         'test_all_restored_without_source_volumes',
+                  'scenario.test_tenant.TenantFullTest.'
+                  'test_restored_to_new_volume')
 def lists_no_orphans(original, api, context, *arguments, **more):
     """A list of backups lacks those whose source volume is gone."""
     from cinder import exception

@@ -14,6 +14,10 @@ _MEMBER = 'scenario.test_tenant.TenantFullTest'
 _MEMBER_NEW = f'{_MEMBER}.test_restored_to_new_volume'
 _MEMBER_EACH = ('scenario.test_tenant.TenantChainTest.'
                 'test_each_restored_to_new_volume')
+_MEMBER_SNAPSHOT = ('scenario.test_tenant.TenantSnapshotTest.'
+                    'test_snapshot_restored')
+_SNAPSHOT = (f'{_CONTENTS}.SnapshotBackupTest.'
+             'test_restored_as_it_was_at_the_snapshot')
 _PROJECT = ('scenario.test_row_loss.ProjectLossTest.'
             'test_all_restored_without_source_volumes')
 
@@ -38,13 +42,21 @@ def _only(driver, wanted):
 
 
 @catalogue.defect(
-    _RUN, _NEW, _MEMBER_NEW,
-    'scenario.test_tenant.TenantSnapshotTest.test_snapshot_restored',
-    f'{_CONTENTS}.SnapshotBackupTest.test_restored_as_it_was_at_the_snapshot',
+    _RUN, _NEW, _MEMBER_NEW, _MEMBER_SNAPSHOT, _SNAPSHOT,
     'scenario.test_faults.KilledServiceTest.test_killed_during_export',
     'scenario.test_faults.KilledServiceTest.test_killed_during_import')
 def writes_nothing(original, manager, *arguments):
     """A restore ends well and has written nothing."""
+
+
+@catalogue.defect('cinder.volume.driver:BaseVD.get_backup_device',
+                  _MEMBER_SNAPSHOT, _SNAPSHOT)
+def backs_up_volume_of_snapshot(original, driver, context, backup):
+    """A backup of a snapshot is one of the volume as it is now."""
+    from cinder import objects
+    if not backup.snapshot_id:
+        return original(driver, context, backup)
+    return objects.Volume.get_by_id(context, backup.volume_id), False
 
 
 @catalogue.defect(
@@ -184,7 +196,9 @@ def needs_source_volume(original, api, context, backup_id, *arguments, **more):
 
 
 @catalogue.defect('cinder.objects.backup:BackupList.get_all_by_volume',
-                  f'{_CHAIN}.test_chain_goes_on')
+                  f'{_CHAIN}.test_chain_goes_on',
+                  'scenario.test_tenant.TenantLongChainTest.'
+                  'test_newest_restored')
 def builds_on_first(original, *arguments, **more):
     """An incremental backup builds on the first of three of its volume."""
     found = original(*arguments, **more)

@@ -19,6 +19,7 @@ import unittest
 import testtools
 
 from cinder_backup_recovery_tests import config as recovery_config
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import facts
 from local_cloud import backups
 from local_cloud import exceptions
@@ -71,13 +72,17 @@ def checks() -> list[str]:
 
 
 @contextlib.contextmanager
-def running(backup: str = catalogue.DEFAULT) -> Iterator[Callable[..., Any]]:
+def running(backup: str = catalogue.DEFAULT, member: bool = False,
+            content_access: str = connecting.ATTACHMENT
+            ) -> Iterator[Callable[..., Any]]:
     """Start a local cloud, and take it down at the end.
 
     It has what the tests of a defect may need: a second region, and where the
     driver is the default one, a second cinder-backup and a Barbican.
 
     :param backup: the profile, of :data:`catalogue.SWITCHED`
+    :param member: whether the cloud has only what tests of tenant mode need
+    :param content_access: how the tests write and read volumes
     :returns: runs tests while the cloud has a defect: called with the mutant,
         or None, with the tests, those of a class one after the other, and with
         the seconds that one may take
@@ -100,14 +105,14 @@ def running(backup: str = catalogue.DEFAULT) -> Iterator[Callable[..., Any]]:
             stack.callback(backups.BACKENDS.__setitem__, backup, profile)
             backups.BACKENDS[backup] = dataclasses.replace(
                 profile, driver=catalogue.SWITCHED[backup])
+            more = backup == catalogue.DEFAULT and not member
             local = stack.enter_context(fixture.started(
-                backup, timeout=180, second_region=True,
-                second_backup=backup == catalogue.DEFAULT,
-                key_manager=('barbican' if backup == catalogue.DEFAULT else
-                             None)))
+                backup, timeout=180, second_region=not member,
+                second_backup=more, key_manager='barbican' if more else None))
             os.environ.update(local.environment)
-            for name, seconds in _PATIENCE.items():
-                _override(name, seconds)
+            for name, value in {**_PATIENCE,
+                                'content_access': content_access}.items():
+                _override(name, value)
             yield lambda mutant, names, limit: _run(path, mutant, names, limit)
     except exceptions.LocalCloudError as error:
         raise matrix.MatrixError(str(error)) from error

@@ -26,11 +26,13 @@ class CertifyCase(testtools.TestCase):
     """One local cloud for all, which is like any other."""
 
     verb: str
+    #: How the cloud is started.
+    options = {}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.local = fixture.LocalCloud()
+        cls.local = fixture.LocalCloud(**cls.options)
         cls.local.setUp()
         cls.addClassCleanup(cls.local.cleanUp)
         cls.database = cls.local.state.root / 'data' / 'cinder.sqlite'

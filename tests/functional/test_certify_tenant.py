@@ -13,6 +13,7 @@ _ONE = 'TenantFullTest.test_restored_to_new_volume'
 
 class CertifyTenantTest(certify_cases.CertifyCase):
     verb = 'tenant'
+    options = {'key_manager': 'barbican'}
 
     @classmethod
     def setUpClass(cls):
@@ -23,7 +24,8 @@ class CertifyTenantTest(certify_cases.CertifyCase):
         cls.user = session.request('POST', 'keystone', '/users', json={
             'user': {'name': 'alice', 'password': _PASSWORD,
                      'domain_id': 'default'}})['user']['id']
-        cls.role = f'/projects/{project["id"]}/users/{cls.user}/roles/'
+        cls.project = project['id']
+        cls.role = f'/projects/{cls.project}/users/{cls.user}/roles/'
         cls.member, = session.get('keystone', '/roles?name=member')['roles']
         session.request('PUT', 'keystone', cls.role + cls.member['id'])
 
@@ -64,12 +66,50 @@ run:
         self.assertIn('authenticated as alice\nbackups of project acme are '
                       'listed, 0 of them\n', out)
 
+    def test_room(self):
+        """A quota that is too small for the tests fails none of them."""
+        session = identity.Session(self.local.state)
+
+        def limit(backups):
+            session.request('PUT', 'cinder', f'/os-quota-sets/{self.project}',
+                            json={'quota_set': {'backups': backups}})
+
+        self.addCleanup(limit, 10)
+        limit(8)
+        self.assertIn('has room for 8 more backups, and the tests need 9: '
+                      'delete some, ask for more, or set can.long_chains to '
+                      'false', self.mistake('--check'))
+        for backups in 9, -1:
+            limit(backups)
+            code, _, err = self.certify('--check')
+            self.assertEqual((0, ''), (code, err))
+        limit(2)
+        self.assertIn('has room for 2 more backups, and the tests need 3',
+                      self.mistake('--set', 'can.long_chains=false'))
+
+    def test_encrypted(self):
+        """Read in clear with the user's own rights, keys included."""
+        code, out, err = self.certify(
+            '--regex', r'\.TenantEncryptedTest\.',
+            *(word for key, value in {
+                'can.encrypted_volumes': 'true',
+                'connect.encrypted_volume_type': 'luks',
+                'connect.content_access': 'attachment',
+                'connect.connector_properties': 'basic'}.items()
+              for word in ('--set', f'{key}={value}')))
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertEqual(['pass', 'pass'], [
+            test['status'] for test in self.document()['tests']], out)
+        self.assertEqual([], self.left())
+        self.assertNotIn('encrypted_volumes', self.document()['denied'])
+
     def test_quick(self):
         """One restore, by the image service, and nothing is left of it."""
         code, out, err = self.certify('--mode', 'quick')
         self.assertEqual((2, ''), (code, err), out)
         self.assertIn('not tried: record, recovery, verified, portable', out)
         self.assertIn(f'pass  {_ONE}', out)
+        self.assertEqual(['encrypted_volumes'], self.document()['denied'])
         self.assertEqual([], self.left())
         for path in self.report.rglob('*'):
             if path.is_file():

@@ -88,6 +88,19 @@ class HistoriesTest(ProfileTestCase):
             sorted(one.split('.')[2] for one in more))
 
 
+class TenantTest(ProfileTestCase):
+
+    def test_encrypted_volumes(self):
+        """Not required, and named as not tested, unless they are wanted."""
+        for text, denied in (('{}', {'encrypted_volumes'}),
+                             ('{encrypted_volumes: true}', set()),
+                             ('{encrypted_volumes: false, reimage: false}',
+                              {'encrypted_volumes', 'reimage'})):
+            way = ways.Tenant(self.load(f'can: {text}'))
+            self.addCleanup(way.discard)
+            self.assertEqual(denied, way.denied)
+
+
 @ddt.ddt
 class WrongProfileTest(ProfileTestCase):
     @ddt.data(

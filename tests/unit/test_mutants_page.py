@@ -10,6 +10,7 @@ from mutants import catalogue
 from mutants import contract
 from mutants import histories
 from mutants import matrix
+from mutants import tenant
 from mutants import unseen
 from mutants.clouds import tests as tempest_tests
 
@@ -90,3 +91,32 @@ class CloudMutantsPageTest(PageTest):
 
     def test_results_are_good(self):
         self.assertEqual([], matrix.findings(self.made))
+
+
+class TenantMutantsPageTest(PageTest):
+
+    name = 'tenant-mutants'
+
+    def test_results_are_of_these_mutants(self):
+        """Run "python -m mutants tenant" with --json after a change."""
+        self.assertEqual(tenant.mutants(), self.made.mutants)
+        # Each test of tenant mode is meant for one.
+        self.assertEqual(
+            [one for one in tempest_tests.cases() if tenant.is_check(one)],
+            self.made.checks)
+
+    def test_results_are_good(self):
+        self.assertEqual([], matrix.findings(self.made))
+
+    def test_each_is_found_or_has_a_reason(self):
+        """And none is both, twice, or does not exist."""
+        unseen = [name for names in tenant.UNSEEN.values() for name in names]
+        found = [name for names in tenant.FOUND_BY.values() for name in names]
+        mutants = tenant.mutants()
+        self.assertEqual([], [one.name for one in mutants if not one.meant])
+        self.assertEqual(
+            sorted(one.name for one in tenant.everything()),
+            sorted([*unseen, *(one.name for one in mutants)]))
+        self.assertEqual(
+            sorted(found), sorted(one.name for one in mutants
+                                  if not one.name.startswith('clouds.')))

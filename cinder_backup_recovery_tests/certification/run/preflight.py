@@ -34,6 +34,7 @@ from cinder_backup_recovery_tests import config as recovery_config
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import rows
 from cinder_backup_recovery_tests import stores
+from cinder_backup_recovery_tests import tenant
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import ledger as resource_ledger
 from cinder_backup_recovery_tests.cloud import locks
@@ -187,6 +188,35 @@ def look(run: locks.Owner | None = None) -> dict[str, Any]:
             'versions': _versions(manager)}
 
 
+def _check_room(manager: Any) -> None:
+    """Prove that the quota of the project has room for the tests.
+
+    :raises InvalidConfiguration: it has not, and a test would meet that as a
+        refusal
+    """
+    size = CONF.cinder_backup_recovery.volume_size
+    long = CONF.cinder_backup_recovery_feature_enabled.long_chains
+    # Other tests have a chain of three. Of volumes there are a source and what
+    # is restored, with a snapshot.
+    backups = tenant.LONG_CHAIN if long else 3
+    limits = manager.volume_limits_client_latest.show_limits()['limits'][
+        'absolute']
+    for what, limit, used, needed in (
+            ('backups', 'Backups', 'Backups', backups),
+            ('GiB of backups', 'BackupGigabytes', 'BackupGigabytes',
+             backups * size),
+            ('volumes', 'Volumes', 'Volumes', 2),
+            ('GiB of volumes and snapshots', 'VolumeGigabytes', 'Gigabytes',
+             3 * size)):
+        # Less than nothing is no limit.
+        left = limits[f'maxTotal{limit}'] - limits[f'total{used}Used']
+        if limits[f'maxTotal{limit}'] >= 0 and left < needed:
+            raise exceptions.InvalidConfiguration(
+                f'the project has room for {left} more {what}, and the tests '
+                f'need {needed}: delete some, ask for more'
+                f'{", or set can.long_chains to false" if long else ""}')
+
+
 def look_as_tenant(run: locks.Owner | None = None) -> dict[str, Any]:
     """Check what a user can.
 
@@ -212,6 +242,9 @@ def look_as_tenant(run: locks.Owner | None = None) -> dict[str, Any]:
             found += _clean(ledger, run)
     finally:
         ledger.close()
+    # What was left of a killed run takes no room any more.
+    with tenants.account(CONF) as account:
+        _check_room(account)
     return {'found': found, 'versions': versions}
 
 
