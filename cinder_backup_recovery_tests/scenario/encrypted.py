@@ -2,21 +2,28 @@
 
 """Base of the recoveries of encrypted volumes."""
 
+from collections.abc import Iterable
+
 from tempest import config
 
-from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests.cloud import keys
 from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import attachments
 from cinder_backup_recovery_tests.content import encrypted
+from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.content import luks
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
 
 
-class EncryptedScenario(base.RecoveryScenario):
-    """Backups of encrypted volumes.
+def encrypted_type() -> str:
+    """Return the name of the type of encrypted volumes."""
+    return CONF.cinder_backup_recovery.encrypted_volume_type
+
+
+class KeysScenario(base.RecoveryScenario):
+    """Backups of encrypted volumes, beside those of plain ones.
 
     The tests know what was written in clear, and read a restored volume with
     the key that the key manager has for it: what is not readable is not
@@ -24,36 +31,26 @@ class EncryptedScenario(base.RecoveryScenario):
     """
 
     headers: set[str]
-    # A driver may give an import a clone of the key, whose id is another one.
-    recorded = tuple(name for name in suite.RECORDED
-                     if name != 'encryption_key_id')
-    needed_features: tuple[str, ...] = ('row_loss_hard', 'encrypted_volumes')
+
+    @classmethod
+    def has_keys(cls) -> bool:
+        """Check whether the cloud has encrypted volumes."""
+        return CONF.cinder_backup_recovery_feature_enabled.encrypted_volumes
 
     @classmethod
     def skip_checks(cls) -> None:
         """Refuse a machine without what opens a volume."""
         super().skip_checks()
-        luks.require()
+        if cls.has_keys():
+            luks.require()
 
     @classmethod
     def setup_clients(cls) -> None:
         """Find the key manager."""
         super().setup_clients()
-        cls.keys = keys.make(CONF, cls.os_project_admin)
         cls.headers = set()
-
-    @classmethod
-    def resource_setup(cls) -> None:
-        """Use encrypted volumes in place of plain ones."""
-        super().resource_setup()
-        # In clear; the header takes the rest.
-        cls.size_bytes -= luks.HEADER
-        cls.class_content = cls.encrypted_content(cls.class_resources)
-
-    def setUp(self) -> None:
-        """Use encrypted volumes in place of plain ones."""
-        super().setUp()
-        self.content = self.encrypted_content(self.resources)
+        if cls.has_keys():
+            cls.keys = keys.make(CONF, cls.os_project_admin)
 
     @classmethod
     def encrypted_content(cls, resources: test_resources.Resources,
@@ -66,11 +63,6 @@ class EncryptedScenario(base.RecoveryScenario):
         return encrypted.EncryptedContent(
             resources, attachments.Host.from_config(CONF),
             manager or cls.keys, cls.headers)
-
-    @classmethod
-    def volume_type(cls) -> str:
-        """Return the encrypted type."""
-        return CONF.cinder_backup_recovery.encrypted_volume_type
 
     @classmethod
     def key_of(cls, kind: str, resource_id: str) -> str:
@@ -86,16 +78,21 @@ class EncryptedScenario(base.RecoveryScenario):
         :returns: the id of the volume
         """
         return self.resources.create_volume(
-            size=link.view['size'], backup_id=link.backup_id)['id']
+            size=link.view['size'], backup_id=link.backup_id,
+            volume_type=encrypted_type())['id']
 
-    def assert_readable(self, volume_id: str, link: base.Link) -> None:
+    def assert_readable(self, volume_id: str, link: base.Link,
+                        history: Iterable[content_layout.Layout] = ()
+                        ) -> None:
         """Compare a restored volume, opened with its key, with the original.
 
+        :param history: other contents by which a difference is named
         :raises ContentMismatch: it is not opened by its key, or differs
         """
         self.assert_content(
             volume_id, link.layout,
-            f'{link.what} {link.backup_id}, restored and opened')
+            f'{link.what} {link.backup_id}, restored and opened', history,
+            self.encrypted_content(self.resources))
 
     def assert_key(self, key_id: str, exists: bool, whose: str,
                    manager: keys.Keys | None = None) -> None:
@@ -122,3 +119,26 @@ class EncryptedScenario(base.RecoveryScenario):
             self.assertEqual(
                 before + sum(map(self.keys.exists, recorded)),
                 self.keys.count())
+
+
+class EncryptedScenario(KeysScenario):
+    """Backups of encrypted volumes only."""
+
+    needed_features: tuple[str, ...] = ('row_loss_hard', 'encrypted_volumes')
+    @classmethod
+    def resource_setup(cls) -> None:
+        """Use encrypted volumes in place of plain ones."""
+        super().resource_setup()
+        # In clear; the header takes the rest.
+        cls.size_bytes -= luks.HEADER
+        cls.class_content = cls.encrypted_content(cls.class_resources)
+
+    def setUp(self) -> None:
+        """Use encrypted volumes in place of plain ones."""
+        super().setUp()
+        self.content = self.encrypted_content(self.resources)
+
+    @classmethod
+    def volume_type(cls) -> str:
+        """Return the encrypted type."""
+        return encrypted_type()
