@@ -119,10 +119,17 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
     def make_full(cls, layout: content_layout.Layout,
                   what: str = 'full backup') -> Made_:
         """Back up a new volume for all tests of the class, and remove it."""
+        return cls.make_fulls(1, layout, what)[0]
+
+    @classmethod
+    def make_fulls(cls, number: int, layout: content_layout.Layout,
+                   what: str = 'full backup') -> list[Made_]:
+        """Back up a new volume so many times, and remove it."""
         volume_id = cls.class_content.create_volume(layout, **DESCRIBED)
-        link = cls.link(what, layout, cls.make_backup(volume_id))
+        links = [cls.link(what, layout, cls.make_backup(volume_id))
+                 for _ in range(number)]
         cls.class_resources.remove(clients.VOLUME, volume_id)
-        return link
+        return links
 
     @classmethod
     def make_chain(cls, remove_volume: bool = False

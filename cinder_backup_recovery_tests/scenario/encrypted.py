@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from tempest import config
 
 from cinder_backup_recovery_tests.cloud import keys
+from cinder_backup_recovery_tests.cloud import locks
 from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.content import attachments
 from cinder_backup_recovery_tests.content import encrypted
 from cinder_backup_recovery_tests.content import layout as content_layout
 from cinder_backup_recovery_tests.content import luks
+from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 
 CONF = config.CONF
@@ -122,16 +124,37 @@ class KeysScenario(base.RecoveryScenario):
 
 
 class EncryptedScenario(KeysScenario):
-    """Backups of encrypted volumes only."""
+    """Backups of encrypted volumes only.
+
+    Its classes use the key manager at the same time, but for those that stop
+    it: these have it alone.
+    """
 
     needed_features: tuple[str, ...] = ('row_loss_hard', 'encrypted_volumes')
+    #: Whether its tests stop the key manager.
+    stops_key_manager = False
+
+    #: Full backups of one volume, which is gone, for tests that take one.
+    fulls: list[base.Link]
+
+    @classmethod
+    def full_backups(cls) -> int:
+        """Return how many of them the class makes."""
+        return 0
+
     @classmethod
     def resource_setup(cls) -> None:
         """Use encrypted volumes in place of plain ones."""
+        # Before what the class makes, so that it is released after that.
+        cls.addClassResourceCleanup(locks.key_manager(
+            cls.ledger.directory, cls.stops_key_manager))
         super().resource_setup()
         # In clear; the header takes the rest.
         cls.size_bytes -= luks.HEADER
         cls.class_content = cls.encrypted_content(cls.class_resources)
+        if cls.full_backups():
+            cls.fulls = cls.make_fulls(cls.full_backups(),
+                                       cls.layout(backups.OURS))
 
     def setUp(self) -> None:
         """Use encrypted volumes in place of plain ones."""
@@ -142,3 +165,12 @@ class EncryptedScenario(KeysScenario):
     def volume_type(cls) -> str:
         """Return the encrypted type."""
         return encrypted_type()
+
+    def take_full(self) -> tuple[base.Link, int]:
+        """Take one of the full backups, or another one where none is left.
+
+        :returns: it, and how many keys the project has without its own
+        """
+        link = (self.fulls.pop() if self.fulls else
+                self.make_full(self.layout(backups.OURS)))
+        return link, self.keys.count() - 1

@@ -11,7 +11,6 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import services
-from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import encrypted
 
 CONF = config.CONF
@@ -21,13 +20,17 @@ _STAYS = 'delete-without-key-manager'
 _LONG = 20
 
 
-# Alone: what other tests are doing would fail, too.
-@decorators.serial
 class KeyManagerAwayTest(encrypted.EncryptedScenario):
     """The key manager does not answer, and then does again."""
 
     needed_features = (*encrypted.EncryptedScenario.needed_features,
                        'key_manager_stop', 'separate_keys')
+    stops_key_manager = True
+
+    @classmethod
+    def full_backups(cls) -> int:
+        """Return one for each test."""
+        return 2
 
     @classmethod
     def setup_clients(cls) -> None:
@@ -37,10 +40,9 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
         cls.manager.check()
 
     def setUp(self) -> None:
-        """Back up a volume while the key manager answers."""
+        """Take a backup that was made while the key manager answered."""
         super().setUp()
-        self.number = self.keys.count()
-        self.stored = self.make_full(self.layout(backups.OURS))
+        self.stored, self.number = self.take_full()
         self.addCleanup(self.keys.delete,
                         self.stored.record.fields['encryption_key_id'])
 
@@ -55,7 +57,6 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
         with self.story.step('the key manager is started again'):
             self.manager.start()
 
-    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('521086c8-ba07-40bf-8d81-a7bea23c3a19')
     @features.needs('restore_to_existing_volume')
     def test_away_during_recovery(self) -> None:
@@ -120,7 +121,6 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
                 self.story.note(f'it ends in an error: {view["fail_reason"]}')
             return view['status']
 
-    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('d22b1175-fe89-44d9-a7b7-bc97c23610a3')
     def test_away_during_delete(self) -> None:
         """A delete takes nothing, and can be repeated.
