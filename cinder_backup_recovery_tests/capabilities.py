@@ -117,8 +117,9 @@ OPTIONS: list[cfg.Opt] = [
         'key_manager_stop',
         default=False,
         help="The key manager may be stopped and started, by "
-             "key_manager_stop_command and key_manager_start_command. "
-             "Otherwise every test of it is skipped."),
+             "key_manager_stop_command and key_manager_start_command. Tests "
+             "of plain volumes go on: [volume] volume_type must not be "
+             "encrypted. Otherwise every test of it is skipped."),
     cfg.BoolOpt(
         'incremental',
         default=True,

@@ -223,8 +223,8 @@ OPTIONS: list[cfg.Opt] = [
         'key_manager_stop_command',
         help="Program that stops the key manager, as where its servers fail, "
              "and exits 0. No shell is used. It is run only with "
-             "key_manager_stop, while no other test of this run is under "
-             "way."),
+             "key_manager_stop, while no other test of encrypted volumes in "
+             "this run is under way."),
     cfg.StrOpt(
         'key_manager_start_command',
         help="Program that starts the key manager with its keys, waits until "

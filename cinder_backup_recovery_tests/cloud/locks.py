@@ -11,13 +11,18 @@ that runs tests, also one that stestr or Tempest has started without a
 certification, shares ``writers.lock``. Clean-up takes both for itself: nothing
 is removed while a process may use it, and no process starts to use a ledger
 that is being cleaned up.
+
+``key-manager.lock`` keeps tests that use the key manager away from those that
+stop it.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import datetime
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -28,6 +33,7 @@ from cinder_backup_recovery_tests import exceptions
 
 RUN = 'run.lock'
 WRITERS = 'writers.lock'
+KEY_MANAGER = 'key-manager.lock'
 
 #: Names of a run: ``run``, its id; ``host``, ``pid``, ``since`` and
 #: ``report``, the report directory; later ``ledger``.
@@ -172,7 +178,7 @@ class Writer:
         path = os.path.join(ledger, WRITERS)
         try:
             os.makedirs(ledger, mode=0o700, exist_ok=True)
-            self._file = _open_writers(path)
+            self._file = _open(path)
         except OSError as error:
             raise exceptions.InvalidConfiguration(
                 f'the ledger cannot be written: {error.filename}: '
@@ -208,7 +214,7 @@ def cleaning(ledger: str, run: str | None = None) -> Iterator[None]:
         if not found or found.get('run') != run:
             stack.enter_context(RunLock(path, owner()))
         path = os.path.join(ledger, WRITERS)
-        file = _open_writers(path)
+        file = _open(path)
         stack.callback(os.close, file)
         if not _lock(file, fcntl.LOCK_EX, path):
             raise InUse(f'tests that use the ledger {ledger} are running; '
@@ -217,13 +223,34 @@ def cleaning(ledger: str, run: str | None = None) -> Iterator[None]:
         yield
 
 
-def _open_writers(path: str) -> int:
+def key_manager(ledger: str, alone: bool) -> Callable[[], None]:
+    """Wait until the key manager may be used, or stopped, and lock it.
+
+    A process has it once at a time, and takes no other lock while it waits.
+
+    :param alone: whether it will be stopped; those that only use it share it
+    :returns: releases it; the end of the process does, too
+    :raises LockError: the file system has no locks
+    :raises OSError: the file cannot be made
+    """
+    path = os.path.join(ledger, KEY_MANAGER)
+    file = _open(path)
+    try:
+        _lock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, path,
+              wait=True)
+    except BaseException:
+        os.close(file)
+        raise
+    return functools.partial(os.close, file)
+
+
+def _open(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-def _lock(file: int, kind: int, path: str) -> bool:
+def _lock(file: int, kind: int, path: str, wait: bool = False) -> bool:
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

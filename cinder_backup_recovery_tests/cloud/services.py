@@ -117,8 +117,8 @@ class _Recorded(_Switch):
 
     def start(self) -> None:
         """Start or resume it, if it is stopped or hangs."""
-        self._run(self._on)
         if self._ledger.changes(self.kind):
+            self._run(self._on)
             self._ledger.restored(self.kind, _WHICH[self.kind])
 
 

@@ -5,6 +5,8 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import errno
+import io
 import os
 import platform
 import socket
@@ -175,6 +177,36 @@ class AttachmentContent(access.VolumeContent):
             self.resources.detach(attachment)
 
 
+class _File(io.FileIO):
+    """A volume that is a file, whose holes are zeros without being read.
+
+    The kernel fills a page of its cache for each 4 KiB of a hole that is
+    read: two seconds for an empty GiB, in which a comparison takes 0.2.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read at the position, to the end where no size is given."""
+        position = self.tell()
+        rest = max(os.fstat(self.fileno()).st_size - position, 0)
+        length = rest if size is None or size < 0 else min(size, rest)
+        hole = self._hole(position, rest)
+        if not hole or hole < length:
+            self.seek(position)
+            return super().read(length) or b''
+        self.seek(position + length)
+        return bytes(length)
+
+    def _hole(self, position: int, rest: int) -> int:
+        """The length of the hole at a position, 0 where there is none."""
+        try:
+            return os.lseek(self.fileno(), position,
+                            os.SEEK_DATA) - position
+        except OSError as exc:
+            # No data is past this position; or the file system knows no
+            # holes.
+            return rest if exc.errno == errno.ENXIO else 0
+
+
 def _sync(device: BinaryIO) -> None:
     """Bring everything that was written to the storage."""
     try:
@@ -194,7 +226,9 @@ def _opened(path: Any, write: bool) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, path)
         return
     try:
-        device = open(path, 'r+b' if write else 'rb')  # noqa: SIM115
+        device: Any = (
+            _File(path) if not write and os.path.isfile(path) else
+            open(path, 'r+b' if write else 'rb'))  # noqa: SIM115
     except PermissionError as exc:
         raise exceptions.InvalidConfiguration(
             f'{exc.filename!r} cannot be opened: run the tests as a user who '

@@ -8,6 +8,7 @@ have written there with the same key.
 """
 
 from collections.abc import Sequence
+import functools
 import io
 import os
 import pathlib
@@ -152,22 +153,22 @@ class Device(io.RawIOBase):
         """Return the position."""
         return self._position
 
-    def readinto(self, buffer: Any) -> int:
-        """Read as much as there is room for."""
-        length = max(min(len(buffer), self._size - self._position), 0)
+    def read(self, size: int = -1) -> bytes:
+        """Read at the position, to the end where no size is given."""
+        rest = max(self._size - self._position, 0)
+        length = rest if size < 0 else min(size, rest)
         first = self._position // SECTOR
         skip = self._position - first * SECTOR
         whole = -(-(skip + length) // SECTOR) * SECTOR
         self._device.seek(HEADER + first * SECTOR)
         data = self._device.read(whole)
-        if data != bytes(len(data)):
+        if data != _zeros(len(data)):
             data = b''.join(
                 self._cipher(number).decryptor().update(sector)
                 if sector != _ZEROS else sector
                 for number, sector in _sectors(data, first))
-        buffer[:length] = data[skip:skip + length]
         self._position += length
-        return length
+        return data[skip:skip + length]
 
     def write(self, data: Any) -> int:
         """Write whole sectors at the position.
@@ -200,6 +201,11 @@ class Device(io.RawIOBase):
         # "plain64": the number of the sector, little endian.
         return ciphers.Cipher(self._aes, modes.XTS(
             sector.to_bytes(16, 'little')))
+
+
+@functools.lru_cache(maxsize=1)
+def _zeros(length: int) -> bytes:
+    return bytes(length)
 
 
 def _sectors(data: bytes, first: int) -> Any:

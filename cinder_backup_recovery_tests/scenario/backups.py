@@ -125,12 +125,20 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
 
         :param boots: whether a volume of an image stays one that boots
         """
+        return cls.make_fulls(1, layout, what, boots)[0]
+
+    @classmethod
+    def make_fulls(cls, number: int, layout: content_layout.Layout,
+                   what: str = 'full backup', boots: bool = True
+                   ) -> list[Made_]:
+        """Back up a new volume so many times, and remove it."""
         volume_id = cls.class_content.create_volume(layout, **DESCRIBED)
         if not boots:
             cls.cloud.make_data_volume(volume_id)
-        link = cls.link(what, layout, cls.make_backup(volume_id))
+        links = [cls.link(what, layout, cls.make_backup(volume_id))
+                 for _ in range(number)]
         cls.class_resources.remove(clients.VOLUME, volume_id)
-        return link
+        return links
 
     @classmethod
     def make_chain(cls, remove_volume: bool = False
@@ -178,14 +186,22 @@ class BackupScenario(tenant.TenantTest, Generic[Made_]):
         return volume_id, chain
 
     @classmethod
-    def make_pair(cls) -> list[Made_]:
-        """Back up a volume, and again after a change of a part."""
-        first = cls.layout(OURS).overwrite(16 * MIB, MIB)
+    def make_pair(cls, content: access.VolumeContent | None = None,
+                  size_bytes: int | None = None, **kwargs: Any
+                  ) -> list[Made_]:
+        """Back up a volume, and again after a change of a part.
+
+        :param content: access to it; None for that of the class
+        :param size_bytes: of its layout; None for that of the class
+        :param kwargs: fields of the request for the volume
+        """
+        content = content or cls.class_content
+        first = cls.layout(OURS, size_bytes).overwrite(16 * MIB, MIB)
         second = first.overwrite(16 * MIB, MIB // 2)
-        volume_id = cls.class_content.create_volume(first, **DESCRIBED)
+        volume_id = content.create_volume(first, **DESCRIBED, **kwargs)
         full_id = cls.make_backup(volume_id)
         volume = cls.properties(volume_id)
-        cls.class_content.rewrite(volume_id, second, since=first.generation)
+        content.rewrite(volume_id, second, since=first.generation)
         child_id = cls.make_backup(volume_id, incremental=True)
         return [
             cls.link('full backup', first, full_id, volume),

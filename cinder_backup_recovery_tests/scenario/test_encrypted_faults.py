@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Recovery of encrypted volumes where more than the rows is away."""
+"""Recovery of encrypted volumes while their key manager is away."""
 
 from tempest import config
 from tempest.lib import decorators
@@ -11,9 +11,7 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import services
-from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import encrypted
-from cinder_backup_recovery_tests.scenario import test_database_loss
 
 CONF = config.CONF
 
@@ -22,53 +20,17 @@ _STAYS = 'delete-without-key-manager'
 _LONG = 20
 
 
-# Alone: what other tests have would be lost, too.
-@decorators.serial
-class EncryptedDatabaseLossTest(encrypted.EncryptedScenario,
-                                test_database_loss.DatabaseLossScenario):
-    """The key manager and the storage are all that is left."""
-
-    needed_features = ('encrypted_volumes',
-                       *test_database_loss.DatabaseLossScenario.
-                       needed_features)
-    rewrites_content = True
-
-    @decorators.attr(type=['serial'])
-    @decorators.idempotent_id('26b1c6c5-9dc4-4ebf-acba-0693d0a4635c')
-    @features.needs('restore_to_existing_volume')
-    def test_encrypted_backups_restored_from_their_records(self) -> None:
-        """Records, storage and keys bring encrypted volumes back.
-
-        The types of a new database have other ids than the lost ones. If it
-        fails, the loss of a database is the loss of all encrypted volumes.
-        """
-        links = self.make_backups()
-        recorded = [link.record.fields['encryption_key_id'] for link in links]
-        before = self.keys.count() - len(links)
-        for key_id in recorded:
-            self.addCleanup(self.keys.delete, key_id)
-        self.lose_database_and_import(links)
-        with self.known_defect(
-                'encrypted-restore-at-another-site',
-                looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
-            for link in links:
-                volume = self.resources.create_volume(size=link.view['size'])
-                self.restore_and_compare(
-                    link, volume['id'], tuple(one.layout for one in links))
-                self.resources.remove(clients.VOLUME, volume['id'])
-        for link in reversed(links):
-            self.class_resources.remove(clients.BACKUP, link.backup_id)
-        if CONF.cinder_backup_recovery_feature_enabled.separate_keys:
-            self.assert_keys(before, *recorded)
-
-
-# Alone: what other tests are doing would fail, too.
-@decorators.serial
 class KeyManagerAwayTest(encrypted.EncryptedScenario):
     """The key manager does not answer, and then does again."""
 
     needed_features = (*encrypted.EncryptedScenario.needed_features,
                        'key_manager_stop', 'separate_keys')
+    stops_key_manager = True
+
+    @classmethod
+    def full_backups(cls) -> int:
+        """Return one for each test."""
+        return 2
 
     @classmethod
     def setup_clients(cls) -> None:
@@ -78,10 +40,9 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
         cls.manager.check()
 
     def setUp(self) -> None:
-        """Back up a volume while the key manager answers."""
+        """Take a backup that was made while the key manager answered."""
         super().setUp()
-        self.number = self.keys.count()
-        self.stored = self.make_full(self.layout(backups.OURS))
+        self.stored, self.number = self.take_full()
         self.addCleanup(self.keys.delete,
                         self.stored.record.fields['encryption_key_id'])
 
@@ -96,7 +57,6 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
         with self.story.step('the key manager is started again'):
             self.manager.start()
 
-    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('521086c8-ba07-40bf-8d81-a7bea23c3a19')
     @features.needs('restore_to_existing_volume')
     def test_away_during_recovery(self) -> None:
@@ -161,7 +121,6 @@ class KeyManagerAwayTest(encrypted.EncryptedScenario):
                 self.story.note(f'it ends in an error: {view["fail_reason"]}')
             return view['status']
 
-    @decorators.attr(type=['serial'])
     @decorators.idempotent_id('d22b1175-fe89-44d9-a7b7-bc97c23610a3')
     def test_away_during_delete(self) -> None:
         """A delete takes nothing, and can be repeated.

@@ -16,7 +16,6 @@ from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import keys
-from cinder_backup_recovery_tests.scenario import backups
 from cinder_backup_recovery_tests.scenario import base
 from cinder_backup_recovery_tests.scenario import encrypted
 from cinder_backup_recovery_tests.scenario import test_shipping
@@ -33,6 +32,13 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
 
     # The key manager of the other site, if it is another one.
     brought: keys.Barbican | None = None
+
+    @classmethod
+    def full_backups(cls) -> int:
+        """Return one for each test; two of them use the same one."""
+        able = CONF.cinder_backup_recovery_feature_enabled
+        return 1 + able.second_store * (able.separate_keys +
+                                        able.second_key_manager)
 
     @classmethod
     def setup_clients(cls) -> None:
@@ -92,7 +98,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         volumes of its users with it, though their backups, records and keys
         were kept elsewhere.
         """
-        link = self.make_full(self.layout(backups.OURS))
+        link, _ = self.take_full()
         self.ship([link])
         volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
@@ -109,8 +115,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         If it fails, an operator who has shipped the backups, and not their
         keys, learns on the day of the fire that none of them can be read.
         """
-        before = self.keys.count()
-        link = self.make_full(self.layout(backups.OURS))
+        link, before = self.take_full()
         self.copy(link)
         reason = self.refused_there(link)
         if CONF.cinder_backup_recovery_feature_enabled.import_verify:
@@ -142,8 +147,7 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         If it fails, an operator who tidies up the other site destroys the
         only key of a backup that is still called available here.
         """
-        before = self.keys.count()
-        link = self.make_full(self.layout(backups.OURS))
+        link, before = self.take_full()
         self.copy(link)
         self.import_there(link)
         self.resources_there.remove(clients.BACKUP, link.backup_id)
@@ -153,20 +157,19 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
         volume_id = self.create_from(link)
         self.assert_readable(volume_id, link)
         self.resources.remove(clients.VOLUME, volume_id)
-        self.class_resources.remove(clients.BACKUP, link.backup_id)
-        self.assert_keys(before)
+        self.assert_keys(before + 1)
+        # It is whole, and another test can take it.
+        self.fulls.append(link)
 
     @decorators.idempotent_id('fea1cca4-55cd-4693-ae1d-0309f888ef41')
-    @features.needs('second_store', 'separate_keys',
-                    'restore_to_existing_volume')
+    @features.needs('second_store', 'separate_keys')
     def test_original_deleted(self) -> None:
         """The copy is readable after the original was deleted.
 
         If it fails, the end of a retention time at one site destroys what the
         other one keeps for longer.
         """
-        before = self.keys.count()
-        link = self.make_full(self.layout(backups.OURS))
+        link, before = self.take_full()
         self.copy(link)
         self.import_there(link)
         self.class_resources.remove(clients.BACKUP, link.backup_id)
@@ -175,11 +178,15 @@ class ShippedEncryptedTest(encrypted.EncryptedScenario,
             self.assert_key(copied['encryption_key_id'], True,
                             f'the copy of backup {link.backup_id}, which was '
                             f'deleted', self.brought)
-        volume = self.resources_there.create_volume(size=link.view['size'])
         with self.known_defect(
                 'encrypted-restore-at-another-site',
                 looks=lambda exc: isinstance(exc, exceptions.ResourceFailed)):
-            self.restore_there(link, onto=volume['id'])
+            volume = self.resources_there.create_volume(
+                size=link.view['size'], backup_id=link.backup_id)
+        self.assert_content(
+            volume['id'], link.layout,
+            f'{link.what} {link.backup_id}, made into a volume at the other '
+            f'site', content=self.content_there)
         self.resources_there.remove(clients.VOLUME, volume['id'])
         self.resources_there.remove(clients.BACKUP, link.backup_id)
         self.assert_keys(before)

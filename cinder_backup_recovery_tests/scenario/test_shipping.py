@@ -7,6 +7,7 @@ from tempest import config
 from tempest.lib import decorators
 
 from backup_stores import base as stores_base
+from cinder_backup_recovery_tests import base as suite
 from cinder_backup_recovery_tests import content
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import features
@@ -143,8 +144,7 @@ class ShippingScenario(base.RecoveryScenario):
         self.assert_same_backup(expected, found)
         exported = self.resources_there.export_record(link.backup_id)
         self.assertEqual(
-            {name: link.record.fields.get(name) for name in self.recorded},
-            {name: exported.fields.get(name) for name in self.recorded},
+            suite.recorded(link.record), suite.recorded(exported),
             f'the record of backup {link.backup_id} is another one at the '
             f'other site')
 

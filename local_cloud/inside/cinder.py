@@ -98,6 +98,23 @@ def _use_only_local_connector() -> None:
         'os_brick.initiator.connectors.local.LocalConnector']
 
 
+def _read_secrets_once() -> None:
+    """Request a secret of Barbican once, and not for each of its properties.
+
+    barbicanclient knows by its name that it has a secret. Cinder's keys have
+    none, so that it requests one of them 15 times over to read it once.
+    """
+    from barbicanclient.v1 import secrets
+    read = secrets.Secret._fill_lazy_properties
+
+    def read_once(secret) -> None:
+        if not vars(secret).get('was_read'):
+            read(secret)
+            secret.was_read = secret._secret_ref is not None
+
+    secrets.Secret._fill_lazy_properties = read_once
+
+
 class _NoPool:
     """Stands in for ``eventlet.tpool`` where Cinder forgot native threads.
 
@@ -204,6 +221,8 @@ def _start_services(conf, arguments: argparse.Namespace) -> None:
     if not ON_EVENTLET:
         image_utils.tpool = _NoPool
     _use_only_local_connector()
+    if conf.key_manager.backend == 'barbican':
+        _read_secrets_once()
     Service = _service_class()
     volumes: list[Any] = []
     made: list[Any] = []

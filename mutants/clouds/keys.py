@@ -11,9 +11,12 @@ _MEMBER_ONTO = f'{_MEMBER}.test_restored_onto_existing_volume'
 _UTILS = 'cinder.volume.volume_utils'
 
 
-@catalogue.defect(f'{_UTILS}:clone_encryption_key',
-                  f'{_CHAIN}.test_restored_to_new_volume', _ONTO,
-                  f'{_MEMBER}.test_restored_to_new_volume', _MEMBER_ONTO)
+@catalogue.defect(
+    f'{_UTILS}:clone_encryption_key',
+    f'{_CHAIN}.test_restored_to_new_volume', _ONTO,
+    'scenario.test_database_loss.DatabaseLossTest.'
+    'test_encrypted_backups_restored_from_their_records',
+    f'{_MEMBER}.test_restored_to_new_volume', _MEMBER_ONTO)
 def clones_no_key(original, context, key_manager, key_id):
     """A backup has the key of its volume, which goes with the volume."""
     return key_id

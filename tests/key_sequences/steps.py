@@ -221,6 +221,9 @@ class Sequence:
                 self._refused('the key manager has no key', lambda record=(
                     record): self._sites.import_alone(record))
                 self._cinder.delete(backup_id)
+                # A row that was deleted here before still names its data,
+                # which went with it.
+                self._sites.copy(record, site, target)
             self._import(record)
             target.backups[backup_id] = site.backups[backup_id]
         return bool(chain)

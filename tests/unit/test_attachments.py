@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
+import errno
 import io
 import os
 import sys
@@ -109,6 +110,43 @@ class AttachmentContentTest(fake_cloud.CloudCase):
         volume_id = self.content.create_volume(self.layout)
         with self.content.read(volume_id) as stream:
             self.assertRaises(OSError, stream.write, b'x')
+
+    def test_holes_are_zeros_that_are_not_read(self):
+        """Of a GiB with holes before, between and after its data."""
+        volume_id = self.content.create_volume(self.layout)
+        path = self._path(volume_id)
+        os.truncate(path, access.GIB - MIB)
+        os.truncate(path, access.GIB)
+        with open(path, 'rb') as plain, open('/proc/self/io') as io_counts:
+            def read():
+                io_counts.seek(0)
+                return int(io_counts.readline().split()[1])
+
+            with self.content.read(volume_id) as stream:
+                # Positions on the edge of a hole and within it.
+                for size in (4096, 1, 4095, 7 * MIB, 3 * MIB, 600, 100 * MIB):
+                    self.assertEqual(plain.read(size), stream.read(size))
+                    self.assertEqual(plain.tell(), stream.tell())
+                before = read()
+                self.assertEqual(access.GIB - plain.tell(),
+                                 sum(map(len, compare.in_blocks(stream, MIB))))
+                self.assertLess(read() - before, MIB)
+                self.assertEqual(b'', stream.read(1))
+                stream.seek(access.GIB - 10)
+                self.assertEqual(bytes(10), stream.read())
+
+    def test_file_system_without_holes(self):
+        volume_id = self.content.create_volume(self.layout)
+        lseek = os.lseek
+
+        def without(descriptor, position, whence):
+            if whence == os.SEEK_DATA:
+                raise OSError(errno.EINVAL, 'Invalid argument')
+            return lseek(descriptor, position, whence)
+
+        with (mock.patch('os.lseek', without),
+              self.content.read(volume_id) as stream):
+            self.assertTrue(compare.compare(self.layout, stream).ok)
 
     def test_detached_also_after_a_failure(self):
         volume_id = self.content.create_volume(self.layout)

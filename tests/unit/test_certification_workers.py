@@ -2,6 +2,7 @@
 """Workers that end together."""
 
 import datetime
+import importlib
 import io
 import itertools
 import json
@@ -14,6 +15,7 @@ import testtools
 
 from cinder_backup_recovery_tests.certification.run import workers
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from cinder_backup_recovery_tests.scenario import encrypted
 
 PACKAGE = 'cinder_backup_recovery_tests'
 SECONDS = {'m.A': 100.0, 'm.B': 60.0, 'm.C': 50.0, 'n.D': 10.0}
@@ -45,6 +47,31 @@ class ShareTest(testtools.TestCase):
             count=3))
         self.assertEqual([['m.A'], ['m.B']], self.share(
             'm.A.test_1', 'm.B.test_1', seconds={}))
+
+    def test_those_that_wait_for_one_another(self):
+        """One worker has them all: a second one would be idle."""
+        self.assertEqual(
+            [['scenario.test_encrypted_faults.F', 'scenario.test_encrypted.E',
+              'm.C'], ['m.A', 'm.B', 'n.D']],
+            self.share('m.A.test_1', 'm.B.test_1', 'm.C.test_1', 'n.D.test_1',
+                       'scenario.test_encrypted.E.test_1',
+                       'scenario.test_encrypted_faults.F.test_1',
+                       seconds={**SECONDS, 'scenario.test_encrypted.E': 55.0,
+                                'scenario.test_encrypted_faults.F': 60.0}))
+
+    def test_classes_that_share_the_key_manager(self):
+        """Their modules have the names by which they are found."""
+        suite = {name.rpartition('.')[0] for tier in tiers.load().tiers
+                 for names in tier.tests.values() for name in names}
+        found = set()
+        for name in suite:
+            module, _, cls = name.rpartition('.')
+            loaded = importlib.import_module(f'{PACKAGE}.{module}')
+            if issubclass(getattr(loaded, cls), encrypted.EncryptedScenario):
+                found.add(name)
+        self.assertEqual(4, len(found))
+        self.assertEqual(found, {
+            name for name in suite if workers._TAKE_TURNS.search(name)})
 
     def test_file_for_stestr(self):
         """Each test is one worker's, however alike their names are."""

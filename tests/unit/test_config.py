@@ -164,13 +164,17 @@ class CheckTest(testtools.TestCase):
         conf = make_conf(**{
             f'cinder_backup_recovery.store_{name}_command': f'{name} it'
             for name in ('stop', 'start', 'pause', 'resume')})
-        ledger = mock.Mock(**{'changes.return_value': []})
+        ledger = mock.Mock()
         for state, words in ((services.AWAY, ['stop', 'start']),
                              (services.HANGS, ['pause', 'resume'])):
             storage = services.BackupStorage.from_config(conf, ledger, state)
             with mock.patch('cinder_backup_recovery_tests.commands.run'
                             ) as run:
                 storage.stop()
+                ledger.changes.return_value = ['away']
+                storage.start()
+                # It runs: the program takes seconds to say so.
+                ledger.changes.return_value = []
                 storage.start()
             self.assertEqual(words, [call.args[0][0]
                                      for call in run.mock_calls])

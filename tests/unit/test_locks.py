@@ -6,9 +6,12 @@ import errno
 import json
 import os
 import pathlib
+import re
+import select
 import signal
 import subprocess
 import sys
+import time
 from unittest import mock
 
 import fixtures
@@ -17,12 +20,16 @@ import testtools
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import locks
 
+# Of a busy machine; what is waited for comes long before.
+_PATIENCE = 60
 # Holds something until its standard input ends.
 _PROGRAM = """
 import json, sys
 from cinder_backup_recovery_tests.cloud import locks
 what, path, run = sys.argv[1:]
 held = (locks.Writer(path) if what == 'writer' else
+        locks.key_manager(path, what == 'stops') if what in (
+            'uses', 'stops') else
         locks.RunLock(path, json.loads(run)))
 print('held', flush=True)
 sys.stdin.read()
@@ -36,8 +43,8 @@ class LocksTest(testtools.TestCase):
         self.run_lock = os.path.join(self.ledger, locks.RUN)
         self.run = {**locks.owner('certify-report'), 'ledger': self.ledger}
 
-    def hold(self, what, path):
-        """Let another process hold a lock."""
+    def start(self, what, path):
+        """Let another process request a lock."""
         process = subprocess.Popen(
             [sys.executable, '-c', _PROGRAM, what, path,
              json.dumps(self.run)],
@@ -48,8 +55,29 @@ class LocksTest(testtools.TestCase):
             process.communicate()
 
         self.addCleanup(end)
-        self.assertEqual('held\n', process.stdout.readline())
         return process
+
+    def hold(self, what, path):
+        """Let another process hold a lock."""
+        process = self.start(what, path)
+        self.assert_held(process)
+        return process
+
+    def assert_held(self, process):
+        """Wait until a process holds its lock."""
+        self.assertNotEqual(([], [], []), select.select(
+            [process.stdout], [], [], _PATIENCE))
+        self.assertEqual('held\n', process.stdout.readline())
+
+    def assert_waits(self, process):
+        """Wait until a process waits for a lock, and not for others."""
+        deadline = time.monotonic() + _PATIENCE
+        waiting = re.compile(rf'-> FLOCK +\S+ +\S+ {process.pid} ')
+        while not waiting.search(pathlib.Path('/proc/locks').read_text()):
+            self.assertIsNone(process.poll())
+            self.assertEqual(([], [], []), select.select(
+                [process.stdout], [], [], 0.01), 'it did not wait')
+            self.assertLess(time.monotonic(), deadline)
 
     def test_a_second_run_is_told_who_runs(self):
         self.hold('run', self.run_lock)
@@ -91,6 +119,25 @@ class LocksTest(testtools.TestCase):
             process.wait()
         with locks.cleaning(self.ledger):
             pass
+
+    def test_tests_that_stop_the_key_manager_have_it_alone(self):
+        """Also after the kill of a process that uses it."""
+        users = [self.hold('uses', self.ledger) for _ in range(2)]
+        stops = self.start('stops', self.ledger)
+        for user in users:
+            self.assert_waits(stops)
+            user.kill()
+            user.wait()
+        self.assert_held(stops)
+        user = self.start('uses', self.ledger)
+        self.assert_waits(user)
+        # No class of another kind waits for them.
+        locks.Writer(self.ledger).close()
+        stops.communicate()
+        self.assert_held(user)
+        user.communicate()
+        locks.key_manager(self.ledger, alone=True)()
+        self.hold('stops', self.ledger)
 
     def test_no_process_begins_during_a_cleanup(self):
         with locks.cleaning(self.ledger):

@@ -32,6 +32,9 @@ PATH = pathlib.Path(__file__).parents[1] / 'data' / 'seconds.json'
 #: before it.
 ALONE = r'\[(.*,)?serial[],]'
 
+# Classes that share the key manager, which one of them stops: these take
+# turns, and a second worker would wait for its own.
+_TAKE_TURNS = re.compile(r'scenario\.test_encrypted')
 _WORKER = re.compile(r'worker-\d+')
 _UNKNOWN = 10.0
 
@@ -45,6 +48,8 @@ def share(tests: Iterable[str], count: int,
           seconds: Mapping[str, float]) -> list[list[str]]:
     """Give each worker classes, so that all end at about the same time.
 
+    Those that may wait for one another all go to one of them.
+
     :param seconds: of each class, by its name; a missing one takes
         as long as others do
     :returns: the whole names of the classes for each worker that has any
@@ -54,11 +59,18 @@ def share(tests: Iterable[str], count: int,
              seconds.get(suite.class_of(test), usual) for test in tests}
     shares: list[list[str]] = [[] for _ in range(count)]
     sums = [0.0] * count
+    parts: dict[str, list[str]] = {}
+    for name in takes:
+        found = _TAKE_TURNS.search(name)
+        parts.setdefault(found[0] if found else name, []).append(name)
+    together = {part: sum(takes[name] for name in names)
+                for part, names in parts.items()}
     # The longest first, each to the worker that has least to do.
-    for name in sorted(takes, key=lambda one: (-takes[one], one)):
+    for part in sorted(parts, key=lambda one: (-together[one], one)):
         least = sums.index(min(sums))
-        shares[least].append(name)
-        sums[least] += takes[name]
+        shares[least] += sorted(parts[part],
+                                key=lambda one: (-takes[one], one))
+        sums[least] += together[part]
     return [one for one in shares if one]
 
 
