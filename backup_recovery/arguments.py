@@ -89,6 +89,23 @@ def _add_records(parser: argparse.ArgumentParser, help: str) -> None:
                         help=f'the file of records{help}')
 
 
+def _signed() -> _Parser:
+    added = _Parser(add_help=False)
+    added.add_argument('--signed-by', metavar='FILE', type=pathlib.Path,
+                       action='append', default=[],
+                       help='a public key in PEM: use only what it has '
+                            'signed of the file of records; may be repeated')
+    return added
+
+
+def _signing() -> _Parser:
+    added = _Parser(add_help=False)
+    added.add_argument('--signing-key', metavar='FILE', type=pathlib.Path,
+                       help='a private key in PEM, which signs the file of '
+                            'records')
+    return added
+
+
 def _add_config_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config-file', action='append', default=[],
                         metavar='PATH',
@@ -114,6 +131,9 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--everything', action='store_true',
                         help='export anew what the file has, as after a '
                              'change of the driver')
+    parser.add_argument('--sign-old', action='store_true',
+                        help='sign also what a file without a signature has: '
+                             'once, for a file that you trust')
 
 
 def _scan(parser: argparse.ArgumentParser) -> None:
@@ -214,33 +234,35 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
     'export': (
         'export the records of the backups of all projects which are not in '
         'a file yet; a backup that cannot be exported is named, and a record '
-        'whose backup has gone is kept', [_common, _several], _export),
+        'whose backup has gone is kept',
+        [_common, _several, _signing, _signed], _export),
     'scan': (
         'make records from the storage alone, where both the database and '
         'the records are lost, on a host of cinder-backup; nothing is '
-        'imported, and the storage is only read', [_common], _scan),
+        'imported, and the storage is only read', [_common, _signing],
+        _scan),
     'plan': (
         'write down which backups of a file would be imported into the '
         'cloud, in which order and by which project; the cloud is not '
-        'changed', [_common, _several], _plan),
+        'changed', [_common, _several, _signed], _plan),
     'apply': (
         'carry a plan out: import its backups, a parent before its children; '
         'interrupted or killed, run it again',
-        [_common, _several, _planned], _apply),
+        [_common, _several, _planned, _signed], _apply),
     'rewrap': (
         'wrap the keys that a file of records has for a private key for '
         'others, without a cloud; plans of the file have to be made again',
-        [_common], _rewrap),
+        [_common, _signing, _signed], _rewrap),
     'restore': (
         'restore the backups of a plan that are in the cloud to new volumes '
         'of their projects: of each volume the one with the newest data; '
         'interrupted or killed, run it again',
-        [_common, _several, _planned], _restore),
+        [_common, _several, _planned, _signed], _restore),
     'prove': (
         'compare each volume that restore has made with the hashes of its '
         'backup, on a host of cinder-backup with a reference driver; the '
         'volumes are attached for that, and only read',
-        [_common, _several, _planned], _prove),
+        [_common, _several, _planned, _signed], _prove),
     'report': (
         'write down what came back of a plan, how it was proved, and what '
         'did not and why; no cloud is asked', [_format, _planned], _report),

@@ -50,6 +50,22 @@ def _print(arguments: argparse.Namespace, facts: dict[str, Any],
     print(json.dumps(facts, indent=2) if arguments.format == 'json' else text)
 
 
+def _signers(arguments: argparse.Namespace) -> Any:
+    from backup_recovery import signing
+
+    return signing.Signers.read(arguments.signed_by)
+
+
+def _signing(arguments: argparse.Namespace) -> Any:
+    from backup_recovery import signing
+
+    sign_old = getattr(arguments, 'sign_old', False)
+    if sign_old and not arguments.signing_key:
+        raise exceptions.RecoveryError('--sign-old needs --signing-key')
+    return signing.Signing.read(arguments.signing_key,
+                                getattr(arguments, 'signed_by', ()), sign_old)
+
+
 def _problems(found: list[Any]) -> list[dict[str, Any]]:
     return [{'line': one.line, 'code': one.code, 'text': one.text}
             for one in found]
@@ -59,11 +75,12 @@ def _export(arguments: argparse.Namespace) -> int:
     from backup_recovery import exporting
     from backup_recovery import plans
 
+    how = _signing(arguments)
     cloud = _cloud(arguments)
     with progress.Progress('exported') as shown:
         report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
-                                  shown)
+                                  shown, how)
     for problem in report.problems:
         _warn(problem)
     if report.damaged:
@@ -109,10 +126,11 @@ def _libraries_of_cinder(verb: str) -> Iterator[None]:
 def _scan(arguments: argparse.Namespace) -> int:
     with _libraries_of_cinder('scan'):
         from backup_recovery.scan import scanning
+    how = _signing(arguments)
     with progress.Progress('scanned') as shown:
         report = scanning.scan(
             arguments.records, arguments.config_file, arguments.container,
-            lambda: _cloud(arguments), shown)
+            lambda: _cloud(arguments), shown, how.signer)
     for one in report.remains:
         _warn(one)
     for project, reason in report.unscanned.items():
@@ -136,16 +154,16 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from backup_recovery import books
     from backup_recovery import planning
     from backup_recovery import plans
-    from backup_recovery import records
 
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
     if arguments.owner:
         names = planning.Names({**names.projects, '': arguments.owner},
                                names.services)
-    book = records.Book(arguments.records).load()
+    book = books.Book(arguments.records, _signers(arguments)).load()
     cloud = _cloud(arguments)
     plan = planning.make(cloud, book, names, arguments.lost_since,
                          arguments.workers, arguments.damaged)
@@ -168,10 +186,13 @@ def _plan(arguments: argparse.Namespace) -> int:
         _warn(f'{len(gone)} backups were missed in the cloud by exports from '
               f'{min(gone)} to {max(gone)}; they are left out, as if deleted. '
               f'Those that were lost: --lost-since TIME')
+    # Who has not asked for it has not verified it.
+    signed = max(book.signed) if arguments.signed_by else None
     left = Counter(item.why for item in plan.items
                    if item.action == plans.LEAVE)
     _print(arguments, {
-        'records': len(book.records), 'import': len(plan.imports),
+        'records': len(book.records), 'signed': signed,
+        'import': len(plan.imports),
         'projects': [dataclasses.asdict(one) for one in plan.projects],
         'left': left, 'remains': Counter(
             one.remains for one in plan.remains),
@@ -181,6 +202,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         f'{_count(len(plan.projects), "project")}, {left[plans.EXISTS]} in '
         f'the cloud already, {left.total() - left[plans.EXISTS]} left out; '
         f'the plan is {arguments.plan}' + (
+            f'; the records were signed at {signed}' if signed else '') + (
             f'; {_count(len(plan.remains), "finding")} of a scan set aside'
             if plan.remains else ''))
     expected = {plans.EXISTS, plans.GONE if arguments.lost_since else None}
@@ -248,7 +270,8 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     plan = plans.read(arguments.plan)
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
-    options = work.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry,
+                           signers=_signers(arguments))
     with (_carrying_out(arguments, options.stop) as written,
           progress.Progress('done') as shown):
         report = applying.Run(_cloud(arguments), plan, written, options,
@@ -270,7 +293,8 @@ def _restore(arguments: argparse.Namespace) -> int:
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
     plan = plans.read(arguments.plan)
-    options = work.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry,
+                           signers=_signers(arguments))
     wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
                             arguments.availability_zone)
     with (_carrying_out(arguments, options.stop) as written,
@@ -296,7 +320,7 @@ def _prove(arguments: argparse.Namespace) -> int:
         from backup_recovery.prove import proving
     plan = plans.read(arguments.plan)
     proving.configure(arguments.config_file)
-    options = work.Options(_DETACH)
+    options = work.Options(_DETACH, signers=_signers(arguments))
     with (_carrying_out(arguments, options.stop) as written,
           progress.Progress('GiB compared:') as shown):
         report = proving.Run(
@@ -341,10 +365,11 @@ def _report(arguments: argparse.Namespace) -> int:
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
+    how = _signing(arguments)
     with progress.Progress('wrapped') as shown:
         report = keys.rewrap(arguments.records,
                              keys.read(arguments.recovery_key),
-                             arguments.recipients, shown)
+                             arguments.recipients, shown, how)
     for problem in report.problems:
         _warn(problem)
     for backup, reason in report.failed.items():

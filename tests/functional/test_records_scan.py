@@ -13,8 +13,8 @@ from unittest import mock
 import psutil
 import requests
 
+from backup_recovery import books
 from backup_recovery import clouds
-from backup_recovery import records
 from backup_stores import filesystem
 from benchmarks import chains
 from local_cloud import backups
@@ -209,7 +209,7 @@ class ScanTest(ScanBase):
         self.plan()
         self.program('apply', self.plans[-1])
         self.assertEqual(30, self.program('export', self.records)['exported'])
-        self.assertFalse(any(one.scanned for one in records.Book(
+        self.assertFalse(any(one.scanned for one in books.Book(
             self.records).load().records.values()))
 
     def test_file_exists(self):
@@ -345,7 +345,7 @@ class DirectoryTest(test_driver_programs.ProgramCase):
             done = self.run_program('scan', '--config-file', path, str(file))
             self.assertEqual((0, ''), (done.returncode, done.stderr))
             self.assertIn('2 complete backups in', done.stdout)
-            book = records.Book(file).load()
+            book = books.Book(file).load()
             self.assertEqual(([], []), (book.problems, book.remains))
             with book.reader() as read:
                 found = {one.id: read(book.records[one.id]) for one in made}
