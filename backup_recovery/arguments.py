@@ -40,6 +40,12 @@ def _workers(text: str) -> int:
     return int(text)
 
 
+def _copies(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text} is less than 1')
+    return int(text)
+
+
 def moment(text: str) -> str:
     """A time in the form of those in files; UTC where no zone is said."""
     try:
@@ -134,6 +140,13 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--sign-old', action='store_true',
                         help='sign also what a file without a signature has: '
                              'once, for a file that you trust')
+    parser.add_argument('--copies', metavar='DIRECTORY', type=pathlib.Path,
+                        help='then copy the file into this directory, under '
+                             'its name and the time')
+    parser.add_argument('--keep', metavar='N', type=_copies, default=30,
+                        help='the copies to keep; older ones are deleted '
+                             '(%(default)s)')
+    _add_recipients(parser, 'encrypt the copies for it')
 
 
 def _scan(parser: argparse.ArgumentParser) -> None:
@@ -179,15 +192,31 @@ def _apply(parser: argparse.ArgumentParser) -> None:
                              'the key manager, as the project of the backup')
 
 
-def _rewrap(parser: argparse.ArgumentParser) -> None:
-    _add_records(parser, ', which is replaced')
+def _add_private_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--recovery-key', metavar='FILE', required=True,
                         type=pathlib.Path, help='the private key, in PEM')
+
+
+def _add_recipients(parser: argparse.ArgumentParser, help: str,
+                    required: bool = False) -> None:
     parser.add_argument('--recipient', metavar='FILE', type=pathlib.Path,
-                        required=True, action='append', dest='recipients',
-                        help='a public key, in PEM; repeat it for each that '
-                             'is to open the records, and leave out those '
-                             'that are not to any more')
+                        required=required, action='append', default=[],
+                        dest='recipients',
+                        help=f'a public key, in PEM: {help}; may be repeated')
+
+
+def _rewrap(parser: argparse.ArgumentParser) -> None:
+    _add_records(parser, ', which is replaced')
+    _add_private_key(parser)
+    _add_recipients(parser, 'it opens the new records, and one that is not '
+                            'named does not any more', True)
+
+
+def _decrypt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('copy', metavar='COPY', type=pathlib.Path,
+                        help='the encrypted file')
+    _add_records(parser, ' that is made')
+    _add_private_key(parser)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
@@ -253,6 +282,9 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
         'wrap the keys that a file of records has for a private key for '
         'others, without a cloud; plans of the file have to be made again',
         [_common, _signing, _signed], _rewrap),
+    'decrypt': (
+        'decrypt a copy that an export has encrypted for recipients',
+        [_format], _decrypt),
     'restore': (
         'restore the backups of a plan that are in the cloud to new volumes '
         'of their projects: of each volume the one with the newest data; '

@@ -16,6 +16,7 @@ from typing import Any
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import records
+from backup_recovery import sealing
 from backup_recovery import signing
 
 
@@ -156,6 +157,10 @@ class Book:
                 raw = raw.strip()
                 if not raw:
                     continue
+                if raw.startswith(sealing.START):
+                    raise exceptions.BadFile(
+                        f'{self.path} is encrypted: cinder-backup-records '
+                        f'decrypt {self.path} FILE --recovery-key KEY')
                 part.needs_end |= raw.startswith(b'{')
                 try:
                     found = records.parse(raw)

@@ -72,6 +72,17 @@ def read(path: pathlib.Path) -> wrapping.RecoveryKey:
         raise exceptions.BadFile(str(error)) from error
 
 
+def recipients(paths: Sequence[pathlib.Path]) -> list[Any]:
+    """Read public keys, for which a file is encrypted.
+
+    :raises BadFile: one of them cannot be used
+    """
+    try:
+        return list(wrapping.public_keys(paths).values())
+    except wrapping.BadKeyFile as error:
+        raise exceptions.BadFile(str(error)) from error
+
+
 class Keys:
     """The keys of a plan's backups, for several threads.
 

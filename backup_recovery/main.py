@@ -72,10 +72,16 @@ def _problems(found: list[Any]) -> list[dict[str, Any]]:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from backup_recovery import copies
     from backup_recovery import exporting
+    from backup_recovery import keys
     from backup_recovery import plans
 
+    if arguments.recipients and not arguments.copies:
+        raise exceptions.RecoveryError('--recipient encrypts copies: name '
+                                       'a directory with --copies')
     how = _signing(arguments)
+    wanted = keys.recipients(arguments.recipients)
     cloud = _cloud(arguments)
     with progress.Progress('exported') as shown:
         report = exporting.export(cloud, arguments.records,
@@ -96,16 +102,26 @@ def _export(arguments: argparse.Namespace) -> int:
     if report.gone:
         _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
               f'the cloud any more; their records are kept')
+    copy = uncopied = None
+    if arguments.copies:
+        try:
+            copy = copies.make(arguments.records, arguments.copies,
+                               arguments.keep, wanted)
+        except exceptions.BadFile as error:
+            uncopied = str(error)
+            _warn(f'the copies are not as they should be: {uncopied}')
     _print(arguments, {
         'records': report.count, 'exported': report.exported,
         'unchanged': report.kept, 'gone': report.gone,
         'unavailable': report.unavailable, 'failed': report.failed,
         'unproven': report.unproven,
         'problems': _problems(report.problems),
-        'damaged': report.damaged and str(report.damaged)},
+        'damaged': report.damaged and str(report.damaged),
+        'copy': copy and str(copy), 'uncopied': uncopied},
         f'{_count(report.count, "record")} in {arguments.records}, '
-        f'{report.exported} of them new')
-    return DONE if report.good else WRONG
+        f'{report.exported} of them new' + (
+            f'; the copy is {copy}' if copy else ''))
+    return DONE if report.good and not uncopied else WRONG
 
 
 @contextlib.contextmanager
@@ -382,12 +398,24 @@ def _rewrap(arguments: argparse.Namespace) -> int:
     return WRONG if report.failed or report.problems else DONE
 
 
+def _decrypt(arguments: argparse.Namespace) -> int:
+    from backup_recovery import keys
+    from backup_recovery import sealing
+
+    sealing.unseal(arguments.copy, arguments.records,
+                   keys.read(arguments.recovery_key))
+    _print(arguments, {'records': str(arguments.records)},
+           f'{arguments.copy} is decrypted; the records are '
+           f'{arguments.records}')
+    return DONE
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     arguments = arguments_.parse({
         'export': _export, 'scan': _scan, 'plan': _plan, 'apply': _apply,
-        'rewrap': _rewrap, 'restore': _restore, 'prove': _prove,
-        'report': _report}, argv)
+        'rewrap': _rewrap, 'decrypt': _decrypt, 'restore': _restore,
+        'prove': _prove, 'report': _report}, argv)
     # What libraries log, without a handler, goes to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:

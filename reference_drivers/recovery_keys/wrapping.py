@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Wrap the key of a backup for public keys, and unwrap it with a private one.
+"""Wrap a key for public keys, and unwrap it with a private one.
 
-A wrapped key is a JWE (RFC 7516) in its general JSON serialization, by ECDH
-on a curve of NIST, AES key wrap and AES-GCM, which FIPS 140 has all of. Its
-authenticated data names the backup and the fingerprint of the key. Neither
-Cinder nor a key manager is needed here.
+It is that of a backup, or of a file. A wrapped key is a JWE (RFC 7516) in its
+general JSON serialization, by ECDH on a curve of NIST, AES key wrap and
+AES-GCM, which FIPS 140 has all of. Its authenticated data names the backup and
+the fingerprint of the key, or the kind of file. Neither Cinder nor a key
+manager is needed here.
 """
 
 from collections.abc import Mapping
@@ -175,9 +176,17 @@ def wrap(key: bytes, backup_id: str, proof: str, wanted: Sequence[Any]
     :param wanted: at least one of :func:`public_key`
     :returns: what can be written as JSON
     """
+    return wrap_bound(key, _bound(backup_id, proof), wanted)
+
+
+def wrap_bound(key: bytes, bound: bytes, wanted: Sequence[Any]
+               ) -> dict[str, Any]:
+    """The same for a key of anything.
+
+    :param bound: names what the key is of; another name does not open it
+    """
     jwe, _ = _jose()
-    made = jwe.JWE(key, json.dumps(_HEADER, separators=(',', ':')),
-                   aad=_bound(backup_id, proof))
+    made = jwe.JWE(key, json.dumps(_HEADER, separators=(',', ':')), aad=bound)
     for one in wanted:
         made.add_recipient(one, json.dumps({'kid': one.thumbprint()}))
     found = json.loads(made.serialize())
@@ -242,17 +251,26 @@ class RecoveryKey:
         :param proof: the fingerprint that the record names
         :raises NotUnwrapped: saying why not
         """
+        return self.open_bound(
+            wrapped, _bound(backup_id, str(proof)),
+            'this backup and of the fingerprint in its record')
+
+    def open_bound(self, wrapped: Any, bound: bytes, what: str) -> bytes:
+        """Unwrap a key of anything.
+
+        :param wrapped: as :func:`wrap_bound` returned it
+        :param what: names, for people, what it is of
+        :raises NotUnwrapped: saying why not
+        """
         jwe, _ = _jose()
         names = _names(wrapped)
-        bound = _bound(backup_id, str(proof))
         try:
             given = _decoded(wrapped['aad'])
         except ValueError:
             given = b''
         if given != bound:
             raise NotUnwrapped(
-                f'the wrapped key is not that of this backup and of the '
-                f'fingerprint in its record, but of '
+                f'the wrapped key is not that of {what}, but of '
                 f'"{given.decode(errors="replace")[:60]}"')
         if self.name not in names:
             raise NotUnwrapped(
