@@ -248,6 +248,20 @@ def _prove(parser: argparse.ArgumentParser) -> None:
                              'iSCSI initiator')
 
 
+def _salvage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('backup', metavar='BACKUP', help='its id')
+    parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
+                        help='the file that is made, as large as the volume; '
+                             'what is lost of it has zeros')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='TARGET is a device or a file that exists')
+    parser.add_argument('--records', metavar='FILE', type=pathlib.Path,
+                        help='a file with the record of the backup, which is '
+                             'believed, and needed where it has no row; also '
+                             'one of scan')
+    _add_config_file(parser)
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('report', metavar='REPORT', type=pathlib.Path,
                         help='the report in JSON, such as report.json; the '
@@ -295,6 +309,10 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
         'backup, on a host of cinder-backup with a reference driver; the '
         'volumes are attached for that, and only read',
         [_common, _several, _planned, _signed], _prove),
+    'salvage': (
+        'write all that is good of a damaged backup into a file, on a host '
+        'of cinder-backup, and name each extent of the volume that is lost; '
+        'the storage is only read', [_format, _signed], _salvage),
     'report': (
         'write down what came back of a plan, how it was proved, and what '
         'did not and why; no cloud is asked', [_format, _planned], _report),

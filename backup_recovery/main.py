@@ -357,6 +357,28 @@ def _prove(arguments: argparse.Namespace) -> int:
     return _status(report) or (WRONG if report.differing else DONE)
 
 
+def _salvage(arguments: argparse.Namespace) -> int:
+    with _libraries_of_cinder('salvage'):
+        from backup_recovery.prove import salvaging
+    with progress.Progress('bytes read:') as shown:
+        found = salvaging.salvage(
+            arguments.backup, arguments.target, arguments.config_file,
+            arguments.records, _signers(arguments), arguments.overwrite, shown)
+    for problem in found.problems:
+        _warn(f'backup {found.backup_id}: {problem.what}')
+    if found.anchored is False:
+        _warn('the checksums of the backup are not those that were exported: '
+              'what is called good may have been changed with them')
+    lost = ''.join(f'\n  {length} bytes at {offset}'
+                   for offset, length in found.lost)
+    _print(arguments, found.to_dict(),
+           f'{found.end - found.lost_bytes} of {found.end} bytes of backup '
+           f'{found.backup_id} are in {arguments.target}' + (
+               f'; {_count(len(found.lost), "extent")} LOST, with zeros '
+               f'there:{lost}' if lost else ''))
+    return DONE if found.complete else WRONG
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from backup_recovery import reports
 
@@ -415,7 +437,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = arguments_.parse({
         'export': _export, 'scan': _scan, 'plan': _plan, 'apply': _apply,
         'rewrap': _rewrap, 'decrypt': _decrypt, 'restore': _restore,
-        'prove': _prove, 'report': _report}, argv)
+        'prove': _prove, 'salvage': _salvage, 'report': _report}, argv)
     # What libraries log, without a handler, goes to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:

@@ -35,6 +35,14 @@ _READERS = {
 }
 
 
+def reader_of(name: str) -> str:
+    """The driver that reads what a driver has stored.
+
+    :param name: of the class, as ``backup_driver`` has it
+    """
+    return _READERS.get(name, name)
+
+
 class ScanError(Exception):
     """The storage cannot be scanned; one line says why."""
 
@@ -63,7 +71,7 @@ class Source:
         with _one_line():
             programs.configure(config_files)
             self.name: str = CONF.backup_driver
-            self._reader = _READERS.get(self.name, self.name)
+            self._reader = reader_of(self.name)
             programs.import_driver(self.name)
             self._kind: Any = programs.import_driver(self._reader)
         if not (issubclass(self._kind, import_verify.ImportVerifyMixin) and
