@@ -128,9 +128,13 @@ class SignatureTest(SigningCase):
         *_, end = self.signed(self.tuesday)
         *lines, own = self.signed(self.monday)
         own, end = json.loads(own), json.loads(end)
-        self.assert_refused('signature is wrong', *lines, json.dumps({
-            **own, 'signature': end['signature'],
-            'signed': end['signed']}).encode() + b'\n')
+        # Also where it brings along what it is the signature of.
+        head, _, tail = end['signature'].split('.')
+        payload = jwk.base64url_encode(signing._signed(end))
+        for signature in end['signature'], f'{head}.{payload}.{tail}':
+            self.assert_refused('signature is wrong', *lines, json.dumps({
+                **own, 'signature': signature,
+                'signed': end['signed']}).encode() + b'\n')
 
     def test_empty_file(self):
         for content in b'', b'\n \n':
