@@ -11,13 +11,13 @@ from collections import deque
 import dataclasses
 from typing import Any
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import importing
 from backup_recovery import journals
 from backup_recovery import keys
 from backup_recovery import plans
 from backup_recovery import quotas
-from backup_recovery import records
 from backup_recovery import running
 from backup_recovery import work
 from reference_drivers.recovery_keys import wrapping
@@ -71,7 +71,7 @@ class Run(running.Run):
         :raises BadFile: the file of records cannot be read
         """
         self.check_cloud()
-        book = records.Book(self._plan.records).load()
+        book = books.Book(self._plan.records, self._options.signers).load()
         existing = {backup.id: backup for backup in self._cloud.backups()}
         items = [item for item in self._plan.imports
                  if self._has_record(item, book)]
@@ -102,16 +102,17 @@ class Run(running.Run):
                 child.project, f'its parent {item.id} is not imported'))
                 for child in self._children.pop(item.id, ())]
 
-    def _has_record(self, item: plans.Item, book: records.Book) -> bool:
+    def _has_record(self, item: plans.Item, book: books.Book) -> bool:
         found = book.records.get(item.id)
         if found is not None and found.digest == item.record:
             return True
-        self.fail(item, f'the record that was planned is not in {book.path}; '
-                        f'make another plan')
+        where = 'what is signed of ' if self._options.signers else ''
+        self.fail(item, f'the record that was planned is not in {where}'
+                        f'{book.path}; make another plan')
         return False
 
     def _with_keys(self, found: keys.Keys, items: list[plans.Item],
-                   existing: dict[str, clouds.Backup], book: records.Book
+                   existing: dict[str, clouds.Backup], book: books.Book
                    ) -> list[plans.Item]:
         """Leave out what has a key that cannot be unwrapped."""
         kept = []

@@ -40,6 +40,12 @@ def _workers(text: str) -> int:
     return int(text)
 
 
+def _copies(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f'{text} is less than 1')
+    return int(text)
+
+
 def moment(text: str) -> str:
     """A time in the form of those in files; UTC where no zone is said."""
     try:
@@ -89,6 +95,23 @@ def _add_records(parser: argparse.ArgumentParser, help: str) -> None:
                         help=f'the file of records{help}')
 
 
+def _signed() -> _Parser:
+    added = _Parser(add_help=False)
+    added.add_argument('--signed-by', metavar='FILE', type=pathlib.Path,
+                       action='append', default=[],
+                       help='a public key in PEM: use only what it has '
+                            'signed of the file of records; may be repeated')
+    return added
+
+
+def _signing() -> _Parser:
+    added = _Parser(add_help=False)
+    added.add_argument('--signing-key', metavar='FILE', type=pathlib.Path,
+                       help='a private key in PEM, which signs the file of '
+                            'records')
+    return added
+
+
 def _add_config_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--config-file', action='append', default=[],
                         metavar='PATH',
@@ -114,6 +137,16 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--everything', action='store_true',
                         help='export anew what the file has, as after a '
                              'change of the driver')
+    parser.add_argument('--sign-old', action='store_true',
+                        help='sign also what a file without a signature has: '
+                             'once, for a file that you trust')
+    parser.add_argument('--copies', metavar='DIRECTORY', type=pathlib.Path,
+                        help='then copy the file into this directory, under '
+                             'its name and the time')
+    parser.add_argument('--keep', metavar='N', type=_copies, default=30,
+                        help='the copies to keep; older ones are deleted '
+                             '(%(default)s)')
+    _add_recipients(parser, 'encrypt the copies for it')
 
 
 def _scan(parser: argparse.ArgumentParser) -> None:
@@ -159,15 +192,31 @@ def _apply(parser: argparse.ArgumentParser) -> None:
                              'the key manager, as the project of the backup')
 
 
-def _rewrap(parser: argparse.ArgumentParser) -> None:
-    _add_records(parser, ', which is replaced')
+def _add_private_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--recovery-key', metavar='FILE', required=True,
                         type=pathlib.Path, help='the private key, in PEM')
+
+
+def _add_recipients(parser: argparse.ArgumentParser, help: str,
+                    required: bool = False) -> None:
     parser.add_argument('--recipient', metavar='FILE', type=pathlib.Path,
-                        required=True, action='append', dest='recipients',
-                        help='a public key, in PEM; repeat it for each that '
-                             'is to open the records, and leave out those '
-                             'that are not to any more')
+                        required=required, action='append', default=[],
+                        dest='recipients',
+                        help=f'a public key, in PEM: {help}; may be repeated')
+
+
+def _rewrap(parser: argparse.ArgumentParser) -> None:
+    _add_records(parser, ', which is replaced')
+    _add_private_key(parser)
+    _add_recipients(parser, 'it opens the new records, and one that is not '
+                            'named does not any more', True)
+
+
+def _decrypt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('copy', metavar='COPY', type=pathlib.Path,
+                        help='the encrypted file')
+    _add_records(parser, ' that is made')
+    _add_private_key(parser)
 
 
 def _restore(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +248,20 @@ def _prove(parser: argparse.ArgumentParser) -> None:
                              'iSCSI initiator')
 
 
+def _salvage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('backup', metavar='BACKUP', help='its id')
+    parser.add_argument('target', metavar='TARGET', type=pathlib.Path,
+                        help='the file that is made, as large as the volume; '
+                             'what is lost of it has zeros')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='TARGET is a device or a file that exists')
+    parser.add_argument('--records', metavar='FILE', type=pathlib.Path,
+                        help='a file with the record of the backup, which is '
+                             'believed, and needed where it has no row; also '
+                             'one of scan')
+    _add_config_file(parser)
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('report', metavar='REPORT', type=pathlib.Path,
                         help='the report in JSON, such as report.json; the '
@@ -214,33 +277,42 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
     'export': (
         'export the records of the backups of all projects which are not in '
         'a file yet; a backup that cannot be exported is named, and a record '
-        'whose backup has gone is kept', [_common, _several], _export),
+        'whose backup has gone is kept',
+        [_common, _several, _signing, _signed], _export),
     'scan': (
         'make records from the storage alone, where both the database and '
         'the records are lost, on a host of cinder-backup; nothing is '
-        'imported, and the storage is only read', [_common], _scan),
+        'imported, and the storage is only read', [_common, _signing],
+        _scan),
     'plan': (
         'write down which backups of a file would be imported into the '
         'cloud, in which order and by which project; the cloud is not '
-        'changed', [_common, _several], _plan),
+        'changed', [_common, _several, _signed], _plan),
     'apply': (
         'carry a plan out: import its backups, a parent before its children; '
         'interrupted or killed, run it again',
-        [_common, _several, _planned], _apply),
+        [_common, _several, _planned, _signed], _apply),
     'rewrap': (
         'wrap the keys that a file of records has for a private key for '
         'others, without a cloud; plans of the file have to be made again',
-        [_common], _rewrap),
+        [_common, _signing, _signed], _rewrap),
+    'decrypt': (
+        'decrypt a copy that an export has encrypted for recipients',
+        [_format], _decrypt),
     'restore': (
         'restore the backups of a plan that are in the cloud to new volumes '
         'of their projects: of each volume the one with the newest data; '
         'interrupted or killed, run it again',
-        [_common, _several, _planned], _restore),
+        [_common, _several, _planned, _signed], _restore),
     'prove': (
         'compare each volume that restore has made with the hashes of its '
         'backup, on a host of cinder-backup with a reference driver; the '
         'volumes are attached for that, and only read',
-        [_common, _several, _planned], _prove),
+        [_common, _several, _planned, _signed], _prove),
+    'salvage': (
+        'write all that is good of a damaged backup into a file, on a host '
+        'of cinder-backup, and name each extent of the volume that is lost; '
+        'the storage is only read', [_format, _signed], _salvage),
     'report': (
         'write down what came back of a plan, how it was proved, and what '
         'did not and why; no cloud is asked', [_format, _planned], _report),

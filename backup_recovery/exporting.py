@@ -12,11 +12,13 @@ import os
 import pathlib
 from typing import Any
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import keys
 from backup_recovery import records
+from backup_recovery import signing
 
 _AVAILABLE = 'available'
 
@@ -49,7 +51,7 @@ class Report:
     unavailable: dict[str, str] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     unproven: dict[str, str] = dataclasses.field(default_factory=dict)
-    problems: list[records.Problem] = dataclasses.field(default_factory=list)
+    problems: list[books.Problem] = dataclasses.field(default_factory=list)
     damaged: pathlib.Path | None = None
 
     @property
@@ -60,8 +62,8 @@ class Report:
 
 def export(cloud: Any, path: pathlib.Path, everything: bool = False,
            workers: int = 4,
-           progress: Callable[[int, int], None] = lambda done, of: None
-           ) -> Report:
+           progress: Callable[[int, int], None] = lambda done, of: None,
+           how: signing.Signing | None = None) -> Report:
     """Export what the file does not have yet.
 
     A record stays in the file when its backup is no longer in the cloud:
@@ -73,16 +75,20 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
     :param workers: requests at a time
     :param progress: called with the number of backups that are done, and of
         all
+    :param how: the file is signed; a part of the old one with another
+        signature is not used
     :raises CloudError, BadFile: the file is unchanged
     """
     cloud.require_administrator()
     report = Report()
-    old = records.Book(path)
+    how = how or signing.Signing()
+    old = books.Book(path, how.signers)
     if path.exists():
         old.load()
+        how.check(old)
     report.problems = old.problems
     found = cloud.backups()
-    if old.corrupt:
+    if old.lossy:
         report.damaged = _copy(path)
     current = {summary.id: summary.facts for summary in old.records.values()
                if not everything and not summary.scanned}
@@ -94,7 +100,8 @@ def export(cloud: Any, path: pathlib.Path, everything: bool = False,
                         wanted.values(), 4 * workers)
         try:
             report.count = records.write(
-                path, _all(report, old, found, set(wanted), new, progress))
+                path, _all(report, old, found, set(wanted), new, progress),
+                how.signer)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -140,7 +147,7 @@ def _in_order(pool: futures.Executor, function: Callable[[Any], Any],
         yield waiting.popleft().result()
 
 
-def _all(report: Report, old: records.Book, found: list[clouds.Backup],
+def _all(report: Report, old: books.Book, found: list[clouds.Backup],
          wanted: set[str], new: Iterator[Any],
          progress: Callable[[int, int], None]) -> Iterator[records.Record]:
     """Yield what the new file has, and fill the report."""
@@ -158,7 +165,7 @@ def _all(report: Report, old: records.Book, found: list[clouds.Backup],
                                           gone=summary.gone or files.now())
 
 
-def _present(report: Report, read: Any, old: records.Book,
+def _present(report: Report, read: Any, old: books.Book,
              found: list[clouds.Backup], wanted: set[str],
              new: Iterator[Any], progress: Callable[[int, int], None]
              ) -> Iterator[records.Record]:

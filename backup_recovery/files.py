@@ -78,8 +78,10 @@ def replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
     new = path.with_name(f'{path.name}.new')
     with locked(new) as stream:
         try:
-            # A killed process may have left a part.
+            # A killed process may have left a part, and others a file that
+            # everyone can read.
             stream.truncate(0)
+            os.fchmod(stream.fileno(), 0o600)
             yield stream
             sync(stream)
             os.replace(new, path)

@@ -16,9 +16,11 @@ import json
 import pathlib
 from typing import Any
 
+from backup_recovery import books
 from backup_recovery import exceptions
 from backup_recovery import journals
 from backup_recovery import records
+from backup_recovery import signing
 from reference_drivers.recovery_keys import wrapping
 
 _SERVICE = 'key-manager'
@@ -66,6 +68,17 @@ def read(path: pathlib.Path) -> wrapping.RecoveryKey:
     """
     try:
         return wrapping.RecoveryKey.read(path)
+    except wrapping.BadKeyFile as error:
+        raise exceptions.BadFile(str(error)) from error
+
+
+def recipients(paths: Sequence[pathlib.Path]) -> list[Any]:
+    """Read public keys, for which a file is encrypted.
+
+    :raises BadFile: one of them cannot be used
+    """
+    try:
+        return list(wrapping.public_keys(paths).values())
     except wrapping.BadKeyFile as error:
         raise exceptions.BadFile(str(error)) from error
 
@@ -163,13 +176,13 @@ class Rewrapped:
     count: int = 0
     rewrapped: list[str] = dataclasses.field(default_factory=list)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
-    problems: list[records.Problem] = dataclasses.field(default_factory=list)
+    problems: list[books.Problem] = dataclasses.field(default_factory=list)
 
 
 def rewrap(path: pathlib.Path, private: wrapping.RecoveryKey,
            recipients: Sequence[pathlib.Path],
-           progress: Callable[[int, int], None] = lambda done, of: None
-           ) -> Rewrapped:
+           progress: Callable[[int, int], None] = lambda done, of: None,
+           how: signing.Signing | None = None) -> Rewrapped:
     """Wrap the keys of a file of records for other recipients.
 
     Neither a cloud nor a storage is needed. The file is replaced when all
@@ -179,15 +192,18 @@ def rewrap(path: pathlib.Path, private: wrapping.RecoveryKey,
         the new records any more
     :param progress: called with the number of records that are done, and of
         all
+    :param how: the file is signed
     :raises BadFile: a file cannot be used; nothing is changed
     """
     try:
         wanted = wrapping.recipients(recipients)
     except wrapping.BadKeyFile as error:
         raise exceptions.BadFile(str(error)) from error
-    book = records.Book(path).load()
-    if book.corrupt:
-        raise exceptions.BadFile(f'{path} has lines that cannot be read, '
+    how = how or signing.Signing()
+    book = books.Book(path, how.signers).load()
+    how.check(book)
+    if book.lossy:
+        raise exceptions.BadFile(f'{path} has lines that cannot be used, '
                                  f'which would be lost: {book.problems[0]}')
     report = Rewrapped(problems=book.problems)
 
@@ -211,5 +227,5 @@ def rewrap(path: pathlib.Path, private: wrapping.RecoveryKey,
                 yield record
                 progress(number, len(book.records))
 
-    report.count = records.write(path, all_of_them())
+    report.count = records.write(path, all_of_them(), how.signer)
     return report

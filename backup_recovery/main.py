@@ -50,20 +50,43 @@ def _print(arguments: argparse.Namespace, facts: dict[str, Any],
     print(json.dumps(facts, indent=2) if arguments.format == 'json' else text)
 
 
+def _signers(arguments: argparse.Namespace) -> Any:
+    from backup_recovery import signing
+
+    return signing.Signers.read(arguments.signed_by)
+
+
+def _signing(arguments: argparse.Namespace) -> Any:
+    from backup_recovery import signing
+
+    sign_old = getattr(arguments, 'sign_old', False)
+    if sign_old and not arguments.signing_key:
+        raise exceptions.RecoveryError('--sign-old needs --signing-key')
+    return signing.Signing.read(arguments.signing_key,
+                                getattr(arguments, 'signed_by', ()), sign_old)
+
+
 def _problems(found: list[Any]) -> list[dict[str, Any]]:
     return [{'line': one.line, 'code': one.code, 'text': one.text}
             for one in found]
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from backup_recovery import copies
     from backup_recovery import exporting
+    from backup_recovery import keys
     from backup_recovery import plans
 
+    if arguments.recipients and not arguments.copies:
+        raise exceptions.RecoveryError('--recipient encrypts copies: name '
+                                       'a directory with --copies')
+    how = _signing(arguments)
+    wanted = keys.recipients(arguments.recipients)
     cloud = _cloud(arguments)
     with progress.Progress('exported') as shown:
         report = exporting.export(cloud, arguments.records,
                                   arguments.everything, arguments.workers,
-                                  shown)
+                                  shown, how)
     for problem in report.problems:
         _warn(problem)
     if report.damaged:
@@ -79,16 +102,26 @@ def _export(arguments: argparse.Namespace) -> int:
     if report.gone:
         _warn(f'{len(report.gone)} backups in {arguments.records} are not in '
               f'the cloud any more; their records are kept')
+    copy = uncopied = None
+    if arguments.copies:
+        try:
+            copy = copies.make(arguments.records, arguments.copies,
+                               arguments.keep, wanted)
+        except exceptions.BadFile as error:
+            uncopied = str(error)
+            _warn(f'the copies are not as they should be: {uncopied}')
     _print(arguments, {
         'records': report.count, 'exported': report.exported,
         'unchanged': report.kept, 'gone': report.gone,
         'unavailable': report.unavailable, 'failed': report.failed,
         'unproven': report.unproven,
         'problems': _problems(report.problems),
-        'damaged': report.damaged and str(report.damaged)},
+        'damaged': report.damaged and str(report.damaged),
+        'copy': copy and str(copy), 'uncopied': uncopied},
         f'{_count(report.count, "record")} in {arguments.records}, '
-        f'{report.exported} of them new')
-    return DONE if report.good else WRONG
+        f'{report.exported} of them new' + (
+            f'; the copy is {copy}' if copy else ''))
+    return DONE if report.good and not uncopied else WRONG
 
 
 @contextlib.contextmanager
@@ -109,10 +142,11 @@ def _libraries_of_cinder(verb: str) -> Iterator[None]:
 def _scan(arguments: argparse.Namespace) -> int:
     with _libraries_of_cinder('scan'):
         from backup_recovery.scan import scanning
+    how = _signing(arguments)
     with progress.Progress('scanned') as shown:
         report = scanning.scan(
             arguments.records, arguments.config_file, arguments.container,
-            lambda: _cloud(arguments), shown)
+            lambda: _cloud(arguments), shown, how.signer)
     for one in report.remains:
         _warn(one)
     for project, reason in report.unscanned.items():
@@ -136,16 +170,16 @@ def _scan(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from backup_recovery import books
     from backup_recovery import planning
     from backup_recovery import plans
-    from backup_recovery import records
 
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
     if arguments.owner:
         names = planning.Names({**names.projects, '': arguments.owner},
                                names.services)
-    book = records.Book(arguments.records).load()
+    book = books.Book(arguments.records, _signers(arguments)).load()
     cloud = _cloud(arguments)
     plan = planning.make(cloud, book, names, arguments.lost_since,
                          arguments.workers, arguments.damaged)
@@ -168,10 +202,13 @@ def _plan(arguments: argparse.Namespace) -> int:
         _warn(f'{len(gone)} backups were missed in the cloud by exports from '
               f'{min(gone)} to {max(gone)}; they are left out, as if deleted. '
               f'Those that were lost: --lost-since TIME')
+    # Who has not asked for it has not verified it.
+    signed = max(book.signed) if arguments.signed_by else None
     left = Counter(item.why for item in plan.items
                    if item.action == plans.LEAVE)
     _print(arguments, {
-        'records': len(book.records), 'import': len(plan.imports),
+        'records': len(book.records), 'signed': signed,
+        'import': len(plan.imports),
         'projects': [dataclasses.asdict(one) for one in plan.projects],
         'left': left, 'remains': Counter(
             one.remains for one in plan.remains),
@@ -181,6 +218,7 @@ def _plan(arguments: argparse.Namespace) -> int:
         f'{_count(len(plan.projects), "project")}, {left[plans.EXISTS]} in '
         f'the cloud already, {left.total() - left[plans.EXISTS]} left out; '
         f'the plan is {arguments.plan}' + (
+            f'; the records were signed at {signed}' if signed else '') + (
             f'; {_count(len(plan.remains), "finding")} of a scan set aside'
             if plan.remains else ''))
     expected = {plans.EXISTS, plans.GONE if arguments.lost_since else None}
@@ -248,7 +286,8 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     plan = plans.read(arguments.plan)
     private = arguments.recovery_key and keys.read(arguments.recovery_key)
-    options = work.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry,
+                           signers=_signers(arguments))
     with (_carrying_out(arguments, options.stop) as written,
           progress.Progress('done') as shown):
         report = applying.Run(_cloud(arguments), plan, written, options,
@@ -270,7 +309,8 @@ def _restore(arguments: argparse.Namespace) -> int:
     names = (planning.Names.read(arguments.map) if arguments.map else
              planning.Names())
     plan = plans.read(arguments.plan)
-    options = work.Options(arguments.wait, arguments.retry)
+    options = work.Options(arguments.wait, arguments.retry,
+                           signers=_signers(arguments))
     wishes = volumes.Wishes(names.types, names.zones, arguments.volume_type,
                             arguments.availability_zone)
     with (_carrying_out(arguments, options.stop) as written,
@@ -296,7 +336,7 @@ def _prove(arguments: argparse.Namespace) -> int:
         from backup_recovery.prove import proving
     plan = plans.read(arguments.plan)
     proving.configure(arguments.config_file)
-    options = work.Options(_DETACH)
+    options = work.Options(_DETACH, signers=_signers(arguments))
     with (_carrying_out(arguments, options.stop) as written,
           progress.Progress('GiB compared:') as shown):
         report = proving.Run(
@@ -315,6 +355,28 @@ def _prove(arguments: argparse.Namespace) -> int:
            f'{len(report.existing)} before, {len(report.differing)} differ, '
            f'{len(report.failed)} not compared' + _left(report))
     return _status(report) or (WRONG if report.differing else DONE)
+
+
+def _salvage(arguments: argparse.Namespace) -> int:
+    with _libraries_of_cinder('salvage'):
+        from backup_recovery.prove import salvaging
+    with progress.Progress('bytes read:') as shown:
+        found = salvaging.salvage(
+            arguments.backup, arguments.target, arguments.config_file,
+            arguments.records, _signers(arguments), arguments.overwrite, shown)
+    for problem in found.problems:
+        _warn(f'backup {found.backup_id}: {problem.what}')
+    if found.anchored is False:
+        _warn('the checksums of the backup are not those that were exported: '
+              'what is called good may have been changed with them')
+    lost = ''.join(f'\n  {length} bytes at {offset}'
+                   for offset, length in found.lost)
+    _print(arguments, found.to_dict(),
+           f'{found.end - found.lost_bytes} of {found.end} bytes of backup '
+           f'{found.backup_id} are in {arguments.target}' + (
+               f'; {_count(len(found.lost), "extent")} LOST, with zeros '
+               f'there:{lost}' if lost else ''))
+    return DONE if found.complete else WRONG
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -341,10 +403,11 @@ def _report(arguments: argparse.Namespace) -> int:
 def _rewrap(arguments: argparse.Namespace) -> int:
     from backup_recovery import keys
 
+    how = _signing(arguments)
     with progress.Progress('wrapped') as shown:
         report = keys.rewrap(arguments.records,
                              keys.read(arguments.recovery_key),
-                             arguments.recipients, shown)
+                             arguments.recipients, shown, how)
     for problem in report.problems:
         _warn(problem)
     for backup, reason in report.failed.items():
@@ -357,12 +420,24 @@ def _rewrap(arguments: argparse.Namespace) -> int:
     return WRONG if report.failed or report.problems else DONE
 
 
+def _decrypt(arguments: argparse.Namespace) -> int:
+    from backup_recovery import keys
+    from backup_recovery import sealing
+
+    sealing.unseal(arguments.copy, arguments.records,
+                   keys.read(arguments.recovery_key))
+    _print(arguments, {'records': str(arguments.records)},
+           f'{arguments.copy} is decrypted; the records are '
+           f'{arguments.records}')
+    return DONE
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code."""
     arguments = arguments_.parse({
         'export': _export, 'scan': _scan, 'plan': _plan, 'apply': _apply,
-        'rewrap': _rewrap, 'restore': _restore, 'prove': _prove,
-        'report': _report}, argv)
+        'rewrap': _rewrap, 'decrypt': _decrypt, 'restore': _restore,
+        'prove': _prove, 'salvage': _salvage, 'report': _report}, argv)
     # What libraries log, without a handler, goes to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:

@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import plans
 from backup_recovery import quotas
-from backup_recovery import records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Names:
         return cls(**content)
 
 
-def make(cloud: Any, book: records.Book, names: Names | None = None,
+def make(cloud: Any, book: books.Book, names: Names | None = None,
          lost_since: str | None = None, workers: int = 4,
          damaged: bool = False) -> plans.Plan:
     """Make a plan. It changes nothing.
@@ -110,7 +110,7 @@ def make(cloud: Any, book: records.Book, names: Names | None = None,
     return plan
 
 
-def _item(one: records.Summary, owner: str, why: str | None,
+def _item(one: books.Summary, owner: str, why: str | None,
           names: Names, is_import: bool) -> plans.Item:
     return plans.Item(
         plans.IMPORT if is_import else plans.LEAVE, why, one.id, owner,
@@ -119,7 +119,7 @@ def _item(one: records.Summary, owner: str, why: str | None,
         names.services.get(one.service, one.service), one.digest)
 
 
-def _classes(book: records.Book) -> dict[str, str]:
+def _classes(book: books.Book) -> dict[str, str]:
     """The reason by each record that the storage does not have all of."""
     found = {one.id: one.remains for one in book.remains if one.id}
     found |= {one.id: one.found for one in book.records.values() if one.found}
@@ -127,7 +127,7 @@ def _classes(book: records.Book) -> dict[str, str]:
             if kind in plans.CLASSES}
 
 
-def _reason(one: records.Summary, owner: str, found: clouds.Backup | None,
+def _reason(one: books.Summary, owner: str, found: clouds.Backup | None,
             lost_since: str | None, remains: str | None) -> str | None:
     """The reason not to import a backup, by itself and the cloud alone."""
     if found is None:
@@ -152,7 +152,7 @@ def _has_parent(parent: str | None, importable: set[str],
         parent in existing and not existing[parent].imported_in_part)
 
 
-def _depths(found: Mapping[str, records.Summary]) -> dict[str, int]:
+def _depths(found: Mapping[str, books.Summary]) -> dict[str, int]:
     """The number of parents of each backup in the file.
 
     :returns: without those that build on themselves

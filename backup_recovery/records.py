@@ -11,10 +11,7 @@ read.
 
 import base64
 import binascii
-from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -25,6 +22,7 @@ import uuid
 
 from backup_recovery import exceptions
 from backup_recovery import files
+from backup_recovery import signing
 
 VERSION = 1
 _REMAINS = {
@@ -51,24 +49,6 @@ _USED: dict[str, Any] = {
 
 class BadLine(exceptions.RecoveryError):
     """A line that is not a usable record."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """Something wrong in a file of records.
-
-    :ivar code: corrupt, copy, crlf or end
-    :ivar line: where, from one; zero where it is about the whole file
-    """
-
-    code: str
-    line: int
-    text: str
-    path: pathlib.Path
-
-    def __str__(self) -> str:
-        place = f'{self.path}:{self.line}' if self.line else str(self.path)
-        return f'{place}: {self.text}'
 
 
 class _Line:
@@ -201,31 +181,6 @@ class Facts(NamedTuple):
             tuple(sorted((fields.get('metadata') or {}).items())))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Summary:
-    """A record without its content, of which there are many in memory.
-
-    :ivar line: its number in the file
-    :ivar place: of its line in the file, in bytes
-    :ivar digest: of the record
-    :ivar scanned: it was made by a scan
-    :ivar found: the class that a scan has given the backup
-    """
-
-    id: str
-    line: int
-    place: int
-    exported: str | None
-    gone: str | None
-    digest: str
-    service: str
-    parent_id: str | None
-    updated_at: str
-    facts: Facts
-    scanned: bool = False
-    found: str | None = None
-
-
 def _digest(content: bytes) -> str:
     return f'sha256:{hashlib.sha256(content).hexdigest()}'
 
@@ -266,7 +221,7 @@ def _json(text: str) -> Record | Remains | dict[str, Any]:
                    if name not in ('version', 'digest')})
 
 
-def _parse(raw: bytes) -> Record | Remains | dict[str, Any]:
+def parse(raw: bytes) -> Record | Remains | dict[str, Any]:
     """Read a line.
 
     :returns: a record, what is left of a backup, or a file's end
@@ -287,138 +242,12 @@ def _parse(raw: bytes) -> Record | Remains | dict[str, Any]:
     return found
 
 
-def _summary(record: Record, line: int, place: int) -> Summary:
-    fields = record.fields
-    return Summary(
-        record.id, line, place, record.exported, record.gone, record.digest,
-        record.backup_service, fields.get('parent_id'),
-        fields.get('updated_at') or '',
-        Facts.of(fields, record.project_id, 'display_name',
-                 'display_description', 'num_dependent_backups'),
-        record.scan is not None, (record.scan or {}).get('class'))
-
-
-class Book:
-    """The records of a file, without their contents.
-
-    :ivar records: by the id of the backup
-    :ivar remains: what scans have found besides
-    :ivar problems: in the order of the lines
-    """
-
-    def __init__(self, path: pathlib.Path):
-        self.path = path
-        self.records: dict[str, Summary] = {}
-        self.remains: list[Remains] = []
-        self.problems: list[Problem] = []
-
-    @property
-    def corrupt(self) -> bool:
-        """There are lines that could not be read."""
-        return any(problem.code == 'corrupt' for problem in self.problems)
-
-    def _problem(self, code: str, line: int, text: str) -> None:
-        self.problems.append(Problem(code, line, text, self.path))
-
-    def load(self) -> 'Book':
-        """Read all lines.
-
-        :raises BadFile: the file cannot be read
-        """
-        place = 0
-        since, digests = 0, hashlib.sha256()
-        carriage_return = 0
-        number, open_end = 0, False
-        with files.reading(self.path) as stream:
-            for number, raw in enumerate(stream, 1):
-                start, place = place, place + len(raw)
-                if raw.endswith(b'\r\n'):
-                    carriage_return = carriage_return or number
-                raw = raw.strip()
-                if not raw:
-                    continue
-                # Files of four columns have no end.
-                open_end = open_end or raw.startswith(b'{')
-                try:
-                    found = _parse(raw)
-                    if not isinstance(found, dict):
-                        since += 1
-                        digests.update(found.line()[1].encode())
-                        if isinstance(found, Record):
-                            self._add(_summary(found, number, start))
-                        else:
-                            self.remains.append(found)
-                        continue
-                except BadLine as error:
-                    since += 1
-                    self._problem('corrupt', number, f'{error}; passed over')
-                    continue
-                self._check_end(number, found, since, digests.hexdigest())
-                since, digests, open_end = 0, hashlib.sha256(), False
-        if carriage_return:
-            self._problem('crlf', carriage_return, 'lines end with CR and LF, '
-                          'which were accepted')
-        if open_end:
-            self._problem('end', number, 'the last line is missing: the file '
-                          'was cut off')
-        return self
-
-    def _check_end(self, number: int, end: dict[str, Any], found: int,
-                   digest: str) -> None:
-        if found != end['records']:
-            self._problem('end', number, f'{end["records"]} records were '
-                          f'written, and {found} are there')
-        elif digest != end['digest'].removeprefix('sha256:'):
-            self._problem('end', number, 'the records are not those that '
-                          'were written')
-
-    def _add(self, new: Summary) -> None:
-        old = self.records.get(new.id)
-        if old is None:
-            self.records[new.id] = new
-            return
-        if new.scanned != old.scanned:
-            # An export has all fields, and the scan knows the storage.
-            first, second = (old, new) if new.scanned else (new, old)
-            self.records[new.id] = dataclasses.replace(first,
-                                                       found=second.found)
-            return
-        # Without a time the later line is the newer one.
-        newer = (new.exported or '', new.updated_at) >= (
-            old.exported or '', old.updated_at)
-        first, second = (new, old) if newer else (old, new)
-        what = ('the same' if first.digest == second.digest else
-                'another, older')
-        self.records[new.id] = first
-        self._problem('copy', new.line, f'backup {new.id} is in line '
-                      f'{old.line} too; line {first.line} is used, line '
-                      f'{second.line} has {what} record')
-
-    @contextlib.contextmanager
-    def reader(self) -> Iterator[Callable[[Summary], Record]]:
-        """Open the file for reading whole records.
-
-        :raises BadFile: the file cannot be read, or was changed meanwhile
-        """
-        with files.reading(self.path) as stream:
-            def read(summary: Summary) -> Record:
-                stream.seek(summary.place)
-                try:
-                    record = _parse(stream.readline().strip())
-                except BadLine:
-                    record = {}
-                if not isinstance(record, Record) or (
-                        record.digest != summary.digest):
-                    raise exceptions.BadFile(
-                        f'{self.path} was changed meanwhile; start again')
-                return record
-            yield read
-
-
-def write(path: pathlib.Path, records: Iterable[Record | Remains]) -> int:
+def write(path: pathlib.Path, records: Iterable[Record | Remains],
+          signer: signing.Signer | None = None) -> int:
     """Write a file of records; it is replaced when all are written.
 
     :param records: read one at a time
+    :param signer: signs it
     :returns: how many lines there are
     :raises BadFile: it cannot be written
     """
@@ -429,7 +258,10 @@ def write(path: pathlib.Path, records: Iterable[Record | Remains]) -> int:
             stream.write(line)
             digests.update(digest.encode())
             count += 1
-        stream.write(files.line({
-            'version': VERSION, 'records': count,
-            'digest': f'sha256:{digests.hexdigest()}'}))
+        end: dict[str, Any] = {'version': VERSION, 'records': count,
+                               'digest': f'sha256:{digests.hexdigest()}'}
+        if signer is not None:
+            end['signed'] = files.now()
+            end['signature'] = signer.sign(end)
+        stream.write(files.line(end))
     return count

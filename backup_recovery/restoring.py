@@ -14,6 +14,7 @@ import dataclasses
 import threading
 from typing import Any
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import journals
@@ -115,7 +116,7 @@ class Run(running.OfVolumes):
         :raises BadFile: the file of records cannot be read
         """
         self.check_cloud()
-        book = records.Book(self._plan.records).load()
+        book = books.Book(self._plan.records, self._options.signers).load()
         existing = {backup.id: backup for backup in self._cloud.backups()}
         items, self.report.newer = select(
             self._plan, existing, projects, everything)
@@ -139,8 +140,8 @@ class Run(running.OfVolumes):
                             if item.id not in done]
         return self.report
 
-    def _wish(self, book: records.Book,
-              read: Callable[[records.Summary], records.Record]
+    def _wish(self, book: books.Book,
+              read: Callable[[books.Summary], records.Record]
               ) -> Callable[[Any, plans.Item], dict[str, str]]:
         reading = threading.Lock()
 
@@ -158,8 +159,8 @@ class Run(running.OfVolumes):
         super().succeed(item, result)
 
 
-def _type(read: Callable[[records.Summary], records.Record],
-          summary: records.Summary | None) -> str | None:
+def _type(read: Callable[[books.Summary], records.Record],
+          summary: books.Summary | None) -> str | None:
     """The name of the volume type that a record of an encrypted backup has.
 
     The reference drivers write it.

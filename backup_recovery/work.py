@@ -6,6 +6,7 @@ import dataclasses
 import threading
 
 from backup_recovery import exceptions
+from backup_recovery import signing
 
 
 class Interrupted(Exception):
@@ -31,8 +32,11 @@ class Options:
     :ivar patience: seconds that one may take
     :ivar retry: delete what attempts have left that failed, and try again
     :ivar stop: set it to end the run
+    :ivar signers: of which one has to have signed the file of records; None
+        takes any
     """
 
     patience: float
     retry: bool = False
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    signers: signing.Signers | None = None

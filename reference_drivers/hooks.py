@@ -31,6 +31,7 @@ from reference_drivers.verification import layout
 from reference_drivers.verification import presence
 from reference_drivers.verification import restored
 from reference_drivers.verification import running
+from reference_drivers.verification import salvage
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import verifier
 
@@ -196,6 +197,23 @@ class VerifyMixin(deletion.DeletionMixin,
         if rest:
             proof.add(volume.behind(proof.end))
         return proof
+
+    def salvage(self, backup: Any, target: salvage.Target,
+                driver_info: dict[str, Any] | None = None,
+                progress: Callable[[int, int], None] | None = None
+                ) -> salvage.Salvaged:
+        wanted = self._target(backup)
+        if driver_info is not None:
+            driver_infos.check(driver_info, backup.id)
+            wanted = driver_infos.target(driver_info)
+
+        def find(parent_id: str, link: layout.Link
+                 ) -> verifier.Target | None:
+            return (driver_infos.parent_target(driver_info or {}, parent_id)
+                    or self._find_row()(parent_id, link))
+
+        return salvage.Salvage(self._verifier(find), target, progress or (
+            lambda done, of: None)).run(wanted)
 
     def _verifier(self, find: verifier.FindParent,
                   stop: Callable[[], str | None] | None = None

@@ -22,6 +22,7 @@ from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers.verification import errors
 from reference_drivers.verification import restored
+from reference_drivers.verification import salvage
 from reference_drivers.verification import verifier
 
 LOG = logging.getLogger(__name__)
@@ -127,6 +128,23 @@ class ImportVerifyMixin:
         """
         raise restored.NothingToCompare(
             'this driver has nothing to compare a volume with',
+            backup_id=backup.id)
+
+    def salvage(self, backup: Any, target: salvage.Target,
+                driver_info: dict[str, Any] | None = None,
+                progress: Callable[[int, int], None] | None = None
+                ) -> salvage.Salvaged:
+        """Write all that is good of a damaged backup.
+
+        :param backup: its row, or what a record says of it
+        :param driver_info: of the backup's record, which is trusted; None:
+            what the storage says is
+        :param progress: called with the bytes read and all bytes
+        :raises Problem: nothing of it can be told to be good, the storage
+            does not answer, or the target cannot be written
+        """
+        raise errors.Unreadable(
+            'this driver has no checksums of parts of a backup',
             backup_id=backup.id)
 
     def _compare(self, backup_id: str, values: dict[str, Any],

@@ -19,10 +19,10 @@ from cinder import exception
 from cinder import objects
 from oslo_config import cfg
 
+from backup_recovery import books
 from backup_recovery import exceptions
 from backup_recovery import journals
 from backup_recovery import plans
-from backup_recovery import records
 from backup_recovery import running
 from backup_recovery import volumes
 from backup_recovery import work
@@ -95,6 +95,7 @@ class Run(running.OfVolumes):
                          workers, progress)
         self._host = attaching.Host(journal, options, basic)
         self._again = again
+        self._signers = options.signers
 
     def run(self, projects: Collection[str] = ()) -> Report:
         """Compare the volumes that ``restore`` has made.
@@ -123,7 +124,7 @@ class Run(running.OfVolumes):
                  if item.id not in self.report.existing]
         self._all = sum(item.size for item in items)
         self._sessions = self.sessions(items)
-        self._book = records.Book(self._plan.records).load()
+        self._book = books.Book(self._plan.records, self._signers).load()
         self._reading = threading.Lock()
         with self._book.reader() as self._read:
             self.carry_out(self._prove, deque(items))

@@ -14,6 +14,7 @@ from typing import Any
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import records
+from backup_recovery import signing
 from reference_drivers.scanning import found as found_
 from reference_drivers.scanning import source as sources
 
@@ -42,7 +43,8 @@ class Report:
 
 def scan(path: pathlib.Path, config_files: list[str], containers: list[str],
          cloud: Callable[[], Any],
-         progress: Callable[[int], None] = lambda done: None) -> Report:
+         progress: Callable[[int], None] = lambda done: None,
+         signer: signing.Signer | None = None) -> Report:
     """Scan a storage, and write what was found.
 
     :param path: the file of records
@@ -51,6 +53,7 @@ def scan(path: pathlib.Path, config_files: list[str], containers: list[str],
     :param cloud: connects to the cloud, which is needed only where each
         project has an account of its own
     :param progress: called with the number of backups that were looked at
+    :param signer: signs the file
     :raises RecoveryError: nothing is written
     """
     if path.exists():
@@ -66,7 +69,7 @@ def scan(path: pathlib.Path, config_files: list[str], containers: list[str],
         source.finish()
     except sources.ScanError as error:
         raise exceptions.RecoveryError(str(error)) from error
-    records.write(path, _lines(source, report))
+    records.write(path, _lines(source, report), signer)
     return report
 
 

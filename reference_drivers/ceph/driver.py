@@ -3,6 +3,8 @@
 """The driver, put together."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import contextlib
 import json
 import time
@@ -27,6 +29,8 @@ from reference_drivers.ceph import finding
 from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.ceph import restoring
+from reference_drivers.ceph import scanning
+from reference_drivers.scanning import found as found_
 from reference_drivers.verification import errors
 from reference_drivers.verification import restored
 from reference_drivers.verification import verifier
@@ -337,6 +341,17 @@ class CephBackupDriver(import_verify.ImportVerifyMixin,
         if rest:
             proof.add(volume.behind(size))
         return proof
+
+    def scan(self, names: Iterable[str] = (),
+             progress: Callable[[int], None] = lambda done: None
+             ) -> Iterator[found_.Found]:
+        """Find the backups in pools, by default that of the configuration.
+
+        :raises Problem: a pool cannot be listed, or does not answer
+        """
+        for name in names or [CONF.backup_ceph_pool]:
+            with self._pool(name) as pool:
+                yield from scanning.Walk(pool, progress).run()
 
     # Restore
 

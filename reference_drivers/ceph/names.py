@@ -20,9 +20,10 @@ DIGEST = re.compile(r'(sha256:[0-9a-f]{64}|parts:'
 
 _META = re.compile(rf'{_LETTERS}{{12}}\Z')
 
-_ID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+#: An id, as a part of a pattern.
+ID = r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 
-SNAPSHOT = re.compile(rf'backup\.({_ID})\.snap\.')
+SNAPSHOT = re.compile(rf'backup\.({ID})\.snap\.')
 """The start of the name of a backup's snapshot."""
 
 
@@ -106,7 +107,7 @@ class Names:
                                      self.backup_id)
         if self.base is not None and not re.match(
                 rf'volume-{re.escape(self.volume_id)}\.backup\.'
-                rf'(base|{_ID})\Z', self.base):
+                rf'(base|{ID})\Z', self.base):
             raise errors.BadLocation(
                 f'image {self.base[:120]!r} is not a backup of volume '
                 f'{self.volume_id}', self.base, self.backup_id)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Wrap the key of a backup for public keys, and unwrap it with a private one.
+"""Wrap a key for public keys, and unwrap it with a private one.
 
-A wrapped key is a JWE (RFC 7516) in its general JSON serialization, by ECDH
-on a curve of NIST, AES key wrap and AES-GCM, which FIPS 140 has all of. Its
-authenticated data names the backup and the fingerprint of the key. Neither
-Cinder nor a key manager is needed here.
+It is that of a backup, or of a file. A wrapped key is a JWE (RFC 7516) in its
+general JSON serialization, by ECDH on a curve of NIST, AES key wrap and
+AES-GCM, which FIPS 140 has all of. Its authenticated data names the backup and
+the fingerprint of the key, or the kind of file. Neither Cinder nor a key
+manager is needed here.
 """
 
 from collections.abc import Mapping
@@ -56,8 +57,8 @@ def _jose() -> Any:
         from jwcrypto import jwe
         from jwcrypto import jwk
     except ImportError:
-        raise BadKeyFile('jwcrypto is not installed, which wraps keys: '
-                         'pip install jwcrypto') from None
+        raise BadKeyFile('jwcrypto is not installed, which wraps keys and '
+                         'signs: pip install jwcrypto') from None
     return jwe, jwk
 
 
@@ -80,11 +81,11 @@ def _jwk(path: str | pathlib.Path, key: Any) -> Any:
     return jwk.JWK.from_pyca(key)
 
 
-def recipient(path: str | pathlib.Path) -> Any:
+def public_key(path: str | pathlib.Path) -> Any:
     """Read a public key.
 
     :param path: of a file in PEM
-    :returns: the recipient, for :func:`wrap`
+    :returns: the key as JOSE has it
     :raises BadKeyFile: it is not there, or not a public key on such a curve
     """
     _jose()
@@ -104,17 +105,54 @@ def recipient(path: str | pathlib.Path) -> Any:
     return _jwk(path, key)
 
 
+def private_key(path: pathlib.Path) -> Any:
+    """Read a private key.
+
+    :param path: of a file in PEM
+    :returns: the key as JOSE has it
+    :raises BadKeyFile: it is not there, not one, or others can read it
+    """
+    _jose()
+    from cryptography import exceptions
+    from cryptography.hazmat.primitives import serialization
+
+    content = _pem(path)
+    if path.stat().st_mode & 0o077:
+        raise BadKeyFile(f'others than you can read {path}: '
+                         f'chmod 600 {path}')
+    try:
+        key = serialization.load_pem_private_key(content, None)
+    except TypeError:
+        raise BadKeyFile(f'{path} is encrypted: decrypt it into a file '
+                         f'that only you can read (openssl pkey)'
+                         ) from None
+    except (ValueError, exceptions.UnsupportedAlgorithm):
+        raise BadKeyFile(f'{path} is not a private key: use one of '
+                         f'{_FORM}') from None
+    return _jwk(path, key)
+
+
+def public_keys(paths: Sequence[str | pathlib.Path]) -> dict[str, Any]:
+    """Read public keys.
+
+    :returns: the keys by their SHA-256 thumbprints of RFC 7638
+    :raises BadKeyFile: one of them cannot be used, or is named twice
+    """
+    found: dict[str, Any] = {}
+    for path in paths:
+        one = public_key(path)
+        if found.setdefault(one.thumbprint(), one) is not one:
+            raise BadKeyFile(f'{path} is named twice; remove one')
+    return found
+
+
 def recipients(paths: Sequence[str | pathlib.Path]) -> list[Any]:
     """Read public keys.
 
     :raises BadKeyFile: one of them cannot be used, is named twice, or what
         is wrapped for all of them has no room in a record
     """
-    found: dict[str, Any] = {}
-    for path in paths:
-        one = recipient(path)
-        if found.setdefault(one.thumbprint(), one) is not one:
-            raise BadKeyFile(f'{path} is named twice; remove one')
+    found = public_keys(paths)
     needed = len(json.dumps(wrap(
         bytes(_LONGEST), '-' * 36, f'pbkdf2-sha512:{"0" * 64}',
         list(found.values())))) if found else 0
@@ -135,12 +173,20 @@ def wrap(key: bytes, backup_id: str, proof: str, wanted: Sequence[Any]
     """Wrap a key.
 
     :param proof: its fingerprint
-    :param wanted: at least one of :func:`recipient`
+    :param wanted: at least one of :func:`public_key`
     :returns: what can be written as JSON
     """
+    return wrap_bound(key, _bound(backup_id, proof), wanted)
+
+
+def wrap_bound(key: bytes, bound: bytes, wanted: Sequence[Any]
+               ) -> dict[str, Any]:
+    """The same for a key of anything.
+
+    :param bound: names what the key is of; another name does not open it
+    """
     jwe, _ = _jose()
-    made = jwe.JWE(key, json.dumps(_HEADER, separators=(',', ':')),
-                   aad=_bound(backup_id, proof))
+    made = jwe.JWE(key, json.dumps(_HEADER, separators=(',', ':')), aad=bound)
     for one in wanted:
         made.add_recipient(one, json.dumps({'kid': one.thumbprint()}))
     found = json.loads(made.serialize())
@@ -195,24 +241,7 @@ class RecoveryKey:
 
         :raises BadKeyFile: it is not there, not one, or others can read it
         """
-        _jose()
-        from cryptography import exceptions
-        from cryptography.hazmat.primitives import serialization
-
-        content = _pem(path)
-        if path.stat().st_mode & 0o077:
-            raise BadKeyFile(f'others than you can read {path}: '
-                             f'chmod 600 {path}')
-        try:
-            key = serialization.load_pem_private_key(content, None)
-        except TypeError:
-            raise BadKeyFile(f'{path} is encrypted: decrypt it into a file '
-                             f'that only you can read (openssl pkey)'
-                             ) from None
-        except (ValueError, exceptions.UnsupportedAlgorithm):
-            raise BadKeyFile(f'{path} is not a private key: use one of '
-                             f'{_FORM}') from None
-        made = _jwk(path, key)
+        made = private_key(path)
         return cls(path, made.thumbprint(), made)
 
     def open(self, wrapped: Any, backup_id: str, proof: Any) -> bytes:
@@ -222,17 +251,26 @@ class RecoveryKey:
         :param proof: the fingerprint that the record names
         :raises NotUnwrapped: saying why not
         """
+        return self.open_bound(
+            wrapped, _bound(backup_id, str(proof)),
+            'this backup and of the fingerprint in its record')
+
+    def open_bound(self, wrapped: Any, bound: bytes, what: str) -> bytes:
+        """Unwrap a key of anything.
+
+        :param wrapped: as :func:`wrap_bound` returned it
+        :param what: names, for people, what it is of
+        :raises NotUnwrapped: saying why not
+        """
         jwe, _ = _jose()
         names = _names(wrapped)
-        bound = _bound(backup_id, str(proof))
         try:
             given = _decoded(wrapped['aad'])
         except ValueError:
             given = b''
         if given != bound:
             raise NotUnwrapped(
-                f'the wrapped key is not that of this backup and of the '
-                f'fingerprint in its record, but of '
+                f'the wrapped key is not that of {what}, but of '
                 f'"{given.decode(errors="replace")[:60]}"')
         if self.name not in names:
             raise NotUnwrapped(

@@ -40,6 +40,8 @@ class Found:
     :ivar fields: of a record, None where none can be made
     :ivar without: names of the fields, and of objects, that the storage does
         not have
+    :ivar info: the driver's own part of the record, where that is known
+        without the records of children
     :ivar described: what the records of its children say of it
     """
 
@@ -52,6 +54,7 @@ class Found:
     problems: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     fields: dict[str, Any] | None = None
     without: list[str] = dataclasses.field(default_factory=list)
+    info: dict[str, Any] | None = None
     described: driver_info.Described | None = None
 
     def add(self, problems: Iterable[errors.Problem]) -> None:

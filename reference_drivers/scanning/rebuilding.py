@@ -32,19 +32,8 @@ _RECORDED: dict[str, tuple[type, ...]] = {
 
 def fill(found: found_.Found, link: layout.Link) -> None:
     """Add the fields of the record, and the names of those that lack."""
-    volume, is_known = _volume(link.metadata.get('volume_meta'))
-    without = list(ONLY_IN_RECORD)
-    project = volume.get('project_id')
-    if not isinstance(project, str) or not _PROJECT.match(project):
-        project = None
-        without.append('project_id')
-    # The key of a backup is a copy of the volume's.
-    if not is_known or volume.get('encryption_key_id') is not None:
-        without.append('encryption_key_id')
-    size, created = volume.get('size'), _created(link)
-    if type(size) is not int or size < 1:
-        size = None
-        without.append('size')
+    volume, without = describe_volume(link.metadata.get('volume_meta'))
+    size, created = volume['size'], _created(link)
     if created is None:
         without.append('created_at')
     if link.sha256_name not in link.entries:
@@ -63,8 +52,8 @@ def fill(found: found_.Found, link: layout.Link) -> None:
         'volume_id': link.volume_id,
         'parent_id': link.parent_id,
         'snapshot_id': None,
-        'project_id': project,
-        'user_id': _text(volume.get('user_id')),
+        'project_id': volume['project_id'],
+        'user_id': volume['user_id'],
         'encryption_key_id': None,
         'created_at': created,
         'updated_at': created,
@@ -93,7 +82,30 @@ def _take_recorded(found: found_.Found, recorded: Mapping[str, Any]) -> None:
             found.without.remove(name)
 
 
-def _volume(volume_meta: Any) -> tuple[dict[str, Any], bool]:
+def describe_volume(volume_meta: Any) -> tuple[dict[str, Any], list[str]]:
+    """What the row of the volume says of its backup.
+
+    :param volume_meta: as Cinder's drivers store it
+    :returns: ``id``, ``project_id``, ``user_id`` and ``size``, each of which
+        may be None, and the names of all fields that lack
+    """
+    volume, is_known = volume_of(volume_meta)
+    without = list(ONLY_IN_RECORD)
+    project, size = volume.get('project_id'), volume.get('size')
+    if not isinstance(project, str) or not _PROJECT.match(project):
+        project = None
+        without.append('project_id')
+    # The key of a backup is a copy of the volume's.
+    if not is_known or volume.get('encryption_key_id') is not None:
+        without.append('encryption_key_id')
+    if type(size) is not int or size < 1:
+        size = None
+        without.append('size')
+    return {'id': volume.get('id'), 'project_id': project, 'size': size,
+            'user_id': _text(volume.get('user_id'))}, without
+
+
+def volume_of(volume_meta: Any) -> tuple[dict[str, Any], bool]:
     """The row of the volume, and whether there is one."""
     try:
         found = json.loads(volume_meta)['volume-base-metadata']

@@ -26,6 +26,7 @@ CONF = cfg.CONF
 _OWN = 'cinder.backup.drivers'
 #: The reference drivers that read what Cinder's own drivers store.
 _READERS = {
+    f'{_OWN}.ceph.CephBackupDriver': 'reference_drivers.ceph.CephBackupDriver',
     f'{_OWN}.posix.PosixBackupDriver':
         'reference_drivers.default.DefaultBackupDriver',
     f'{_OWN}.nfs.NFSBackupDriver': 'reference_drivers.nfs.NFSBackupDriver',
@@ -33,6 +34,14 @@ _READERS = {
     f'{_OWN}.swift.SwiftBackupDriver':
         'reference_drivers.swift.SwiftBackupDriver',
 }
+
+
+def reader_of(name: str) -> str:
+    """The driver that reads what a driver has stored.
+
+    :param name: of the class, as ``backup_driver`` has it
+    """
+    return _READERS.get(name, name)
 
 
 class ScanError(Exception):
@@ -63,14 +72,15 @@ class Source:
         with _one_line():
             programs.configure(config_files)
             self.name: str = CONF.backup_driver
-            self._reader = _READERS.get(self.name, self.name)
+            self._reader = reader_of(self.name)
             programs.import_driver(self.name)
             self._kind: Any = programs.import_driver(self._reader)
         if not (issubclass(self._kind, import_verify.ImportVerifyMixin) and
-                hasattr(self._kind, 'get_store')):
+                (hasattr(self._kind, 'get_store') or
+                 hasattr(self._kind, 'scan'))):
             raise ScanError(f'the storage of {self.name} cannot be scanned; '
-                            f'that of the drivers for a directory, NFS, S3 '
-                            f'and Swift can be')
+                            f'that of the drivers for a directory, NFS, S3, '
+                            f'Swift and Ceph can be')
         # Cinder's own drivers do not read the driver's part of a record.
         self._describes = self._reader == self.name
         self._driver: Any = None
@@ -111,6 +121,10 @@ class Source:
             coordination.COORDINATOR.start()
             try:
                 self._driver = verify.open_driver(self._reader, context)
+                if hasattr(self._driver, 'scan'):
+                    for found in self._driver.scan(containers, progress):
+                        self._add(found)
+                    return
                 store = self._driver.get_store()
                 if type(store).containers is stores.Store.containers:
                     raise ScanError(f'the storage of {self.name} cannot '
@@ -142,6 +156,8 @@ class Source:
         """The driver's own part of the record of a backup."""
         if not self._describes:
             return {}
+        if found.info is not None:
+            return found.info
         return rebuilding.describe(found, self.backups,
                                    self._driver.get_store(),
                                    self._driver.store_kind)

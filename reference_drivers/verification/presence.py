@@ -19,13 +19,15 @@ GIB = 1024 ** 3
 
 
 def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
-              container: str, prefix: str) -> layout.Link:
+              container: str, prefix: str, with_hashes: bool = True
+              ) -> layout.Link:
     """List and read what describes one backup: a listing and two reads.
 
     :param watch: told when the store is asked and when it has answered, so
         that neither a long listing nor the parsing of what is read passes
         for a store that hangs
     :param backup_id: the backup that it must belong to
+    :param with_hashes: read also those of the blocks
     :returns: the backup as its storage describes it
     :raises Problem: it cannot be told what belongs to the backup
     """
@@ -59,7 +61,7 @@ def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
     hashes = raw_hashes = None
     # Only the next incremental backup needs them: before Kilo there were
     # none, and a backup that has lost them can still be restored.
-    if f'{prefix}_sha256file' in entries:
+    if with_hashes and f'{prefix}_sha256file' in entries:
         with watch.asked():
             raw_hashes = _read(store, entries, container,
                                f'{prefix}_sha256file', backup_id)

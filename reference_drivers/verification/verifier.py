@@ -158,6 +158,43 @@ class Verifier:
         return link, [*self._compare_digest(target, link),
                       *self._compare(target, link)]
 
+    def readable(self, target: Target
+                 ) -> tuple[list[layout.Link], list[errors.Problem]]:
+        """Read a damaged backup and its parents, as far as they go.
+
+        :returns: those that could be read, and what is wrong with all
+        :raises TimedOut: the store does not answer
+        """
+        links: list[layout.Link] = []
+        problems: list[errors.Problem] = []
+        seen: set[str] = set()
+        current: Target | None = target
+        child: layout.Link | None = None
+        try:
+            while current is not None:
+                seen.add(current.backup_id)
+                try:
+                    link = self._read(current, child)
+                except (errors.TimedOut, errors.Stopped):
+                    raise
+                except errors.Problem as problem:
+                    if problem.name != f'{current.prefix}_sha256file':
+                        raise
+                    # It can be restored without them.
+                    problems.append(problem)
+                    link = self._read(current, child, False)
+                links.append(link)
+                problems += self._compare_digest(current, link)
+                problems += presence.check_link(link)
+                if child is not None:
+                    problems += presence.check_parent(child, link)
+                current, child = self._parent(link, seen), link
+        except (errors.TimedOut, errors.Stopped):
+            raise
+        except errors.Problem as problem:
+            problems.append(problem)
+        return links, problems
+
     def end_of_volume(self, link: layout.Link, size: int) -> int:
         """The length of the volume that was backed up.
 
@@ -239,13 +276,13 @@ class Verifier:
                 'was exported', target.backup_id, target.backup_id,
                 CHAIN_DIGEST)
 
-    def _read(self, target: Target, child: layout.Link | None
-              ) -> layout.Link:
+    def _read(self, target: Target, child: layout.Link | None,
+              with_hashes: bool = True) -> layout.Link:
         try:
             return running.watched(
                 self.timeout, f'metadata of backup {target.backup_id}',
                 presence.read_link, self.store, target.backup_id,
-                target.container, target.prefix)
+                target.container, target.prefix, with_hashes)
         except (errors.TimedOut, errors.Stopped):
             raise
         except errors.Problem as err:

@@ -27,6 +27,7 @@ from reference_drivers.verification import errors
 from reference_drivers.verification import running
 from tests import leftovers
 from tests import open_files
+from tests import salvage_cases
 
 # This process is root already.
 privileged.default.set_client_mode(False)
@@ -77,7 +78,7 @@ class NFSContractTest(Share, trust.TrustContract, testtools.TestCase):
     compressions = ('none', 'zstd')
 
 
-class NFSRequestsTest(Share, leftovers.Scanned):
+class NFSRequestsTest(Share, leftovers.Scanned, salvage_cases.Salvaged):
     """The requests to the server, as the kernel's client counts them."""
 
     def setUp(self):

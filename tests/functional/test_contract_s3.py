@@ -24,6 +24,7 @@ from reference_drivers.contract import trust
 from reference_drivers.verification import threads
 from tests import leftovers
 from tests import required
+from tests import salvage_cases
 from tests.functional import unanswered_cases
 from tests.functional import zeros_cases
 
@@ -69,7 +70,7 @@ class S3:
 
 
 class S3Test(S3, unanswered_cases.Unanswered, records.Records,
-             leftovers.Scanned):
+             leftovers.Scanned, salvage_cases.Salvaged):
     backend = 's3'
 
     def test_s3_hangs(self):

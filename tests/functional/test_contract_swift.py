@@ -29,6 +29,7 @@ from reference_drivers import verify
 from reference_drivers.contract import base
 from reference_drivers.contract import trust
 from tests import leftovers
+from tests import salvage_cases
 from tests.functional import swift_rows
 from tests.functional import unanswered_cases
 
@@ -96,7 +97,7 @@ class SwiftTest(Swift, trust.TrustContract, testtools.TestCase):
 
 
 class SwiftAnswersTest(Swift, unanswered_cases.Unanswered,
-                       leftovers.Scanned):
+                       leftovers.Scanned, salvage_cases.Salvaged):
     """The number of requests to Swift, and a Swift that does not answer."""
 
     backend = 'swift'

@@ -18,8 +18,8 @@ import psutil
 import requests
 import testtools
 
+from backup_recovery import books
 from backup_recovery import clouds
-from backup_recovery import records
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import key_managers
@@ -177,7 +177,7 @@ class RecoveryKeysTest(testtools.TestCase):
                           [book.read_text()], forms)
 
     def wrapped(self, book):
-        found = records.Book(book).load()
+        found = books.Book(book).load()
         with found.reader() as read:
             one, = map(read, found.records.values())
         return one.fields['driver_info']['encryption']['wrapped']

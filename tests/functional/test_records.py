@@ -15,9 +15,9 @@ import sqlite3
 import sys
 import uuid
 
+from backup_recovery import books
 from backup_recovery import journals
 from backup_recovery import plans
-from backup_recovery import records
 from benchmarks import chains
 from local_cloud import backups
 from local_cloud import fixture
@@ -193,7 +193,7 @@ class RecordsTest(RecordsCase):
         """All projects' backups; a damaged one does not stop the others."""
         found = self.program('export', self.records)
         self.assertEqual((30, 30), (found['records'], found['exported']))
-        book = records.Book(self.records).load()
+        book = books.Book(self.records).load()
         self.assertEqual(self.owners, {
             one.id: one.facts.project_id for one in book.records.values()})
         # An export changes the row, but not what makes the record.

@@ -13,6 +13,7 @@ from cinder.backup.drivers import posix
 import fixtures
 import testtools
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import keys
@@ -38,7 +39,7 @@ class RecoveryKeysTest(TravelCase, travel_cases.TravelTests):
 
     def test_assertion_finds_what_is_planted(self):
         wrapped = wrapping.wrap(b'k' * 32, 'id', 'proof', [
-            wrapping.recipient(self.public)])
+            wrapping.public_key(self.public)])
         record = base64.b64encode(json.dumps(
             {'driver_info': {'encryption': {'wrapped': wrapped}}}).encode())
         for text in (f'url {record.decode()}.', json.dumps(wrapped),
@@ -98,7 +99,7 @@ class RecoveryKeysTest(TravelCase, travel_cases.TravelTests):
         self.second_site()
         self.refused_import(self.with_encryption(record, wrapped=wrapping.wrap(
             b'm' * 32, record.id, self.encryption(record)['fingerprint'],
-            [wrapping.recipient(self.public)])), 'is not the one that')
+            [wrapping.public_key(self.public)])), 'is not the one that')
 
     def test_import_that_is_refused(self):
         """Of a damaged backup no secret is left."""
@@ -205,7 +206,7 @@ class RecoveryKeysTest(TravelCase, travel_cases.TravelTests):
         self.assertEqual(({}, [], 3), (report.failed, report.problems,
                                        report.count))
         self.second_site()
-        loaded = records.Book(book).load()
+        loaded = books.Book(book).load()
         with loaded.reader() as read:
             for old, _, key in found:
                 new = read(loaded.records[old.id])

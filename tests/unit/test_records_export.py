@@ -12,6 +12,7 @@ from unittest import mock
 import fixtures
 import testtools
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import exporting
@@ -55,7 +56,7 @@ class ExportTest(testtools.TestCase):
         self.cloud.exported.clear()
         report = exporting.export(self.cloud, self.path, **arguments)
         self.assertEqual(good, report.good)
-        self.book = records.Book(self.path).load()
+        self.book = books.Book(self.path).load()
         self.assertEqual([], self.book.problems)
         self.assertEqual(report.count, len(self.book.records))
         return report

@@ -9,6 +9,7 @@ import pathlib
 import fixtures
 import testtools
 
+from backup_recovery import books
 from backup_recovery import exceptions
 from backup_recovery import files
 from backup_recovery import records
@@ -25,7 +26,7 @@ class FileCase(testtools.TestCase):
                                     display_name='it\'s "tuesday"')
 
     def load(self):
-        book = records.Book(self.path).load()
+        book = books.Book(self.path).load()
         # Each record that is used can be read.
         with book.reader() as read:
             self.read = {one: read(found) for one, found in
@@ -153,13 +154,13 @@ class ReadTest(FileCase):
 
     def test_file_that_is_not_there(self):
         error = self.assertRaises(exceptions.BadFile,
-                                  records.Book(self.path).load)
+                                  books.Book(self.path).load)
         self.assertEqual(f'{self.path}: No such file or directory',
                          str(error))
 
     def test_changed_while_it_is_used(self):
         self.written(self.monday, self.tuesday)
-        book = records.Book(self.path).load()
+        book = books.Book(self.path).load()
         self.written(self.tuesday)
         with book.reader() as read:
             self.assertRaises(exceptions.BadFile, read,

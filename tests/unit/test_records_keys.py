@@ -9,6 +9,7 @@ import dataclasses
 import json
 
 from backup_recovery import applying
+from backup_recovery import books
 from backup_recovery import journals
 from backup_recovery import keys
 from backup_recovery import main
@@ -64,7 +65,7 @@ class KeysCase(test_records_plan.PlanCase):
 class RewrapTest(KeysCase):
 
     def read(self):
-        book = records.Book(self.path).load()
+        book = books.Book(self.path).load()
         with book.reader() as read:
             return [read(book.records[one.id]) for one in self.chain]
 

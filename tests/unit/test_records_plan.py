@@ -12,6 +12,7 @@ import ddt
 import fixtures
 import testtools
 
+from backup_recovery import books
 from backup_recovery import clouds
 from backup_recovery import exceptions
 from backup_recovery import planning
@@ -61,7 +62,7 @@ class PlanCase(testtools.TestCase):
     def make(self, *found, **arguments):
         path = self.directory / 'records'
         records.write(path, found or self.chain)
-        self.book = records.Book(path).load()
+        self.book = books.Book(path).load()
         self.plan = planning.make(self.cloud, self.book, **arguments)
         return self.plan
 

@@ -12,8 +12,8 @@ from unittest import mock
 import fixtures
 import testtools
 
+from backup_recovery import books
 from backup_recovery import exceptions
-from backup_recovery import records
 from backup_recovery.scan import scanning
 from reference_drivers.scanning import found as found_
 from reference_drivers.scanning import source
@@ -83,7 +83,7 @@ class ScanTest(testtools.TestCase):
                           'other': 'user admin has no role in it'},
                          report.unscanned)
         self.assertEqual([1, 2, 3, 4], self.seen)
-        book = records.Book(self.path).load()
+        book = books.Book(self.path).load()
         self.assertEqual([], book.problems)
         found = list(book.records.values())
         self.assertEqual(['', '', cases.RED, cases.BLUE], sorted(

@@ -122,7 +122,7 @@ class RedactTest(testtools.TestCase):
         """
         pairs = self.useFixture(recovery_keys.Pairs())
         wrapped = wrapping.wrap(b'k' * 32, 'id', 'proof', [
-            wrapping.recipient(pairs.make('one')[1])])
+            wrapping.public_key(pairs.make('one')[1])])
         planted = (wrapped['ciphertext'],
                    wrapped['recipients'][0]['encrypted_key'])
         for start in ('n', 'na', 'nam'):

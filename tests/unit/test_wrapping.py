@@ -194,12 +194,12 @@ class FilesTest(WrapCase):
         private, public = recovery_keys.write(
             self.pairs.directory / 'kind', key)
         words = 'use one of EC on P-256'
-        self.assert_bad(wrapping.recipient, public, words)
+        self.assert_bad(wrapping.public_key, public, words)
         self.assert_bad(wrapping.RecoveryKey.read, private, words)
 
     def test_private_key_as_a_recipient(self):
         """It must not lie where the backups are made."""
-        self.assert_bad(wrapping.recipient, self.private,
+        self.assert_bad(wrapping.public_key, self.private,
                         'keep the private one away from this host')
 
     def test_public_key_as_the_private_one(self):
@@ -208,7 +208,7 @@ class FilesTest(WrapCase):
                         'is not a private key')
 
     def test_not_there(self):
-        for function in (wrapping.recipient, wrapping.RecoveryKey.read):
+        for function in (wrapping.public_key, wrapping.RecoveryKey.read):
             self.assert_bad(function, self.pairs.directory / 'gone',
                             'No such file')
 
@@ -224,7 +224,7 @@ class FilesTest(WrapCase):
 
     def test_no_key(self):
         self.public.write_text('-----BEGIN PUBLIC KEY-----\nAAAA')
-        self.assert_bad(wrapping.recipient, self.public,
+        self.assert_bad(wrapping.public_key, self.public,
                         'is not a public key')
 
     def test_keys_of_openssl(self):
@@ -244,7 +244,7 @@ class FilesTest(WrapCase):
         """Without keys that travel it is not needed."""
         with mock.patch.dict(sys.modules, {'jwcrypto': None}):
             self.assertEqual([], wrapping.recipients([]))
-            for function, path in ((wrapping.recipient, self.public),
+            for function, path in ((wrapping.public_key, self.public),
                                    (wrapping.RecoveryKey.read, self.private)):
                 self.assert_bad(function, path, 'pip install jwcrypto')
 
