@@ -51,25 +51,24 @@ class ShareTest(testtools.TestCase):
     def test_those_that_wait_for_one_another(self):
         """One worker has them all: a second one would be idle."""
         self.assertEqual(
-            [['scenario.test_encrypted_faults.F', 'scenario.test_encrypted.E',
-              'm.C'], ['m.A', 'm.B', 'n.D']],
+            [['n.KeyManagerF', 'm.AnEncryptedE', 'm.C'],
+             ['m.A', 'm.B', 'n.D']],
             self.share('m.A.test_1', 'm.B.test_1', 'm.C.test_1', 'n.D.test_1',
-                       'scenario.test_encrypted.E.test_1',
-                       'scenario.test_encrypted_faults.F.test_1',
-                       seconds={**SECONDS, 'scenario.test_encrypted.E': 55.0,
-                                'scenario.test_encrypted_faults.F': 60.0}))
+                       'm.AnEncryptedE.test_1', 'n.KeyManagerF.test_1',
+                       seconds={**SECONDS, 'm.AnEncryptedE': 55.0,
+                                'n.KeyManagerF': 60.0}))
 
     def test_classes_that_share_the_key_manager(self):
-        """Their modules have the names by which they are found."""
+        """They have the names by which they are found."""
         suite = {name.rpartition('.')[0] for tier in tiers.load().tiers
                  for names in tier.tests.values() for name in names}
         found = set()
         for name in suite:
             module, _, cls = name.rpartition('.')
             loaded = importlib.import_module(f'{PACKAGE}.{module}')
-            if issubclass(getattr(loaded, cls), encrypted.EncryptedScenario):
+            if issubclass(getattr(loaded, cls), encrypted.EncryptedVolumes):
                 found.add(name)
-        self.assertEqual(4, len(found))
+        self.assertEqual(5, len(found))
         self.assertEqual(found, {
             name for name in suite if workers._TAKE_TURNS.search(name)})
 

@@ -34,7 +34,7 @@ ALONE = r'\[(.*,)?serial[],]'
 
 # Classes that share the key manager, which one of them stops: these take
 # turns, and a second worker would wait for its own.
-_TAKE_TURNS = re.compile(r'scenario\.test_encrypted')
+_TAKE_TURNS = re.compile(r'\.(\w*Encrypted|KeyManager)\w+$')
 _WORKER = re.compile(r'worker-\d+')
 _UNKNOWN = 10.0
 
@@ -61,8 +61,8 @@ def share(tests: Iterable[str], count: int,
     sums = [0.0] * count
     parts: dict[str, list[str]] = {}
     for name in takes:
-        found = _TAKE_TURNS.search(name)
-        parts.setdefault(found[0] if found else name, []).append(name)
+        part = _TAKE_TURNS.pattern if _TAKE_TURNS.search(name) else name
+        parts.setdefault(part, []).append(name)
     together = {part: sum(takes[name] for name in names)
                 for part, names in parts.items()}
     # The longest first, each to the worker that has least to do.
