@@ -136,6 +136,7 @@ class FilesTest(testtools.TestCase):
             'driver_info_of_100000_chunks',
             'driver_info_stays_small', 'every_damage_of_compressed_chunks',
             'every_generation_of_a_chain', 'more_chunks_than_a_page',
+            'more_than_four_gibibytes',
             'no_backup_on_a_damaged_parent', 'options_that_were_changed',
             'parents_that_lead_astray', 'properties_of_the_volume',
             'wrong_bytes_are_restored_only_when_asked_for'}, self.skipped)

@@ -27,6 +27,7 @@ class OldLayout(directory.Directory):
     test_containers_that_users_name = None
     # They are about numbers, which are the same in each layout.
     test_more_chunks_than_a_page = None
+    test_more_than_four_gibibytes = None
     test_nothing_stays_open = None
     test_driver_info_stays_small = None
     test_driver_info_of_100000_chunks = None

@@ -30,7 +30,8 @@ from tests import cloud_cases
 _PARAMETERS = ('provider', 'cipher', 'key_size', 'control_location')
 _PATIENCE = 60
 _SUITE = tuple(f'cinder_backup_recovery_tests.scenario.{name}'
-               for name in ('test_encrypted', 'test_encrypted_faults',
+               for name in ('test_database_loss', 'test_encrypted',
+                            'test_encrypted_faults',
                             'test_encrypted_shipping'))
 
 
@@ -210,7 +211,7 @@ class BarbicanTest(testtools.TestCase):
         """The defects that the cloud declares show; all else works."""
         code, text = cloud_cases.recover(self.local, *_SUITE)
         self.assertEqual(0, code, text)
-        self.assertIn('Ran 12 tests', text)
+        self.assertIn('Ran 13 tests', text)
 
     def test_commands_of_the_page(self):
         def run(command):

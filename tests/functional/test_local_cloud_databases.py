@@ -19,7 +19,8 @@ from tests import databases
 _SCENARIO = 'cinder_backup_recovery_tests.scenario.'
 _LOSSES = (f'{_SCENARIO}test_row_loss.FullBackupRowLossTest.'
            'test_hard_loss_restored_to_new_volume',
-           f'{_SCENARIO}test_database_loss')
+           f'{_SCENARIO}test_database_loss.DatabaseLossTest.'
+           'test_every_backup_restored_from_its_record')
 
 
 class DatabaseCases:
