@@ -24,7 +24,7 @@ def _algorithm(key: Any) -> str:
 
 
 def _signed(end: Mapping[str, Any]) -> str:
-    """What is signed of a last line, in its one form."""
+    """The signed part of a last line, in its one form."""
     return json.dumps({name: value for name, value in end.items()
                        if name != 'signature'},
                       sort_keys=True, separators=(',', ':'))
@@ -122,7 +122,7 @@ class Signers:
 
 @dataclasses.dataclass(frozen=True)
 class Signing:
-    """How a file of records is signed when it is replaced.
+    """The keys that a file of records is signed and checked with.
 
     :ivar signer: signs the new one; None leaves it unsigned
     :ivar signers: of which one has to have signed the old one; None takes

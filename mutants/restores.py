@@ -140,7 +140,7 @@ class _Of32Bits(_File):
 
 @catalogue.mutant('more_than_four_gibibytes')
 class CutsOffsets(_Through):
-    """What is past 4 GiB is written where the volume begins."""
+    """Data past 4 GiB is written where the volume begins."""
 
     device = _Of32Bits
 

@@ -29,7 +29,7 @@ _FIELDS = ('id', 'project_id', 'container', 'service_metadata', 'volume_id',
 
 def _recorded(path: pathlib.Path, signers: signing.Signers | None,
               backup_id: str) -> tuple[Any, dict[str, Any] | None]:
-    """What a file of records has of a backup.
+    """The lines of a file of records about a backup.
 
     :returns: the backup, and the driver's part of its record if there is one
     """

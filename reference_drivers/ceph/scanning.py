@@ -38,7 +38,7 @@ _A_SNAPSHOT = '00000000-0000-0000-0000-000000000000'
 
 @dataclasses.dataclass
 class _Opened:
-    """What was seen of an image.
+    """The parts of an image that were seen.
 
     :ivar snapshots: all names, the oldest first
     :ivar had_snapshots: it has some, or once had

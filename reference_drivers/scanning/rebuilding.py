@@ -83,7 +83,7 @@ def _take_recorded(found: found_.Found, recorded: Mapping[str, Any]) -> None:
 
 
 def describe_volume(volume_meta: Any) -> tuple[dict[str, Any], list[str]]:
-    """What the row of the volume says of its backup.
+    """Describe a backup by the volume's row that is stored with it.
 
     :param volume_meta: as Cinder's drivers store it
     :returns: ``id``, ``project_id``, ``user_id`` and ``size``, each of which

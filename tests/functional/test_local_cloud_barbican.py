@@ -191,7 +191,7 @@ class BarbicanTest(testtools.TestCase):
         self.assertIn(f'key {key_id} does not exist', str(exc))
 
     def test_a_key_is_read_by_two_requests(self):
-        """What it is, and its bytes, for the clone that a backup gets.
+        """One for its metadata, one for its bytes, for the clone of a backup.
 
         barbicanclient by itself makes 16: it reads a secret without a name
         again for each property of it.

@@ -87,7 +87,7 @@ class RightsTest(testtools.TestCase):
               (True, 'admin-1', ['delete leaves']))
     @ddt.unpack
     def test_delete_by_another_project(self, apart, actor, found):
-        """What it leaves is told apart: its cause is another one."""
+        """Objects that it leaves are told apart: the cause is another one."""
         stored = {'o1': 'digest'}
         one = moment('delete', actor=actor, backup='b1',
                      before=dataclasses.replace(view(), stored=stored),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a certification checks before it begins, without a cloud."""
+"""The checks of a certification before it begins, without a cloud."""
 
 from unittest import mock
 

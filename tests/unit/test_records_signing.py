@@ -188,7 +188,7 @@ class SignatureTest(SigningCase):
 
 
 class ProgramTest(SigningCase):
-    """What each command does with a signature."""
+    """A signature, in each command."""
 
     def call(self, *arguments, cloud=None, status=0):
         with mock.patch('backup_recovery.clouds.Cloud', return_value=cloud):

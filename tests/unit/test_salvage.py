@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is taken out of damaged backups: all that is good, and nothing else."""
+"""The bytes taken out of damaged backups: all that are good, and no others."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ class ExtentsTest(SalvageCase):
         self.assertIn('2 blocks', str(found.problems[0]))
 
     def test_start_of_a_stream(self):
-        """What was decompressed before the first wrong byte is kept."""
+        """All that was decompressed before the first wrong byte is kept."""
         self.cinder.configure(backup_compression_algorithm='zlib')
         content = base.text(_CHUNK)
         backup, = self.chain(content)
@@ -98,7 +98,7 @@ class ExtentsTest(SalvageCase):
         self.assertEqual(['length'], [one.kind for one in found.problems])
 
     def test_longer(self):
-        """What was added to an object takes nothing away."""
+        """Bytes that were added to an object take nothing away."""
         content = base.noise(_CHUNK)
         backup, = self.chain(content)
         with open(self.path_of(backup, '-00001'), 'ab') as stream:
@@ -116,7 +116,7 @@ class ExtentsTest(SalvageCase):
         self.assertEqual([], self.salvage(backup, content).lost)
 
     def test_no_older_data(self):
-        """What a parent has there is not what is lost; the rest is its."""
+        """A lost block is not filled by that of a parent; the rest is."""
         first = base.noise(2 * _CHUNK)
         second = self.changed(first, 1, 2, 6)
         full, top = self.chain(first, second)
@@ -174,7 +174,7 @@ class ExtentsTest(SalvageCase):
                          self.salvage(top, second).lost)
 
     def test_storage_that_fails_once(self):
-        """What is read at the second attempt is not lost."""
+        """Bytes that are read at the second attempt are not lost."""
         content = base.noise(_CHUNK)
         backup, = self.chain(content)
         checked, calls = salvage.content.checked, []
