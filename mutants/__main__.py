@@ -19,7 +19,6 @@ or the cloud did not start.
 """
 
 import argparse
-from collections.abc import Callable
 from collections.abc import Sequence
 import json
 import pathlib
@@ -39,9 +38,12 @@ from mutants import tenant
 GOOD, BAD, STOPPED, WRONG = 0, 1, 2, 3
 DRIVERS, CLOUDS, TENANT, HISTORIES = (
     'drivers', 'clouds', 'tenant', 'histories')
-_ALL: dict[str, Callable[[], list[catalogue.Mutant]]] = {
-    DRIVERS: catalogue.drivers, HISTORIES: catalogue.drivers,
-    CLOUDS: catalogue.clouds, TENANT: tenant.mutants}
+
+
+def _all(kind: str) -> list[catalogue.Mutant]:
+    if kind == TENANT:
+        return tenant.mutants()
+    return catalogue.clouds() if kind == CLOUDS else catalogue.drivers()
 
 
 def _regex(value: str) -> re.Pattern[str]:
@@ -167,7 +169,7 @@ def _run(arguments: argparse.Namespace,
                 arguments.limit))
             _progress(number + 1, len(mutants) + 1, name, made.outcomes[name])
     if earlier:
-        return matrix.joined(earlier, made, _ALL[arguments.kind](), everything)
+        return matrix.joined(earlier, made, _all(arguments.kind), everything)
     return made
 
 
@@ -201,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         mutants = [
-            mutant for mutant in _ALL[arguments.kind]()
+            mutant for mutant in _all(arguments.kind)
             if mutant.backup == arguments.backup and (
                 not arguments.regex or arguments.regex.search(mutant.name))]
         if not mutants:
