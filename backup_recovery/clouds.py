@@ -266,22 +266,42 @@ class Cloud:
             after = {'marker': page[-1]['id']}
 
     def export(self, backup: Backup) -> tuple[str, str]:
-        """Export a backup; an encrypted one as its project, if possible.
+        """Export a backup, as its project where that is needed.
 
         A key manager has a key for users of its project only, and without
-        the key a record can neither prove nor carry it.
+        the key a record can neither prove nor carry it. In Swift each project
+        may have an account of its own, and a driver that looks there finds
+        nothing in another one.
 
         :returns: the class of its driver, and its record
         :raises Refused: it cannot be exported
         """
-        session = self.admin
-        if backup.key_id and backup.facts.project_id:
-            # Without a role there the record is one without a proof.
-            with contextlib.suppress(exceptions.CloudError):
-                session = self.session(backup.facts.project_id)
-        answer = session.request(
-            'GET', f'/backups/{backup.id}/export_record')['backup-record']
+        project = backup.facts.project_id
+        own = self._session_of(project) if backup.key_id else None
+        try:
+            answer = self._exported(own or self.admin, backup)
+        except exceptions.Refused as error:
+            if own or project == self.admin.project_id:
+                raise
+            own = self._session_of(project)
+            if own is None:
+                raise exceptions.Refused(
+                    error.status, f'{error} (user {self.admin.user_id} has '
+                                  f'no role in its project {project})'
+                ) from error
+            answer = self._exported(own, backup)
         return answer['backup_service'], answer['backup_url']
+
+    def _session_of(self, project_id: str | None) -> Session | None:
+        with contextlib.suppress(exceptions.CloudError):
+            return self.session(project_id or '')
+        return None
+
+    @staticmethod
+    def _exported(session: Session, backup: Backup) -> dict[str, str]:
+        answer: dict[str, str] = session.request(
+            'GET', f'/backups/{backup.id}/export_record')['backup-record']
+        return answer
 
     def project(self, project_id: str) -> tuple[str | None, bool] | None:
         """Look a project up.

@@ -218,6 +218,38 @@ class SessionTest(testtools.TestCase):
     def test_plain(self):
         self.assertEqual('admin', self.exported_as(None, None))
 
+    def refuse(self):
+        """As a driver that looks into the account of the request."""
+        self.cloud.admin.request.side_effect = exceptions.Refused(
+            400, 'no object is there')
+
+    def test_account_of_the_project(self):
+        self.refuse()
+        with mock.patch.object(clouds.Cloud, 'session',
+                               return_value=self.answering('red')):
+            self.assertEqual('red', self.cloud.export(
+                cases.backup(self.record))[0])
+
+    def test_account_without_a_role(self):
+        """The reason is not that the objects are missing."""
+        self.refuse()
+        with mock.patch.object(
+                clouds.Cloud, 'session',
+                side_effect=exceptions.NotAuthorized('no role')):
+            error = self.assertRaises(exceptions.Refused, self.cloud.export,
+                                      cases.backup(self.record))
+        self.assertIn('no object is there (user', str(error))
+        self.assertIn(f'no role in its project {cases.RED})', str(error))
+
+    def test_damaged(self):
+        """It is requested once where the project is the administrator's."""
+        self.refuse()
+        self.cloud.admin.project_id = cases.RED
+        error = self.assertRaises(exceptions.Refused, self.cloud.export,
+                                  cases.backup(self.record))
+        self.assertEqual('no object is there', str(error))
+        self.cloud.admin.request.assert_called_once()
+
     def test_without_a_role(self):
         """Better a record that proves no key than none."""
         self.assertEqual('admin', self.exported_as(
