@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import datetime
+import os
 import pathlib
 from typing import NoReturn
 
@@ -40,7 +41,7 @@ def _workers(text: str) -> int:
     return int(text)
 
 
-def _copies(text: str) -> int:
+def _number(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f'{text} is less than 1')
     return int(text)
@@ -143,7 +144,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--copies', metavar='DIRECTORY', type=pathlib.Path,
                         help='then copy the file into this directory, under '
                              'its name and the time')
-    parser.add_argument('--keep', metavar='N', type=_copies, default=30,
+    parser.add_argument('--keep', metavar='N', type=_number, default=30,
                         help='the copies to keep; older ones are deleted '
                              '(%(default)s)')
     _add_recipients(parser, 'encrypt the copies for it')
@@ -262,6 +263,23 @@ def _salvage(parser: argparse.ArgumentParser) -> None:
     _add_config_file(parser)
 
 
+def _drill(parser: argparse.ArgumentParser) -> None:
+    _add_records(parser, '')
+    parser.add_argument('directory', metavar='DIRECTORY', type=pathlib.Path,
+                        help='what the drill writes, its report among it; it '
+                             'is made, and has to have room for the copies')
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument('--volumes', metavar='N', type=_number, default=3,
+                        help='draw so many volumes, and take the newest '
+                             'backup of each (%(default)s)')
+    chosen.add_argument('--backup', metavar='ID', action='append',
+                        default=[], help='take this backup; may be repeated')
+    parser.add_argument('--seed', metavar='N', type=int,
+                        help='draw what a drill before has drawn, which has '
+                             'printed it')
+    _add_config_file(parser)
+
+
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('report', metavar='REPORT', type=pathlib.Path,
                         help='the report in JSON, such as report.json; the '
@@ -312,7 +330,12 @@ _COMMANDS: dict[str, tuple[str, list[Callable[[], _Parser]],
     'salvage': (
         'write all that is good of a damaged backup into a file, on a host '
         'of cinder-backup, and name each extent of the volume that is lost; '
-        'the storage is only read', [_format, _signed], _salvage),
+        'the storage is only read', [_common, _signed], _salvage),
+    'drill': (
+        'recover copies of some backups in a cloud on this machine, restore '
+        'and prove them there, on a host that can read the storage; their '
+        'own cloud and storage are only read, and nothing is left but the '
+        'report', [_common, _signed], _drill),
     'report': (
         'write down what came back of a plan, how it was proved, and what '
         'did not and why; no cloud is asked', [_format, _planned], _report),
@@ -335,4 +358,9 @@ def parse(functions: Mapping[str, Callable[[argparse.Namespace], int]],
             parents=[parent() for parent in shared])
         command.set_defaults(function=functions[name])
         add_own(command)
+    if '_ARGCOMPLETE' in os.environ:
+        # The completion of a shell, which is a package of its own.
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     return parser.parse_args(arguments)

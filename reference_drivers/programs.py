@@ -4,8 +4,10 @@
 
 import argparse
 import sys
+from typing import Any
 from typing import NoReturn
 
+from cinder import context
 from cinder import exception
 from cinder import objects
 from oslo_config import cfg
@@ -48,6 +50,34 @@ def configure(files: list[str]) -> None:
         raise exception.InvalidInput(
             reason=f'the configuration {", ".join(files) or "of Cinder"} '
                    f'cannot be read: {err}') from err
+
+
+def context_of(token: str | None = None, project: str | None = None,
+               endpoint: str | None = None) -> Any:
+    """What a driver is made with outside of a request.
+
+    :param token: of a project, where each has an account of its own
+    :param project: its id
+    :param endpoint: the URL of its account, where the configuration leaves
+        that to the service catalogue
+    """
+    made = context.get_admin_context()
+    if token:
+        made.auth_token, made.project_id = token, project
+    if endpoint and 'swift_catalog_info' in CONF:
+        kind, _, interface = CONF.swift_catalog_info.split(':')
+        made.service_catalog = [{'type': kind, 'endpoints': [
+            {'region': CONF.backup_swift_region_name, interface: endpoint}]}]
+    return made
+
+
+def has_accounts(driver: Any) -> bool:
+    """Return whether each project's backups are in an account of its own.
+
+    :param driver: a reference driver, or its class
+    """
+    return getattr(driver, 'store_kind', None) == 'swift' and (
+        CONF.backup_swift_auth != 'single_user')
 
 
 def fail(error: Exception) -> int:

@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from reference_drivers import hooks
 from reference_drivers import options
+from reference_drivers import programs
 from reference_drivers.verification import store as stores
 
 CONF = cfg.CONF
@@ -115,20 +116,17 @@ class SwiftBackupDriver(hooks.VerifyMixin, swift.SwiftBackupDriver):
     def connect(self) -> None:
         if hasattr(self, 'conn'):
             return
-        if self._per_user and not self.context.auth_token:
+        if programs.has_accounts(self) and not self.context.auth_token:
             raise exception.InvalidInput(reason=(
                 'backup_swift_auth is per_user, so that Swift must be asked '
                 'with a token of the project whose backups are verified: see '
                 '--os-token'))
         self.initialize()
 
-    @property
-    def _per_user(self) -> bool:
-        return CONF.backup_swift_auth != 'single_user'
-
     def check_access(self, backup: Any) -> None:
         # Its container is missing in any other account.
-        if self._per_user and backup.project_id != self.context.project_id:
+        if programs.has_accounts(self) and (
+                backup.project_id != self.context.project_id):
             raise exception.InvalidBackup(reason=(
                 f'it is in the account of project {backup.project_id}, of '
                 f'which a token is needed'))

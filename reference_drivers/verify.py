@@ -27,7 +27,6 @@ import time
 from typing import Any
 from typing import TextIO
 
-from cinder import context as cinder_context
 from cinder import coordination
 from cinder import exception
 from cinder import objects
@@ -280,10 +279,8 @@ def main(argv: list[str] | None = None) -> int:
         programs.configure(arguments.config_file)
         # Cinder's NFS driver mounts under a lock.
         coordination.COORDINATOR.start()
-        context = cinder_context.get_admin_context()
-        if arguments.os_token:
-            context.auth_token = arguments.os_token
-            context.project_id = arguments.os_project_id
+        context = programs.context_of(arguments.os_token,
+                                      arguments.os_project_id)
         driver = open_driver(CONF.backup_driver, context)
     except Exception as err:
         return programs.fail(err)

@@ -13,7 +13,6 @@ import threading
 import time
 from typing import Any
 
-from cinder import context as cinder_context
 from cinder import coordination
 from cinder import exception
 from cinder import objects
@@ -56,15 +55,23 @@ class Report(running.Report):
     unanchored: list[str] = dataclasses.field(default_factory=list)
 
 
-def configure(config_files: list[str]) -> None:
+def _context(session: Any) -> Any:
+    """A context of the session's project, with its account if it has one."""
+    kind = programs.import_driver(CONF.backup_driver)
+    return programs.context_of(
+        session.token, session.project_id,
+        session.account if programs.has_accounts(kind) else None)
+
+
+def configure(config_files: list[str], session: Any) -> None:
     """Read Cinder's configuration.
 
+    :param session: of a project, where each has an account in the storage
     :raises RecoveryError: it cannot be used, or has another driver
     """
     try:
         programs.configure(config_files)
-        verify.open_driver(CONF.backup_driver,
-                           cinder_context.get_admin_context())
+        verify.open_driver(CONF.backup_driver, _context(session))
         # Cinder's NFS driver mounts under a lock.
         coordination.COORDINATOR.start()
     except Exception as error:
@@ -149,9 +156,7 @@ class Run(running.OfVolumes):
         :raises Failed: that is not possible
         """
         session = self._sessions[item.project]
-        context = cinder_context.get_admin_context()
-        context.auth_token = session.token
-        context.project_id = item.project
+        context = _context(session)
         begin = time.monotonic()
         try:
             driver = verify.open_driver(CONF.backup_driver, context)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pathlib
 from typing import Any
 
-from cinder import context as cinder_context
 from cinder import coordination
 from cinder import exception
 from cinder import objects
@@ -45,7 +44,7 @@ def _recorded(path: pathlib.Path, signers: signing.Signers | None,
 
 
 def salvage(backup_id: str, path: pathlib.Path, config_files: list[str],
-            records: pathlib.Path | None = None,
+            cloud: Callable[[], Any], records: pathlib.Path | None = None,
             signers: signing.Signers | None = None, overwrite: bool = False,
             progress: Callable[[int, int], None] = lambda done, of: None
             ) -> engine.Salvaged:
@@ -53,6 +52,8 @@ def salvage(backup_id: str, path: pathlib.Path, config_files: list[str],
 
     :param path: the file that is made
     :param config_files: of Cinder
+    :param cloud: connects to the cloud, which is needed only where each
+        project has an account of its own
     :param records: a file with the record of the backup, which may have no
         row then
     :param signers: of that file
@@ -68,11 +69,15 @@ def salvage(backup_id: str, path: pathlib.Path, config_files: list[str],
         # Cinder's NFS driver mounts under a lock.
         coordination.COORDINATOR.start()
         try:
-            context = cinder_context.get_admin_context()
+            context = programs.context_of()
             backup, info = (
                 _recorded(records, signers, backup_id) if records else
                 (objects.Backup.get_by_id(context, backup_id), None))
             reader = sources.reader_of(CONF.backup_driver)
+            if programs.has_accounts(programs.import_driver(reader)):
+                session = cloud().session(backup.project_id)
+                context = programs.context_of(
+                    session.token, backup.project_id, session.account)
             driver = verify.open_driver(reader, context)
             driver.check_access(backup)
             with engine.Target(str(path), overwrite) as target:

@@ -90,8 +90,8 @@ def _scan_accounts(source: sources.Source, cloud: Any, containers: list[str],
         done, latest = done + latest, 0
         try:
             session = cloud.session(project)
-            source.scan(containers, add, session.token, project,
-                        session.account)
+            source.scan(containers, add, token=session.token, project=project,
+                        endpoint=session.account)
         except sources.ScanError as error:
             report.unscanned[project] = str(error)
 

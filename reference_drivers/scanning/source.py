@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import contextlib
 from typing import Any
 
-from cinder import context as cinder_context
 from cinder import coordination
 from oslo_config import cfg
 
@@ -74,10 +73,11 @@ class Source:
             self.name: str = CONF.backup_driver
             self._reader = reader_of(self.name)
             programs.import_driver(self.name)
-            self._kind: Any = programs.import_driver(self._reader)
-        if not (issubclass(self._kind, import_verify.ImportVerifyMixin) and
-                (hasattr(self._kind, 'get_store') or
-                 hasattr(self._kind, 'scan'))):
+            #: The reference driver that reads it.
+            self.kind: Any = programs.import_driver(self._reader)
+        if not (issubclass(self.kind, import_verify.ImportVerifyMixin) and
+                (hasattr(self.kind, 'get_store') or
+                 hasattr(self.kind, 'scan'))):
             raise ScanError(f'the storage of {self.name} cannot be scanned; '
                             f'that of the drivers for a directory, NFS, S3, '
                             f'Swift and Ceph can be')
@@ -92,49 +92,51 @@ class Source:
     @property
     def per_user(self) -> bool:
         """The backups of each project are in an account of its own."""
-        return self._kind.store_kind == 'swift' and (
-            CONF.backup_swift_auth != 'single_user')
+        return programs.has_accounts(self.kind)
+
+    @contextlib.contextmanager
+    def opened(self, token: str | None = None, project: str | None = None,
+               endpoint: str | None = None) -> Iterator[Any]:
+        """The storage, by a reference driver that is connected to it.
+
+        :param token: see :func:`.programs.context_of`, as of the others
+        :returns: a context manager with the driver
+        :raises ScanError: it cannot be connected
+        """
+        context = programs.context_of(token, project, endpoint)
+        with _one_line():
+            # Cinder's NFS driver mounts under a lock.
+            coordination.COORDINATOR.start()
+        try:
+            with _one_line():
+                driver = verify.open_driver(self._reader, context)
+            yield driver
+        finally:
+            coordination.COORDINATOR.stop()
 
     def scan(self, containers: Iterable[str] = (),
              progress: Callable[[int], None] = lambda done: None,
-             token: str | None = None, project: str | None = None,
-             endpoint: str | None = None) -> None:
+             **account: str | None) -> None:
         """Look at all that there is.
 
         :param containers: those to look at, all that there are by default
         :param progress: called with the number of backups that were looked at
-        :param token: of a project, where each has an account of its own
-        :param project: its id
-        :param endpoint: the URL of its account, where the configuration
-            leaves that to the service catalogue
+        :param account: see :meth:`opened`
         :raises ScanError: it cannot be done
         """
-        context = cinder_context.get_admin_context()
-        context.auth_token, context.project_id = token, project
-        if endpoint:
-            kind, _, interface = CONF.swift_catalog_info.split(':')
-            context.service_catalog = [{'type': kind, 'endpoints': [
-                {'region': CONF.backup_swift_region_name,
-                 interface: endpoint}]}]
-        with _one_line():
-            # Cinder's NFS driver mounts under a lock.
-            coordination.COORDINATOR.start()
-            try:
-                self._driver = verify.open_driver(self._reader, context)
-                if hasattr(self._driver, 'scan'):
-                    for found in self._driver.scan(containers, progress):
-                        self._add(found)
-                    return
-                store = self._driver.get_store()
-                if type(store).containers is stores.Store.containers:
-                    raise ScanError(f'the storage of {self.name} cannot '
-                                    f'list its backups')
-                for found in walk.Walk(
-                        store, CONF[options.GROUP].timeout, containers,
-                        self._describes, progress).run():
+        with _one_line(), self.opened(**account) as self._driver:
+            if hasattr(self._driver, 'scan'):
+                for found in self._driver.scan(containers, progress):
                     self._add(found)
-            finally:
-                coordination.COORDINATOR.stop()
+                return
+            store = self._driver.get_store()
+            if type(store).containers is stores.Store.containers:
+                raise ScanError(f'the storage of {self.name} cannot list its '
+                                f'backups')
+            for found in walk.Walk(
+                    store, CONF[options.GROUP].timeout, containers,
+                    self._describes, progress).run():
+                self._add(found)
 
     def _add(self, new: found_.Found) -> None:
         if new.fields is None or new.backup_id is None:

@@ -293,6 +293,28 @@ class SwiftTest(ScanBase):
             self.assert_same(self.restored(backup), self.path(volume),
                              changes)
 
+    def test_drill(self):
+        """Each project's data is read in its account, with its token."""
+        self.program('export', self.records)
+        newest = {self.volumes[backup]: backup for backup in self.owners}
+        found = self.program(
+            'drill', self.records, self.temporary / 'drill', '--config-file',
+            self.state.config('cinder'), *(
+                word for backup in newest.values()
+                for word in ('--backup', backup)))
+        self.assertEqual({'proved': 2, 'imported': 2}, found['states'])
+
+    def test_salvage(self):
+        """In the account of a project that is not the administrator's."""
+        self.program('export', self.records)
+        backup, volume = next(
+            (one, volume) for one, volume in self.volumes.items()
+            if self.owners[one] == self.projects[1] and self.rows()[one][1])
+        found = self.program(
+            'salvage', backup, self.temporary / 'salvaged', '--records',
+            self.records, '--config-file', self.state.config('cinder'))
+        self.assertEqual([], found['lost'])
+        self.assert_same(self.temporary / 'salvaged', self.path(volume))
 
     def test_interrupted(self):
         """Also while the storage does not answer; nothing is written."""

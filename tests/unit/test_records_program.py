@@ -2,11 +2,13 @@
 
 """The command line of ``cinder-backup-records``."""
 
+import os
 import pathlib
 import subprocess
 import sys
 
 import ddt
+import fixtures
 import testtools
 
 from backup_recovery import arguments
@@ -47,6 +49,22 @@ class ProgramTest(testtools.TestCase):
                          done.stderr)
         self.assertIn("error: cinder is not installed; in the virtualenv",
                       done.stderr)
+
+    @ddt.data(('cinder-backup-records sal', {'salvage '}),
+              ('cinder-backup-records export --rec', {'--recipient '}),
+              ('cinder-backup-records scan -f ', {'text', 'json'}))
+    @ddt.unpack
+    def test_completion(self, typed, completed):
+        """As a shell asks for it, by argcomplete."""
+        found = pathlib.Path(self.useFixture(fixtures.TempDir()).join('found'))
+        subprocess.run(
+            [sys.executable, '-c', 'from backup_recovery import main\n'
+             'main.main()'], check=True, timeout=600,
+            cwd=pathlib.Path(__file__).parents[2], env={
+                **os.environ, '_ARGCOMPLETE': '1', 'COMP_LINE': typed,
+                'COMP_POINT': str(len(typed)), '_ARGCOMPLETE_IFS': '\n',
+                '_ARGCOMPLETE_STDOUT_FILENAME': str(found)})
+        self.assertEqual(completed, {*found.read_text().split('\n')})
 
     @ddt.data(('2026-11-29', '2026-11-29T00:00:00Z'),
               ('2026-11-29T02:00', '2026-11-29T02:00:00Z'),

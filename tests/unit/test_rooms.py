@@ -17,8 +17,10 @@ _PLUGIN = 'cinder_backup_recovery_tests'
 #: in the plugin are below it: it imports none of them.
 ROOMS = {
     'backup_model': set(),
-    'backup_recovery': {'backup_recovery.prove', 'backup_recovery.scan',
+    'backup_recovery': {'backup_recovery.drill', 'backup_recovery.prove',
+                        'backup_recovery.scan',
                         'reference_drivers.recovery_keys'},
+    'backup_recovery.drill': {'backup_recovery', 'reference_drivers'},
     'backup_recovery.prove': {'backup_recovery', 'reference_drivers'},
     'backup_recovery.scan': {'backup_recovery', 'reference_drivers'},
     'backup_stores': set(),
@@ -46,6 +48,7 @@ ROOMS = {
 WITHOUT = {
     'backup_model': {'cinder', 'tempest'},
     'backup_recovery': {'cinder', 'tempest'},
+    'backup_recovery.drill': {'tempest'},
     'backup_recovery.prove': {'tempest'},
     'backup_recovery.scan': {'tempest'},
     'backup_stores': {'cinder', 'tempest'},
