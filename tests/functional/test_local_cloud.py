@@ -54,6 +54,16 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
             process.resume()
         self.cloud.up()
 
+    @staticmethod
+    def volume(session):
+        """Make a volume; returns its id."""
+        made = session.request('POST', 'cinder', '/volumes', json={
+            'volume': {'size': 1}})['volume']['id']
+        cloud_cases.until(lambda: session.get(
+            'cinder', f'/volumes/{made}')['volume'][
+                'status'] == 'available', 'the volume')
+        return made
+
     def test_status(self):
         done = self.on('status', '--json')
         self.assertEqual(0, done.returncode, done.stderr)
@@ -261,11 +271,7 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
     def test_a_killed_service_comes_back(self):
         self.addCleanup(self._recover)
         session = identity.Session(self.state)
-        volume = session.request('POST', 'cinder', '/volumes', json={
-            'volume': {'size': 1}})['volume']
-        cloud_cases.until(lambda: session.get(
-            'cinder', f'/volumes/{volume["id"]}')['volume'][
-                'status'] == 'available', 'the volume')
+        volume = self.volume(session)
         for name in SERVICES:
             before, port = self.pids(), self.state.record['ports'][name]
             os.kill(before[name], signal.SIGKILL)
@@ -280,8 +286,8 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
             self.assertEqual({name}, {n for n in SERVICES
                                       if before[n] != after[n]})
         self.assertEqual('available', session.get(
-            'cinder', f'/volumes/{volume["id"]}')['volume']['status'])
-        session.request('DELETE', 'cinder', f'/volumes/{volume["id"]}')
+            'cinder', f'/volumes/{volume}')['volume']['status'])
+        session.request('DELETE', 'cinder', f'/volumes/{volume}')
 
     def test_stopped_by_the_fixture(self):
         self.addCleanup(self._recover)
@@ -351,13 +357,9 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
         self.cloud.stop('cinder')
         self.cloud.up()
         session = identity.Session(self.state)
-        volume = session.request('POST', 'cinder', '/volumes', json={
-            'volume': {'size': 1}})['volume']
-        cloud_cases.until(lambda: session.get(
-            'cinder', f'/volumes/{volume["id"]}')['volume'][
-                'status'] == 'available', 'the volume')
+        volume = self.volume(session)
         backup = session.request('POST', 'cinder', '/backups', json={
-            'backup': {'volume_id': volume['id']}})['backup']
+            'backup': {'volume_id': volume}})['backup']
 
         def shown():
             return session.get('cinder', f'/backups/{backup["id"]}')['backup']
