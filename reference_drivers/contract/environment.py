@@ -116,10 +116,7 @@ class Environment(fixtures.Fixture):
              default_config_dirs=[])
         # These override the files: no real database, no real bus and no lock
         # of a real service may be used. Nothing has to survive the process.
-        # Cinder has more statements than SQLite's module caches by default.
-        self.config.config(connection='sqlite:///:memory:?'
-                                      'cached_statements=1000',
-                           slave_connection=None,
+        self.config.config(connection='sqlite://', slave_connection=None,
                            sqlite_synchronous=False,
                            # With its one connection the database would go.
                            connection_recycle_time=-1, group='database')
