@@ -127,6 +127,9 @@ class StateCase(testtools.TestCase):
 class CloudCase(testtools.TestCase):
     """A test with a directory of its own for temporary files."""
 
+    #: Seconds that one program may take.
+    patience = PATIENCE
+
     def setUp(self):
         super().setUp()
         self.temporary = pathlib.Path(
@@ -149,7 +152,7 @@ class CloudCase(testtools.TestCase):
         return subprocess.run(
             [*program, *map(str, arguments)], env=self.environment,
             cwd=self.temporary, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=600, **kwargs)
+            stdin=subprocess.DEVNULL, timeout=self.patience, **kwargs)
 
     def on(self, *arguments, **kwargs):
         return self.call('--state-dir', self.directory, *arguments, **kwargs)

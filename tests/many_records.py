@@ -3,7 +3,7 @@
 """A thousand backups in twenty projects: "make many-records".
 
 The same as the tests of thirty backups, at a size at which what grows with the
-square of it is seen. It takes half an hour, and 20 GiB of the disk.
+square of it is seen. It takes some twenty minutes.
 """
 
 import random
@@ -27,6 +27,8 @@ _MEMORY = 384 * 1024 ** 2
 
 class ManyRecordsTest(test_records_scan.ScanTest):
     number = 500
+    # A thousand imports on a busy machine, each of which reads the backup.
+    patience = 3600
     names = tuple(f'project-{number}' for number in range(1, 20))
 
     def scan(self, status=0):
@@ -64,8 +66,8 @@ class ManyRecordsTest(test_records_scan.ScanTest):
             # As much as is used: Cinder accepts no less.
             self.assertEqual((50, 50, 0), limits, project)
 
-    def test_all_proved(self):
-        """Five hundred volumes come back, and none is called a wrong one."""
+    def test_fifty_proved(self):
+        """The volumes of two projects come back, and are the right ones."""
         self.program('export', self.records)
         self.lose()
         self.plan()
@@ -73,17 +75,20 @@ class ManyRecordsTest(test_records_scan.ScanTest):
 
         def timed(*arguments):
             begun = time.monotonic()
-            found = self.program(arguments[0], plan, '--workers', 2,
-                                 *arguments[1:])
+            found = self.program(*arguments, plan, '--workers', 2)
             print(f'{arguments[0]} in {time.monotonic() - begun:.1f} s',
                   flush=True)
             self.assertEqual({}, found['failed'])
             return found
 
         self.assertEqual(2 * self.number, len(timed('apply')['imported']))
-        volumes = timed('restore')['restored']
-        self.assertEqual({chain.incremental for chain in self.chains},
-                         {*volumes})
+        some = [word for project in self.projects[:2]
+                for word in ('--project', project)]
+        volumes = timed('restore', *some)['restored']
+        self.assertEqual({
+            chain.incremental for chain in self.chains
+            if self.owners[chain.full] in some}, {*volumes})
+        self.assertEqual(self.number // 10, len(volumes))
         found = timed('prove', '--basic-connector', '--config-file',
                       self.state.config('cinder'))
         self.assertEqual((volumes, {}, []), (
