@@ -53,6 +53,25 @@ LOCALRC = {
         'openstack/devstack-plugin-ceph: devstack/override-defaults',
     'MYSQL_REDUCE_MEMORY': 'openstack/devstack: lib/databases/mysql',
 }
+#: What the job devstack-tempest has before this project's jobs, as far as the
+#: plugin is concerned; in openstack/devstack: .zuul.yaml and
+#: openstack/tempest: zuul.d/base.yaml.
+DEVSTACK = {
+    'devstack_localrc': {'DATABASE_PASSWORD': 'secretdatabase'},
+    'devstack_services': {
+        'base': False, 'etcd3': True, 'mysql': True, 'rabbit': True,
+        'tls-proxy': True, 'key': True, 'g-api': True, 's-account': True,
+        's-container': True, 's-object': True, 's-proxy': True,
+        'c-api': True, 'c-bak': True, 'c-sch': True, 'c-vol': True,
+        'horizon': False, 'tempest': True},
+}
+#: The same of the nodes that are not the first.
+DEVSTACK_SUBNODE = {
+    'devstack_localrc': {'DATABASE_PASSWORD': 'secretdatabase'},
+    'devstack_services': {
+        'base': False, 'tls-proxy': True, 'c-bak': True, 'c-vol': True,
+        'horizon': False, 'tempest': False},
+}
 _PIPELINES = ('check', 'gate', 'experimental', 'periodic')
 
 
@@ -68,6 +87,87 @@ def problems(items: Iterable[dict[str, Any]],
     :param root: where the playbooks and the plugin are
     """
     return list(_Configuration(items, root).problems())
+
+
+def devstack_jobs(items: Iterable[dict[str, Any]]) -> list[str]:
+    """Names of the jobs that stack a DevStack and run."""
+    jobs = _Configuration(items, ROOT)
+    return [name for name, job in jobs.jobs.items()
+            if not job.get('abstract') and any(
+                one.get('parent') == 'devstack-tempest'
+                for one in jobs.line(name))]
+
+
+def variables(items: Iterable[dict[str, Any]], name: str,
+              group: str | None = None) -> dict[str, Any]:
+    """Variables of a job, merged with its parents' as Zuul does.
+
+    A dictionary is merged with the parent's of that name, key by key; all
+    else takes the parent's place. Those of a group of nodes come last, as
+    Ansible gives them precedence, where they replace and are not merged.
+    """
+    line = list(reversed(list(_Configuration(items, ROOT).line(name))))
+    merged = DEVSTACK
+    of_group: dict[str, Any] = DEVSTACK_SUBNODE
+    for job in line:
+        merged = _merged(merged, job.get('vars', {}))
+        of_group = _merged(of_group,
+                           job.get('group-vars', {}).get(group, {}))
+    return {**merged, **of_group} if group else merged
+
+
+def required(items: Iterable[dict[str, Any]], name: str) -> list[str]:
+    """Short names of the projects that a job and its parents require."""
+    projects = ['devstack', 'requirements']
+    for job in reversed(list(_Configuration(items, ROOT).line(name))):
+        for one in _list(job.get('required-projects')):
+            project = one['name'] if isinstance(one, dict) else one
+            if project.rpartition('/')[2] not in projects:
+                projects.append(project.rpartition('/')[2])
+    return projects
+
+
+def local_conf(merged: dict[str, Any], projects: Iterable[str]) -> str:
+    """Make the local.conf of a job, by the rules of DevStack's own role.
+
+    Services come first, then the variables in the order of their names but
+    after those that they refer to, then what is taken from Git, and the
+    plugins last.
+
+    :param merged: the job's variables
+    :param projects: short names of what it requires
+    """
+    services = dict(merged.get('devstack_services', {}))
+    services.pop('base', None)
+    lines = ['[[local|localrc]]', 'disable_all_services']
+    lines += [f'{"enable" if wanted else "disable"}_service {service}'
+              for service, wanted in services.items()]
+    values = {key: str(value) for key, value
+              in merged.get('devstack_localrc', {}).items()}
+    done: list[str] = []
+
+    def add(key: str) -> None:
+        for other in re.findall(r'\$\{?(\w+)', values[key]):
+            if other in values and other != key:
+                add(other)
+        if key not in done:
+            done.append(key)
+
+    for key in sorted(values):
+        add(key)
+    lines += [f'{key}={values[key]}' if values[key].startswith('"') else
+              f'{key}="{values[key]}"' for key in done]
+    lines.append(f'LIBS_FROM_GIT={",".join(projects)}')
+    lines += [f'enable_plugin {plugin} {url}' for plugin, url in sorted(
+        merged.get('devstack_plugins', {}).items()) if url]
+    return '\n'.join(lines) + '\n\n'
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return {**old, **{
+        key: _merged(old[key], value) if isinstance(value, dict) and
+        isinstance(old.get(key), dict) else value
+        for key, value in new.items()}}
 
 
 def _list(value: Any) -> list[Any]:
@@ -119,7 +219,7 @@ class _Configuration:
                 yield f'job {name}: {text}'
         yield from self._pipelines()
 
-    def _line(self, name: str) -> Iterator[dict[str, Any]]:
+    def line(self, name: str) -> Iterator[dict[str, Any]]:
         """A job and its ancestors of this file, itself first."""
         seen = set()
         while name in self.jobs and name not in seen:
@@ -175,7 +275,7 @@ class _Configuration:
         """Projects that are not checked out, and so cloned unchanged."""
         wanted: set[str] = set()
         required: set[str] = set()
-        for job in self._line(name):
+        for job in self.line(name):
             for scope in self._scopes(job):
                 wanted |= scope.get('devstack_plugins', {}).keys()
                 wanted |= set(scope.get('tempest_plugins', ()))
@@ -210,7 +310,7 @@ class _Configuration:
 
     def _report(self, name: str) -> Iterator[str]:
         """A job with a playbook of ours has a verdict, and shows it."""
-        line = list(self._line(name))
+        line = list(self.line(name))
         if not any('run' in job for job in line):
             return
         published = [one for job in line for one in _list(job.get('post-run'))
