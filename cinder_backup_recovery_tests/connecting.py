@@ -8,6 +8,8 @@ from cinder_backup_recovery_tests import deprecated
 
 IMAGE = 'image'
 ATTACHMENT = 'attachment'
+RAW = 'raw'
+QCOW2 = 'qcow2'
 
 GROUP = cfg.OptGroup(
     name='cinder_backup_recovery',
@@ -263,6 +265,18 @@ OPTIONS: list[cfg.Opt] = [
                          "volumes' storage and often root."),
         ],
         help="How the content of a volume is written and read."),
+    cfg.StrOpt(
+        'image_format',
+        default=RAW,
+        choices=[
+            (RAW, "the whole volume, byte for byte. Every cloud has it."),
+            (QCOW2, "the data without its holes, which are most of a "
+                    "volume here. Cinder needs qemu-img, and Glance "
+                    "qcow2 in disk_formats; this machine needs room "
+                    "for the data of a volume in TMPDIR."),
+        ],
+        help="Format of the images that content goes through, for "
+             "content_access = image."),
     cfg.StrOpt(
         'backup_driver',
         default='',

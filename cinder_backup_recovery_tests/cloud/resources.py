@@ -155,24 +155,26 @@ class Resources:
             self.wait(clients.VOLUME, volume_id, ('available', 'in-use'))
         return self.api.show(clients.BACKUP, backup_id)
 
-    def create_image(self, data: BinaryIO) -> dict[str, Any]:
-        """Upload data as a raw image, in small pieces."""
+    def create_image(self, data: BinaryIO, disk_format: str = 'raw'
+                     ) -> dict[str, Any]:
+        """Upload data as an image, in small pieces."""
         name = self.name('image')
         image_id = self._register(
             clients.IMAGE, name,
             lambda: self.api.images.create_image(
-                name=name, disk_format='raw', container_format='bare',
-                visibility='private')['id'])
+                name=name, disk_format=disk_format,
+                container_format='bare', visibility='private')['id'])
         self.api.images.store_image_file(image_id, data)
         return self.wait(clients.IMAGE, image_id, 'active')
 
-    def upload_volume(self, volume_id: str) -> dict[str, Any]:
-        """Upload a volume to a raw image and wait until it can be read."""
+    def upload_volume(self, volume_id: str, disk_format: str = 'raw'
+                      ) -> dict[str, Any]:
+        """Upload a volume to an image and wait until it can be read."""
         name = self.name('upload')
         image_id = self._register(
             clients.IMAGE, name,
             lambda: self.api.volumes.upload_volume(
-                volume_id, image_name=name, disk_format='raw',
+                volume_id, image_name=name, disk_format=disk_format,
                 container_format='bare', force=False, visibility='private')[
                     'os-volume_upload_image']['image_id'])
         self.wait(

@@ -20,4 +20,5 @@ def make(conf: Any, resources: test_resources.Resources
         return attachments.AttachmentContent(
             resources, attachments.Host.from_config(conf))
     from cinder_backup_recovery_tests.content import images
-    return images.ImageContent(resources)
+    return images.ImageContent(
+        resources, conf.cinder_backup_recovery.image_format)

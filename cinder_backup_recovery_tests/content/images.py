@@ -9,12 +9,15 @@ from typing import Any
 
 from tempest.lib import exceptions as lib_exc
 
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import facts
 from cinder_backup_recovery_tests.cloud import clients
+from cinder_backup_recovery_tests.cloud import resources as test_resources
 from cinder_backup_recovery_tests.cloud import waiters
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import layout as content_layout
+from cinder_backup_recovery_tests.content import qcow2
 
 # Images end at a multiple of it; every driver's sectors divide it.
 ROUND = 1024 * 1024
@@ -42,7 +45,15 @@ class Head(io.RawIOBase):
 
 
 class ImageContent(access.VolumeContent):
-    """Volumes from images, os-reimage and volumes to images."""
+    """Volumes from images, os-reimage and volumes to images.
+
+    :param disk_format: of the images, raw or qcow2
+    """
+
+    def __init__(self, resources: test_resources.Resources,
+                 disk_format: str = connecting.RAW) -> None:
+        super().__init__(resources)
+        self.disk_format = disk_format
 
     def create_volume(self, layout: content_layout.Layout,
                       **kwargs: Any) -> str:
@@ -74,13 +85,15 @@ class ImageContent(access.VolumeContent):
     def read(self, volume_id: str) -> Iterator[Iterator[bytes]]:
         """Upload a volume to an image and read that, piece by piece."""
         resources = self.resources
-        image = resources.upload_volume(volume_id)
+        image = resources.upload_volume(volume_id, self.disk_format)
         response = resources.api.images.show_image_file(
             image['id'], chunked=True)
         try:
             # urllib3 raises when the connection ends before the length
             # that Glance announced.
-            yield response.stream(CHUNK)
+            pieces = response.stream(CHUNK)
+            yield (qcow2.read(pieces) if self.disk_format == connecting.QCOW2
+                   else pieces)
         finally:
             response.close()
             response.release_conn()
@@ -92,8 +105,12 @@ class ImageContent(access.VolumeContent):
         end = max(access.written_end(layout), 1)
         length = min(-(-end // ROUND) * ROUND, layout.size_bytes)
         with layout.open() as whole:
+            data: io.RawIOBase = Head(whole, length)
+            if self.disk_format == connecting.QCOW2:
+                data = image_file = qcow2.Image(layout, length)
+                length = len(image_file)
             image = self.resources.create_image(
-                io.BufferedReader(Head(whole, length), CHUNK))
+                io.BufferedReader(data, CHUNK), self.disk_format)
         if image['size'] != length:
             raise exceptions.ContentMismatch(
                 f'image {image["id"]} has {image["size"]} bytes after the '

@@ -423,6 +423,14 @@ class TempestTest(_PluginTest):
         self.assertIn(f'tempest plugins {after.format(root)}',
                       sandbox.actions())
 
+    @ddt.data(({}, 'qcow2'),
+              ({'BACKUP_RECOVERY_IMAGE_FORMAT': 'raw'}, 'raw'))
+    @ddt.unpack
+    def test_images_without_holes(self, local_conf, wanted):
+        _, found = self._configured('default', **local_conf)
+        self.assertEqual(('image', wanted), (
+            found[_GROUP]['content_access'], found[_GROUP]['image_format']))
+
     def test_volumes_on_rbd_are_read_by_images(self):
         _, found = self._configured(
             'ceph', BACKUP_RECOVERY_CONTENT_ACCESS='image')
@@ -445,6 +453,8 @@ class WrongSettingsTest(_PluginTest):
         ({'BACKUP_RECOVERY_CONTENT_ACCESS': 'ssh'},
          'BACKUP_RECOVERY_CONTENT_ACCESS is "ssh", and must be image or '
          'attachment'),
+        ({'BACKUP_RECOVERY_IMAGE_FORMAT': 'vmdk'},
+         'BACKUP_RECOVERY_IMAGE_FORMAT is "vmdk", and must be qcow2 or raw'),
         ({'BACKUP_RECOVERY_POSIX_PATH': 'backups'},
          'BACKUP_RECOVERY_POSIX_PATH is "backups", and must be an absolute '
          'path'),

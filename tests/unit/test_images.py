@@ -3,12 +3,14 @@
 from tempest.lib import exceptions as lib_exc
 import testtools
 
+from cinder_backup_recovery_tests import connecting
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests.cloud import clients
 from cinder_backup_recovery_tests.cloud import resources
 from cinder_backup_recovery_tests.content import access
 from cinder_backup_recovery_tests.content import images
 from cinder_backup_recovery_tests.content import layout
+from cinder_backup_recovery_tests.content import qcow2
 from tests.unit import fake_cloud
 
 MIB = 1024 * 1024
@@ -100,6 +102,62 @@ class ImageContentTest(fake_cloud.CloudCase):
 
         self.assertRaises(KeyError, read)
         self.assertEqual('release_conn', self.cloud.requests[-2][0])
+        self.assertEqual([], self._images())
+
+
+class Qcow2ContentTest(ImageContentTest):
+    """The same through images of qcow2, for what differs."""
+
+    def setUp(self):
+        super().setUp()
+        self.content.disk_format = connecting.QCOW2
+
+    def _stored(self, volume_id):
+        return b''.join(qcow2.read([self.cloud.files[volume_id]]))
+
+    def test_create(self):
+        volume_id = self.content.create_volume(self.layout)
+        self.assertEqual(self.layout.read(0, MIB), self._stored(volume_id))
+        self.assertEqual([], self._images())
+
+    def test_images_are_private(self):
+        volume_id = self.content.create_volume(self.layout)
+        with self.content.read(volume_id):
+            pass
+        created, = (request[1] for request in self.cloud.requests
+                    if request[0] == 'create_image')
+        self.assertEqual(('qcow2', 'private'), (created['disk_format'],
+                                                created['visibility']))
+        uploaded, = (request[2] for request in self.cloud.requests
+                     if request[0] == 'upload_volume')
+        self.assertEqual('qcow2', uploaded['disk_format'])
+
+    def test_rewrite_covers_what_was_ever_written(self):
+        volume_id = self.content.create_volume(
+            self.layout.overwrite(7 * MIB, 4096))
+        newer = self.layout.overwrite(7 * MIB, 4096).zero(7 * MIB, 4096)
+        self.content.rewrite(volume_id, newer)
+        self.assertEqual(newer.read(0, 8 * MIB), self._stored(volume_id))
+
+    def test_an_upload_that_was_cut(self):
+        def store(image_id, data):
+            self.cloud.resources[clients.IMAGE, image_id].update(
+                status='active', size=len(data.read(512)))
+
+        self.cloud.images.store_image_file = store
+        exc = self.assertRaises(exceptions.ContentMismatch,
+                                self.content.create_volume, self.layout)
+        self.assertIn('has 512 bytes after the upload of 393216', str(exc))
+
+    def test_read_streams_and_removes(self):
+        volume_id = self.content.create_volume(
+            self.layout.overwrite(5 * MIB, 4096))
+        with self.content.read(volume_id) as stream:
+            pieces = list(stream)
+        self.assertEqual([images.CHUNK] * 6, list(map(len, pieces)))
+        self.assertEqual(
+            self.layout.overwrite(5 * MIB, 4096).read(0, 6 * MIB),
+            b''.join(pieces))
         self.assertEqual([], self._images())
 
 
