@@ -83,8 +83,10 @@ class Sandbox(fixtures.Fixture):
                   for name, text in _PROGRAMS.items()),
                 (python / 'python', f'echo {self.root}/site-packages\n'),
                 (self.root / 'data' / 'venv' / 'bin' / 'cinder-manage',
-                 'test "$*" = --version\n'
-                 'echo a warning >&2\necho 30.0.0.0b2.dev7\n'),
+                 'test "$*" = --version\necho 30.0.0\n'),
+                (self.root / 'data' / 'venv' / 'bin' / 'python3',
+                 'case "$2" in *\'version("cinder")\'*) '
+                 'echo 30.0.0.0b2.dev7;; *) exit 1;; esac\n'),
                 (directory / 'system-python',
                  f'case "$2" in *rados*) name=rados;; *) name=rbd;; esac\n'
                  f'echo {self.root}/packages/$name.so\n')):
