@@ -47,6 +47,7 @@ VARIABLES = {
 #: Variables of local.conf that others than this project's plugin read.
 LOCALRC = {
     'CINDER_BACKUP_DRIVER': 'openstack/devstack: lib/cinder',
+    'CINDER_IMG_CACHE_ENABLED': 'openstack/devstack: lib/cinder',
     'DISABLE_CEPHADM_POST_DEPLOY':
         'openstack/devstack-plugin-ceph: devstack/lib/cephadm',
     'ENABLE_CEPH_MANILA':

@@ -89,6 +89,8 @@ class LocalConfTest(testtools.TestCase):
             self.assertEqual(driver in ('swift', 'in-tree'),
                              's-proxy' in services)
             self.assertIn('tempest', services)
+            # DevStack's default keeps a copy of each image as a volume.
+            self.assertEqual('False', found['CINDER_IMG_CACHE_ENABLED'])
         self.assertEqual(driver == 'ceph', 'devstack-plugin-ceph' in
                          found['DEVSTACK_PLUGINS'].split(','))
         wanted = {
