@@ -101,15 +101,19 @@ class Directory(objects.ObjectStore):
     def _give(path: str, rights: int = 0) -> None:
         """Give a new file to the owner of its directory.
 
-        The user who tests is often root, and cinder-backup is not.
+        The user who tests is often root, and cinder-backup is not. Another
+        user may still give it to the group, as a member of it.
 
         :param rights: those that it gets of the directory's
         """
         directory = os.stat(os.path.dirname(path))
         if rights:
             os.chmod(path, directory.st_mode & rights)
-        with contextlib.suppress(PermissionError):
+        try:
             os.chown(path, directory.st_uid, directory.st_gid)
+        except PermissionError:
+            with contextlib.suppress(PermissionError):
+                os.chown(path, -1, directory.st_gid)
 
     def _path(self, container: str, name: str = '') -> str:
         path = os.path.realpath(os.path.join(self.root, container, name))

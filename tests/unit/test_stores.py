@@ -162,6 +162,48 @@ class DirectoryCase(testtools.TestCase):
         return os.listdir(os.path.join(self.ledger.directory, 'kept'))
 
 
+class OwnerTest(testtools.TestCase):
+    """Files that another user than cinder-backup's makes.
+
+    If it fails, cinder-backup cannot read a backup whose damage was undone,
+    and each later test of it fails.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.useFixture(fixtures.TempDir()).path
+        os.mkdir(os.path.join(self.root, 'one'))
+        status = os.stat(os.path.join(self.root, 'one'))
+        self.group = status.st_gid
+        self.given = {}
+        self.useFixture(fixtures.MockPatch('os.chown', self._chown))
+        self.member = True
+
+    def _chown(self, path, owner, group):
+        """As the kernel does it for a user who is not root."""
+        if owner != -1 or (group != -1 and not self.member):
+            raise PermissionError(path)
+        self.given[os.path.basename(path)] = group
+
+    def test_a_member_gives_them_to_the_group(self):
+        store = filesystem.FilesystemStore(self.root)
+        store.write('one', 'made', b'data')
+        store.make_container('one/more')
+        other = filesystem.FilesystemStore(
+            self.useFixture(fixtures.TempDir()).path)
+        other.make_container('one')
+        store.copy_object('one', 'made', other)
+        self.assertEqual({'made', 'more', 'one'}, self.given.keys())
+        self.assertEqual({self.group}, set(self.given.values()))
+
+    def test_another_user_keeps_them(self):
+        self.member = False
+        store = filesystem.FilesystemStore(self.root)
+        store.write('one', 'made', b'data')
+        self.assertEqual(b'data', store.read('one', 'made'))
+        self.assertEqual({}, self.given)
+
+
 class DamagingTest(DirectoryCase):
 
     def setUp(self):
