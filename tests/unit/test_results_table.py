@@ -2,6 +2,7 @@
 
 """The table of several runs, made from their reports."""
 
+import collections
 import json
 import pathlib
 
@@ -186,9 +187,22 @@ class TableTest(testtools.TestCase):
         place = pathlib.Path(__file__).parents[2] / 'doc/source/results'
         paths = sorted(place.glob('in-tree-*.json'))
         self.assertEqual(5, len(self.cells(self.made(*paths))[0]))
-        for path in [*paths, place / 'gcs-29.0.0.json']:
+        devstack = sorted(place.glob('devstack-*.json'))
+        for path in [*paths, *devstack, place / 'gcs-29.0.0.json']:
             text = path.read_text()
             self.assertEqual(text, compact.dumps(json.loads(text)))
+        page = place.with_name('contributor') / 'gate.rst'
+        words = ' '.join(page.read_text().split())
+        for path in devstack:
+            found = json.loads(path.read_text())
+            counts = collections.Counter(
+                test['status'] for test in found['tests'])
+            self.assertIn(path.name, words)
+            self.assertIn(
+                f'{found["verdict"]}: of {len(found["tests"])} tests '
+                f'{counts["pass"]} pass, {counts["known"]} show one', words)
+            self.assertIn(f'{counts["skip"]} are skipped', words)
+            self.assertIn(f'{round(found["seconds"] / 60)} minutes', words)
 
     def test_errors(self):
         """One line that names the file."""
