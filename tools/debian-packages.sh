@@ -22,6 +22,8 @@ case "${1:-}" in
             user-mode-linux kmod iproute2
             # What opens encrypted volumes.
             cryptsetup-bin
+            # What Cinder makes images of qcow2 with.
+            qemu-utils
             # The browser that opens the page of a report.
             chromium chromium-driver
             # Web servers in front of Cinder.
