@@ -61,6 +61,7 @@ def _configure(configuration: str):
     importlib.import_module('cinder.cmd.backup')
     from cinder import coordination
     from cinder import objects
+    from cinder import privsep
     from cinder import rpc
     from cinder import utils
     from cinder import version
@@ -80,6 +81,8 @@ def _configure(configuration: str):
         # It mounts. Root needs no helper for that, and no sudo for a helper.
         from os_brick import privileged
         privileged.default.set_client_mode(False)
+    # Cinder looks into an image as root, by a helper. Those here are its own.
+    privsep.sys_admin_pctxt.set_client_mode(False)
     coordination.COORDINATOR.start()
     bus.install()
     rpc.init(cfg.CONF)

@@ -4,6 +4,8 @@
 
 import shutil
 
+import testtools
+
 from local_cloud import identity
 from tests.functional import certify_cases
 
@@ -114,6 +116,16 @@ run:
         for path in self.report.rglob('*'):
             if path.is_file():
                 self.assertNotIn(_PASSWORD.encode(), path.read_bytes(), path)
+
+    @testtools.skipUnless(shutil.which('qemu-img'), 'it is not installed')
+    def test_images_without_holes(self):
+        """Cinder converts them both ways, by qemu-img."""
+        code, out, err = self.certify('--regex', _ONE, '--set',
+                                      'connect.image_format=qcow2')
+        self.assertEqual((2, ''), (code, err), out)
+        self.assertEqual(['pass'], [test['status'] for test in
+                                    self.document()['tests']])
+        self.assertEqual([], self.left())
 
     def test_after_a_kill(self):
         """The next run removes what a killed one has made."""
