@@ -54,7 +54,7 @@ def configure(files: list[str]) -> None:
 
 def context_of(token: str | None = None, project: str | None = None,
                endpoint: str | None = None) -> Any:
-    """What a driver is made with outside of a request.
+    """Make the context of a driver outside of a request.
 
     :param token: of a project, where each has an account of its own
     :param project: its id

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What each command of ``cinder-backup-records`` does, and prints.
+"""The commands of ``cinder-backup-records``, and the lines that they print.
 
 Each takes the parsed arguments, and returns the exit status.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What several commands need."""
+"""Parts of several commands."""
 
 import argparse
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def signers_of(arguments: argparse.Namespace) -> Any:
 
 
 def signing_of(arguments: argparse.Namespace) -> Any:
-    """What signs a file of records, and who has signed the old one."""
+    """The key that signs a file of records, and those that have signed it."""
     from backup_recovery import signing
 
     sign_old = getattr(arguments, 'sign_old', False)

@@ -75,7 +75,7 @@ class DrillTest(DrillCase):
         self.assertIn('+ cinder-backup-records prove', self.said)
 
     def test_damaged(self):
-        """What is wrong at the first site is found, and named.
+        """Damage at the first site is found, and named.
 
         A chunk is changed, so that an incremental backup on it is not
         restored either; all of another backup is gone; a third is whole.

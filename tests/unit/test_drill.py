@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a drill chooses, and what it refuses before anything is made."""
+"""The choice of a drill, and what it refuses before anything is made."""
 
 import dataclasses
 import pathlib

@@ -65,7 +65,7 @@ class LocalConfTest(testtools.TestCase):
             zuul_configuration.required(_ITEMS, name))
 
     def _settings(self, text):
-        """What a shell has after it."""
+        """The variables of a shell after it."""
         path = pathlib.Path(
             self.useFixture(fixtures.TempDir()).path) / 'localrc'
         head, _, rest = text.partition('\n')
