@@ -24,6 +24,7 @@ from backup_recovery import exceptions
 from backup_recovery import records
 from backup_recovery import reports
 from backup_recovery import signing
+from backup_recovery.commands import common
 from backup_recovery.drill import choosing
 from backup_recovery.drill import copying
 from backup_recovery.drill import inside
@@ -103,8 +104,12 @@ def drill(path: pathlib.Path, directory: pathlib.Path,
                     seed)
     chains = choosing.chains(book, report.chosen)
     source, kind = copying.open_source(config_files)
+    # By itself a restore takes the newest backup of each volume.
+    volumes_of = [one.facts.volume_id for one in chains
+                  if one.id in report.chosen]
+    everything = len(volumes_of) > len({*volumes_of})
     room = sum(one.facts.size << 30 for one in chains
-               if one.id in report.chosen)
+               if everything or one.id in report.chosen)
     try:
         directory.mkdir(mode=0o700, parents=True)
     except OSError as error:
@@ -114,30 +119,23 @@ def drill(path: pathlib.Path, directory: pathlib.Path,
         with book.reader() as read:
             wanted = [read(one) for one in chains]
         records.write(directory / inside.RECORDS, wanted)
-        say(f'{_count(len(report.chosen), "backup")} chosen, with all that '
-            f'they build on {len(wanted)}')
+        say(f'{common.count(len(report.chosen), "backup")} chosen, with all '
+            f'that they build on {len(wanted)}')
         copied = copying.Copier(source, cloud, objects, room, stop,
                                 progress).copy(wanted)
         report.backups = len(wanted) - len(copied.failed)
         report.objects, report.bytes = copied.objects, copied.bytes
         report.uncopied = copied.failed
         report.copy_seconds = round(time.monotonic() - begin, 1)
-        say(f'{_count(copied.objects, "object")} copied, '
+        say(f'{common.count(copied.objects, "object")} copied, '
             f'{copied.bytes >> 20} MiB')
-        _recover(program, kind, directory,
-                 len(report.chosen) > len({
-                     one.facts.volume_id for one in chains
-                     if one.id in report.chosen}), stop)
+        _recover(program, kind, directory, everything, stop)
     finally:
         # They are data of users.
         shutil.rmtree(objects, ignore_errors=True)
     _read(report, directory)
     report.seconds = round(time.monotonic() - begin, 1)
     return report
-
-
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}{"" if number == 1 else "s"}'
 
 
 def _recover(program: str, kind: str, directory: pathlib.Path,
