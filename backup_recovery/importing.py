@@ -118,6 +118,8 @@ class Importer:
             if found is None:
                 raise work.Failed(f'the import is refused: {error}') from error
             return found
+        # At once it would say what is known: that it is being created.
+        self._options.stop.wait(_FIRST)
         return session.backup(item.id)
 
     def _settled(self, session: Any, item: plans.Item,
