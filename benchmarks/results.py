@@ -23,7 +23,7 @@ GIB = 1024 * MIB
 BLOCK = 32768
 
 #: Names of the steps of a verification.
-PLAIN, PRESENCE, CONTENT = 'plain', 'L1', 'L2'
+PLAIN, PRESENCE, CONTENT, PROVE = 'plain', 'L1', 'L2', 'prove'
 REFERENCE, IN_TREE = 'restore, reference', 'restore, in-tree'
 EXPORT, IN_TREE_EXPORT = 'export', 'export, in-tree'
 

@@ -20,6 +20,7 @@ from benchmarks import programs
 from benchmarks import results
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
+from reference_drivers.verification import restored
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import streams
 
@@ -128,6 +129,12 @@ class OneBackup:
         if report.read != report.total:
             raise results.Failed('level content has not read everything')
 
+    def _prove(self) -> None:
+        with restored.Volume(self.restored, self.readers) as volume:
+            proof = self.driver.prove(self.backup, volume)
+        if not proof.ok or volume.read != volume.size:
+            raise results.Failed('a restored volume is not proved')
+
     def _restore(self, driver: Any) -> None:
         # As the manager does: to a device, which open() cuts to nothing.
         with open(self.restored, 'wb') as stream:
@@ -141,7 +148,8 @@ class OneBackup:
             results.PRESENCE: self._presence,
             results.CONTENT: self._content,
             results.REFERENCE: lambda: self._restore(self.driver),
-            results.IN_TREE: lambda: self._restore(self.in_tree)}
+            results.IN_TREE: lambda: self._restore(self.in_tree),
+            results.PROVE: self._prove}
         for name, other in self.others.items():
             made[name] = other.check
             made[f'{name}{results.EMPTY}'] = other.check_empty

@@ -85,6 +85,8 @@ def verdicts(backups: Sequence[results.Backup],
                           backup.ratio(results.PLAIN, results.CONTENT)),
             results.limit(f'{name}: L2 as fast as in-tree restore', 3,
                           backup.ratio(results.IN_TREE, results.CONTENT)),
+            results.limit(f'{name}: prove as fast as L2', 0.9,
+                          backup.ratio(results.CONTENT, results.PROVE)),
             *(results.limit(f'{name}: L2 as fast as {program}', 3,
                             backup.ratio(program, results.CONTENT))
               for program in backup.programs)]

@@ -47,7 +47,8 @@ def backup():
             results.PRESENCE: series(0.001, 0.001, 0.001),
             results.CONTENT: series(1.0, 2.0, 1.0),
             results.REFERENCE: series(4.0, 9.0, 4.0),
-            results.IN_TREE: series(3.0, 6.0, 3.0)})
+            results.IN_TREE: series(3.0, 6.0, 3.0),
+            results.PROVE: series(1.0, 2.0, 1.0)})
 
 
 def listing(chunks, *export):
@@ -92,13 +93,13 @@ class VerdictTest(testtools.TestCase):
                 for made in verification.verdicts([one], listings)]
 
     def test_met(self):
-        self.assertEqual([('0.80', True), ('3.00', True)],
+        self.assertEqual([('0.80', True), ('3.00', True), ('1.00', True)],
                          self.verdicts(backup()))
 
     def test_missed(self):
         one = backup()
         one.steps[results.CONTENT] = series(1.1, 2.2, 1.1)
-        self.assertEqual([('0.73', False), ('2.73', False)],
+        self.assertEqual([('0.73', False), ('2.73', False), ('1.10', True)],
                          self.verdicts(one))
 
     def test_what_is_shown_is_what_is_judged(self):
@@ -111,7 +112,7 @@ class VerdictTest(testtools.TestCase):
         one.steps['borg'] = series(4.0, 7.0, 4.0)
         one.steps['borg, empty'] = series(1.5, 1.5, 0.5)
         self.assertEqual(['borg'], one.programs)
-        made = verification.verdicts([one], [])[2]
+        made = verification.verdicts([one], [])[3]
         self.assertEqual(('none: L2 as fast as borg', '2.75', False),
                          (made.goal, made.measured, made.met))
         self.assertIn('borg', verification.ratios_table([one, backup()]))
@@ -119,7 +120,7 @@ class VerdictTest(testtools.TestCase):
     def test_export(self):
         self.assertEqual(
             [[('1.00', True)], [('1.17', False)]],
-            [self.verdicts(backup(), [listing(10), other])[2:] for other in
+            [self.verdicts(backup(), [listing(10), other])[3:] for other in
              (listing(1000), listing(1000, 0.7, 0.9, 0.8))])
 
 
@@ -248,8 +249,8 @@ class ProgramTest(testtools.TestCase):
         self.assertLess(stored[1], 0.8 * MIB)
         self.assertEqual([2, 20],
                          [one['chunks'] for one in made['listings']])
-        # Without restic and borg: two of each compression, and of export.
-        self.assertEqual(7, len(made['verdicts']))
+        # Without restic and borg: three of each compression, one of export.
+        self.assertEqual(10, len(made['verdicts']))
         self.assertIn('zstd', made['machine'])
         self.assertEqual(1, made['options']['rounds'])
 
