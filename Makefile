@@ -10,8 +10,8 @@ RELEASES_AT_ONCE ?= 2
 COMMA := ,
 SPACE := $() $()
 
-BENCHMARKS := benchmark benchmark-ceph benchmark-cloud benchmark-start \
-  benchmark-histories
+BENCHMARKS := benchmark benchmark-backups benchmark-ceph benchmark-cloud \
+  benchmark-start benchmark-histories
 
 .PHONY: help certify certify-stores test long-tests cross-drivers key-sequences \
   histories many-records releases under-load lint docs wheel $(BENCHMARKS) clean
@@ -39,8 +39,9 @@ help:
 	@echo 'make docs      build the documentation and the release notes'
 	@echo 'make wheel     build the package into dist/, to install on another machine'
 	@echo 'make benchmark time verification against plain reading and restores'
-	@echo '               (benchmark-ceph: on a Ceph cluster; -cloud: a thousand records;'
-	@echo '               -start: the start of a cloud; -histories: random ones)'
+	@echo '               (-backups: backups and restores; -ceph: a digest in Ceph;'
+	@echo '               -cloud: a thousand records; -start: the start of a'
+	@echo '               cloud; -histories: random ones)'
 	@echo 'make clean     remove what these have made'
 
 certify: $(TOX)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 from typing import Any
 
+from benchmarks import backups
 from benchmarks import ceph
 from benchmarks import cloud
 from benchmarks import histories
@@ -38,8 +39,8 @@ MEASURED, FAILED, INTERRUPTED = 0, 3, 130
 #: raises Failed with the remedy for what would fail only after a long run, and
 #: measure(), which prints, and returns all measurements and the verdicts.
 PROGRAMS: dict[str, Any] = {
-    'verification': verification, 'ceph': ceph, 'cloud': cloud,
-    'start': start, 'suite': suite, 'histories': histories}
+    'verification': verification, 'backups': backups, 'ceph': ceph,
+    'cloud': cloud, 'start': start, 'suite': suite, 'histories': histories}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -26,6 +26,15 @@ BLOCK = 32768
 PLAIN, PRESENCE, CONTENT, PROVE = 'plain', 'L1', 'L2', 'prove'
 REFERENCE, IN_TREE = 'restore, reference', 'restore, in-tree'
 EXPORT, IN_TREE_EXPORT = 'export', 'export, in-tree'
+BACKUP, IN_TREE_BACKUP = 'backup, reference', 'backup, in-tree'
+CHAIN, IN_TREE_CHAIN = 'chain, reference', 'chain, in-tree'
+
+#: Storages.
+DIRECTORY, SWIFT = 'directory', 'swift'
+
+#: Of a volume: each link of a chain changes one that all of them change, and
+#: one of its own.
+PARTS = 32
 
 #: Follows the name of a step that is the same with nothing to read.
 EMPTY = ', empty'

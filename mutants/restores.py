@@ -50,19 +50,17 @@ class _Through(default.DefaultBackupDriver):
                         volume_is_new)
 
 
-class _SkippingZeros(_File):
-    def write(self, data: bytes) -> None:
-        if any(data):
-            self.real.write(data)
-
-
 @catalogue.mutant(_GENERATIONS,
                   resembles="Cinder's chunked drivers before 2026.2, where "
                             "the volume is new")
-class SkipsZeros(_Through):
+class SkipsZeros(default.DefaultBackupDriver):
     """Zeros are not restored over data."""
 
-    device = _SkippingZeros
+    def _write_chain(self, backup: Any, volume_id: str,
+                     chain: list[layout.Link], volume_file: Any,
+                     volume_is_new: bool) -> None:
+        for link in reversed(chain):
+            super()._write_chain(backup, volume_id, [link], volume_file, True)
 
 
 class _OnePage(stores.PosixStore):
@@ -109,6 +107,8 @@ class GrowsVolume(default.DefaultBackupDriver):
     def restore(self, backup: Any, volume_id: str, volume_file: Any,
                 volume_is_new: bool) -> None:
         super().restore(backup, volume_id, volume_file, volume_is_new)
+        volume_file.seek(self._verifier(self._find_row()).verify(
+            self._target(backup), 'presence').chain[0].chunks[-1].end)
         volume_file.write(b'of another user')
 
 
@@ -328,16 +328,14 @@ class ComparesNothing(default.DefaultBackupDriver):
 
     @staticmethod
     def _write_chunk(watch: Any, store: Any, link: layout.Link,
-                     chunk: layout.Chunk, volume_file: Any,
-                     skip_zeros: bool) -> None:
+                     chunk: layout.Chunk, volume_file: Any) -> None:
         body = b''.join(store.pieces(link.container, chunk.name))
         if not chunk.plain:
             default.DefaultBackupDriver._write_chunk(
-                watch, store, link, chunk, volume_file, skip_zeros)
+                watch, store, link, chunk, volume_file)
             return
         volume_file.seek(chunk.offset)
         volume_file.write(body)
-        volume_file.flush()
 
 
 @catalogue.mutant('wrong_bytes_are_restored_only_when_asked_for')
@@ -346,12 +344,11 @@ class AlwaysCompares(default.DefaultBackupDriver):
 
     @staticmethod
     def _write_chunk(watch: Any, store: Any, link: layout.Link,
-                     chunk: layout.Chunk, volume_file: Any,
-                     skip_zeros: bool) -> None:
+                     chunk: layout.Chunk, volume_file: Any) -> None:
         for _ in content.checked(store, link, chunk, True, watch):
             pass
         default.DefaultBackupDriver._write_chunk(
-            watch, store, link, chunk, volume_file, skip_zeros)
+            watch, store, link, chunk, volume_file)
 
 
 @catalogue.mutant('every_damage',
@@ -385,16 +382,14 @@ class KnowsOneCompression(default.DefaultBackupDriver):
 
     @staticmethod
     def _write_chunk(watch: Any, store: Any, link: layout.Link,
-                     chunk: layout.Chunk, volume_file: Any,
-                     skip_zeros: bool) -> None:
+                     chunk: layout.Chunk, volume_file: Any) -> None:
         if chunk.compression != 'bz2':
             default.DefaultBackupDriver._write_chunk(
-                watch, store, link, chunk, volume_file, skip_zeros)
+                watch, store, link, chunk, volume_file)
             return
         volume_file.seek(chunk.offset)
         volume_file.write(b''.join(store.pieces(link.container,
                                                 chunk.name)))
-        volume_file.flush()
 
 
 @catalogue.mutant('options_that_were_changed')
@@ -403,13 +398,12 @@ class DecompressesAsConfigured(default.DefaultBackupDriver):
 
     @staticmethod
     def _write_chunk(watch: Any, store: Any, link: layout.Link,
-                     chunk: layout.Chunk, volume_file: Any,
-                     skip_zeros: bool) -> None:
+                     chunk: layout.Chunk, volume_file: Any) -> None:
         if not chunk.plain:
             chunk = dataclasses.replace(
                 chunk, compression=CONF.backup_compression_algorithm)
         default.DefaultBackupDriver._write_chunk(
-            watch, store, link, chunk, volume_file, skip_zeros)
+            watch, store, link, chunk, volume_file)
 
 
 @catalogue.mutant('options_that_were_changed')

@@ -8,13 +8,11 @@ can be wrong, old or hostile.
 
 from collections.abc import Callable
 import contextlib
-import os
 from typing import Any
 
 from cinder import exception
 from cinder import objects
 from cinder.objects import fields
-from cinder.volume import volume_utils
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -24,6 +22,7 @@ from reference_drivers import import_verify
 from reference_drivers import keys
 from reference_drivers import options
 from reference_drivers import parallel_chunks
+from reference_drivers import restoring
 from reference_drivers import stored_record
 from reference_drivers.verification import content
 from reference_drivers.verification import errors
@@ -289,7 +288,8 @@ class VerifyMixin(deletion.DeletionMixin,
         """Restore a backup, or end in an error.
 
         The chain is verified at level presence before the first byte is
-        written, and each chunk against its checksums while it is written.
+        written, and each chunk against its checksums while it is written,
+        several at a time. Each byte comes from the newest backup that has it.
         The whole of it is done here and not in Cinder's driver: releases
         before 2026.2 leave old data where an incremental backup has zeros
         (they skip zeros of a new volume also there), and none compares.
@@ -305,23 +305,8 @@ class VerifyMixin(deletion.DeletionMixin,
         metadata['volume_meta'] = self._check_volume(
             backup, self.db.volume_get(self.context, volume_id),
             metadata.get('volume_meta'))
-        store = self.get_store()
-        base = report.chain[-1]
-        for link in reversed(report.chain):
-            LOG.debug('Restoring backup %(id)s of the chain of %(top)s.',
-                      {'id': link.backup_id, 'top': backup.id})
-            for chunk in link.chunks:
-                with backup.as_read_deleted():
-                    backup.refresh()
-                if backup.status != fields.BackupStatus.RESTORING:
-                    raise exception.BackupRestoreCancel(
-                        back_id=backup.id, vol_id=volume_id)
-                # Zeros of an incremental backup may stand for data of its
-                # parent that was written already.
-                running.watched(
-                    CONF[options.GROUP].timeout, f'object {chunk.name}',
-                    self._write_chunk, store, link, chunk, volume_file,
-                    volume_is_new and link is base)
+        self._write_chain(backup, volume_id, report.chain, volume_file,
+                          volume_is_new)
         # Not that of the parents: Cinder would leave the oldest name.
         self._restore_volume_metadata(report.chain[0], volume_id)
         LOG.debug('Restored backup %(id)s to volume %(volume)s.',
@@ -338,31 +323,51 @@ class VerifyMixin(deletion.DeletionMixin,
                 link.backup_id, self.NO_ROW) from None
         return self._target(row)
 
+    def _write_chain(self, backup: Any, volume_id: str,
+                     chain: list[layout.Link], volume_file: Any,
+                     volume_is_new: bool) -> None:
+        target = restoring.Target(volume_file, volume_is_new)
+        conf = CONF[options.GROUP]
+        needed = restoring.newest(chain)
+        extents = {(link.backup_id, chunk.name): extents
+                   for link, chunk, extents in needed}
+
+        def check() -> None:
+            with backup.as_read_deleted():
+                backup.refresh()
+            if backup.status != fields.BackupStatus.RESTORING:
+                raise exception.BackupRestoreCancel(back_id=backup.id,
+                                                    vol_id=volume_id)
+
+        def write(watch: running.Watch, store: stores.Store,
+                  link: layout.Link, chunk: layout.Chunk) -> None:
+            self._write_chunk(watch, store, link, chunk, restoring.Part(
+                target, extents[link.backup_id, chunk.name]))
+
+        check()
+        readers = content.Readers(self.get_store(), conf.readers,
+                                  conf.timeout, check, use=write, pause=0)
+        with target, contextlib.closing(readers.run(
+                [(link, chunk) for link, chunk, _ in needed])) as problems:
+            for problem in problems:
+                raise problem
+            target.finish(max((chunk.end for _, chunk, _ in needed),
+                              default=0))
+
     @staticmethod
     def _write_chunk(watch: running.Watch, store: stores.Store,
                      link: layout.Link, chunk: layout.Chunk,
-                     volume_file: Any, skip_zeros: bool) -> None:
+                     volume_file: restoring.Part) -> None:
         """Write one chunk. Runs in a native thread and must not log."""
-        offset = chunk.offset
         sums = CONF[options.GROUP].verify_on_restore
         with contextlib.closing(content.checked(store, link, chunk, sums,
                                                 watch)) as parts:
+            volume_file.seek(chunk.offset)
             for part in parts:
                 # A part may be the whole chunk, where its compression cannot
                 # be undone in pieces; a new volume stays sparse all the same.
                 for start in range(0, len(part), stores.PIECE):
-                    piece = part[start:start + stores.PIECE]
-                    if not (skip_zeros and volume_utils.is_all_zero(piece)):
-                        volume_file.seek(offset + start)
-                        volume_file.write(piece)
-                offset += len(part)
-        volume_file.flush()
-        try:
-            fileno = volume_file.fileno()
-        except OSError:
-            # Devices such as those of librbd have none.
-            return
-        os.fsync(fileno)
+                    volume_file.write(part[start:start + stores.PIECE])
 
     def _restore_volume_metadata(self, link: layout.Link, volume_id: str
                                  ) -> None:

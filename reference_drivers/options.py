@@ -22,10 +22,10 @@ verify_opts = [
     cfg.IntOpt('readers',
                default=2, min=1, max=64,
                help='How many chunks are read at the same time at level '
-                    'content. Each needs memory for one chunk where the '
-                    'storage cannot be read in pieces, or where the chunk '
-                    'is compressed with zstd and neither Python 3.14 nor '
-                    'backports.zstd is there.'),
+                    'content and by a restore. Each needs memory for one '
+                    'chunk where the storage cannot be read in pieces, or '
+                    'where the chunk is compressed with zstd and neither '
+                    'Python 3.14 nor backports.zstd is there.'),
     cfg.FloatOpt('timeout',
                  default=60, min=0.001,
                  help='Seconds that the storage may take for an answer. An '

@@ -116,8 +116,13 @@ def writes_first_link(original, driver, backup, *arguments):
                             'known')
 def skips_zeros_of_links(original, driver, backup, volume_id, file, is_new):
     """Zeros of an incremental backup are not written to a new volume."""
-    write = driver._write_chunk
-    driver._write_chunk = lambda *most: write(*most[:-1], is_new)
+    write = driver._write_chain
+
+    def write_each(backup, volume_id, chain, *target):
+        for link in reversed(chain):
+            write(backup, volume_id, [link], *target)
+
+    driver._write_chain = write_each
     original(driver, backup, volume_id, file, is_new)
 
 

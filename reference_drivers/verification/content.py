@@ -271,14 +271,21 @@ class Readers:
     and one chunk where it does not; no more is read ahead.
 
     :param timeout: seconds without an answer from any reader's store
-    :param should_stop: returns a reason to stop, or None
+    :param should_stop: returns a reason to stop, or None; or raises
     :param progress: called with the bytes read and all bytes
+    :param use: called in place of the check with a watch, a store, the link
+        and the chunk, in a native thread; must not log
+    :param pause: seconds from one question whether to stop to the next one,
+        which comes with the end of a chunk, or after a second
     """
 
     def __init__(self, store: stores.Store, number: int = 2,
                  timeout: float | None = None,
                  should_stop: Callable[[], str | None] | None = None,
-                 progress: Callable[[int, int], None] | None = None):
+                 progress: Callable[[int, int], None] | None = None,
+                 use: Callable[..., None] | None = None, pause: float = 1):
+        self._use = use or self._check
+        self._pause = pause
         self._store = store
         self._number = number
         self._timeout = timeout
@@ -287,7 +294,8 @@ class Readers:
         self._stop = threading.Event()
         self._last_asked = float('-inf')
 
-    def run(self, jobs: list[Job]) -> Iterator[errors.Problem]:
+    def run(self, jobs: list[Job]
+            ) -> Generator[errors.Problem, None, None]:
         """Read and check chunks.
 
         :returns: what is wrong, as it is found
@@ -313,7 +321,7 @@ class Readers:
                 self._progress(read, total)
                 if time.monotonic() - last > 30:
                     last = time.monotonic()
-                    LOG.info('Verified %(read)d of %(total)d bytes.',
+                    LOG.info('Read and checked %(read)d of %(total)d bytes.',
                              {'read': read, 'total': total})
                 if problem is not None:
                     yield problem
@@ -323,7 +331,7 @@ class Readers:
     def _next(self, done: queue.Queue) -> Any:
         while True:
             # Who is asked may have to ask a database.
-            if time.monotonic() - self._last_asked >= 1:
+            if time.monotonic() - self._last_asked >= self._pause:
                 self._last_asked = time.monotonic()
                 reason = self._should_stop()
                 if reason:
@@ -354,7 +362,7 @@ class Readers:
             problem: Exception | None = None
             try:
                 running.watched(self._timeout, f'object {chunk.name}',
-                                self._check, store, link, chunk)
+                                self._use, store, link, chunk)
             except errors.TimedOut as err:
                 # The store is left to the request that it does not answer.
                 done.put((None, errors.TimedOut(err.what, chunk.name,

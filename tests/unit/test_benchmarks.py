@@ -20,6 +20,7 @@ import fixtures
 import testtools
 
 from benchmarks import __main__ as program
+from benchmarks import backups
 from benchmarks import ceph
 from benchmarks import chains
 from benchmarks import cloud
@@ -32,6 +33,7 @@ from benchmarks import steps
 from benchmarks import suite
 from benchmarks import verification
 from cinder_backup_recovery_tests import facts
+from reference_drivers import restoring
 
 MIB = results.MIB
 
@@ -253,6 +255,58 @@ class ProgramTest(testtools.TestCase):
         self.assertEqual(10, len(made['verdicts']))
         self.assertIn('zstd', made['machine'])
         self.assertEqual(1, made['options']['rounds'])
+
+
+class BackupsTest(testtools.TestCase):
+    """Swift is measured by hand; here is a directory."""
+
+    def setUp(self):
+        super().setUp()
+        self.json = os.path.join(self.useFixture(fixtures.TempDir()).path,
+                                 'json')
+        self.room = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir', self.room))
+
+    def run_program(self, *arguments):
+        errors = io.StringIO()
+        with (contextlib.redirect_stderr(errors),
+              contextlib.redirect_stdout(io.StringIO())):
+            code = program.main([
+                'backups', '--size', '32', '--chunk', str(MIB), '--chain',
+                '2', '--rounds', '1', '--storage', 'directory', *arguments])
+        self.assertEqual([], os.listdir(self.room))
+        return code, errors.getvalue()
+
+    def test_verdicts(self):
+        made = backups.verdicts('swift', {
+            results.BACKUP: series(1, 2), results.IN_TREE_BACKUP:
+            series(2, 2), results.REFERENCE: series(1, 1), results.IN_TREE:
+            series(2.5, 2.5), results.CHAIN: series(1.3, 1.2)})
+        self.assertEqual(
+            [('1.50', False), ('2.50', True), ('1.25', False)],
+            [(one.measured, one.met) for one in made])
+
+    def test_a_whole_run(self):
+        self.useFixture(fixtures.MonkeyPatch('benchmarks.backup_steps.DATA',
+                                             2))
+        code, errors = self.run_program('--sparse', '1', '--json', self.json)
+        self.assertEqual(0, code, errors)
+        with open(self.json, encoding='utf-8') as stream:
+            made = json.load(stream)
+        self.assertEqual(4, len(made['verdicts']))
+        self.assertEqual(6, len(made['directory']))
+        self.assertEqual(1, len(made['sparse']))
+
+    def test_a_restore_that_is_wrong(self):
+        """No figure is shown for it."""
+        write = restoring.Part.write
+        self.useFixture(fixtures.MonkeyPatch(
+            'reference_drivers.restoring.Part.write',
+            lambda part, data: write(part, bytes(len(data)))))
+        code, errors = self.run_program()
+        self.assertEqual(3, code)
+        self.assertIn('restore, reference: the restored volume differs',
+                      errors)
 
 
 class CephTest(testtools.TestCase):

@@ -81,6 +81,7 @@ RUN = {
         (_RECOVERY_KEYS, "'--recovery-key'"),
     'cinder-backup-records rewrap records': (_RECOVERY_KEYS, "'rewrap'"),
     'make benchmark': (_BENCHMARKS, "main(['verification'"),
+    'make benchmark-backups': (_BENCHMARKS, "'backups', '--size'"),
     'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
     'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),
     'make benchmark-start': (_BENCHMARKS, "(['start'"),

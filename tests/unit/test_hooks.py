@@ -9,6 +9,7 @@ from unittest import mock
 
 from cinder import coordination
 from cinder import exception
+from cinder import objects
 from eventlet import patcher
 import testtools
 
@@ -230,6 +231,80 @@ class HooksTest(testtools.TestCase):
         self.assertNotIn('update', vars(imported))
         self.assertEqual(base.text(300000),
                          self.cinder.restore(self.backup.id))
+
+    def test_two_chunks_are_restored_at_a_time(self):
+        """If it fails, a restore has one processor."""
+        self.cinder.import_record(self.record)
+        # Neither goes on without the other.
+        meeting = patcher.original('threading').Barrier(2)
+        left = list(range(4))
+        real = stores.PosixStore.pieces
+
+        def pieces(store, container, name, extra_metadata=None):
+            if left and name[-5:].isdigit():
+                left.pop()
+                meeting.wait(60)
+            yield from real(store, container, name)
+
+        self.patch('pieces', pieces)
+        self.assertEqual(base.text(300000),
+                         self.cinder.restore(self.backup.id))
+        self.assertEqual([], left)
+
+    def test_chunk_that_was_replaced_is_not_read(self):
+        """What a restore does not need may be damaged."""
+        self.cinder.import_record(self.record)
+        volume = objects.Volume.get_by_id(self.cinder.context,
+                                          self.backup.volume_id)
+        content = base.noise(65536) + base.text(300000)[65536:]
+        self.cinder.write_volume(volume.id, content)
+        child = self.cinder.create_backup(volume, self.cinder.backup(
+            self.backup.id))
+        store = self.cinder.driver().get_store()
+        path = (f'{store.directory(self.backup.container)}/'
+                f'{self.backup.service_metadata}-00001')
+        size = environment.os.path.getsize(path)
+        with open(path, 'wb') as stream:
+            stream.write(bytes(size))
+        self.assertEqual(content, self.cinder.restore(child.id))
+        # Another one is named, and so is this one by whom it is needed.
+        err = self.assertRaises(exception.InvalidBackup, self.cinder.restore,
+                                self.backup.id)
+        self.assertIn('-00001 is damaged', str(err))
+
+    def test_restore_stops_with_the_backup_meanwhile(self):
+        self.cinder.import_record(self.record)
+        row = self.cinder.backup(self.backup.id)
+        row.status = 'restoring'
+        row.save()
+        go_on = Event()
+        self.addCleanup(go_on.set)
+        real = stores.PosixStore.pieces
+
+        def pieces(store, container, name, extra_metadata=None):
+            if name.endswith('-00003'):
+                go_on.wait(60)
+            yield from real(store, container, name)
+
+        self.patch('pieces', pieces)
+
+        def change():
+            other = self.cinder.backup(self.backup.id)
+            other.status = 'error'
+            other.save()
+
+        thread = threading.Timer(0.2, change)
+        thread.start()
+        volume = self.cinder.create_volume()
+        with open(self.cinder.path(volume.id), 'w+b', 0) as stream:
+            self.assertRaises(exception.BackupRestoreCancel,
+                              self.cinder.driver().restore, row, volume.id,
+                              stream, True)
+            stream.seek(2 * 65536)
+            before = stream.read(65536)
+            go_on.set()
+            self.assertEqual(b'', before.strip(b'\0'))
+        thread.join()
 
     def test_restore_stops_with_the_backup(self):
         self.cinder.import_record(self.record)
