@@ -28,6 +28,11 @@ case "${1:-}" in
             chromium chromium-driver
             # Web servers in front of Cinder.
             apache2-bin nginx)
+        # What hashes several blocks at a time; its name has a version.
+        case "$(. /etc/os-release; echo "${VERSION_CODENAME:-}")-$(uname -m)" in
+            bookworm-x86_64) packages+=(libipsec-mb1) ;;
+            trixie-x86_64) packages+=(libipsec-mb2) ;;
+        esac
         purpose='the tests on MariaDB, PostgreSQL, RabbitMQ, Ceph, S3 and '
         purpose+='NFS, in a browser and behind web servers'
         ;;

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 import contextlib
-import functools
 import hashlib
 import queue
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from reference_drivers.verification import errors
+from reference_drivers.verification import hashing
 from reference_drivers.verification import layout
 from reference_drivers.verification import presence
 from reference_drivers.verification import running
@@ -25,13 +25,6 @@ from reference_drivers.verification import streams
 LOG = logging.getLogger(__name__)
 
 Job = tuple[layout.Link, layout.Chunk]
-
-
-@functools.lru_cache(maxsize=4)
-def _zeros(size: int) -> tuple[bytes, bytes]:
-    """A block of zeros and its SHA-256."""
-    block = bytes(size)
-    return block, hashlib.sha256(block).digest()
 
 
 class _WrongBlock(ValueError):
@@ -52,12 +45,6 @@ class _Blocks:
         self._block = chunk.offset // self._size
         self._open: Any = None
         self._filled = 0
-        # Most of a volume may be zeros: comparing them costs a tenth of
-        # what hashing them does.
-        # A block that is larger than what is read at once is never compared;
-        # its size is what the storage says, and may be any.
-        self._zeros, self._of_zeros = (
-            _zeros(self._size) if self._size <= stores.PIECE else (b'', b''))
 
     def _close(self, digest: bytes) -> None:
         if digest != self._hashes.at(self._block):
@@ -68,25 +55,24 @@ class _Blocks:
         """Stored bytes, compressed or not: nothing is compared with them."""
 
     def update(self, data: bytes) -> None:
-        view = memoryview(data)
         start = 0
-        while start < len(data):
-            if (self._zeros and not self._filled and
-                    data.startswith(self._zeros, start)):
-                start += self._size
-                self._close(self._of_zeros)
-                continue
-            part = view[start:start + self._size - self._filled]
-            start += len(part)
-            if len(part) == self._size:
-                self._close(hashlib.sha256(part).digest())
-                continue
-            if self._open is None:
-                self._open = hashlib.sha256()
-            self._open.update(part)
-            self._filled += len(part)
-            if self._filled == self._size:
-                self.finish()
+        if self._filled:
+            start = min(self._size - self._filled, len(data))
+            self._add(data, 0, start)
+        stop = len(data) - (len(data) - start) % self._size
+        for digest in hashing.digests(data, self._size, start, stop):
+            self._close(digest)
+        if stop < len(data):
+            self._add(data, stop, len(data))
+
+    def _add(self, data: bytes, start: int, stop: int) -> None:
+        """Add a part of a block."""
+        if self._open is None:
+            self._open = hashlib.sha256()
+        self._open.update(memoryview(data)[start:stop])
+        self._filled += stop - start
+        if self._filled == self._size:
+            self.finish()
 
     def finish(self) -> None:
         if self._open is not None:
