@@ -71,10 +71,11 @@ backup_opts = [
                     'one. Drivers of Ceph have nothing to do with it.'),
     cfg.BoolOpt('read_holes',
                 default=False,
-                help='Read also the holes of volumes in sparse files when '
-                     'they are backed up. Without it the file system is '
-                     'believed, which takes a fraction of the time. Drivers '
-                     'of Ceph have nothing to do with it.'),
+                help='Read also the holes of volumes in sparse files and in '
+                     'images of RBD when they are backed up. Without it the '
+                     'file system or Ceph is believed, which takes a '
+                     'fraction of the time. Drivers of Ceph have nothing to '
+                     'do with it.'),
     cfg.BoolOpt('store_record',
                 default=False,
                 help='Write the record of a backup into its metadata on the '

@@ -23,6 +23,7 @@ from oslo_config import cfg
 
 from reference_drivers import options
 from reference_drivers.verification import hashing
+from reference_drivers.verification import threads
 
 CONF = cfg.CONF
 options.register(CONF)
@@ -45,18 +46,15 @@ def _once(key: tuple[Any, ...], make: Callable[[], Any],
     return found
 
 
-class SparseFile:
-    """A volume in a sparse file, of which the holes are not read.
+class Sparse:
+    """A volume of which the holes are not read.
 
     :param file: open for reading in binary
-    :param descriptor: of the same file, with a position of its own
     :ivar zeros: what was returned for the last hole, and is for the next one
     """
 
-    def __init__(self, file: Any, descriptor: int):
+    def __init__(self, file: Any):
         self._file = file
-        self._descriptor = descriptor
-        self._size = os.lseek(descriptor, 0, os.SEEK_END)
         self.zeros = b''
 
     def __getattr__(self, name: str) -> Any:
@@ -65,7 +63,7 @@ class SparseFile:
     def read(self, size: int = -1) -> bytes:
         """Read from the position of the file, as that does."""
         start = self._file.tell()
-        if size <= 0 or not self._is_hole(start, start + size):
+        if size <= 0 or not self.is_hole(start, start + size):
             data: bytes = self._file.read(size)
             return data
         self._file.seek(start + size)
@@ -73,7 +71,23 @@ class SparseFile:
             self.zeros = bytes(size)
         return self.zeros
 
-    def _is_hole(self, start: int, end: int) -> bool:
+    def is_hole(self, start: int, end: int) -> bool:
+        """Check whether there is nothing; False where it cannot be told."""
+        raise NotImplementedError
+
+
+class SparseFile(Sparse):
+    """A volume in a sparse file.
+
+    :param descriptor: of the same file, with a position of its own
+    """
+
+    def __init__(self, file: Any, descriptor: int):
+        super().__init__(file)
+        self._descriptor = descriptor
+        self._size = os.lseek(descriptor, 0, os.SEEK_END)
+
+    def is_hole(self, start: int, end: int) -> bool:
         if end > self._size:
             return False
         try:
@@ -83,16 +97,44 @@ class SparseFile:
             return error.errno == errno.ENXIO
 
 
+class SparseImage(Sparse):
+    """A volume in an image of RBD, which has no object where nothing is."""
+
+    def is_hole(self, start: int, end: int) -> bool:
+        found = []
+
+        def add(offset: int, length: int, exists: bool) -> None:
+            if exists:
+                found.append(offset)
+
+        image = self._file.rbd_image
+        if end > image.size():
+            return False
+        # Of whole objects, and also those of the image that it is a clone of.
+        try:
+            image.diff_iterate(start, end - start, None, add, True, True)
+        except Exception:
+            # Then it is read, and an error that remains has its place there.
+            return False
+        return not found
+
+
 @contextlib.contextmanager
 def _sparse(file: Any) -> Iterator[Any]:
     """The file as one whose holes are not read, where that can be."""
     descriptor = None
+    if CONF[options.GROUP].read_holes:
+        yield file
+        return
+    # On eventlet librbd's answers come in another thread.
+    if not threads.green() and hasattr(file, 'rbd_image'):
+        yield SparseImage(file)
+        return
     with contextlib.suppress(OSError, AttributeError,
                              io.UnsupportedOperation):
         number = file.fileno()
         # Other kinds of devices do not tell where they have holes.
-        if (not CONF[options.GROUP].read_holes and
-                stat.S_ISREG(os.fstat(number).st_mode)):
+        if stat.S_ISREG(os.fstat(number).st_mode):
             descriptor = os.open(f'/proc/self/fd/{number}',
                                  os.O_RDONLY | os.O_CLOEXEC)
     if descriptor is None:
