@@ -93,7 +93,6 @@ class Matrix:
     def to_dict(self) -> dict[str, Any]:
         """The matrix as JSON has it, without what differs with each run."""
         return {
-            'checks': list(self.checks),
             'mutants': [{
                 'name': mutant.name, 'defect': mutant.defect,
                 'resembles': mutant.resembles, 'meant': list(mutant.meant),
@@ -113,7 +112,8 @@ class Matrix:
         :raises MatrixError: it is not a matrix
         """
         try:
-            made = cls([], value['checks'], others=value.get('others', ()))
+            made = cls([], [*value['unharmed']],
+                       others=value.get('others', ()))
             made.mutants = [catalogue.Mutant(
                 f'mutants.{entry["name"]}', entry['defect'],
                 tuple(entry['meant']), entry['resembles'])

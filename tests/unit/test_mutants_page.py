@@ -88,6 +88,8 @@ class CloudMutantsPageTest(PageTest):
         self.assertEqual(catalogue.clouds(), self.made.mutants)
         listed = {*self.made.checks, *self.made.others}
         self.assertEqual(set(), listed - set(tempest_tests.cases()))
+        self.assertEqual({check for one in self.made.mutants
+                          for check in one.meant}, set(self.made.checks))
 
     def test_results_are_good(self):
         self.assertEqual([], matrix.findings(self.made))
