@@ -16,12 +16,12 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import hashlib
-import io
 import os
 import stat
 from typing import Any
 from typing import BinaryIO
 
+from cinder_backup_recovery_tests.content import positions
 from cinder_backup_recovery_tests.content import stamp
 
 SECTOR = stamp.SECTOR
@@ -302,41 +302,23 @@ class Layout:
         return dataclasses.replace(self, extents=tuple(extents))
 
 
-class LayoutReader(io.RawIOBase):
-    """A layout as a file: read, seek and tell."""
+class LayoutReader(positions.Sized):
+    """A layout as a file."""
 
     def __init__(self, layout: Layout) -> None:
-        super().__init__()
+        super().__init__(layout.size_bytes)
         self._layout = layout
-        self._position = 0
 
     def __len__(self) -> int:
         """Size in bytes; HTTP clients read it in this way."""
-        return self._layout.size_bytes
+        return self._size
 
     def __bool__(self) -> bool:
         return True
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position,
-                os.SEEK_END: self._layout.size_bytes}[whence]
-        if base + offset < 0:
-            raise ValueError(f'negative seek position {base + offset}')
-        self._position = base + offset
-        return self._position
-
     def read(self, size: int | None = -1) -> bytes:
         if size is None or size < 0:
-            size = max(self._layout.size_bytes - self._position, 0)
+            size = max(self._size - self._position, 0)
         data = self._layout.read(self._position, size)
         self._position += len(data)
         return data

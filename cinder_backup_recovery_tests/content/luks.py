@@ -9,7 +9,6 @@ have written there with the same key.
 
 from collections.abc import Sequence
 import functools
-import io
 import os
 import pathlib
 import shutil
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.ciphers import modes
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.content import positions
 
 SECTOR = 512
 #: Bytes in front of the data: the default of cryptsetup.
@@ -112,7 +112,7 @@ def _reason(done: 'subprocess.CompletedProcess[str]') -> str:
             f'{" ".join(done.stderr.split())}')
 
 
-class Device(io.RawIOBase):
+class Device(positions.Sized):
     """The data of an encrypted device, as a file in clear.
 
     A sector that was never written is zeros on a new volume, and reads as
@@ -124,34 +124,13 @@ class Device(io.RawIOBase):
     """
 
     def __init__(self, device: BinaryIO, key: bytes) -> None:
-        super().__init__()
+        super().__init__(device.seek(0, os.SEEK_END) - HEADER)
         self._device = device
         self._aes = algorithms.AES(key)
-        self._size = device.seek(0, os.SEEK_END) - HEADER
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def writable(self) -> bool:
         """Check whether the device is open for writing."""
         return self._device.writable()
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
-        self._position = offset + {
-            os.SEEK_SET: 0, os.SEEK_CUR: self._position,
-            os.SEEK_END: self._size}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         """Read at the position, to the end where no size is given."""

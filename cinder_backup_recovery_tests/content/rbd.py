@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from cinder_backup_recovery_tests import exceptions
+from cinder_backup_recovery_tests.content import positions
 
 TYPE = 'rbd'
 """The ``driver_volume_type`` of such a connection."""
@@ -47,7 +48,7 @@ def with_key(connection_info: dict[str, Any], path: str) -> dict[str, Any]:
         ) from None
 
 
-class Device(io.RawIOBase):
+class Device(positions.Sized):
     """An image as a device: a size that stays, and content.
 
     os-brick has such a class too; its ``write`` does not return the
@@ -55,36 +56,13 @@ class Device(io.RawIOBase):
     """
 
     def __init__(self, image: Any, write: bool) -> None:
-        super().__init__()
+        super().__init__(image.size())
         self._image = image
         self._write = write
-        self._position = 0
-        self._size: int = image.size()
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def writable(self) -> bool:
         """Check whether it can be written to."""
         return self._write
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position,
-                 os.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError(f'negative position {start + offset}')
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Read as much as there is room for."""
