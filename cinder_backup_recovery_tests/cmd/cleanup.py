@@ -128,33 +128,25 @@ class Cleanup:
             damaging.forget(self.ledger)
         for deleting in (*self.others, self.deleting):
             for kind in safe_delete.ORDER:
-                # Made last, removed first: children before their parents.
-                for entry in reversed(deleting.ledger.entries(kind)):
-                    self._do(
-                        self._title(entry), 'would be removed',
-                        functools.partial(self._remove, deleting, entry))
+                self._do_each(deleting.ledger, kind,
+                              functools.partial(self._remove, deleting))
         # After their backups: until then Cinder may need them.
-        for entry in reversed(self.ledger.entries(copying.KIND)):
-            self._do(
-                self._title(entry), 'would be removed',
-                functools.partial(self._remove_stored, entry))
+        self._do_each(self.ledger, copying.KIND, self._remove_stored)
         for kind in (clients.USER, clients.PROJECT):
-            for entry in reversed(self.ledger.entries(kind)):
-                self._do(
-                    self._title(entry), 'would be removed',
-                    functools.partial(self._remove_account, entry))
+            self._do_each(self.ledger, kind, self._remove_account)
         # Until then no other certification may start.
-        for entry in reversed(self.ledger.entries(run_mark.KIND)):
-            assert self.marks is not None  # noqa: S101 only tests have none
-            self._do(self._title(entry), 'would be removed',
-                     functools.partial(self.marks.remove, entry))
+        self._do_each(self.ledger, run_mark.KIND, self._remove_mark)
         return self._left
 
-    @staticmethod
-    def _title(entry: resource_ledger.Entry) -> str:
-        return ' '.join(filter(None, (
-            entry.kind, entry.resource_id or 'of an unanswered request',
-            f'({entry.name})' if entry.name else None)))
+    def _do_each(self, ledger: resource_ledger.Ledger, kind: str,
+                 remove: Callable[[resource_ledger.Entry], str]) -> None:
+        # Made last, removed first: children before their parents.
+        for entry in reversed(ledger.entries(kind)):
+            title = ' '.join(filter(None, (
+                entry.kind, entry.resource_id or 'of an unanswered request',
+                f'({entry.name})' if entry.name else None)))
+            self._do(title, 'would be removed',
+                     functools.partial(remove, entry))
 
     def _do(self, title: str, plan: str, act: Callable[[], str]) -> None:
         if self.dry_run:
@@ -200,6 +192,10 @@ class Cleanup:
         assert self.repair is not None  # noqa: S101 only tests have none
         self.repair.remove(entry)
         return 'removed'
+
+    def _remove_mark(self, entry: resource_ledger.Entry) -> str:
+        assert self.marks is not None  # noqa: S101 only tests have none
+        return self.marks.remove(entry)
 
     def _remove_account(self, entry: resource_ledger.Entry) -> str:
         assert entry.resource_id is not None  # noqa: S101 always added
