@@ -18,8 +18,8 @@ _MODULES = ('keystone', 'glance', 'cinder', 'cheroot')
 def install(missing: str, *extras: str) -> str:
     """The sentence that tells how to install Python packages."""
     words = ','.join(('local-cloud', *filter(None, extras)))
-    return (f'not installed here: {missing}; install the project with its '
-            f"extra: pip install 'cinder-backup-recovery-tests[{words}]'")
+    return (f'not installed here: {missing}; run "pip install '
+            f"'.[{words}]'\" in a clone of this project")
 
 
 def check(asked: options.Options) -> None:

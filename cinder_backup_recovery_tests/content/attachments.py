@@ -38,8 +38,8 @@ def _os_brick() -> Any:
     except ImportError as exc:
         raise exceptions.InvalidConfiguration(
             f'[cinder_backup_recovery] content_access is attachment, but '
-            f'os-brick cannot be imported ({exc}): install '
-            f'cinder-backup-recovery-tests[attachment]') from None
+            f'os-brick cannot be imported ({exc}): run "pip install '
+            f"'.[attachment]'\" in a clone of this project") from None
     # Its locks lie where Tempest's do.
     os_brick.setup(cfg.CONF)
     return connector

@@ -343,6 +343,18 @@ class DriversAloneTest(PackageCase):
                                                      '--help'))
 
 
+class DrillTest(PackageCase):
+    """A machine that drills, as the page for operators makes it."""
+
+    printed = "pip install '.[drivers,local-cloud]'"
+
+    def test_programs_start(self):
+        self.run_program(self.bin / 'pip', 'check')
+        for name in ('records', 'local-cloud'):
+            self.assertIn('usage:', self.run_program(
+                self.bin / f'cinder-backup-{name}', '--help'))
+
+
 class AllTest(testtools.TestCase):
     """The virtualenv of these tests, which has every extra."""
 

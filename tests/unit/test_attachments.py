@@ -219,5 +219,5 @@ class HostTest(testtools.TestCase):
         with mock.patch.dict(sys.modules, {'os_brick': None}):
             exc = self.assertRaises(exceptions.InvalidConfiguration,
                                     attachments._os_brick)
-        self.assertIn('cinder-backup-recovery-tests[attachment]', str(exc))
+        self.assertIn("pip install '.[attachment]'", str(exc))
         self.assertNotIn('\n', str(exc))

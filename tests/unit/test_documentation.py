@@ -181,6 +181,17 @@ class CommandsTest(testtools.TestCase):
         self.assertEqual(set(), {*RUN, *EXEMPT} - used)
         self.assertEqual(set(), set(RUN) & set(EXEMPT))
 
+    def test_installations(self):
+        """Each in a page's text, too, is tested; no index has the project."""
+        tested = (_ROOT / _WHEEL).read_text()
+        for path in (*pages.pages(), _ROOT / 'README.rst'):
+            text = ' '.join(path.read_text().split())
+            for command in re.findall(r"pip install '\.\[[\w,-]+\]'", text):
+                self.assertIn(f'printed = "{command}"', tested, path)
+        self.assertEqual('', subprocess.run(
+            ['git', 'grep', '-nF', 'cinder-backup-recovery-tests' + '['],
+            cwd=_ROOT, capture_output=True, text=True).stdout)
+
     def test_tests_are_there(self):
         for page, test in FOLLOWED.items():
             self.assertTrue(

@@ -153,9 +153,8 @@ class BackendsTest(cloud_cases.StateCase):
                                   requirements.check,
                                   options.Options('other'))
         self.assertEqual(
-            'not installed here: no_such_module; install the project with '
-            "its extra: pip install 'cinder-backup-recovery-tests"
-            "[local-cloud,store]'", str(error))
+            'not installed here: no_such_module; run "pip install '
+            "'.[local-cloud,store]'\" in a clone of this project", str(error))
 
     def test_what_else_the_machine_lacks(self):
         self._with(missing=lambda: 'Install the store.')

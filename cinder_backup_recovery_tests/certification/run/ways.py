@@ -476,8 +476,8 @@ class Driver(_Existing):
         except _Crash as error:
             raise profiles.ProfileError(
                 f"{error}; driver.python must name the Python of Cinder's "
-                f"virtualenv, with 'cinder-backup-recovery-tests[drivers]' in "
-                f"it") from None
+                f"virtualenv, where \"pip install '.[drivers]'\" was run in a "
+                f"clone of this project") from None
 
     def check(self) -> list[str]:
         self.required()
