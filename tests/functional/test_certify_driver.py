@@ -3,7 +3,6 @@
 """A driver without a cloud, from its profile to the verdict."""
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -242,9 +241,8 @@ class Broken(sqlite_driver.SqliteBackupDriver):
         site = self.directory / 'site'
         for words in (('verify-report', report),
                       ('registry', report, '--output', site)):
-            with contextlib.redirect_stdout(io.StringIO()) as said:
-                code = main.main([*map(str, words)])
-            self.assertEqual(0, code, said.getvalue())
+            code, said, _ = programs.call(main.main, *words)
+            self.assertEqual(0, code, said)
         self.assertIn('>failed</a>', (site / 'index.html').read_text())
         for path in (*report.rglob('*'), *site.rglob('*')):
             if path.is_file():

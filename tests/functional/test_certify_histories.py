@@ -2,8 +2,6 @@
 
 """Histories as a part of the certification of a driver."""
 
-import contextlib
-import io
 import json
 import os
 import pathlib
@@ -21,6 +19,7 @@ from reference_drivers.contract import __main__ as program
 from reference_drivers.contract import binding
 from reference_drivers.histories import cloud
 from reference_drivers.histories import contract
+from tests import programs
 from tests.functional import test_certify_driver as cases
 from tests.functional import test_contract_program as plain
 
@@ -110,9 +109,8 @@ class CertifyHistoriesTest(cases.CertifyDriverCase):
         report = self.directory / 'report'
         self.assertIn('admin-2 deletes backup b1',
                       (report / 'report.html').read_text())
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            code = main.main(['verify-report', str(report)])
-        self.assertEqual(0, code, said.getvalue())
+        code, said, _ = programs.call(main.main, 'verify-report', report)
+        self.assertEqual(0, code, said)
         # As the report says: the history is a file for the other program.
         path = self.directory / 'history.json'
         path.write_text(json.dumps(cause['history']))

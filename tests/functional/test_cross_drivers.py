@@ -3,7 +3,6 @@
 """The comparison of the reference driver with Cinder's own."""
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -25,6 +24,7 @@ from testtools import matchers
 
 from reference_drivers import hooks
 from reference_drivers.verification import errors
+from tests import programs
 from tests.cross_drivers import __main__ as program
 from tests.cross_drivers import cases
 from tests.cross_drivers import processes
@@ -92,12 +92,9 @@ class FaultTest(testtools.TestCase):
             cases.make(_SEED, number) for number in range(80))
             if len(case.backups) == 3 and
             processes.attempt(case)[1] is not None)
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            status = program.main(['--seed', str(_SEED),
-                                   '--case', str(number)])
+        status, found, _ = programs.call(program.main, '--seed', _SEED,
+                                         '--case', number)
         self.assertEqual(program.DIFFERENT, status)
-        found = out.getvalue()
         self.assertThat(found, matchers.MatchesRegex(
             f'(?s).*DIFFERENT: case {number} of seed {_SEED}: .*'
             f'simplest found: {expected}.*--seed {_SEED} --case {number}\n'))
@@ -114,11 +111,9 @@ class FaultTest(testtools.TestCase):
                 None, (0, [], None), (1, [], 'Difference: a byte')])))
         self.useFixture(fixtures.MockPatchObject(
             processes, 'attempt', lambda case: ([], 'Difference: a byte')))
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            status = program.main(['--seed', '5'])
+        status, out, _ = programs.call(program.main, '--seed', 5)
         self.assertEqual(program.DIFFERENT, status)
-        self.assertIn('--seed 5 --case 1', out.getvalue())
+        self.assertIn('--seed 5 --case 1', out)
 
 
 class ProgramTest(testtools.TestCase):
@@ -201,11 +196,6 @@ class ProgramTest(testtools.TestCase):
                 (['--backups', '0'], '--backups must be at least 1'),
                 (['--processes', '0'], '--processes must be at least 1'),
                 (['--seed', 'x'], 'argument --seed: invalid int value')):
-            err = io.StringIO()
-            with contextlib.redirect_stderr(err):
-                try:
-                    status = program.main(arguments)
-                except SystemExit as exited:
-                    status = exited.code
+            status, _, err = programs.call(program.main, *arguments)
             self.assertEqual(program.FAILED, status)
-            self.assertIn(f'error: {reason}', err.getvalue())
+            self.assertIn(f'error: {reason}', err)

@@ -3,7 +3,6 @@
 """Random sequences of what is done with encrypted volumes at two sites."""
 
 import contextlib
-import io
 
 from cinder.volume import volume_utils
 import ddt
@@ -13,6 +12,7 @@ import testtools
 from backup_recovery import keys as travelling
 from reference_drivers import keys
 from tests import barbican
+from tests import programs
 from tests.key_sequences import __main__ as program
 from tests.key_sequences import sites
 
@@ -102,16 +102,15 @@ class FaultTest(Case):
                 self.managers[0])))
         found = []
         for _ in range(2):
-            out = io.StringIO()
-            with contextlib.redirect_stdout(out):
-                self.assertEqual(program.WRONG, program.main(
-                    ['--seed', str(_SEED), '--case', '0']))
+            status, out, _ = programs.call(program.main, '--seed', _SEED,
+                                           '--case', 0)
+            self.assertEqual(program.WRONG, status)
             self.assertIn(f'python -m tests.key_sequences --seed {_SEED} '
-                          f'--case 0\n', out.getvalue())
+                          f'--case 0\n', out)
             # The ids differ.
             found.append([' '.join(
                 word for word in line.split() if len(word) < 30)
-                for line in out.getvalue().splitlines()
+                for line in out.splitlines()
                 if line.startswith('  ')])
         self.assertEqual(*found)
         self.assertNotEqual([], found[0])

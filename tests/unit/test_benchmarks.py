@@ -4,7 +4,6 @@
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import pathlib
@@ -34,6 +33,7 @@ from benchmarks import suite
 from benchmarks import verification
 from cinder_backup_recovery_tests import facts
 from reference_drivers import restoring
+from tests import programs
 
 MIB = results.MIB
 
@@ -155,12 +155,11 @@ class ProgramTest(testtools.TestCase):
         self.room = self.useFixture(fixtures.TempDir()).path
 
     def run_program(self, *argv):
-        with (contextlib.redirect_stderr(io.StringIO()) as errors,
-              contextlib.redirect_stdout(io.StringIO()),
-              mock.patch('tempfile.tempdir', self.room)):
-            code = program.main(['verification', *argv])
+        with mock.patch('tempfile.tempdir', self.room):
+            code, _, errors = programs.call(program.main, 'verification',
+                                            *argv)
         self.assertEqual([], os.listdir(self.room))
-        return code, errors.getvalue()
+        return code, errors
 
     def test_arguments(self):
         for argv, reason in (
@@ -268,14 +267,12 @@ class BackupsTest(testtools.TestCase):
         self.useFixture(fixtures.MonkeyPatch('tempfile.tempdir', self.room))
 
     def run_program(self, *arguments):
-        errors = io.StringIO()
-        with (contextlib.redirect_stderr(errors),
-              contextlib.redirect_stdout(io.StringIO())):
-            code = program.main([
-                'backups', '--size', '32', '--chunk', str(MIB), '--chain',
-                '2', '--rounds', '1', '--storage', 'directory', *arguments])
+        code, _, errors = programs.call(
+            program.main, 'backups', '--size', '32', '--chunk', MIB,
+            '--chain', '2', '--rounds', '1', '--storage', 'directory',
+            *arguments)
         self.assertEqual([], os.listdir(self.room))
-        return code, errors.getvalue()
+        return code, errors
 
     def test_verdicts(self):
         made = backups.verdicts('swift', {
@@ -327,14 +324,14 @@ class CephTest(testtools.TestCase):
                          self.verdicts(series(2.0, 4.0, 4.1)))
 
     def refused(self, missing):
-        errors = io.StringIO()
         with (mock.patch('local_cloud.servers.ceph_packages.'
                          'missing_for_cinder', return_value=missing),
-              mock.patch('psutil.virtual_memory') as memory,
-              contextlib.redirect_stderr(errors)):
+              mock.patch('psutil.virtual_memory') as memory):
             memory.return_value.available = 639 * MIB
-            self.assertEqual(3, program.main(['ceph', '--size', '128']))
-        return errors.getvalue()
+            code, _, errors = programs.call(program.main, 'ceph', '--size',
+                                            128)
+        self.assertEqual(3, code)
+        return errors
 
     def test_without_ceph(self):
         self.assertEqual('error: Ceph is not installed\n',
@@ -370,10 +367,7 @@ class PlainTest(testtools.TestCase):
 
 def run(*argv):
     """The exit code, the output and the errors of a program."""
-    with (contextlib.redirect_stderr(io.StringIO()) as errors,
-          contextlib.redirect_stdout(io.StringIO()) as out):
-        code = program.main([str(one) for one in argv])
-    return code, out.getvalue(), errors.getvalue()
+    return programs.call(program.main, *argv)
 
 
 class ArgumentsTest(testtools.TestCase):

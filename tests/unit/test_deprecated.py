@@ -2,7 +2,6 @@
 """Options and programs under their old names."""
 
 import copy
-import io
 import pathlib
 import shlex
 import sys
@@ -17,6 +16,7 @@ from cinder_backup_recovery_tests import deprecated
 from cinder_backup_recovery_tests import exceptions
 from cinder_backup_recovery_tests import rows
 from cinder_backup_recovery_tests.rows import base
+from tests import programs
 from tests import rows_cases
 from tests.unit import test_config
 from tests.unit import test_rows_program
@@ -51,16 +51,18 @@ class LoseRowsTest(test_rows_program.RowsProgramTest):
         self.assertTrue(err.startswith(warning), err)
         return err.removeprefix(warning)
 
+    def _called(self, *words):
+        with mock.patch('sys.argv', ['x', *words]):
+            return programs.call(lambda _: deprecated.lose_rows())
+
     def test_hard_is_the_default(self):
         with mock.patch.dict(_OLD, hard=[]):
             self.test_hard_with_ids_file()
 
     def test_wrong_options(self):
-        with mock.patch('sys.argv', ['x', '--kind', 'soft', '--purge', A]), \
-                mock.patch('sys.stderr', io.StringIO()) as err:
-            self.assertEqual(3, self.assertRaises(
-                SystemExit, deprecated.lose_rows).code)
-        self.assertIn('not allowed with', err.getvalue())
+        code, _, err = self._called('--kind', 'soft', '--purge', A)
+        self.assertEqual(3, code)
+        self.assertIn('not allowed with', err)
 
     def test_as_the_command_of_the_suite(self):
         common = [*program('lose_rows'), '--database-url', self.url]
@@ -83,13 +85,9 @@ class LoseRowsTest(test_rows_program.RowsProgramTest):
                           base.VOLUME)
 
     def test_help(self):
-        with mock.patch('sys.argv', ['x', '--help']), \
-                mock.patch('sys.stdout', io.StringIO()) as out, \
-                mock.patch('sys.stderr', io.StringIO()) as err:
-            self.assertEqual(0, self.assertRaises(
-                SystemExit, deprecated.lose_rows).code)
-        self.assertIn('usage: cinder-backup-lose-rows', out.getvalue())
-        self.assertEqual('', err.getvalue())
+        code, out, err = self._called('--help')
+        self.assertEqual((0, ''), (code, err))
+        self.assertIn('usage: cinder-backup-lose-rows', out)
 
 
 class OptionsTest(testtools.TestCase):

@@ -80,9 +80,9 @@ RUN = {
     'cinder-backup-records apply plan --recovery-key':
         (_RECOVERY_KEYS, "'--recovery-key'"),
     'cinder-backup-records rewrap records': (_RECOVERY_KEYS, "'rewrap'"),
-    'make benchmark': (_BENCHMARKS, "main(['verification'"),
+    'make benchmark': (_BENCHMARKS, "program.main, 'verification'"),
     'make benchmark-backups': (_BENCHMARKS, "'backups', '--size'"),
-    'make benchmark-ceph': (_BENCHMARKS, "main(['ceph'"),
+    'make benchmark-ceph': (_BENCHMARKS, "program.main, 'ceph'"),
     'make benchmark-cloud': (_BENCHMARKS, "(['cloud'"),
     'make benchmark-start': (_BENCHMARKS, "(['start'"),
     'make benchmark-histories': (_BENCHMARKS, "(['histories'"),
@@ -100,7 +100,7 @@ RUN = {
     'make many-records': ('tests/many_records.py',
                           'test_killed_at_many_moments'),
     'make key-sequences': ('tests/functional/test_key_sequences.py',
-                           'program.main('),
+                           'program.main,'),
     'make lint': ('.ci/run', 'make lint'),
     'make test': ('.ci/run', 'make test'),
     "tempest run --regex '^cinder_backup_recovery_tests\\.'":

@@ -3,8 +3,6 @@
 """The check that a cloud with NFS can run here, and its messages."""
 
 import configparser
-import contextlib
-import io
 import pathlib
 from unittest import mock
 
@@ -22,6 +20,7 @@ from local_cloud.servers import nfs_server
 from local_cloud.services import cinder
 from local_cloud.services import nfs
 from tests import cloud_cases
+from tests import programs
 
 
 class KernelTest(testtools.TestCase):
@@ -140,14 +139,8 @@ class BackendTest(testtools.TestCase):
             'local_cloud.backups.BACKENDS',
             {**backups.BACKENDS, 'nfs': backend}))
 
-    def program(self, *arguments):
-        err = io.StringIO()
-        with contextlib.redirect_stderr(err):
-            code = main.main(arguments)
-        return code, err.getvalue()
-
     def test_up_names_what_works(self):
-        code, err = self.program('up', '--backup', 'nfs')
+        code, _, err = programs.call(main.main, 'up', '--backup', 'nfs')
         self.assertEqual(main.EXIT_NEEDS_UML, code)
         self.assertIn('this kernel has no NFS client', err)
         self.assertIn('cinder-backup-local-cloud run --backup nfs', err)
@@ -166,7 +159,7 @@ class BackendTest(testtools.TestCase):
         words = ['run', '--backup', 'nfs', '--keep-logs', str(logs), '--',
                  'sh', '-c', 'exit 7']
         with mock.patch.object(uml, 'run', return_value=7) as run:
-            code, err = self.program(*words)
+            code, _, err = programs.call(main.main, *words)
         self.assertEqual(7, code)
         self.assertIn('User-Mode Linux: this kernel has no NFS client', err)
         (command,), options = run.call_args

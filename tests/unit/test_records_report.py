@@ -2,8 +2,6 @@
 
 """The report of a plan, from its journal."""
 
-import contextlib
-import io
 import json
 import pathlib
 
@@ -14,6 +12,7 @@ from backup_recovery import journals
 from backup_recovery import main
 from backup_recovery import plans
 from backup_recovery import records
+from tests import programs
 from tests import records_cases as cases
 
 _PROOF = {'anchored': True, 'extents': [], 'extents_omitted': 0,
@@ -49,11 +48,9 @@ class ReportTest(testtools.TestCase):
 
     def program(self, *words):
         """Run the program."""
-        out = io.StringIO()
-        with contextlib.redirect_stdout(out):
-            code = main.main(['report', str(self.path), str(self.report),
-                              '-f', 'json', *words])
-        return code, json.loads(out.getvalue()) if out.getvalue() else None
+        code, out, _ = programs.call(main.main, 'report', self.path,
+                                     self.report, '-f', 'json', *words)
+        return code, json.loads(out) if out else None
 
     def states(self):
         code, _ = self.program()

@@ -18,6 +18,7 @@ from cinder_backup_recovery_tests.certification.registry import pages
 from cinder_backup_recovery_tests.certification.report import writer
 from cinder_backup_recovery_tests.certification.verdict import document
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import programs
 from tests.unit import registries
 
 
@@ -204,12 +205,9 @@ class ProgramTest(registries.RegistryCase):
                 (('--check', '--output', 'x'), 'not allowed with'),
                 (('--check', '--source', 'javascript:x'),
                  'javascript:x is not an address of http or https')):
-            with fixtures.MockPatch('sys.stderr') as err:
-                error = self.assertRaises(
-                    SystemExit, main.main, ['registry', 'x', *words])
-            self.assertEqual(3, error.code)
-            self.assertIn(said, ''.join(
-                call.args[0] for call in err.mock.write.call_args_list))
+            code, _, err = programs.call(main.main, 'registry', 'x', *words)
+            self.assertEqual(3, code)
+            self.assertIn(said, err)
 
 
 class WorkflowTest(testtools.TestCase):

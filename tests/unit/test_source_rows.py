@@ -20,6 +20,7 @@ from cinder_backup_recovery_tests.rows import command as row_command
 from cinder_backup_recovery_tests.rows import database
 from cinder_backup_recovery_tests.rows import temporary
 from tests import databases
+from tests import programs
 from tests import source_rows_cases
 from tests.unit import test_config
 from tests.unit import test_deprecated
@@ -141,14 +142,8 @@ class ProgramTest(SQLiteCase):
 
 
 def run_main(arguments, text):
-    with mock.patch('sys.stdin', io.StringIO(text)), \
-            mock.patch('sys.stdout', io.StringIO()) as out, \
-            mock.patch('sys.stderr', io.StringIO()) as err:
-        try:
-            code = rows_program.main(arguments)
-        except SystemExit as error:
-            code = error.code
-    return code, out.getvalue(), err.getvalue()
+    with mock.patch('sys.stdin', io.StringIO(text)):
+        return programs.call(rows_program.main, *arguments)
 
 
 class InProcess(row_command.CommandRows):

@@ -2,9 +2,7 @@
 
 """The tiers of a certification, and what earns them."""
 
-import contextlib
 import dataclasses
-import io
 import pathlib
 
 import fixtures
@@ -15,9 +13,9 @@ from cinder_backup_recovery_tests.certification.run import runner
 from cinder_backup_recovery_tests.certification.verdict import manifest
 from cinder_backup_recovery_tests.certification.verdict import results
 from cinder_backup_recovery_tests.certification.verdict import tiers
+from tests import programs
 
 PASS, KNOWN, SKIP, FAIL, ERROR = results.Status
-LACKS = '[cinder_backup_recovery_feature_enabled] {} is false'
 
 
 def uuid(number):
@@ -143,11 +141,9 @@ class CommandTest(testtools.TestCase):
         tiers.PATH.write_text(tiers.json.dumps(small().as_document()))
 
     def program(self, tests, *arguments):
-        out = io.StringIO()
         with fixtures.MockPatchObject(manifest, 'suite', lambda: tests):
-            with contextlib.redirect_stdout(out), (
-                    contextlib.redirect_stderr(out)):
-                return manifest.main(arguments), out.getvalue()
+            code, out, err = programs.call(manifest.main, *arguments)
+        return code, out + err
 
     def test_in_order(self):
         self.assertEqual((0, ''), self.program(SUITE))
@@ -168,9 +164,8 @@ class CommandTest(testtools.TestCase):
             raise runner.RunError('not listed')
 
         with fixtures.MockPatchObject(manifest, 'suite', fail):
-            with contextlib.redirect_stderr(io.StringIO()) as err:
-                self.assertEqual(3, manifest.main([]))
-        self.assertEqual('error: not listed\n', err.getvalue())
+            self.assertEqual((3, '', 'error: not listed\n'),
+                             programs.call(manifest.main))
 
 
 class EarnedTest(testtools.TestCase):

@@ -2,7 +2,6 @@
 
 """The program that verifies outside of an import."""
 
-import contextlib
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import testtools
 from reference_drivers import verify
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
+from tests import programs
 
 
 class VerifyCommandTest(testtools.TestCase):
@@ -127,8 +127,7 @@ class VerifyCommandTest(testtools.TestCase):
                       ['--all', '--restored', 'z'],
                       ['x', '--restored', 'z', '--part', '1/2'],
                       ['x', '--records', 'z'], ['x', '--ignore-rest']):
-            with contextlib.redirect_stderr(io.StringIO()) as said:
-                self.assertEqual(3, self.assertRaises(
-                    SystemExit, verify.main, words).code)
-            self.assertRegex(said.getvalue(), r'\Aerror: .*; see '
+            code, _, said = programs.call(verify.main, *words)
+            self.assertEqual(3, code)
+            self.assertRegex(said, r'\Aerror: .*; see '
                              r'cinder-backup-verify --help\n\Z')
