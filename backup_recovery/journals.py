@@ -28,7 +28,7 @@ class Journal:
     :param path: the file; made where there is none
     :ivar path: of the file
     :ivar raised: the limits from before they were raised, by the project, of
-        which they were not put back
+        which they were not restored
     :ivar stored: ids of the secrets that were made for imports, by the
         backup, of which it is not known yet whether they are needed
     :ivar entries: of all other events, as they were written
@@ -93,7 +93,7 @@ class Journal:
             self._add(project, limits)
 
     def restore(self, project: str) -> None:
-        """The limits of a project are put back."""
+        """The limits of a project are restored."""
         self.write(RESTORED, project=project)
         del self.raised[project]
 

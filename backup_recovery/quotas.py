@@ -30,7 +30,7 @@ class Change:
     def __str__(self) -> str:
         if self.now is None:
             return (f'quota {self.name} of project {self.project} could not '
-                    f'be put back to {self.was}; run again')
+                    f'be restored to {self.was}; run again')
         return (f'quota {self.name} of project {self.project} is now '
                 f'{self.now}, as much as is used; it was {self.was}')
 

@@ -154,7 +154,7 @@ OPTIONS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'volume_properties',
         default=True,
-        help="A restore to a new volume gives back the properties of the "
+        help="A restore to a new volume restores the properties of the "
              "original volume, the data of its image, and with them whether "
              "a server can boot from it. Otherwise they are not compared."),
     cfg.BoolOpt(

@@ -309,7 +309,7 @@ class WritesAnotherVolume(default.DefaultBackupDriver):
 
 @catalogue.mutant(_GENERATIONS)
 class WritesBehindTheEnd(default.DefaultBackupDriver):
-    """A sector is written behind the end of the backup."""
+    """A sector is written past the end of the backup."""
 
     def restore(self, backup: Any, volume_id: str, volume_file: Any,
                 volume_is_new: bool) -> None:

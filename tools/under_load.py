@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 
-# A loop ends when nobody holds the other end of its standard input any more.
+# A loop ends when the other end of its standard input is closed.
 _LOOP = '''
 import os, sys, threading, time
 end = time.monotonic() + float(sys.argv[1])

@@ -153,8 +153,8 @@ class BadRecordTest(lost_backup.LostBackupTest):
         except exceptions.WaitTimeout as exc:
             if not known:
                 type(self).has_stayed = True
-            raise NoEnd(f'the import of a bad record comes to no end: '
-                        f'{exc}') from exc
+            raise NoEnd(
+                f'the import of a bad record does not end: {exc}') from exc
         if view['status'] == 'error':
             self.assertTrue(
                 view['fail_reason'],

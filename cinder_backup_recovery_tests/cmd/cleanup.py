@@ -256,7 +256,7 @@ def _open_ledger(given: str | None) -> resource_ledger.Ledger | None:
     directory = given or config.CONF.cinder_backup_recovery.ledger_dir
     if not directory:
         raise exceptions.InvalidConfiguration(
-            '[cinder_backup_recovery] ledger_dir is not set, and there is no '
+            '[cinder_backup_recovery] ledger_dir is not set; set it, or give '
             '--ledger')
     if not os.path.isdir(directory):
         if given:

@@ -269,8 +269,8 @@ class Layout:
         :raises ValueError: the numbers are not those of a layout
         """
         if data.get('version') != 1:
-            raise ValueError(f'version {data.get("version")} of a layout is '
-                             f'not known')
+            raise ValueError(f'unknown version {data.get("version")} of a '
+                             f'layout')
         try:
             return cls(seed=data['seed'], size_bytes=data['size_bytes'],
                        fill=data['fill'],

@@ -220,7 +220,7 @@ def under_way(view: engines.View) -> set[tuple[str, ...]]:
 
 
 def late(view: engines.View) -> set[tuple[str, ...]]:
-    """All that Cinder puts right after a status is the last one."""
+    """All that Cinder corrects after a status is the last one."""
     return {(*key, str(off)) for key, off in promises.drift(view).items()
             if off} | {
         (one, 'children') for one, told in view.backups.items()

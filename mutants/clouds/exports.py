@@ -116,7 +116,7 @@ def of_what_is_not_there(original, api, context, backup_id):
                   f'{_CALLS}.test_export_by_member_is_refused',
                   f'{_EXPORT}.test_refused_to_others')
 def by_any_member(original, context, action, *arguments, **more):
-    """Whoever sees a backup may export its record."""
+    """A user who sees a backup may export its record."""
     if action == 'backup:export-import':
         return True
     return original(context, action, *arguments, **more)
@@ -126,7 +126,7 @@ def by_any_member(original, context, action, *arguments, **more):
                   f'{_CALLS}.test_import_by_member_is_refused',
                   f'{_EXPORT}.test_refused_to_others')
 def imported_by_any_member(original, context, action, *arguments, **more):
-    """Whoever has a record may import it."""
+    """A user who has a record may import it."""
     if action == 'backup:backup-import':
         return True
     return original(context, action, *arguments, **more)

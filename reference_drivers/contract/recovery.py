@@ -66,7 +66,7 @@ class RecoveryContract(base.Contract):
                 self.assert_restores(one, content)
 
     def test_onto_a_larger_volume(self: Any) -> None:
-        """It stays as large, and nothing foreign gets behind the end."""
+        """It stays as large, and nothing foreign gets past the end."""
         self.needs('restore_to_existing_volume')
         content = base.text(2 * self.chunk)
         backup, = self.chain(content)

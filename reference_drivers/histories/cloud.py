@@ -143,7 +143,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
             return_value={}))
         # No machine loses its power here, and a disk takes its time.
         self.useFixture(fixtures.MockPatch('os.fsync'))
-        # Each request would look whether the files of rules have changed.
+        # Each request would check whether the files of rules have changed.
         policy.init()
         policy.set_rules(policy.get_rules())
         self.addCleanup(policy.reset)

@@ -115,8 +115,8 @@ def checked(store: stores.Store, link: layout.Link, chunk: layout.Chunk,
     What has been yielded is known to be right only when the iterator has
     come to its end. Who may leave it before that has to close it, as
     ``contextlib.closing`` does: the object would stay open until Python
-    happens to collect it, and then a server that is gone would stop whoever
-    runs. The SHA-256 of the blocks are used where there are any:
+    happens to collect it, and then a server that is gone would stop the code
+    that runs. The SHA-256 of the blocks are used where there are any:
     they are faster than the MD5 of the extent, and harder to deceive.
 
     :param watch: told when the store is asked and when it has answered, so
@@ -336,7 +336,7 @@ class Readers:
             done.put((None, err))
             return
         except Exception as err:
-            # Or nobody would read what this reader should have read.
+            # Or the rest of this reader's jobs would be left unread.
             done.put((None, errors.Unreadable(
                 f'the storage cannot be read: {err!r}')))
             return

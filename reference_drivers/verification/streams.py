@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Undo the compression of chunks in pieces of bounded size."""
+"""Decompress chunks in pieces of bounded size."""
 
 import bz2
 from collections.abc import Callable

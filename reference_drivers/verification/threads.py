@@ -182,8 +182,8 @@ class _Worker:
     def __init__(self) -> None:
         if green():
             # Once, and here: the pool answers the thread that sets it up. In
-            # ours, where nobody listens, all of Cinder's own calls to the
-            # pool would wait for ever.
+            # ours, which does not listen, all of Cinder's own calls to the
+            # pool would wait without a limit.
             tpool.setup()
         self.requests = native('queue').SimpleQueue()
         self.thread = native('threading').Thread(

@@ -15,7 +15,7 @@ _ROOT = pathlib.Path(__file__).parents[2]
 _RECOVERY = ('cinder_backup_recovery_tests.scenario.test_row_loss.'
              'FullBackupRowLossTest.test_hard_loss_restored_to_new_volume')
 
-# What Cinder has mounted nobody else sees. A deleted backup leaves the
+# What Cinder has mounted no other process sees. A deleted backup leaves the
 # directories above it on the share.
 _COMMAND = f'''
 cd {_ROOT} && {sys.executable} -m testtools.run {_RECOVERY} &&

@@ -455,7 +455,7 @@ run:
                       'secrets', err)
         self.assertIn('the local cloud did not start (exit status 3)', err)
 
-    def test_logs_of_somebody_else(self):
+    def test_logs_of_another_program(self):
         """Neither overwritten nor taken for those of the run."""
         logs = self.report / 'logs'
         logs.mkdir(parents=True)

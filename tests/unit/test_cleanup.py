@@ -178,7 +178,7 @@ class CleanupTest(fake_cloud.CloudCase):
         self.assertEqual([('p', 'backups', 10)], self.quotas)
         self.assertEqual([], self.ledger.changes())
 
-    def test_a_setting_that_nobody_knows(self):
+    def test_an_unknown_setting(self):
         self.ledger.note('weather', 'here', 'rain', 'sun')
         self.assertEqual(1, self.run_it())
         self.assertIn('rain', self.lines[0])

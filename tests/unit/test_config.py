@@ -56,7 +56,7 @@ class CheckTest(testtools.TestCase):
     def test_good(self):
         config.check(make_conf())
 
-    def test_a_defect_that_nobody_knows(self):
+    def test_an_unknown_defect(self):
         self.assertIn('known_defects has import-slow, but', self._problem(
             **{'cinder_backup_recovery.known_defects': [
                 'import-slow', 'import-negative-size']}))
@@ -108,7 +108,7 @@ class CheckTest(testtools.TestCase):
             'cinder_backup_recovery_feature_enabled.source_row_loss':
                 False}))
 
-    def test_a_storage_that_nobody_can_stop(self):
+    def test_a_storage_that_cannot_be_stopped(self):
         feature = {'cinder_backup_recovery_feature_enabled.store_stop': True}
         self.assertIn('store_start_command is not set', self._problem(
             **feature, **{'cinder_backup_recovery.store_stop_command': 'a'}))

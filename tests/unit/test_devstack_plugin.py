@@ -211,7 +211,7 @@ class CinderTest(_PluginTest):
             for option in options:
                 if option in _KNOWN.get(section, {}):
                     where = conf if section == 'DEFAULT' else conf[section]
-                    # It raises where the value is none of the option's.
+                    # It raises where the option does not allow the value.
                     where[option]
         self.assertEqual('content', conf.backup_import_verify.level)
 

@@ -236,7 +236,7 @@ class RecordPageTest(testtools.TestCase):
         for names in re.findall(r'^   \* - (\*\*.+)$',
                                 self.parts['The fields of Cinder'], re.M):
             bold |= set(re.findall(r'\*\*(\w+)\*\*', names))
-        # A record without it is taken, and is none of Cinder's.
+        # A record without it is accepted, and is not one of Cinder's.
         self.assertEqual(set(record._REQUIRED) - {'driver_info'}, bold)
 
     def test_pages_that_are_named_exist(self):

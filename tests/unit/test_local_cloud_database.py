@@ -114,15 +114,15 @@ class DatabaseTest(cloud_cases.StateCase):
         releases.check_client(
             release, database_servers.PostgreSQL.DISTRIBUTIONS)
 
-    def test_nobody_but_root_changes_the_user(self):
+    def test_only_root_changes_the_user(self):
         account = mock.Mock(pw_uid=7, pw_gid=8)
         with mock.patch('pwd.getpwnam', return_value=account):
             with mock.patch('os.geteuid', return_value=0):
-                prefix = programs.as_account('somebody')
+                prefix = programs.as_account('another')
             self.assertEqual('setpriv', prefix[0])
             self.assertLessEqual({'--reuid=7', '--regid=8'}, {*prefix})
             with mock.patch('os.geteuid', return_value=1000):
-                self.assertEqual([], programs.as_account('somebody'))
+                self.assertEqual([], programs.as_account('another'))
 
     def test_loss_while_the_server_is_away(self):
         """The error says what to do; nothing else was lost."""

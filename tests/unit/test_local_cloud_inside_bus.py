@@ -100,7 +100,7 @@ class BusTest(testtools.TestCase):
         self.assertEqual([], self.listener().poll(timeout=0.01))
         self.assertEqual([], self.listener().poll(batch_timeout=0.01))
 
-    def test_nobody_looks_while_nothing_comes(self):
+    def test_no_look_while_nothing_comes(self):
         self.useFixture(fixtures.MonkeyPatch(
             'local_cloud.inside.bus._PATIENCE', 0.2))
         looked = self.useFixture(fixtures.MockPatchObject(

@@ -27,7 +27,7 @@ class LoopbackTest(testtools.TestCase):
     def test_only_this_machine_reaches_it(self):
         self.assertEqual('127.0.0.1', self.bound.getsockname()[0])
 
-    def test_port_of_somebody_else(self):
+    def test_port_of_another_program(self):
         self.assertRaises(OSError, loopback.listen,
                           self.bound.getsockname()[1])
 
@@ -63,7 +63,7 @@ class ReserveTest(testtools.TestCase):
         self.bound.close()
         self.assertRaises(OSError, self.listen, 0)
 
-    def test_nobody_answers_before_the_server(self):
+    def test_no_answer_before_the_server(self):
         self.assertRaises(ConnectionRefusedError, socket.create_connection,
                           self.address)
 

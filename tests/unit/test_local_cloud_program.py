@@ -81,7 +81,7 @@ class DirectoryTest(local_cloud_cases.LocalCloudTestCase):
         self.assert_error('no local cloud in', self.on('down'))
         self.assertTrue(self.directory.exists())
 
-    def test_a_directory_of_somebody_else(self):
+    def test_a_directory_of_another_program(self):
         # With names that a cloud uses, too.
         for name in ('data', 'logs'):
             (self.directory / name).mkdir(parents=True)

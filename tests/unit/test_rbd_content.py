@@ -33,7 +33,7 @@ class Image:
 
     def read(self, offset, length):
         if offset + length > len(self.content):
-            raise ValueError('librbd does not read behind the end')
+            raise ValueError('librbd does not read past the end')
         return bytes(self.content[offset:offset + length])
 
     def write(self, data, offset):

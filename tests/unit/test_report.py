@@ -194,7 +194,7 @@ class ReportTest(ReportTestCase):
                       'program', str(error))
         self.assertEqual(before, sorted(directory.rglob('*')))
 
-    def test_a_log_of_somebody_else(self):
+    def test_a_log_of_another_program(self):
         """It would be in the next report, and go with that."""
         directory = self.good.copy(self.temporary / 'again')
         (directory / 'logs' / 'mine.log').touch()
@@ -222,7 +222,7 @@ class PageTest(ReportTestCase):
     def page(self, fixture):
         return (fixture.directory / 'report.html').read_text()
 
-    def test_asks_nobody(self):
+    def test_asks_no_server(self):
         for fixture in self.good, self.bad:
             text = self.page(fixture)
             self.assertIn("default-src 'none'", text)
@@ -467,7 +467,7 @@ class VerifyReportTest(ReportTestCase):
         self.assertIn('the report says certified (exit status 0), but its '
                       'results give not certifiable (exit status 2)', out)
 
-    def test_a_result_that_nobody_gave(self):
+    def test_an_invented_result(self):
         def edit(document):
             document['tests'].append({
                 **document['tests'][0], 'id': 'small_suite.test_x.X.test_1'})

@@ -219,7 +219,7 @@ class UnreachableTest(testtools.TestCase):
                     'postgresql://cinder:secret@host:port/cinder'):
             self._refused(exceptions.InvalidConfiguration, url)
 
-    def test_nobody_listens(self):
+    def test_no_server_listens(self):
         for driver in ('mysql', 'mysql+pymysql', 'postgresql',
                        'postgresql+psycopg2', 'mariadb+pymysql'):
             message = self._refused(

@@ -59,7 +59,7 @@ class ProgramTest(testtools.TestCase):
         return done.stdout.splitlines()
 
     @ddt.data(*KINDS)
-    def test_nobody_waits_for_what_hangs(self, kind):
+    def test_nothing_waits_for_what_hangs(self, kind):
         """Neither the other threads nor the end of the process."""
         said, ticks, late = self.run_program(kind, """
             import threading
@@ -121,7 +121,7 @@ class ProgramTest(testtools.TestCase):
             self.assertEqual(['the answer'], said, call)
 
     @ddt.data(*KINDS)
-    def test_what_hangs_takes_nobodys_place(self, kind):
+    def test_what_hangs_takes_no_place(self, kind):
         """Not in a pool, and no open file; its thread ends with it."""
         answer, files, left = self.run_program(kind, """
             import os
@@ -159,8 +159,8 @@ class ProgramTest(testtools.TestCase):
     def test_what_hands_its_calls_to_the_pool_of_eventlet(self):
         """As Cinder's volume files do, and it must not be another thread.
 
-        Whoever waits in a native thread for the pool is woken in the one of
-        the green threads, where that is an error that no caller gets.
+        A native thread that waits for the pool is woken in that of the green
+        threads, where that is an error that no caller gets.
         """
         self.assertEqual(['1', '1', '[0, 1, 2]'], self.run_program(
             'eventlet', """

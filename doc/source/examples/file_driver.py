@@ -76,7 +76,7 @@ class FileBackupDriver(import_verify.ImportVerifyMixin, driver.BackupDriver):
             return {}
         for name, kind in FIELDS.items():
             if type(driver_info.get(name)) is not kind:
-                raise errors.WrongRecord(f'driver_info has no good {name}',
+                raise errors.WrongRecord(f'driver_info: invalid {name}',
                                          name, backup.id)
         if driver_info['version'] != 1:
             raise errors.WrongRecord('driver_info has an unknown version',
