@@ -23,7 +23,7 @@ from typing import BinaryIO
 from typing import NamedTuple
 
 from cinder_backup_recovery_tests import exceptions
-from cinder_backup_recovery_tests.content import layout as layouts
+from cinder_backup_recovery_tests.content import layout
 from cinder_backup_recovery_tests.content import stamp
 
 STALE = 'stale'
@@ -102,8 +102,8 @@ class Comparison:
             raise mismatch
 
 
-def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
-            history: Iterable[layouts.Layout] = (),
+def compare(expected: layout.Layout, stream: BinaryIO | Iterable[bytes],
+            history: Iterable[layout.Layout] = (),
             block_size: int = _BLOCK, keep: int = 100) -> Comparison:
     """Compare a whole stream with what a volume must hold.
 
@@ -152,7 +152,7 @@ def compare(expected: layouts.Layout, stream: BinaryIO | Iterable[bytes],
     return findings.result(offset + surplus)
 
 
-def compare_two(first: layouts.Layout, whole: layouts.Layout,
+def compare_two(first: layout.Layout, whole: layout.Layout,
                 stream: BinaryIO | Iterable[bytes],
                 block_size: int = _BLOCK) -> Comparison:
     """Compare a stream that starts with one layout and goes on with another.
@@ -224,8 +224,8 @@ class _Findings:
 class _Judge:
     """Finds the cause of a sector that differs."""
 
-    def __init__(self, expected: layouts.Layout,
-                 history: tuple[layouts.Layout, ...]) -> None:
+    def __init__(self, expected: layout.Layout,
+                 history: tuple[layout.Layout, ...]) -> None:
         self._expected = expected
         # The newest first: it is the likeliest that was restored.
         self._history = sorted((one for one in history
@@ -259,7 +259,7 @@ class _Judge:
         extent = self._expected.extent_at(offset)
         if extent is None:
             return 'zeros'
-        zeros = 'zeros of ' if extent.kind == layouts.ZEROS else ''
+        zeros = 'zeros of ' if extent.kind == layout.ZEROS else ''
         return f'{zeros}generation {extent.generation}'
 
     def _zeroed(self, offset: int, expectation: str) -> _Verdict:
@@ -288,7 +288,7 @@ class _Judge:
         extent = self._expected.extent_at(offset)
         return _Verdict(
             UNCLEARED if (extent is not None and
-                          extent.kind == layouts.ZEROS and
+                          extent.kind == layout.ZEROS and
                           found.generation < extent.generation) else STALE,
             detail, detail)
 
