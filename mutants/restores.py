@@ -69,7 +69,7 @@ class _OnePage(stores.PosixStore):
                           key=operator.attrgetter('name'))[:1000]
 
 
-@catalogue.mutant('more_chunks_than_a_page',
+@catalogue.mutant('more_chunks_than_a_page', 'driver_info_of_100000_chunks',
                   resembles="Cinder's driver for Google Cloud Storage")
 class ReadsOnePage(default.DefaultBackupDriver):
     """Only the first page of a listing is read."""

@@ -30,8 +30,7 @@ REASONS: Mapping[str, Sequence[str]] = {
         'verification.SaysYesWhenInDoubt', 'verification.SaysYesAfterAWhile',
         'verification.WaitsForEver'),
     'size: no history has as many chunks, objects or parents': (
-        'verification.ListsAThousand', 'verification.VerifiesEightLinks',
-        'restores.ReadsOnePage',
+        'verification.VerifiesEightLinks', 'restores.ReadsOnePage',
         'restores.ForgetsMiddle', 'removal.DeletesAThousand'),
     'options: histories run with one configuration, and what zlib compressed '
     'has a checksum of its own': (

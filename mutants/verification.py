@@ -412,17 +412,3 @@ class RefusesGap(_Alarming):
     def alarms(self, link: layout.Link) -> bool:
         return any(one.end != other.offset for one, other in
                    zip(link.chunks, link.chunks[1:], strict=False))
-
-
-@catalogue.mutant('driver_info_of_100000_chunks')
-class ListsAThousand(default.DefaultBackupDriver):
-    """Only the first page of a listing is looked at."""
-
-    class FirstPage(stores.PosixStore):
-        def entries(self, container: str, prefix: str
-                    ) -> Iterator[stores.Entry]:
-            return iter(sorted(super().entries(container, prefix),
-                               key=lambda one: one.name)[:1000])
-
-    def get_store(self) -> stores.PosixStore:
-        return self.FirstPage(self)
