@@ -30,6 +30,9 @@ config_generator_config_file = [
 html_theme = 'openstackdocs'
 openstackdocs_repo_name = f'openstack/{project}'
 openstackdocs_auto_name = False
+# The theme would not ask pbr for the version of setup.cfg, and show one that
+# is counted from 0.0.1.
+openstackdocs_auto_version = False
 openstackdocs_bug_project = 'cinder'
 openstackdocs_bug_tag = 'backup'
 pygments_style = 'native'
