@@ -24,16 +24,13 @@ from reference_drivers.verification import layout
 from reference_drivers.verification import running
 from reference_drivers.verification import threads
 
-#: Start and end, in bytes of the volume.
-Extent = tuple[int, int]
-
 # Bytes after which what was written is forced out to the device. Or closing
 # it would wait for all of it.
 _SYNC = 32 * 1024 * 1024
 
 
 def newest(chain: Sequence[layout.Link]
-           ) -> list[tuple[layout.Link, layout.Chunk, list[Extent]]]:
+           ) -> list[tuple[layout.Link, layout.Chunk, list[layout.Extent]]]:
     """The chunks of a chain that are needed for its newest backup.
 
     :param chain: the backup, its parent and so on to the full one
@@ -41,7 +38,7 @@ def newest(chain: Sequence[layout.Link]
         order of the volume
     """
     found = []
-    covered: list[Extent] = []
+    covered: list[layout.Extent] = []
     for link in chain:
         at = 0
         for chunk in link.chunks:
@@ -50,14 +47,14 @@ def newest(chain: Sequence[layout.Link]
             extents = list(_without(covered, at, chunk))
             if extents:
                 found.append((link, chunk, extents))
-        covered = _joined([*covered, *((chunk.offset, chunk.end)
+        covered = layout.joined([*covered, *((chunk.offset, chunk.end)
                                        for chunk in link.chunks)])
     found.sort(key=lambda one: one[2][0])
     return found
 
 
-def _without(covered: list[Extent], at: int, chunk: layout.Chunk
-             ) -> Iterator[Extent]:
+def _without(covered: list[layout.Extent], at: int, chunk: layout.Chunk
+             ) -> Iterator[layout.Extent]:
     """The parts of a chunk that are not covered.
 
     :param at: the first of the extents that may be in it
@@ -71,17 +68,6 @@ def _without(covered: list[Extent], at: int, chunk: layout.Chunk
         at += 1
     if start < chunk.end:
         yield start, chunk.end
-
-
-def _joined(extents: list[Extent]) -> list[Extent]:
-    """Extents in their order, those that touch each other as one."""
-    found: list[Extent] = []
-    for start, stop in sorted(extents):
-        if found and found[-1][1] >= start:
-            found[-1] = found[-1][0], max(stop, found[-1][1])
-        else:
-            found.append((start, stop))
-    return found
 
 
 @contextlib.contextmanager
@@ -206,7 +192,7 @@ class Part:
     :param extents: what no newer backup has
     """
 
-    def __init__(self, target: Target, extents: list[Extent]):
+    def __init__(self, target: Target, extents: list[layout.Extent]):
         self._target = target
         self._extents = extents
         self._at = 0

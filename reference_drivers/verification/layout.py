@@ -42,6 +42,8 @@ _MD5 = re.compile(r'[0-9a-f]{32}\Z')
 _PORTION = 1 << 20
 _BLANK = re.compile(rb'\s*')
 _Entries: TypeAlias = Mapping[str, stores.Entry]
+#: Start and end, in bytes of the volume.
+Extent: TypeAlias = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -151,6 +153,17 @@ class Link:
     def stored_bytes(self) -> int:
         """The stored length of all objects, as far as the listing says."""
         return sum(entry.size or 0 for entry in self.entries.values())
+
+
+def joined(extents: list[Extent]) -> list[Extent]:
+    """Extents in their order, those that touch each other as one."""
+    found: list[Extent] = []
+    for start, stop in sorted(extents):
+        if found and found[-1][1] >= start:
+            found[-1] = found[-1][0], max(stop, found[-1][1])
+        else:
+            found.append((start, stop))
+    return found
 
 
 def counts(count: Any, chunks: int) -> bool:

@@ -360,7 +360,7 @@ class Salvage:
                 lost = _without(lost, chunk.offset, stop)
                 if not is_good:
                     self._target.zero(chunk.offset, stop - chunk.offset, True)
-                    lost = _joined([*lost, (chunk.offset, stop)])
+                    lost = layout.joined([*lost, (chunk.offset, stop)])
         for start, stop in lost:
             self._target.zero(start, stop - start)
         result.lost = [(start, stop - start) for start, stop in lost]
@@ -383,15 +383,4 @@ def _without(extents: list[Extent], start: int, stop: int) -> list[Extent]:
         found += [(one, other) for one, other in
                   ((first, min(last, start)), (max(first, stop), last))
                   if one < other]
-    return found
-
-
-def _joined(extents: list[Extent]) -> list[Extent]:
-    """Extents in their order, those that touch each other as one."""
-    found: list[Extent] = []
-    for start, stop in sorted(extents):
-        if found and found[-1][1] >= start:
-            found[-1] = found[-1][0], max(stop, found[-1][1])
-        else:
-            found.append((start, stop))
     return found
