@@ -13,7 +13,6 @@ from reference_drivers import default
 from reference_drivers import driver_info as driver_infos
 from reference_drivers import hooks
 from reference_drivers.verification import errors
-from reference_drivers.verification import presence
 from reference_drivers.verification import verifier
 
 
@@ -224,7 +223,7 @@ class ListsParents(default.DefaultBackupDriver):
             self._target(backup), 'presence')
         return {**info, 'parents': [
             [one.backup_id, one.container, one.prefix,
-             (presence.lengths(one, 1) or [''])[0] or None]
+             driver_infos.Described.of(one, 1).total]
             for one in report.chain[1:]]}
 
 

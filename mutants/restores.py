@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 import hashlib
 import json
 import operator
@@ -400,8 +399,8 @@ class DecompressesAsConfigured(default.DefaultBackupDriver):
     def _write_chunk(watch: Any, store: Any, link: layout.Link,
                      chunk: layout.Chunk, volume_file: Any) -> None:
         if not chunk.plain:
-            chunk = dataclasses.replace(
-                chunk, compression=CONF.backup_compression_algorithm)
+            chunk = chunk._replace(
+                compression=CONF.backup_compression_algorithm)
         default.DefaultBackupDriver._write_chunk(
             watch, store, link, chunk, volume_file)
 

@@ -63,8 +63,7 @@ class Described:
     @classmethod
     def of(cls, link: layout.Link, groups: int = _GROUPS) -> 'Described':
         """Describe a backup as its storage does."""
-        lengths = presence.lengths(link, groups)
-        total = lengths if groups == 1 else presence.lengths(link, 1)
+        lengths, total = presence.lengths(link, groups, 1) or (None, None)
         return cls(link.backup_id, link.volume_id, link.parent_id,
                    link.container, link.prefix, link.digest, len(link.chunks),
                    None if lengths is None else ' '.join(lengths),

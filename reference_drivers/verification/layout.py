@@ -16,10 +16,13 @@ import dataclasses
 import functools
 import hashlib
 import json
+import operator
 import re
+import secrets
 import sys
 import types
 from typing import Any
+from typing import NamedTuple
 from typing import TypeAlias
 
 from reference_drivers.verification import errors
@@ -36,6 +39,17 @@ _DIGEST_SIZE = 32
 # JSON string, so no name or description can look like this.
 _SHA256S = re.compile(rb'\n *"sha256s": \[([^\]]*)\]')
 # Likewise, and on the first level only.
+_OBJECTS = '\n  "objects": ['
+# One of them, after the prefix of all.
+_CHUNK = r"""
+    {
+      %s(-[0-9]{5,})": {
+        "compression": "([a-z0-9]+)",
+        "length": ([1-9][0-9]{0,17}),
+        "md5": "([0-9a-f]{32})",
+        "offset": (0|[1-9][0-9]{0,17})
+      }
+    },"""
 _KIN = re.compile(rb'\n  "(backup_id|parent_id)": (?:"([^"]*)"|null)')
 _MD5 = re.compile(r'[0-9a-f]{32}\Z')
 # Bytes of a list of hashes that are looked at at a time.
@@ -46,8 +60,7 @@ _Entries: TypeAlias = Mapping[str, stores.Entry]
 Extent: TypeAlias = tuple[int, int]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """An extent of the volume and the object that holds it.
 
     A backup may have a hundred thousand of them in memory.
@@ -70,7 +83,12 @@ class Chunk:
 
         That is so also where compression was on and did not help.
         """
-        return self.compression.lower() in ('none', 'off', 'no')
+        return is_plain(self.compression)
+
+
+def is_plain(compression: str) -> bool:
+    """Check whether this is the name of no compression."""
+    return compression.lower() in ('none', 'off', 'no')
 
 
 class Hashes:
@@ -231,11 +249,14 @@ def _chunk(name: str, fields: Any, entries: _Entries) -> Chunk | None:
             not isinstance(compression, str) or
             not (md5 is None or (isinstance(md5, str) and _MD5.match(md5)))):
         return None
-    if name in entries:
-        # One text for both.
-        name = entries[name].name
     # Nearly all chunks have the same.
-    return Chunk(name, offset, length, sys.intern(compression), md5)
+    return Chunk(_as_listed([name], entries)[0], offset, length,
+                 sys.intern(compression), md5)
+
+
+def _as_listed(names: list[str], entries: _Entries) -> list[str]:
+    """Names with the texts that the listing has of them: one for both."""
+    return [entries[name].name if name in entries else name for name in names]
 
 
 def _chunk_or_dict(entries: _Entries, pairs: list[tuple[str, Any]]) -> Any:
@@ -249,6 +270,45 @@ def _chunk_or_dict(entries: _Entries, pairs: list[tuple[str, Any]]) -> Any:
         if chunk is not None:
             return chunk
     return dict(pairs)
+
+
+def _as_written(text: str, prefix: str, backup_id: str, entries: _Entries
+                ) -> tuple[dict[str, Any], list[Chunk]] | None:
+    """The metadata, where its list is just what Cinder's drivers write.
+
+    Several times as fast as JSON in any form, and as strict. The list is
+    read in portions, of which only the chunks stay in memory.
+
+    :returns: the metadata but for the list, and the chunks in its order;
+        None where it is in another form, right or wrong
+    """
+    first = text.find(_OBJECTS) + len(_OBJECTS)
+    end = text.find('\n  ]', first)
+    if first < len(_OBJECTS) or end < 0:
+        return None
+    pattern = re.compile(_CHUNK % re.escape(json.dumps(prefix)[:-1]))
+    chunks: list[Chunk] = []
+    start = first
+    while start < end:
+        stop = text.find(',\n    {', start + (1 << 16), end)
+        if stop < 0:
+            stop = end
+        parts = pattern.split(f'{text[start:stop]},')
+        # What is between two chunks.
+        if any(parts[::6]):
+            return None
+        chunks.extend(map(
+            Chunk,
+            _as_listed([prefix + number for number in parts[1::6]], entries),
+            map(int, parts[5::6]), map(int, parts[3::6]),
+            map(sys.intern, parts[2::6]), parts[4::6]))
+        start = stop + 1
+    # In a place that JSON gives to another list, they would not be those of
+    # the backup: no text can be foreseen to be this one.
+    mark = secrets.token_hex()
+    value = _json(f'{text[:first - 1]}"{mark}"{text[end + 4:]}',
+                  f'{prefix}_metadata', backup_id)
+    return (value, chunks) if value.pop('objects', None) == mark else None
 
 
 def parse_metadata(text: str, prefix: str, backup_id: str,
@@ -265,17 +325,31 @@ def parse_metadata(text: str, prefix: str, backup_id: str,
     :raises WrongContent: it is not the metadata of a backup
     """
     name = f'{prefix}_metadata'
-    value = _json(text, name, backup_id,
-                  functools.partial(_chunk_or_dict, entries))
+    written = _as_written(text, prefix, backup_id, entries)
+    value, chunks = written or (
+        _json(text, name, backup_id,
+              functools.partial(_chunk_or_dict, entries)), None)
     _common(value, name, backup_id)
-    chunks = value.pop('objects', None)
-    if not isinstance(chunks, list):
-        raise errors.WrongContent(f'object {name} lists no objects', name,
-                                  backup_id)
+    if chunks is None:
+        chunks = _checked(value.pop('objects', None), prefix, backup_id)
     parent_id = value.get('parent_id')
     if parent_id is not None and not isinstance(parent_id, str):
         raise errors.WrongContent(f'object {name} has no valid parent_id',
                                   name, backup_id)
+    chunks.sort(key=operator.itemgetter(1))
+    return value, chunks
+
+
+def _checked(chunks: Any, prefix: str, backup_id: str) -> list[Chunk]:
+    """The list of objects in metadata of any form.
+
+    :raises Foreign: it names objects of another backup
+    :raises WrongContent: it is no list of objects
+    """
+    name = f'{prefix}_metadata'
+    if not isinstance(chunks, list):
+        raise errors.WrongContent(f'object {name} lists no objects', name,
+                                  backup_id)
     ours = re.compile(re.escape(prefix) + r'-[0-9]{5,}\Z')
     for one in chunks:
         if isinstance(one, dict) and len(one) == 1:
@@ -294,8 +368,7 @@ def parse_metadata(text: str, prefix: str, backup_id: str,
             raise errors.WrongContent(
                 f'object {name} describes {chunk_name} wrongly', name,
                 backup_id)
-    chunks.sort(key=lambda chunk: chunk.offset)
-    return value, chunks
+    return chunks
 
 
 def kinship(raw: bytes) -> tuple[str | None, str | None]:
@@ -349,7 +422,7 @@ def parse_hashes(raw: bytes, prefix: str, backup_id: str
         for texts in listed:
             more = bytes.fromhex(b''.join(texts).decode('ascii'))
             if (len(more) != len(texts) * _DIGEST_SIZE or
-                    any(len(text) != 2 * _DIGEST_SIZE for text in texts)):
+                    set(map(len, texts)) - {2 * _DIGEST_SIZE}):
                 raise ValueError('another length')
             digests += more
     except ValueError:

@@ -8,6 +8,7 @@ operator would want to know of them.
 
 from collections.abc import Iterator
 import itertools
+from typing import TypeVar
 import zlib
 
 from reference_drivers.verification import errors
@@ -16,6 +17,7 @@ from reference_drivers.verification import running
 from reference_drivers.verification import store as stores
 
 GIB = 1024 ** 3
+_Item = TypeVar('_Item')
 
 
 def read_link(watch: running.Watch, store: stores.Store, backup_id: str,
@@ -125,25 +127,22 @@ def _check_objects(link: layout.Link) -> Iterator[errors.Problem]:
             f'object {name} is not in the metadata of the backup', name,
             link.backup_id)
     for name, chunk in known.items():
-        entry = link.entries.get(name)
-        if entry is None:
+        if name not in link.entries:
             continue
-        if entry.size is not None:
-            # What compression does not make smaller is stored as it is.
-            if chunk.plain and entry.size != chunk.length:
+        _, size, md5 = link.entries[name]
+        # What compression does not make smaller is stored as it is.
+        if not chunk.plain:
+            if size is not None and not 0 < size <= _longest(chunk):
                 yield errors.WrongLength(
-                    f'object {name} has {entry.size} bytes instead of '
-                    f'{chunk.length}', name, link.backup_id)
-                continue
-            if not chunk.plain and not 0 < entry.size <= _longest(chunk):
-                yield errors.WrongLength(
-                    f'object {name} has {entry.size} bytes, which compressed '
+                    f'object {name} has {size} bytes, which compressed '
                     f'{chunk.length} cannot have', name, link.backup_id)
-                continue
-        if (chunk.plain and entry.md5 is not None and
-                chunk.md5 is not None and entry.md5 != chunk.md5):
+        elif size not in (None, chunk.length):
+            yield errors.WrongLength(
+                f'object {name} has {size} bytes instead of '
+                f'{chunk.length}', name, link.backup_id)
+        elif None not in (md5, chunk.md5) and md5 != chunk.md5:
             yield errors.WrongContent(
-                f'object {name} has MD5 {entry.md5} on the storage instead '
+                f'object {name} has MD5 {md5} on the storage instead '
                 f'of {chunk.md5}', name, link.backup_id)
 
 
@@ -154,19 +153,23 @@ def _longest(chunk: layout.Chunk) -> int:
     1462268): bz2 adds at most a hundredth and 600 bytes, zlib less. The
     drivers that know zstd are newer.
     """
+    length = chunk.length
     if chunk.compression.lower() == 'zstd':
-        return chunk.length - 1
-    return chunk.length + chunk.length // 100 + 600
+        return length - 1
+    return length + length // 100 + 600
 
 
 def _check_extents(link: layout.Link) -> Iterator[errors.Problem]:
     end = 0
     for chunk in link.chunks:
+        if chunk.offset == end:
+            end += chunk.length
+            continue
         if chunk.offset < end:
             yield errors.WrongContent(
                 f'object {link.metadata_name} has chunks that overlap at '
                 f'{chunk.name}', link.metadata_name, link.backup_id)
-        elif chunk.offset > end and link.parent_id is None:
+        elif link.parent_id is None:
             yield errors.WrongContent(
                 f'object {link.metadata_name} has no chunk for bytes {end} '
                 f'to {chunk.offset} of the volume', link.metadata_name,
@@ -251,33 +254,31 @@ def check_size(link: layout.Link, size: int, of_snapshot: bool
             'the volume', 'size', link.backup_id)
 
 
-def lengths(link: layout.Link, groups: int) -> list[str] | None:
+def lengths(link: layout.Link, *groups: int) -> list[list[str]] | None:
     """Checksums over the stored lengths of the chunks, in a few groups.
 
     The metadata has only the length before compression. With these in the
     exported record a compressed chunk that was cut off is found without
     reading, and the record stays small.
 
-    :returns: one for each group, None where the listing has no lengths
+    :param groups: their number, in one or more ways to form them
+    :returns: for each of these ways one for each group, None where the
+        listing has no lengths
     """
-    sums = []
-    for group in grouped(link, groups):
-        total = 0
-        for chunk in group:
-            entry = link.entries.get(chunk.name)
-            if entry is None or entry.size is None:
-                return None
-            # The part of the name that makes the difference.
-            text = f'{chunk.name[len(link.prefix):]}:{entry.size};'
-            total = zlib.crc32(text.encode(), total)
-        sums.append(f'{total:08x}')
-    return sums
+    texts = []
+    for name in sorted(chunk.name for chunk in link.chunks):
+        entry = link.entries.get(name)
+        if entry is None or entry.size is None:
+            return None
+        # The part of the name that makes the difference.
+        texts.append(f'{name[len(link.prefix):]}:{entry.size};')
+    return [[f'{zlib.crc32("".join(group).encode()):08x}'
+             for group in grouped(texts, number)] for number in groups]
 
 
-def grouped(link: layout.Link, groups: int) -> list[list[layout.Chunk]]:
-    """The chunks in groups of nearly the same number."""
-    chunks = sorted(link.chunks, key=lambda chunk: chunk.name)
-    groups = min(groups, len(chunks))
-    return [chunks[number * len(chunks) // groups:
-                   (number + 1) * len(chunks) // groups]
+def grouped(items: list[_Item], groups: int) -> list[list[_Item]]:
+    """Items in groups of nearly the same number."""
+    groups = min(groups, len(items))
+    return [items[number * len(items) // groups:
+                  (number + 1) * len(items) // groups]
             for number in range(groups)]

@@ -170,11 +170,15 @@ class Watch:
         :param function: returns what asks the store for more, once in a
             while, or asks it for all at once
         """
-        self.begin()
+        clock = time.monotonic
+        self.since = clock()
+        # Not by the methods: it is done for each of very many.
         for item in function(*args):
-            self.end()
+            self.since = None
+            if self.abandoned:
+                break
             yield item
-            self.begin()
+            self.since = clock()
         self.end()
 
 

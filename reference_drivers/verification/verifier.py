@@ -234,11 +234,12 @@ class Verifier:
         except errors.Problem as problem:
             broken = True
             yield problem
-        jobs = [(link, chunk) for link in reversed(report.chain)
-                for chunk in link.chunks]
-        report.total = sum(chunk.length for _, chunk in jobs)
+        report.total = sum(chunk.length for link in report.chain
+                           for chunk in link.chunks)
         if level != 'content':
             return
+        jobs = [(link, chunk) for link in reversed(report.chain)
+                for chunk in link.chunks]
         if broken:
             # What is missing was named already.
             jobs = [(link, chunk) for link, chunk in jobs
@@ -356,10 +357,12 @@ class Verifier:
         if target.lengths is None:
             return
         found = presence.lengths(link, len(target.lengths))
-        if found is None or list(target.lengths) == found:
+        if found is None or list(target.lengths) == found[0]:
             return
-        groups = presence.grouped(link, len(target.lengths))
-        for wanted, got, group in zip(target.lengths, found, groups,
+        groups = presence.grouped(
+            sorted(link.chunks, key=lambda chunk: chunk.name),
+            len(target.lengths))
+        for wanted, got, group in zip(target.lengths, found[0], groups,
                                       strict=False):
             if wanted == got:
                 continue

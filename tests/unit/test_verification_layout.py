@@ -4,7 +4,10 @@
 
 import hashlib
 import json
+import random
+import re
 import tracemalloc
+from unittest import mock
 
 import ddt
 import fixtures
@@ -77,6 +80,75 @@ class MemoryTest(testtools.TestCase):
         self.assertLess(kept, 33 * count)
         # Read in portions of 1 MiB, of which some thousand texts are made.
         self.assertLess(peak, 2 * 32 * count + 5 * 1024 ** 2)
+
+
+@ddt.ddt
+class WrittenTest(testtools.TestCase):
+    """Metadata as Cinder writes it is read in a way of its own, as strict."""
+
+    def setUp(self):
+        super().setUp()
+        self.rng = random.Random(self.id())
+
+    def text(self, prefix=PREFIX, **more):
+        return json.dumps(described(**{'parent_id': None, 'objects': [
+            {f'{prefix}-{number + 1:05d}': {
+                'offset': number * 10, 'length': 10, 'compression': 'zlib',
+                'md5': hashlib.md5(b'%d' % number).hexdigest()}}
+            for number in range(5)], **more}), indent=2, sort_keys=True)
+
+    def outcome(self, text, prefix=PREFIX):
+        """The result, or the problem with its text."""
+        try:
+            return layout.parse_metadata(text, prefix, ID)
+        except errors.Problem as problem:
+            return type(problem), str(problem)
+
+    def assert_as_json(self, text, prefix=PREFIX):
+        found = self.outcome(text, prefix)
+        with mock.patch.object(layout, '_as_written', return_value=None):
+            self.assertEqual(self.outcome(text, prefix), found, text)
+
+    def test_only_the_rest_is_read_as_json(self):
+        """Or a hundred thousand chunks take twice as long."""
+        text = self.text()
+        with mock.patch.object(layout, '_json', wraps=layout._json) as read:
+            self.assertEqual(5, len(self.outcome(text)[1]))
+        self.assertTrue(all(PREFIX not in call.args[0]
+                            for call in read.call_args_list))
+
+    @ddt.data('"', '\\', '\\n', '\u00e9', '%s', '.*')
+    def test_prefixes(self, special):
+        prefix = f'a{special}z_backup_{ID}'
+        text = self.text(prefix)
+        self.assertEqual(5, len(self.outcome(text, prefix)[1]))
+        self.assert_as_json(text, prefix)
+        self.assert_as_json(text)
+        self.assert_as_json(self.text(), prefix)
+
+    def test_changed_at_random(self):
+        """A character, a line or a part more, less, twice or elsewhere."""
+        text = self.text()
+        for number in range(3000):
+            cut = (text.splitlines(True) if number % 3 else
+                   re.split(r'(\W)', text) if number % 2 else list(text))
+            at = self.rng.randrange(len(cut))
+            other = self.rng.choice(cut)
+            cut[at:at + self.rng.randrange(2)] = self.rng.choice(
+                [[], [other], [cut[at], other], ['0'], ['-'], ['\u0660']])
+            self.assert_as_json(''.join(cut))
+
+    def test_a_list_in_another_place(self):
+        """It is not that of the backup, which JSON has."""
+        before, listed, after = re.split(
+            r'(\n  "objects": .*?\n  \])', self.text(), flags=re.DOTALL)
+        for made in (f'{listed}, "objects": []',
+                     f'{listed}, "\\u006fbjects": []',
+                     f' "objects": [],{listed}',
+                     f' "x": {{{listed}}}, "objects": []',
+                     f' "x": [{{{listed}}}], "objects": NaN'):
+            self.assertIn('objects', json.loads(before + made + after))
+            self.assert_as_json(before + made + after)
 
 
 @ddt.ddt
