@@ -62,6 +62,8 @@ class Run(running.Run):
                            if entry['event'] in (IMPORTED, EXISTS)}
         self._children: dict[str, list[plans.Item]] = defaultdict(list)
         self._ready: deque[plans.Item] = deque()
+        # Told after each of them: it is not counted anew each time.
+        self._count = len(plan.imports)
 
     def run(self) -> Report:
         """Import what is not there yet.
@@ -170,4 +172,4 @@ class Run(running.Run):
 
     def so_far(self) -> tuple[int, int]:
         return (len(self.report.imported) + len(self.report.existing) +
-                len(self.report.failed), len(self._plan.imports))
+                len(self.report.failed), self._count)
