@@ -2,6 +2,7 @@
 
 """A cloud: its services started together, and taken down again."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import pathlib
@@ -158,17 +159,27 @@ class Cloud:
 
     def _start_services(self, new: bool, sockets: dict[str, socket.socket],
                         started: dict[str, float]) -> None:
-        services = registry.of(self.state)
-        for service in services:
-            if not isinstance(service, cinder.Cinder):
-                self._spawn(service, sockets, started)
+        cinders = registry.cinders(self.state)
+        others = [service for service in registry.of(self.state)
+                  if not isinstance(service, cinder.Cinder)]
+        for service in others:
+            self._spawn(service, sockets, started)
         for service in registry.before_cinder(self.state):
             self._wait_for(service)
         if new and database.wanted(self.state):
             template.fill(self.state, self.say)
-        for service in services:
-            if isinstance(service, cinder.Cinder):
-                self._spawn(service, sockets, started)
+        for service in cinders:
+            self._spawn(service, sockets, started)
+        self._wait_for_all(others, started)
+        if new:
+            # Cinder is the last to be ready, and has no part in it.
+            with self.say.step('test image'):
+                self.state.record['image'] = tempest_conf.create_image(
+                    self.state)
+        self._wait_for_all(cinders, started)
+
+    def _wait_for_all(self, services: Iterable[base.Service],
+                      started: dict[str, float]) -> None:
         # Also those that ran before: a process is not yet an answer.
         for service in services:
             self._wait_for(service)
@@ -213,9 +224,6 @@ class Cloud:
                         identity.add_key_manager(
                             self.state, sites.SECOND, key_managers.barbican_of(
                                 self.state, sites.SECOND).location())
-            with self.say.step('test image and tempest.conf'):
-                self.state.record['image'] = tempest_conf.create_image(
-                    self.state)
         key_managers.add_volume_types(self.state)
         tempest_conf.write(self.state, self.state.record['image'])
         self.state.record['made'] = True
