@@ -117,8 +117,8 @@ class S3BackupDriver(hooks.VerifyMixin, s3.S3BackupDriver):
     def new_client(self) -> Any:
         """One more client like that of Cinder's driver.
 
-        The driver's constructor makes one, too, but logs, which a native
-        thread must not do on eventlet.
+        The driver's constructor makes one, too, but takes locks of green
+        threads, the database's among them, on which a native one hangs.
         """
         client = s3.boto3.client(
             's3', aws_access_key_id=CONF.backup_s3_store_access_key,

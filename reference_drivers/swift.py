@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import copy
 import re
 from typing import Any
 import urllib.parse
@@ -28,14 +29,15 @@ class SwiftStore(stores.FlatStore):
     """Containers of an account of Swift."""
 
     def clone(self) -> 'SwiftStore':
-        # A connection of swiftclient serves one request at a time.
-        driver = type(self.driver)(self.driver.context)
-        if not hasattr(driver, 'conn'):
-            driver.initialize()
-        # Or each reader would ask Keystone for a token of its own. One that
-        # has expired is replaced by the connection itself.
-        driver.conn.url = self.driver.conn.url
-        driver.conn.token = self.driver.conn.token
+        # A connection of swiftclient serves one request at a time. Its token
+        # and its URL are copied, too, or each reader would ask Keystone for
+        # its own; one that has expired is replaced by the connection itself.
+        # Cinder's constructor would make one, but drops the connections to
+        # the database and logs, which a native thread must not do under
+        # eventlet: all that waited for their lock would wait without an end.
+        driver = copy.copy(self.driver)
+        driver.conn = copy.copy(self.driver.conn)
+        driver.conn.http_conn = None
         return type(self)(driver)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@
 import hashlib
 import os
 import time
+from unittest import mock
 
 import testtools
 
@@ -31,7 +32,7 @@ class Connection:
         self.containers = {'volumebackups': {}}
         self.requests = []
         self.page = 3
-        self.closed = 0
+        self.closed = []
 
     def get_account(self, marker='', limit=None, headers=None):
         return {}, [{'name': one} for one in sorted(self.containers)
@@ -64,7 +65,7 @@ class Connection:
         return {}, iter([data[:7], data[7:]])
 
     def close(self):
-        self.closed += 1
+        self.closed.append(self)
 
 
 class Driver:
@@ -92,7 +93,6 @@ class SwiftStoreTest(testtools.TestCase):
         self.connection = Connection()
         self.objects = self.connection.containers['volumebackups']
         self.store = swift.SwiftStore(Driver(self.connection))
-        self.store.clone = lambda: swift.SwiftStore(Driver(self.connection))
 
     def backup(self, content, volume=None, parent=None):
         """A backup as Cinder makes it, moved to Swift's names."""
@@ -132,11 +132,12 @@ class SwiftStoreTest(testtools.TestCase):
         # A reader closes when it has nothing more to read, which is after
         # its last chunk was told of.
         deadline = time.monotonic() + 60
-        while self.connection.closed < 2:
+        while len(self.connection.closed) < 2:
             self.assertLess(time.monotonic(), deadline,
                             'a reader has not closed its connection')
             time.sleep(0.01)
-        self.assertEqual(2, self.connection.closed)
+        self.assertEqual(2, len(self.connection.closed))
+        self.assertNotIn(self.connection, self.connection.closed)
 
     def test_listing_tells_swapped_chunks(self):
         # By the MD5 in the listing, at level presence.
@@ -205,3 +206,26 @@ class SwiftStoreTest(testtools.TestCase):
         self.assertEqual('swift://volumebackups/volume_1/2/az%20x_backup_3',
                          self.store.url('volumebackups',
                                         'volume_1/2/az x_backup_3'))
+
+
+class SwiftReaderTest(testtools.TestCase):
+
+    def test_one_more_reader_makes_no_driver(self):
+        """It is made in a native thread, also where Cinder is on eventlet.
+
+        There Cinder's constructor would wait without an end for locks of the
+        database's connections, and with it all of cinder-backup.
+        """
+        cinder = self.useFixture(environment.Environment(
+            'reference_drivers.swift.SwiftBackupDriver',
+            {'backup_swift_url': 'http://127.0.0.1:1/v1/AUTH_'}))
+        store = cinder.driver().get_store()
+        store.driver.conn.token = 'a token'
+        store.driver.conn.http_conn = 'in use'
+        with mock.patch('cinder.db.base.Base.__init__',
+                        side_effect=AssertionError('a driver is made')):
+            other = store.clone()
+        self.assertIs(None, other.driver.conn.http_conn)
+        self.assertEqual('in use', store.driver.conn.http_conn)
+        self.assertEqual('a token', other.driver.conn.token)
+        self.assertEqual(store.driver.conn.timeout, other.driver.conn.timeout)
