@@ -57,8 +57,9 @@ def native(function: Callable[..., Any], *args: Any) -> Any:
     """Call a function that blocks or computes for long.
 
     Under eventlet it runs in a native thread, or it would stop every other
-    green thread, the one that reports the service as up among them. The
-    function must not log there: https://github.com/eventlet/eventlet/issues/432
+    green thread, the one that reports the service as up among them. What the
+    function logs there is dropped:
+    https://github.com/eventlet/eventlet/issues/432
     """
     if not threads.green() or threads.outside():
         return function(*args)
@@ -73,8 +74,8 @@ def within(seconds: float | None, what: str, function: Callable[..., Any],
 
     A read from a hard mounted share whose server is gone never returns and
     cannot be interrupted: its thread is left behind, as a daemon that does
-    not keep the process and takes no place in the pool. Under eventlet the
-    function must not log.
+    not keep the process and takes no place in the pool. Under eventlet what
+    the function logs is dropped.
 
     :param seconds: how long to wait, None for no limit; what this process
         stands still itself does not count

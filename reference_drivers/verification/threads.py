@@ -13,6 +13,7 @@ import collections
 from collections.abc import Callable
 import contextlib
 import importlib
+import logging
 import os
 from typing import Any
 
@@ -49,13 +50,28 @@ def outside() -> bool:
             native('threading').current_thread() in tpool._threads)
 
 
+def _logged(record: logging.LogRecord) -> bool:
+    return not outside()
+
+
+def _drop_logs() -> None:
+    """Drop what a store's client logs in native threads.
+
+    The lock of a handler is one of green threads: a native one that finds it
+    taken waits without an end. Filters come before it.
+    """
+    for handler in logging.getLogger().handlers:
+        # Nothing is added twice.
+        handler.addFilter(_logged)
+
+
 class Request:
     """A function that is called in a native thread.
 
     To be used with ``with``, whose end abandons what has not returned yet.
 
-    :param function: what to call; under eventlet it must neither log nor
-        touch another lock of a green thread
+    :param function: what to call; under eventlet what it logs is dropped,
+        and it must not touch another lock of a green thread
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any):
@@ -66,8 +82,11 @@ class Request:
         self._returned: Any = None
 
     def __enter__(self) -> 'Request':
-        self._returned = (_Pipe() if green() and not outside() else
-                          _Event())
+        if green() and not outside():
+            _drop_logs()
+            self._returned = _Pipe()
+        else:
+            self._returned = _Event()
         try:
             try:
                 worker = _idle.pop()

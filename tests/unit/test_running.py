@@ -173,6 +173,36 @@ class ProgramTest(testtools.TestCase):
             print(running.native(str, numbers))
             """))
 
+    def test_what_logs(self):
+        """A store's client may, while a green thread has the handler's lock.
+
+        A native thread that waits for it is never woken.
+        """
+        self.assertEqual(['answered', 'green'], self.run_program(
+            'eventlet', """
+            import logging
+            import threading
+            import time
+
+            from reference_drivers.verification import running
+
+            class Slow(logging.Handler):
+                def emit(self, record):
+                    time.sleep(1)
+                    print(record.getMessage())
+
+            def ask():
+                logging.getLogger('client').error('native')
+                return 'answered'
+
+            logging.getLogger().addHandler(Slow())
+            thread = threading.Thread(target=logging.error, args=('green',))
+            thread.start()
+            time.sleep(0)
+            print(running.within(5, 'x', ask))
+            thread.join()
+            """))
+
     def test_who_uses_the_pool_of_eventlet_first(self):
         """A request may, and the pool must answer green threads after it."""
         self.assertEqual(['1', '1'], self.run_program(
