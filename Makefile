@@ -14,7 +14,7 @@ BENCHMARKS := benchmark benchmark-backups benchmark-ceph benchmark-cloud \
   benchmark-start benchmark-histories
 
 .PHONY: help certify certify-stores test long-tests cross-drivers key-sequences \
-  histories many-records releases under-load lint docs wheel $(BENCHMARKS) clean
+  histories many-records growth releases under-load lint docs wheel $(BENCHMARKS) clean
 
 help:
 	@echo 'make certify   start a cloud, lose backups, recover them, compare every byte'
@@ -31,6 +31,7 @@ help:
 	@echo 'make many-records  lose and recover a thousand backups in twenty projects,'
 	@echo '               killed twenty times; and from the storage alone; restore'
 	@echo '               and prove fifty volumes; plan with a hundred thousand'
+	@echo 'make growth    count what ten times as many backups, or links, take more'
 	@echo 'make releases  test the reference drivers on the oldest Cinder, and on eventlet'
 	@echo '               (RELEASES="2025.2 2026.1" chooses others, RELEASES_ARGS tests,'
 	@echo '               RELEASES_AT_ONCE=1 one after the other)'
@@ -82,6 +83,10 @@ many-records: $(TOX)
 	  tests.many_records.ManyRecordsTest.test_all_lost \
 	  tests.many_records.ManyRecordsTest.test_fifty_proved \
 	  tests.many_records.ManyPlannedTest
+
+growth: $(TOX)
+	$(TOX) -q -e py3 --notest
+	.tox/py3/bin/python -W ignore -m unittest -v tests.growth
 
 # Their Swift is the local cloud's, which is installed with the tests. What an
 # environment prints is shown when it has failed.

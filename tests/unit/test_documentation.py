@@ -95,6 +95,7 @@ RUN = {
     'make cross-drivers': ('tests/functional/test_cross_drivers.py',
                            "'-m', 'tests.cross_drivers'"),
     'make docs': ('.ci/run', 'make docs'),
+    'make growth': ('tests/growth.py', 'test_linear'),
     'make histories': ('tests/functional/test_histories.py',
                        'tests.patched_histories'),
     'make many-records': ('tests/many_records.py',
