@@ -19,6 +19,8 @@ from typing import Any
 
 from oslo_utils import importutils
 
+from reference_drivers.verification import green_tls
+
 hubs = importutils.try_import('eventlet.hubs')
 patcher = importutils.try_import('eventlet.patcher')
 tpool = importutils.try_import('eventlet.tpool')
@@ -204,6 +206,7 @@ class _Worker:
             # ours, which does not listen, all of Cinder's own calls to the
             # pool would wait without a limit.
             tpool.setup()
+            green_tls.guard(native('threading').RLock)
         self.requests = native('queue').SimpleQueue()
         self.thread = native('threading').Thread(
             target=self._run, daemon=True, name='request to the storage')

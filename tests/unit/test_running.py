@@ -91,6 +91,48 @@ class ProgramTest(testtools.TestCase):
         self.assertLess(float(late), 10)
 
     @ddt.data(*KINDS)
+    def test_tls_beside_a_native_thread(self, kind):
+        """A context is made while no other thread wraps a socket.
+
+        If it fails, its attributes may recurse without an end.
+        """
+        said = self.run_program(kind, """
+            import ssl
+            import sys
+
+            from eventlet.green import ssl as green_ssl
+            from reference_drivers.verification import running
+            from reference_drivers.verification import threads
+
+            threading = threads.native('threading')
+            begun, leave, left = (threading.Event() for _ in range(3))
+
+            def wrap():
+                with green_ssl._original_ssl_context():
+                    begun.set()
+                    leave.wait(0.5)
+                left.set()
+
+            def trace(frame, *args):
+                if frame.f_code.co_name == 'create_default_context':
+                    if 'context' in frame.f_locals:
+                        # It was made, and has no attributes yet.
+                        leave.set()
+                        left.wait(60)
+                    return trace
+
+            # The first request sets this up.
+            running.native(int)
+            threading.Thread(target=wrap).start()
+            begun.wait(60)
+            sys.settrace(trace)
+            context = ssl.create_default_context()
+            sys.settrace(None)
+            print(context.verify_mode.name, leave.is_set())
+            """)
+        self.assertEqual(['CERT_REQUIRED True'], said)
+
+    @ddt.data(*KINDS)
     def test_process_that_was_suspended(self, kind):
         """It has had no time to take an answer that was there in time."""
         for call in ('within(1, "x", take)',
