@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a recovery takes for ten times as much: "make growth".
+"""The costs of a recovery for ten times as much: "make growth".
 
 Counted, or compared within one run, so that no verdict depends on the clock:
 the requests, the bytes that Python has allocated at its most, and the CPU

@@ -126,7 +126,7 @@ class TargetTest(testtools.TestCase):
         self.assertEqual(9, os.fstat(self.file.fileno()).st_size)
 
     def test_after_the_end(self):
-        """What the storage answers too late is not written."""
+        """An answer that comes too late is not written."""
         with restoring.Target(self.file, False) as target:
             target.write(0, b'a')
         self.assertRaises(errors.Stopped, target.write, 1, b'b')
