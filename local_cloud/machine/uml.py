@@ -138,6 +138,11 @@ _KEEPER = ('setpriv', '--pdeathsig', 'TERM', 'sh', '-c',
 _TROUBLE = re.compile('out of memory|oom-kill|segfault|bus error|killed proc',
                       re.I)
 
+# A page of its memory that has no neighbour is a mapping of its own for the
+# machine, which has a limit for each process.
+_MAPPINGS = pathlib.Path('/proc/sys/vm/max_map_count')
+_PAGE = 4096
+
 Sink = Callable[[bytes], object]
 
 
@@ -365,6 +370,8 @@ class _Kernel:
         for line in self._lines():
             if _TROUBLE.search(line):
                 stderr(f'User-Mode Linux: {line}\n'.encode())
+                if _MAPPINGS.name in line:
+                    stderr(self._remedy().encode())
         if control.status is None:
             raise exceptions.ServiceFailed(
                 f'User-Mode Linux ended {self._progress(control)}; the end '
@@ -390,6 +397,15 @@ class _Kernel:
                 return
             if control.status is not None:
                 return
+
+    def _remedy(self) -> str:
+        """For a process that reached the limit of mappings, or nothing."""
+        enough = (self.memory << 20) // _PAGE
+        limit = int(_MAPPINGS.read_text())
+        if limit >= enough:
+            return ''
+        return (f'vm.{_MAPPINGS.name} of this machine is {limit}; before the '
+                f'next run: sysctl -w vm.{_MAPPINGS.name}={enough}\n')
 
     def _memory_directory(self) -> str:
         """The directory of the file with its memory.

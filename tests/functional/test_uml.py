@@ -51,6 +51,21 @@ class UMLTest(UMLCase):
                        stdout=self.out.append, stderr=self.err.append,
                        **options)
 
+    def test_process_of_too_many_mappings(self):
+        """The machine has a limit, and the kernel only names it."""
+        limit = int(pathlib.Path('/proc/sys/vm/max_map_count').read_text())
+        if limit > 1 << 17:
+            self.skipTest('the limit of this machine is too high to reach')
+        code = self.run_in_uml(
+            f'exec {sys.executable} -c "import mmap\n'
+            f'memory = mmap.mmap(-1, {limit} << 13)\n'
+            f'for page in range({limit}): memory[page << 13] = 1"',
+            memory=768)
+        self.assertNotEqual(0, code)
+        self.assertIn(f'vm.max_map_count of this machine is {limit}; before '
+                      f'the next run: sysctl -w vm.max_map_count=196608\n',
+                      b''.join(self.err).decode())
+
     def test_command_has_this_machine_but_its_kernel(self):
         """Streams, status, arguments, environment, directory and files."""
         probe = pathlib.Path(self.temporary, 'probe')
