@@ -8,6 +8,7 @@ with the SHA-256 of every block of the *volume*, also of those blocks that an
 incremental backup left to its parent (``cinder.backup.chunkeddriver``).
 """
 
+import bisect
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -92,33 +93,59 @@ def is_plain(compression: str) -> bool:
 
 
 class Hashes:
-    """The hashes of all blocks of a volume.
+    """The hashes of all blocks of a volume, or of some of them.
 
     Kept as bytes, a thousandth of the volume with the usual block of 32 KiB;
     as a list of text it would be four times that.
+
+    :param digests: those of all blocks
     """
 
     def __init__(self, block_size: int, digests: bytes):
         self.block_size = block_size
-        self.digests = digests
+        self._number = len(digests) // _DIGEST_SIZE
+        # By the first block of each.
+        self._parts = {0: digests}
+        self._firsts = [0]
 
     def __len__(self) -> int:
-        return len(self.digests) // _DIGEST_SIZE
+        return self._number
+
+    def keep(self, extents: Iterable[Extent]) -> None:
+        """Forget all but those of a few extents of the volume.
+
+        :param extents: those extents, in their order
+        """
+        found = {}
+        for start, end in extents:
+            first = start // self.block_size
+            found[first] = self._span(first, -(-end // self.block_size))
+        self._parts, self._firsts = found, list(found)
 
     def at(self, block: int) -> bytes:
-        """The digest of one block."""
-        return self.digests[block * _DIGEST_SIZE:(block + 1) * _DIGEST_SIZE]
+        """The digest of one block, nothing where it is not known."""
+        return self._span(block, block + 1)
+
+    def _span(self, first: int, last: int) -> bytes:
+        """The digests of a range, as far as one part has them."""
+        number = bisect.bisect(self._firsts, first) - 1
+        if number < 0:
+            return b''
+        start = self._firsts[number]
+        return self._parts[start][(first - start) * _DIGEST_SIZE:
+                                  (last - start) * _DIGEST_SIZE]
 
     def differs(self, other: 'Hashes', first: int, last: int) -> int | None:
         """The first block of a range that has another hash in another list.
 
         :returns: its number or None
         """
-        span = slice(first * _DIGEST_SIZE, last * _DIGEST_SIZE)
-        if self.digests[span] == other.digests[span]:
+        mine, theirs = self._span(first, last), other._span(first, last)
+        if mine == theirs and len(mine) == (last - first) * _DIGEST_SIZE:
             return None
-        return next(block for block in range(first, last)
-                    if self.at(block) != other.at(block))
+        # What is not known may be anything.
+        return next((block for block in range(first, last)
+                     if self.at(block) != other.at(block)), first)
 
 
 @dataclasses.dataclass

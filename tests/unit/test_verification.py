@@ -1015,10 +1015,24 @@ class CostTest(Case):
             self.store = store
             self.assertLess(self.peak(full), bound + stores.PIECE)
 
-    def peak(self, backup, readers=2):
+    def test_memory_of_a_chain(self):
+        """Not the hashes of the whole volume for each of its backups."""
+        self.cinder.configure(backup_sha_block_size_bytes=512,
+                              backup_file_size=512 * 4096,
+                              backup_compression_algorithm='none')
+        data = noise(512 * 4096)
+        chain = self.chain(data, *(
+            data[:512 * number] + bytes(512) + data[512 * (number + 1):]
+            for number in range(20)))
+        least = self.peak(chain[1], level='presence')
+        self.assertLess(self.peak(chain[-1], level='presence'),
+                        least + 5 * 32 * 4096)
+        self.assert_good(chain[-1])
+
+    def peak(self, backup, readers=2, level='content'):
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
-        self.assertTrue(self.verify(backup, 'content', readers=readers).ok)
+        self.assertTrue(self.verify(backup, level, readers=readers).ok)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return peak
