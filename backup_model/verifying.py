@@ -27,7 +27,9 @@ def wrong_is_refused(moment: moments.Moment, engine: engines.Engine
                      for view in (moment.before, moment.after))
     made = (operation in ('import', 'create backup') and
             before != after == 'available')
-    if operation == 'restore' and name in world.trusted and not any(
+    # What is killed or meets another request can end badly for that alone.
+    if operation == 'restore' and not moment.together and (
+            name in world.trusted) and not any(
             world.backups[one].lost or world.backups[one].touched
             for one in world.chain(name)):
         yield from _restored(moment, engine, world.trusted[name])

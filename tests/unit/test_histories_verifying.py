@@ -42,10 +42,10 @@ def _accepted(operation='export', engine=None, **arguments):
     return one
 
 
-def _restored(one, engine=None, status='available'):
+def _restored(one, engine=None, status='available', together=''):
     restore = dataclasses.replace(
         rights.moment('restore', after=rights.view(status), backup='b1'),
-        world=one.world)
+        world=one.world, together=together)
     return [key for key, _ in verifying.wrong_is_refused(
         restore, engine or _engine())]
 
@@ -59,6 +59,11 @@ class VerifyingTest(testtools.TestCase):
     def test_restore_of_what_was_accepted(self, status, content, found):
         self.assertEqual(found, _restored(
             _accepted(), _engine(content=content), status))
+
+    @ddt.data('killed', 'away', 'at once')
+    def test_restore_that_ends_for_another_reason(self, together):
+        self.assertEqual([], _restored(
+            _accepted(), status='error_restoring', together=together))
 
     def test_operation_that_has_accepted_it(self):
         one = _accepted('import', kinds=_BOTH, before=dataclasses.replace(
