@@ -2,11 +2,14 @@
 
 """The cloud, as an administrator reaches it."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import operator
 import threading
 from typing import Any
+from typing import TypeVar
 import urllib.parse
 
 from keystoneauth1 import adapter
@@ -40,6 +43,10 @@ _PLACEHOLDER = '00000000-0000-0000-0000-000000000000'
 #: The quotas of backups and of volumes: of their number and of their GiB.
 OF_BACKUPS = 'backups', 'backup_gigabytes'
 OF_VOLUMES = 'volumes', 'gigabytes'
+# What takes from which of them.
+_TAKING = (('backups', OF_BACKUPS), ('volumes', OF_VOLUMES),
+           ('snapshots', OF_VOLUMES[1:]))
+_Made = TypeVar('_Made')
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -245,24 +252,30 @@ class Cloud:
 
     def backups(self) -> list[Backup]:
         """List the backups of all projects, the oldest first."""
+        return self._listed('backups', Backup.of)
+
+    def _listed(self, kind: str, make: Callable[[dict[str, Any]], _Made],
+                **filters: str) -> list[_Made]:
+        """Make something of all that projects have, the oldest first."""
         for attempt in range(5):
             try:
-                return list(self._pages())
+                return [make(one) for one in self._pages(kind, filters)]
             except exceptions.Refused as error:
-                # The last backup of a page was deleted meanwhile.
+                # The last one of a page was deleted meanwhile.
                 if error.status != 404 or attempt == 4:
                     raise
         raise AssertionError
 
-    def _pages(self) -> Iterator[Backup]:
+    def _pages(self, kind: str, filters: dict[str, str]
+               ) -> Iterator[dict[str, Any]]:
         after: dict[str, str] = {}
         while True:
-            page = self.admin.request('GET', '/backups/detail', params={
+            page = self.admin.request('GET', f'/{kind}/detail', params={
                 'all_tenants': 'true', 'limit': str(_PAGE),
-                'sort': 'created_at:asc,id:asc', **after})['backups']
+                'sort': 'created_at:asc,id:asc', **filters, **after})[kind]
             if not page:
                 return
-            yield from map(Backup.of, page)
+            yield from page
             after = {'marker': page[-1]['id']}
 
     def export(self, backup: Backup) -> tuple[str, str]:
@@ -341,12 +354,25 @@ class Cloud:
 
     def quotas(self, project_id: str, names: tuple[str, ...] = OF_BACKUPS
                ) -> dict[str, Quota]:
-        """Read quotas of a project, by default those of backups."""
+        """Read quotas of a project, by default those of backups.
+
+        Where Cinder's usage was lost as well, it says that nothing is used
+        until the next request that needs some, for which it counts.
+        """
         found = self.admin.request(
             'GET', f'/os-quota-sets/{urllib.parse.quote(project_id)}',
             params={'usage': 'true'})['quota_set']
-        return {name: Quota(found[name]['limit'], found[name]['in_use'] +
-                            found[name]['reserved'])
+        counted = dict.fromkeys(names, 0)
+        for kind, taken in _TAKING:
+            if counted.keys() & {*taken}:
+                sizes = self._listed(kind, operator.itemgetter('size'),
+                                     project_id=project_id)
+                for name in counted.keys() & {*taken}:
+                    counted[name] += (len(sizes) if name == kind else
+                                      sum(sizes))
+        return {name: Quota(found[name]['limit'], max(
+                    counted[name], found[name]['in_use'] +
+                    found[name]['reserved']))
                 for name in names}
 
     def set_quotas(self, project_id: str, limits: dict[str, int]) -> None:

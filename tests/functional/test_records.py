@@ -434,6 +434,23 @@ class RecordsTest(RecordsCase):
                     found[at] = piece
                 at += 65536
 
+    def test_usage_that_was_lost(self):
+        """What a project has needs quota before Cinder counts it again."""
+        self.program('apply', self.lost())
+        project, lost = self.projects[0], self.chains[3].incremental
+        for resource, limit in ('backups', 9), ('volumes', 5):
+            with self.database() as database:
+                database.execute('DELETE FROM quota_usages')
+                database.execute('DELETE FROM backups WHERE id = ?', (lost,))
+            self.session.request('PUT', 'cinder', f'/os-quota-sets/{project}',
+                                 json={'quota_set': {resource: limit}})
+            self.plan()
+            self.assertEqual([lost], self.program(
+                'apply', self.plans[-1])['imported'])
+        # Beside the volume that was backed up.
+        found = self.program('restore', '--project', project, self.plans[-1])
+        self.assertEqual((5, {}), (len(found['restored']), found['failed']))
+
     def test_restore_killed(self):
         """Killed at any moments and run again: each backup on one volume.
 
