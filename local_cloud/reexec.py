@@ -36,6 +36,9 @@ def run(command: Sequence[str], say: console.Console, why: str,
             places.append(place.resolve())
     _make_template(say, release)
     say.say(f'running in User-Mode Linux: {why}')
+    # Known only after twenty minutes otherwise.
+    if limit := uml.limit(_MEMORY):
+        say.say(f'warning: {limit}')
     return uml.run(command, visible=places, memory=_MEMORY,
                      modules=[nfs_server.CLIENT_MODULE])
 

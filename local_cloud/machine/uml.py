@@ -165,6 +165,19 @@ def inside() -> bool:
     return bool(os.environ.get(ENVIRONMENT))
 
 
+def limit(memory: int) -> str:
+    """A sentence with the remedy for a limit of mappings, or nothing.
+
+    :param memory: of the kernel, in MiB
+    """
+    enough = (memory << 20) // _PAGE
+    found = int(_MAPPINGS.read_text())
+    return '' if found >= enough else (
+        f'vm.{_MAPPINGS.name} of this machine is {found}, which a process of '
+        f'{(found * _PAGE) >> 20} MiB can reach; before the next run: '
+        f'sysctl -w vm.{_MAPPINGS.name}={enough}')
+
+
 def missing() -> str:
     """A sentence with the remedy for missing packages, or nothing."""
     return SOFTWARE.missing([] if any(_MODULES.glob('*/modules.dep'))
@@ -370,8 +383,8 @@ class _Kernel:
         for line in self._lines():
             if _TROUBLE.search(line):
                 stderr(f'User-Mode Linux: {line}\n'.encode())
-                if _MAPPINGS.name in line:
-                    stderr(self._remedy().encode())
+                if _MAPPINGS.name in line and (found := limit(self.memory)):
+                    stderr(f'{found}\n'.encode())
         if control.status is None:
             raise exceptions.ServiceFailed(
                 f'User-Mode Linux ended {self._progress(control)}; the end '
@@ -397,15 +410,6 @@ class _Kernel:
                 return
             if control.status is not None:
                 return
-
-    def _remedy(self) -> str:
-        """For a process that reached the limit of mappings, or nothing."""
-        enough = (self.memory << 20) // _PAGE
-        limit = int(_MAPPINGS.read_text())
-        if limit >= enough:
-            return ''
-        return (f'vm.{_MAPPINGS.name} of this machine is {limit}; before the '
-                f'next run: sysctl -w vm.{_MAPPINGS.name}={enough}\n')
 
     def _memory_directory(self) -> str:
         """The directory of the file with its memory.

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+from local_cloud.machine import uml
 from local_cloud.servers import nfs_server
 from local_cloud.services import nfs
 from tests import cloud_cases
@@ -47,4 +48,7 @@ class NFSProfileTest(cloud_cases.CloudCase):
         self.assertEqual(
             nfs_server.cannot_mount() != '',
             'running in User-Mode Linux' in done.stderr, report)
+        self.assertEqual(
+            nfs_server.cannot_mount() != '' and uml.limit(4096) != '',
+            'warning: vm.max_map_count' in done.stderr, report)
         self.assert_nothing_left()

@@ -435,7 +435,7 @@ class RecordsTest(RecordsCase):
                 at += 65536
 
     def test_usage_that_was_lost(self):
-        """What a project has needs quota before Cinder counts it again."""
+        """A use that Cinder has not counted again needs quota as well."""
         self.program('apply', self.lost())
         project, lost = self.projects[0], self.chains[3].incremental
         for resource, limit in ('backups', 9), ('volumes', 5):
