@@ -140,8 +140,12 @@ class Hashes:
 
         :returns: its number or None
         """
+        # What a storage says of a chunk may be any number.
+        last = min(last, max(len(self), len(other)))
         mine, theirs = self._span(first, last), other._span(first, last)
-        if mine == theirs and len(mine) == (last - first) * _DIGEST_SIZE:
+        if first >= last or (
+                mine == theirs and
+                len(mine) == (last - first) * _DIGEST_SIZE):
             return None
         # What is not known may be anything.
         return next((block for block in range(first, last)

@@ -542,6 +542,19 @@ class DamageTest(Case):
         self.assert_found(errors.BrokenChain, 'block 1 has another hash',
                           last)
 
+    def test_chunk_far_behind_the_end(self):
+        """It takes no time that depends on where the chunk is said to be."""
+        def add(value):
+            (name, last), = value['objects'][-1].items()
+            value['objects'].append({f'{name}1': {
+                **last, 'offset': BLOCK << 40, 'length': BLOCK}})
+
+        self.edit(self.child, '_metadata', add)
+        report = verifier.Verifier(self.store).verify(
+            self.target(self.child), all_problems=True)
+        self.assertIn(f'the chunks cover {(1 << 40) + 1} blocks', ' '.join(
+            map(str, report.problems)))
+
     def test_chain_that_leads_back(self):
         for parent in (self.full, self.child):
             self.edit(self.full, '_metadata', lambda value, parent=parent:
