@@ -101,7 +101,6 @@ def measure(arguments: argparse.Namespace
             backups = backup_steps.Backups(
                 cinder, in_tree, arguments.size * MIB, arguments.chain)
             backups.check()
-            results.progress(f'{arguments.rounds} rounds')
             series = results.in_turns(backups.steps(), arguments.rounds)
             found[storage] = series
             results.say(f'\n{storage}, {arguments.size} MiB, a chain of '

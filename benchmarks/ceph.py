@@ -181,9 +181,8 @@ def measure(arguments: argparse.Namespace
                 capacity=4 * size + results.GIB, tied=True) as cluster:
             results.progress(f'writing {arguments.size} MiB, twice')
             steps = Images(cluster, size, arguments.readers).steps()
-            # Fills the caches.
-            results.in_turns(steps, 1)
-            results.progress(f'{arguments.rounds} rounds')
+            for fill_caches in steps.values():
+                fill_caches()
             series = results.in_turns(steps, arguments.rounds)
     except (exceptions.LocalCloudError, errors.Problem) as err:
         raise results.Failed(str(err)) from err

@@ -85,6 +85,7 @@ def _in_processes(arguments: argparse.Namespace) -> dict[str, list[float]]:
         (_DRIVER, [], None, None, None), processes)
         for processes in sorted({1, len(os.sched_getaffinity(0))})}
     try:
+        results.progress('starting the processes')
         for pool in pools.values():
             # All of them have a cloud then, and what Cinder caches.
             _run(pool, 20)
@@ -104,6 +105,7 @@ def _on_cloud(number: int) -> list[dict[str, Any]]:
 
     :raises Failed: they could not be run
     """
+    results.progress(f'{number} histories on a local cloud')
     with tempfile.TemporaryDirectory() as directory:
         report = pathlib.Path(directory, 'report')
         program = pathlib.Path(sys.executable).with_name(

@@ -75,10 +75,11 @@ def in_turns(steps: Mapping[str, Callable[[], None]], rounds: int
     """Time all steps once in each round.
 
     Each round starts with another step, so that none is always the one after
-    the writes of a restore.
+    the writes of a restore. Rounds can take minutes, so each is named.
     """
     made = {name: Series() for name in steps}
     for number in range(rounds):
+        progress(f'round {number + 1} of {rounds}')
         for name in rotated(list(steps), number):
             worked, started = _worked(), time.perf_counter()
             steps[name]()

@@ -262,7 +262,6 @@ def measure(arguments: argparse.Namespace
             with importing(found) as start:
                 alone.append(start)
 
-        results.progress(f'{arguments.rounds} rounds')
         results.in_turns({CLOUD: of_cloud, IMPORTS: of_imports},
                          arguments.rounds)
     results.say(f'\nbackup {arguments.backup}, bus {arguments.bus}, '

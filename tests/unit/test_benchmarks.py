@@ -4,6 +4,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -83,8 +84,12 @@ class RatioTest(testtools.TestCase):
 class RoundsTest(testtools.TestCase):
     def test_each_starts_with_another_step(self):
         ran = []
-        made = results.in_turns({name: lambda name=name: ran.append(name)
-                                 for name in 'abc'}, 4)
+        with contextlib.redirect_stderr(io.StringIO()) as progress:
+            made = results.in_turns({name: lambda name=name: ran.append(name)
+                                     for name in 'abc'}, 4)
+        # Before its steps, which may take minutes.
+        self.assertEqual([f'round {number} of 4' for number in range(1, 5)],
+                         progress.getvalue().splitlines())
         self.assertEqual('abcbcacababc', ''.join(ran))
         self.assertEqual([4] * 3, [len(one.seconds) for one in made.values()])
 
