@@ -176,8 +176,12 @@ class Cloud(volumes.Volumes, disasters.Disasters):
         if event.contains(*yields):
             event.remove(*yields)
             self.addCleanup(event.listen, *yields)
-        # First, so that oslo.db finds the transaction begun.
-        event.listen(engine, 'begin', _begin, insert=True)
+        # In place of oslo.db's own, as it cannot be had before that.
+        for emit in [one for one in engine.dispatch.begin
+                     if one.__module__ == engines_of_oslo.__name__]:
+            event.remove(engine, 'begin', emit)
+            self.addCleanup(event.listen, engine, 'begin', emit)
+        event.listen(engine, 'begin', _begin)
         self.addCleanup(event.remove, engine, 'begin', _begin)
         for name, listener in (('checkout', self._checked_out),
                                ('checkin', self._checked_in),
