@@ -89,6 +89,26 @@ class _Validators:
         return self._made[id(schema)][1]
 
 
+class _Router(router.APIRouter):
+    """Finds the way of a request that came before without trying all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        match = self.map._match
+
+        @functools.lru_cache(maxsize=1000)
+        def found(url: str, method: str) -> Any:
+            return match(url, {'REQUEST_METHOD': method})
+
+        def copied(url: str, environ: Any) -> Any:
+            # What is found gets more keys.
+            method = (environ or self.map.environ)['REQUEST_METHOD']
+            values, *others = found(url, method)
+            return values and dict(values), *others
+
+        self.map._match = copied
+
+
 class Cloud(volumes.Volumes, disasters.Disasters):
     """An engine for histories in this process.
 
@@ -156,7 +176,7 @@ class Cloud(volumes.Volumes, disasters.Disasters):
                  functools.cache(inspect.getfullargspec))):
             self.useFixture(fixtures.MockPatch(name, made))
         self._application = _Application(
-            auth.CinderKeystoneContext(router.APIRouter()))
+            auth.CinderKeystoneContext(_Router()))
         scheduler = scheduler_manager.SchedulerManager(host='scheduler')
         scheduler.driver.update_service_capabilities(
             'backup', conf.host, {
