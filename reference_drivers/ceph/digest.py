@@ -23,6 +23,7 @@ from typing import Any
 from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import pool as pools
 from reference_drivers.verification import errors
+from reference_drivers.verification import hashing
 from reference_drivers.verification import restored
 from reference_drivers.verification import running
 
@@ -35,14 +36,23 @@ def is_zero(data: bytes) -> bool:
     return data == (_ZEROS if len(data) == pools.BLOCK else bytes(len(data)))
 
 
-def block_sum(data: bytes) -> bytes | None:
-    """The sum of one block.
+def block_sums(blocks: list[bytes]) -> list[bytes | None]:
+    """The sums of blocks.
 
-    :returns: its SHA-256, None if it is all zeros
+    :returns: the SHA-256 of each, None for one that is all zeros
     """
-    if is_zero(data):
-        return None
-    return hashlib.sha256(data).digest()
+    found: list[bytes | None] = [None] * len(blocks)
+    of_data = [number for number, block in enumerate(blocks)
+               if not is_zero(block)]
+    made = hashing.each([blocks[number] for number in of_data])
+    for number, digest in zip(of_data, made, strict=True):
+        found[number] = digest
+    return found
+
+
+def block_sum(data: bytes) -> bytes | None:
+    """The sum of one block."""
+    return block_sums([data])[0]
 
 
 class Digest:
@@ -124,7 +134,8 @@ def select(wanted: str | None, offsets: list[int],
 class Reader:
     """Reads images and sums them up.
 
-    :param number: how many blocks are read at the same time, and kept
+    :param number: how many threads read; each keeps as many blocks as are
+        hashed together
     :param should_stop: asked once a second; a reason to stop, or None
     :param progress: called with the bytes read and all bytes
     """
@@ -174,17 +185,23 @@ class Reader:
         found = Digest(size)
         asked = time.monotonic()
         self.read = 0
+
+        def ask() -> None:
+            nonlocal asked
+            asked = time.monotonic()
+            reason = self._stop()
+            if reason:
+                raise errors.Stopped(
+                    f'the verification was stopped: {reason}')
+
         for offset, block in pool.each(image, name, offsets, size,
-                                       self._number, block_sum):
+                                       self._number, block_sums,
+                                       hashing.together(), ask):
             found.add(offset, block)
             self.read += min(pools.BLOCK, size - offset)
             self._progress(self.read, len(offsets) * pools.BLOCK)
             if time.monotonic() > asked + 1:
-                asked = time.monotonic()
-                reason = self._stop()
-                if reason:
-                    raise errors.Stopped(
-                        f'the verification was stopped: {reason}')
+                ask()
         return found
 
 

@@ -146,51 +146,67 @@ class Pool:
         return sorted(number * BLOCK for number in found)
 
     def each(self, image: Any, name: str, offsets: Iterable[int], size: int,
-             readers: int, use: Callable[[bytes], Any]
+             readers: int, use: Callable[[list[bytes]], list[Any]],
+             together: int = 1, waiting: Callable[[], None] = lambda: None
              ) -> Iterator[tuple[int, Any]]:
         """Read blocks, several at the same time.
 
         :param size: bytes of the image
         :param readers: how many are read at a time; no more are kept
-        :param use: what to make of each, while others are read
+        :param use: what to make of some blocks, while others are read
+        :param together: how many blocks each reader keeps for that
+        :param waiting: called once a second while there are none; what it
+            raises ends the reading
         :returns: offset and what was made, in the order of the offsets
         :raises Problem: a block cannot be read
         """
-        def read(offset: int) -> Any:
-            data = image.read(offset, min(BLOCK, size - offset))
-            return use(data)
+        def read(some: list[int]) -> Any:
+            blocks = []
+            for offset in some:
+                if ended.is_set():
+                    return None
+                blocks.append(self.call(
+                    f'image {name} at {offset}', image.read, offset,
+                    min(BLOCK, size - offset)))
+            return running.native(use, blocks)
 
-        running_: collections.deque[tuple[int, queue.Queue]] = (
+        ended = threading.Event()
+        running_: collections.deque[tuple[list[int], queue.Queue]] = (
             collections.deque())
 
-        def begin(offset: int) -> None:
+        def begin(some: list[int]) -> None:
             answer: queue.Queue = queue.Queue()
 
             def run() -> None:
                 try:
-                    answer.put((self.call(f'image {name} at {offset}', read,
-                                          offset), None))
+                    answer.put((read(some), None))
                 except BaseException as err:
                     answer.put((None, err))
 
             threading.Thread(target=run, daemon=True,
                              name=f'read {name}').start()
-            running_.append((offset, answer))
+            running_.append((some, answer))
 
-        left = iter(offsets)
+        every = iter(offsets)
+        left = iter(lambda: list(itertools.islice(every, together)), [])
         try:
-            for offset in itertools.islice(left, readers):
-                begin(offset)
+            for some in itertools.islice(left, readers):
+                begin(some)
             while running_:
-                offset, answer = running_[0]
-                made, err = answer.get()
+                some, answer = running_[0]
+                try:
+                    made, err = answer.get(timeout=1)
+                except queue.Empty:
+                    waiting()
+                    continue
                 running_.popleft()
                 if err is not None:
                     raise err
                 for following in itertools.islice(left, 1):
                     begin(following)
-                yield offset, made
+                yield from zip(some, made, strict=True)
         finally:
             # Nothing reads any more when the image is closed.
+            ended.set()
             for _, answer in running_:
                 answer.get()

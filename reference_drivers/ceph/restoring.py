@@ -87,10 +87,11 @@ class Writer:
 
         Not those that are holes, where the volume is new.
         """
-        def use(data: bytes) -> tuple[bytes | None, bytes | None]:
-            if digests.is_zero(data):
-                return None, None
-            return data, digests.block_sum(data) if sums else None
+        def use(blocks: list[bytes]
+                ) -> list[tuple[bytes | None, bytes | None]]:
+            return [(None, None) if digests.is_zero(data) else
+                    (data, digests.block_sum(data) if sums else None)
+                    for data in blocks]
 
         present = pool.blocks(image, place.image)
         start = 0

@@ -67,32 +67,32 @@ class Manager:
         if self._address:
             self._free(self._address)
 
-    def digests(self, data: bytes, starts: list[int], size: int
-                ) -> list[bytes]:
+    def digests(self, places: list[int], size: int) -> list[bytes]:
         """The digests of blocks.
 
-        :param starts: of so many blocks as there are lanes
+        :param places: the addresses of as many blocks as there are lanes,
+            which the caller holds on to
+        :param size: bytes of each
         """
         template = bytearray(self._job)
         struct.pack_into('<Q', template, 64, size)
         struct.pack_into('<Q', template, 96, 32)
         template[132:148] = _HASH_ONLY
         job = bytes(template)
-        source: Any = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value
         target = ctypes.addressof(self._digests)
         # What is not computed must not be one of the last time.
         ctypes.memset(target, 0, len(self._digests))
-        for number, start in enumerate(starts):
+        for number, source in enumerate(places):
             place = self._next(self._address)
             ctypes.memmove(place, job, self._job)
             fields = ctypes.c_uint64.from_address
-            fields(place + _SOURCE).value = source + start
+            fields(place + _SOURCE).value = source
             fields(place + _TAG).value = target + 32 * number
             self._submit(self._address)
         while self._flush(self._address):
             pass
         raw = self._digests.raw
-        return [raw[at:at + 32] for at in range(0, 32 * len(starts), 32)]
+        return [raw[at:at + 32] for at in range(0, 32 * len(places), 32)]
 
 
 @functools.cache
@@ -119,9 +119,13 @@ def library() -> tuple[Any, int] | None:
 def _is_right(found: Any, job: int) -> bool:
     """Compare digests with those of hashlib."""
     blocks = [bytes([number]) * 100 for number in range(LANES)]
-    return Manager(found, job).digests(
-        b''.join(blocks), list(range(0, 100 * LANES, 100)), 100) == [
-            hashlib.sha256(block).digest() for block in blocks]
+    return Manager(found, job).digests(list(map(_place, blocks)), 100) == [
+        hashlib.sha256(block).digest() for block in blocks]
+
+
+def _place(data: bytes) -> int:
+    """The address of the first byte."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
 
 
 # Its methods are atomic, so that no lock is needed.
@@ -151,8 +155,10 @@ def digests(data: bytes, size: int, start: int = 0, stop: int | None = None
             found.append(b'')
     if len(rest) >= LANES and isinstance(data, bytes):
         # It would read what is behind the end, too.
-        end = min(stop, len(data))
-        many = _many(data, [at for at in rest if at + size <= end], size)
+        end, begin = min(stop, len(data)), _place(data)
+        whole = [at for at in rest if at + size <= end]
+        many = dict(zip(whole, _many([begin + at for at in whole], size),
+                        strict=False))
         for at, digest in many.items():
             found[(at - start) // size] = digest
         rest = [at for at in rest if at not in many]
@@ -163,19 +169,42 @@ def digests(data: bytes, size: int, start: int = 0, stop: int | None = None
     return found
 
 
-def _many(data: bytes, starts: list[int], size: int) -> dict[int, bytes]:
-    """As many digests as fill all lanes, by the start of the block."""
+def together() -> int:
+    """How many blocks are worth having at a time."""
+    return LANES if library() else 1
+
+
+def each(blocks: list[bytes]) -> list[bytes]:
+    """The SHA-256 of each block, of any lengths."""
+    found = [b''] * len(blocks)
+    by_length: dict[int, list[int]] = {}
+    for number, block in enumerate(blocks):
+        by_length.setdefault(len(block), []).append(number)
+    for length, numbers in by_length.items():
+        made = _many([_place(blocks[number]) for number in numbers], length)
+        made += [hashlib.sha256(blocks[number]).digest()
+                 for number in numbers[len(made):]]
+        for number, digest in zip(numbers, made, strict=True):
+            found[number] = digest
+    return found
+
+
+def _many(places: list[int], size: int) -> list[bytes]:
+    """The digests of the first blocks, as many as fill all lanes.
+
+    :param places: addresses, as of Manager.digests()
+    """
+    if len(places) < LANES:
+        return []
     try:
         manager = _idle.pop()
     except IndexError:
         made = library()
         if made is None:
-            return {}
+            return []
         manager = Manager(*made)
-    found: dict[int, bytes] = {}
-    for at in range(0, len(starts) // LANES * LANES, LANES):
-        some = starts[at:at + LANES]
-        found.update(zip(some, manager.digests(data, some, size),
-                         strict=True))
+    found: list[bytes] = []
+    for at in range(0, len(places) // LANES * LANES, LANES):
+        found += manager.digests(places[at:at + LANES], size)
     _idle.append(manager)
     return found

@@ -6,11 +6,13 @@ What the contract does not ask; see ``test_contract_ceph``.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from unittest import mock
 import uuid
@@ -30,11 +32,16 @@ from local_cloud.servers import ceph_packages
 from reference_drivers import ceph
 from reference_drivers import options
 from reference_drivers import verify
+from reference_drivers.ceph import digest
+from reference_drivers.ceph import finding
+from reference_drivers.ceph import names as naming
 from reference_drivers.ceph import restoring
 from reference_drivers.contract import base
 from reference_drivers.contract import ceph as ceph_contract
 from reference_drivers.contract import images
 from reference_drivers.contract import records
+from reference_drivers.verification import errors
+from reference_drivers.verification import hashing
 from tests import old_layouts
 from tests.functional import ceph_cases
 
@@ -422,6 +429,63 @@ class DigestTest(CephCase):
                 self.cinder.lose_row(backup.id)
             # Of more than eight, two may read the same.
             self.assertIn(found, (1, 2) if parts > 8 else (1,), parts)
+
+    @contextlib.contextmanager
+    def opened(self, backup):
+        """The pool, the image of a backup, and its name."""
+        driver = self.cinder.driver()
+        names = naming.names_of(backup, backup.id)
+        with driver._pool(names.pool) as pool:
+            place = finding.look(pool, names).place
+            with pool.image(place.image, place.snapshot) as image:
+                yield pool, image, place.image
+
+    def test_hashed_together(self):
+        """Blocks of zeros between, and fewer than are hashed together."""
+        count = 2 * hashing.LANES + 6
+        content = {number * BLOCK: base.noise(BLOCK, number)
+                   for number in range(count) if number % 7}
+        content[3 * BLOCK] = bytes(BLOCK)
+        backup, = self.chain([content])
+        wanted = digest.Digest(GIB)
+        for offset, data in content.items():
+            if any(data):
+                wanted.add(offset, hashlib.sha256(data).digest())
+        for readers in (1, 2, 3):
+            with self.opened(backup) as opened:
+                found = digest.Reader(readers).digest(*opened)
+            self.assertEqual(wanted.whole, found.whole)
+            self.assertEqual(wanted.parts, found.parts)
+
+    def test_stopped_while_blocks_are_read(self):
+        """No reader begins another one then."""
+        asked, read = threading.Event(), []
+
+        class Slow:
+            def __init__(self, image):
+                self._image = image
+
+            def __getattr__(self, name):
+                return getattr(self._image, name)
+
+            def read(self, offset, length):
+                read.append(asked.wait(60))
+                if not read[-1]:
+                    raise OSError('none asked whether to stop')
+                return self._image.read(offset, length)
+
+        def stop():
+            asked.set()
+            return 'it was cancelled'
+
+        backup, = self.chain([{number * BLOCK: base.noise(99, number)
+                               for number in range(4 * hashing.LANES)}])
+        self.cinder.configure(**{f'{options.GROUP}__timeout': 60})
+        with self.opened(backup) as (pool, image, name):
+            self.assertRaisesRegex(
+                errors.Stopped, 'it was cancelled',
+                digest.Reader(2, stop).digest, pool, Slow(image), name)
+        self.assertEqual([True] * 2, read)
 
     def test_rows_with_another_digest(self):
         """One that contradicts driver_info is refused."""

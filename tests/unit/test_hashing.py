@@ -74,12 +74,24 @@ class DigestsTest(testtools.TestCase):
         self.assertEqual(plain(data, 100), found[:20])
         self.assertEqual([hashlib.sha256().digest()] * 12, found[20:])
 
+    @ddt.data('hashlib', 'libipsec-mb')
+    def test_each_of_a_list(self, way):
+        """Of lengths that are mixed, none of them among others."""
+        self.use(way)
+        for lengths in ([], [100], [0] * 16, [100] * 33, [100, 7] * 20,
+                        [100] * 20 + [3] + [100] * 13, list(range(40))):
+            blocks = [base.noise(length, number)
+                      for number, length in enumerate(lengths)]
+            self.assertEqual([hashlib.sha256(block).digest()
+                              for block in blocks], hashing.each(blocks))
+
     def test_the_library_is_used(self):
         self.use('libipsec-mb')
         with mock.patch.object(hashing.Manager, 'digests', autospec=True,
                                side_effect=hashing.Manager.digests) as used:
             hashing.digests(base.noise(5000), 100)
-        self.assertEqual(3, used.call_count)
+            hashing.each([base.noise(100, one) for one in range(40)])
+        self.assertEqual(3 + 2, used.call_count)
 
 
 class LibraryTest(testtools.TestCase):
