@@ -24,6 +24,8 @@ BLOCK = 32768
 
 #: Names of the steps of a verification.
 PLAIN, PRESENCE, CONTENT, PROVE = 'plain', 'L1', 'L2', 'prove'
+#: L2 where no library hashes several blocks at once.
+HASHLIB = 'L2, hashlib'
 REFERENCE, IN_TREE = 'restore, reference', 'restore, in-tree'
 EXPORT, IN_TREE_EXPORT = 'export', 'export, in-tree'
 BACKUP, IN_TREE_BACKUP = 'backup, reference', 'backup, in-tree'

@@ -2,6 +2,7 @@
 
 """The steps that are timed: plain reading, verification and restores."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from concurrent import futures
@@ -11,6 +12,7 @@ import os
 import shutil
 import tempfile
 from typing import Any
+from unittest import mock
 
 from cinder.backup.drivers import posix
 from cinder.objects import fields
@@ -20,6 +22,7 @@ from benchmarks import programs
 from benchmarks import results
 from reference_drivers.contract import base
 from reference_drivers.contract import environment
+from reference_drivers.verification import hashing
 from reference_drivers.verification import restored
 from reference_drivers.verification import store as stores
 from reference_drivers.verification import streams
@@ -129,6 +132,11 @@ class OneBackup:
         if report.read != report.total:
             raise results.Failed('level content has not read everything')
 
+    def _content_with_hashlib(self) -> None:
+        with (mock.patch.object(hashing, 'library', return_value=None),
+              mock.patch.object(hashing, '_idle', collections.deque())):
+            self._content()
+
     def _prove(self) -> None:
         with restored.Volume(self.restored, self.readers) as volume:
             proof = self.driver.prove(self.backup, volume)
@@ -150,6 +158,8 @@ class OneBackup:
             results.REFERENCE: lambda: self._restore(self.driver),
             results.IN_TREE: lambda: self._restore(self.in_tree),
             results.PROVE: self._prove}
+        if hashing.library():
+            made[results.HASHLIB] = self._content_with_hashlib
         for name, other in self.others.items():
             made[name] = other.check
             made[f'{name}{results.EMPTY}'] = other.check_empty

@@ -114,6 +114,18 @@ class VerdictTest(testtools.TestCase):
         one.steps[results.PLAIN] = series(0.796, 1.592, 0.796)
         self.assertEqual(('0.80', True), self.verdicts(one)[0])
 
+    def test_several_blocks_at_once(self):
+        """Only uncompressed chunks have little else to compute."""
+        one = backup()
+        one.steps[results.HASHLIB] = series(1.2, 2.4, 1.2)
+        made = {}
+        for one.compression in ('none', 'zstd'):
+            wanted = verification.verdicts([one], [])[0]
+            made[one.compression] = wanted.wanted, wanted.met
+            self.assertIn(' 1.20 ', verification.ratios_table([one]))
+        self.assertEqual({'none': ('at least 1.50', False),
+                          'zstd': ('at least 0.80', True)}, made)
+
     def test_beside_another_program(self):
         one = backup()
         one.steps['borg'] = series(4.0, 7.0, 4.0)
@@ -142,7 +154,7 @@ class TableTest(testtools.TestCase):
         self.assertEqual(1, len({len(lines[one]) for one in (0, 2, -1)}))
 
     def test_ratios(self):
-        self.assertEqual(['none', '0.80', '3.00', '0.75'],
+        self.assertEqual(['none', '0.80', '-', '3.00', '0.75'],
                          verification.ratios_table([backup()]).splitlines()[3]
                          .split())
 
