@@ -25,7 +25,9 @@ verify_opts = [
                     'content and by a restore. Each needs memory for one '
                     'chunk where the storage cannot be read in pieces, or '
                     'where the chunk is compressed with zstd and neither '
-                    'Python 3.14 nor backports.zstd is there.'),
+                    'Python 3.14 nor backports.zstd is there. In Ceph each '
+                    'has a block of 4 MiB, and 64 MiB where libipsec-mb '
+                    'hashes 16 of these at once.'),
     cfg.FloatOpt('timeout',
                  default=60, min=0.001,
                  help='Seconds that the storage may take for an answer. An '
