@@ -42,6 +42,9 @@ _BOOTSTRAP_TIMEOUT = 120
 # Templates that stay, of the versions that were made last: there may be one
 # for each release of Cinder.
 _KEPT = 6
+# What stevedore has found in all packages of an environment, in the directory
+# for caches. A service takes half a second to find it again.
+_ENTRY_POINTS = 'python-entrypoints'
 
 
 def key(state: cloud_state.State) -> str:
@@ -144,6 +147,8 @@ def _copy(directory: pathlib.Path, state: cloud_state.State) -> None:
         shutil.copy2(directory / f'{name}.sqlite', state.database(name))
     shutil.copytree(directory / 'keystone-keys',
                     state.data / 'keystone-keys', dirs_exist_ok=True)
+    shutil.copytree(directory / _ENTRY_POINTS, state.tmp / _ENTRY_POINTS,
+                    dirs_exist_ok=True)
     state.record['passwords'] = record['passwords']
     if database.wanted(state):
         return
@@ -185,6 +190,8 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
         services = [service(state) for service in _SERVICES]
         for service in services:
             service.configure()
+        # stevedore keeps nothing for a virtualenv below /tmp.
+        (state.tmp / _ENTRY_POINTS).mkdir()
         bootstrap(services)
         # Made beside its place and then renamed: a kill leaves no half of
         # a template, only a directory that the next build removes.
@@ -196,6 +203,8 @@ def _make(directory: pathlib.Path, owner: cloud_state.State) -> None:
                            os.path.join(new, f'{service.name}.sqlite'))
         shutil.copytree(state.data / 'keystone-keys',
                         os.path.join(new, 'keystone-keys'))
+        shutil.copytree(state.tmp / _ENTRY_POINTS,
+                        os.path.join(new, _ENTRY_POINTS))
         record = os.path.join(new, 'record.json')
         with open(os.open(record, os.O_WRONLY | os.O_CREAT, 0o600),
                   'w') as file:

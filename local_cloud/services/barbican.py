@@ -9,7 +9,6 @@ import base64
 from importlib import metadata
 import pathlib
 import secrets
-import sys
 
 from local_cloud import settings
 from local_cloud import sites
@@ -34,8 +33,7 @@ class Barbican(base.Service):
         super().__init__(state)
 
     def module(self, *words: object) -> list[str]:
-        return [sys.executable, '-m', f'local_cloud.inside.{Barbican.name}',
-                *map(str, words)]
+        return base.inside(Barbican.name, *words)
 
     def version(self) -> str:
         return metadata.version(Barbican.name)

@@ -13,6 +13,18 @@ from local_cloud import settings
 from local_cloud.machine import cloud_state
 
 
+def inside(module: str, *words: object, python: str = sys.executable
+           ) -> list[str]:
+    """A program in :mod:`local_cloud.inside`.
+
+    :param python: the interpreter, whose packages it has
+    """
+    # Without the current directory, which is another one for each cloud: the
+    # template could not keep what stevedore has found on the path.
+    return [python, '-P', '-m', f'local_cloud.inside.{module}',
+            *map(str, words)]
+
+
 class Service:
     """A service of a cloud, which has a process.
 
@@ -49,14 +61,12 @@ class Service:
 
     def module(self, *words: object) -> list[str]:
         """Its program in :mod:`local_cloud.inside`."""
-        return [sys.executable, '-m', f'local_cloud.inside.{self.name}',
-                *map(str, words)]
+        return inside(self.name, *words)
 
     def reserving(self, descriptors: Sequence[int], *command: str
                   ) -> list[str]:
         """The program that becomes one which opens its ports itself."""
-        return [sys.executable, '-m', 'local_cloud.inside.reserve',
-                ','.join(map(str, descriptors)), *command]
+        return inside('reserve', ','.join(map(str, descriptors)), *command)
 
     def ready(self) -> bool | str:
         """True if it answers by its protocol, else the reason why not."""

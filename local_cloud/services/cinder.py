@@ -123,9 +123,9 @@ class Cinder(base.Bootstrapped):
         return releases.version(self.state)
 
     def bootstrap_command(self) -> list[str]:
-        return [releases.python(self.state), '-m',
-                'local_cloud.inside.cinder', 'bootstrap',
-                str(self.state.config(self.name))]
+        return base.inside('cinder', 'bootstrap',
+                           self.state.config(self.name),
+                           python=releases.python(self.state))
 
     def command(self, *descriptors: int) -> list[str]:
         words = ['--api', str(self._packaged_file('api-paste.ini')),
@@ -139,9 +139,9 @@ class Cinder(base.Bootstrapped):
         """A program that serves some of this Cinder."""
         state = self.state
         return [*backups.of(state).launcher,
-                releases.python(state), '-m', 'local_cloud.inside.cinder',
-                'serve', str(state.config(self.site.name)),
-                '--holds', str(state.holds),
+                *base.inside('cinder', 'serve', state.config(self.site.name),
+                             '--holds', state.holds,
+                             python=releases.python(state)),
                 *(['--ceph', str(state.root)]
                   if ceph.Ceph in backups.services(state) else []),
                 *backups.volume_backend(state).arguments,

@@ -21,6 +21,7 @@ from local_cloud import exceptions
 from local_cloud import fixture
 from local_cloud import identity
 from local_cloud import settings
+from local_cloud import template
 from local_cloud.machine import cloud_state
 from local_cloud.machine import daemons
 from local_cloud.services import cinder
@@ -77,6 +78,13 @@ class LocalCloudTest(cloud_cases.OneCloud, cloud_cases.CloudCase):
             self.assertIn(f'{service["url"]}  ready, pid {service["pid"]}',
                           done.stdout)
             self.assertIn(name, done.stdout)
+
+    def test_no_service_looks_for_entry_points(self):
+        """The template has them, if they were kept when it was made."""
+        kept = template.home() / template.key(self.state)
+        self.assertEqual(*(
+            sorted(os.listdir(directory / 'python-entrypoints'))
+            for directory in (kept, self.state.tmp)))
 
     def test_memory(self):
         self.assertLess(self.cloud.memory(), MEMORY)
