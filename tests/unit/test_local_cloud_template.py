@@ -80,7 +80,8 @@ class TemplateTest(local_cloud_cases.LocalCloudTestCase):
             template._make(target, state)
         self.assertFalse(pathlib.Path(f'{target}.new').exists())
         self.assertEqual(['cinder.sqlite', 'glance.sqlite', 'keystone-keys',
-                          'keystone.sqlite', 'record.json'],
+                          'keystone.sqlite', 'python-entrypoints',
+                          'record.json'],
                          sorted(os.listdir(target)))
         self.assertEqual([], os.listdir(state.tmp))
         self.assertEqual(
