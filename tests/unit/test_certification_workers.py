@@ -113,6 +113,19 @@ class MeasuredTest(testtools.TestCase):
         status('worker-0', 'm.A.test_2[id-0,serial]', 'inprogress', 20)
         status('worker-0', 'm.A.test_2[id-0,serial]', 'success', 90)
         status('worker-1', 'm.C.test_1', 'success', 15)
+        # Skipped as a whole, and in part.
+        status('worker-1', 'm.D.test_1', 'skip', 16)
+        status('worker-1', 'm.D.test_2', 'skip', 17)
+        status('worker-1', 'm.C.test_2', 'skip', 18)
         output.seek(0)
-        self.assertEqual({'m.A': 3.0, 'm.B': 7.0, 'm.C': 4.0},
+        self.assertEqual({'m.A': 3.0, 'm.B': 7.0, 'm.C': 5.0},
                          workers.durations(output))
+
+    def test_skipped_classes_keep_their_share(self):
+        self.assertEqual(
+            {'m.A': 4.0, 'm.B': 6.0, 'm.New': 1.0, 'm.Skipped': 15.0},
+            workers.renewed({'m.A': 10.0, 'm.B': 10.0, 'm.Skipped': 30.0},
+                            {'m.A': 4.0, 'm.B': 6.0, 'm.New': 1.0}))
+
+    def test_nothing_was_known(self):
+        self.assertEqual({'m.A': 4.0}, workers.renewed({}, {'m.A': 4.0}))

@@ -91,6 +91,8 @@ class _Durations(testtools.StreamResult):
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, float] = {}
+        #: The classes of which a test has run.
+        self.ran: set[str] = set()
         self._last: dict[str, datetime.datetime] = {}
 
     def status(self, test_id: str | None = None,
@@ -106,19 +108,38 @@ class _Durations(testtools.StreamResult):
         if re.search(ALONE, test_id):
             return
         name = suite.class_of(test_id)
+        if test_status not in ('exists', 'inprogress', 'skip'):
+            self.ran.add(name)
         self.seconds[name] = (self.seconds.get(name, 0.0) +
                               (timestamp - before).total_seconds())
 
 
 def durations(stream: Any) -> dict[str, float]:
-    """The seconds of each class in a run."""
+    """The seconds of each class in a run, without those that it skipped."""
     found = _Durations()
     found.startTestRun()
     subunit.ByteStreamToStreamResult(
         stream, non_subunit_name='stdout').run(found)
     found.stopTestRun()
     return {name: round(seconds, 1)
-            for name, seconds in sorted(found.seconds.items())}
+            for name, seconds in sorted(found.seconds.items())
+            if name in found.ran}
+
+
+def renewed(old: Mapping[str, float], new: Mapping[str, float]
+            ) -> dict[str, float]:
+    """What is known after a run, of the classes that it skipped as well.
+
+    Those keep their share: they are scaled by how much faster the others are.
+
+    :param old: the seconds of each class before it
+    :param new: the seconds of each class in it
+    """
+    both = old.keys() & new.keys()
+    before = sum(old[name] for name in both)
+    factor = sum(new[name] for name in both) / before if before else 1.0
+    return dict(sorted({**{name: round(seconds * factor, 1)
+                           for name, seconds in old.items()}, **new}.items()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {arguments.stream} has no test of a worker',
               file=sys.stderr)
         return 3
-    PATH.write_text(json.dumps(found, indent=1) + '\n')
+    PATH.write_text(json.dumps(renewed(measured(), found), indent=1) + '\n')
     return 0
 
 
